@@ -1,0 +1,143 @@
+"""What every data set tells the rest: its rows in model space and the map that brought them there."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+
+from flowbench.data.loader import BatchLoader, Rows
+from flowbench.transforms import Affine, Chain, Logit, Standardize, Transform
+
+__all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
+
+SPLITS = ("train", "val", "test")
+PREPROCESSING = {cls.__name__: cls for cls in (Affine, Logit, Standardize)}
+
+
+class DataError(Exception):
+    """A mistake in the data or in how they are asked for, told in one sentence."""
+
+
+@dataclass
+class RawData:
+    """A data set in its own units, before preprocessing.
+
+    Attributes:
+        x: split ("train", "val", "test") → array `[rows, features]`, maybe memory-mapped.
+        preprocess: what brings data into model space, from the *data* side to the model side, as
+            plain values: `[{"name": "Standardize", "mean": […], "std": […]}, …]`.
+        feature_names: one per column of `x`.
+        sha256: of the original files (or of the arrays, where there is no file).
+        context: split → array `[rows, context_features]`, or empty.
+        context_preprocess: the same as `preprocess`, for contexts.
+        exact_log_likelihood: −entropy of the true density in data units, where it is known (nats).
+    """
+
+    x: Mapping[str, NDArray[Any]]
+    preprocess: list[dict[str, Any]]
+    feature_names: list[str]
+    sha256: str
+    context: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    context_preprocess: list[dict[str, Any]] = field(default_factory=list)
+    exact_log_likelihood: float | None = None
+
+
+def build_preprocess(steps: list[dict[str, Any]]) -> Chain:
+    """The Transform of a list of preprocessing steps; its `inverse` is data → model space.
+
+    Args:
+        steps: in the order in which they act on data, e.g. `[{"name": "Logit", "alpha": 0.05}]`.
+
+    Raises:
+        DataError: a step has an unknown name.
+
+    Example:
+        >>> import torch
+        >>> chain = build_preprocess([{"name": "Standardize", "mean": [1.0], "std": [2.0]}])
+        >>> chain.inverse(torch.tensor([3.0]))[0]
+        tensor([1.])
+    """
+    transforms: list[Transform] = []
+    for step in steps:
+        options = dict(step)
+        name = options.pop("name")
+        if name not in PREPROCESSING:
+            raise DataError(f"unknown preprocessing step {name!r}; known: {sorted(PREPROCESSING)}")
+        transforms.append(PREPROCESSING[name](**options))
+    return Chain(reversed(transforms))
+
+
+class DataModule(pl.LightningDataModule, ABC):
+    """A data set for density estimation.
+
+    A subclass says where its rows come from (`read`) and may convert originals once
+    (`prepare_data`). After `setup`, `rows` holds the three splits in model space.
+
+    Args:
+        batch_size: rows per optimiser step.
+        seed: of whatever is drawn: shuffled splits, dequantisation noise, order of batches.
+    """
+
+    def __init__(self, *, batch_size: int = 256, seed: int = 0) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rows: dict[str, Rows] = {}
+
+    @abstractmethod
+    def read(self) -> RawData:
+        """The data set in its own units; called on every process, after `prepare_data`."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Bring all splits into model space, once."""
+        if self.rows:
+            return
+        self.raw = self.read()
+        self.preprocess = build_preprocess(self.raw.preprocess)
+        self.context_preprocess = build_preprocess(self.raw.context_preprocess)
+        for split in SPLITS:
+            self.rows[split] = self._model_space(split)
+
+    @property
+    def features(self) -> int:
+        """Size of an event."""
+        return self.rows["train"].x.shape[-1]
+
+    @property
+    def context_features(self) -> int:
+        """Size of a context, 0 where the data have none."""
+        context = self.rows["train"].context
+        return 0 if context is None else context.shape[-1]
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled minibatches of the training rows."""
+        return BatchLoader(self.rows["train"], batch_size=self.batch_size, seed=self.seed)
+
+    def _model_space(self, split: str, chunk: int = 65536) -> Rows:
+        source = self.raw.x[split]
+        x = torch.empty(source.shape, dtype=torch.float32)
+        log_det = torch.empty(len(source), dtype=torch.float64)
+        for start in range(0, len(source), chunk):
+            part = slice(start, start + chunk)
+            u, term = self.preprocess.inverse(torch.from_numpy(np.array(source[part], np.float64)))
+            x[part], log_det[part] = u.to(torch.float32), term
+        context = None
+        if self.raw.context:
+            values = torch.from_numpy(np.array(self.raw.context[split], np.float64))
+            context = self.context_preprocess.inverse(values)[0].to(torch.float32)
+        return Rows(x, context, log_det)
+
+
+def sha256_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """One SHA-256 over named arrays, for data that come from no file."""
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

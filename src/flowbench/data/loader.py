@@ -1,0 +1,102 @@
+"""Batches by one `index_select` from tensors in memory: feeding a small flow must cost nothing."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "BatchLoader", "Rows"]
+
+
+class Batch(NamedTuple):
+    """Rows that travel together: data in model space and, for a conditional density, contexts."""
+
+    x: Tensor
+    context: Tensor | None
+
+
+class Rows(NamedTuple):
+    """One split of a data set, ready for a model.
+
+    `x` is `[rows, features]` in model space, `context` `[rows, context_features]` or None, and
+    `log_det` (float64, `[rows]` or a scalar) is log |det| of the map from data units to model space:
+    log p(data units) = log p(model space) + log_det.
+    """
+
+    x: Tensor
+    context: Tensor | None
+    log_det: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, index: slice | Tensor) -> Batch:
+        """The rows of an index, as a batch."""
+        return Batch(self.x[index], None if self.context is None else self.context[index])
+
+
+class BatchLoader:
+    """Minibatches for training, several of them per item.
+
+    An item is a list of up to `steps_per_item` minibatches, so that the Trainer's own cost per item
+    is paid once for all of them. Every row comes exactly once per epoch. The last minibatch takes a
+    remainder of less than half a batch as well, so that no minibatch is too small for batch
+    statistics. The order of epoch e depends on (seed, e) alone; `state_dict` holds the position.
+
+    Args:
+        rows: what to draw from.
+        batch_size: rows per minibatch.
+        seed: of the shuffling.
+        steps_per_item: how many minibatches come together.
+
+    Raises:
+        ValueError: there are fewer rows than one batch.
+
+    Example:
+        >>> import torch
+        >>> rows = Rows(torch.arange(10.0).unsqueeze(-1), None, torch.tensor(0.0))
+        >>> loader = BatchLoader(rows, batch_size=4, seed=0, steps_per_item=2)
+        >>> [[len(batch.x) for batch in item] for item in loader]
+        [[4, 6]]
+    """
+
+    def __init__(
+        self, rows: Rows, *, batch_size: int, seed: int, steps_per_item: int = 64
+    ) -> None:
+        if len(rows) < batch_size:
+            raise ValueError(
+                f"the training split has {len(rows)} rows, fewer than training.batch_size={batch_size}"
+            )
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps_per_item = steps_per_item
+        self.epoch = 0
+        self.item = 0
+        self.steps = max(1, (len(rows) + batch_size // 2) // batch_size)
+
+    def __len__(self) -> int:
+        return -(-self.steps // self.steps_per_item)
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.x.device)
+        while self.item < len(self):
+            first = self.item * self.steps_per_item
+            steps = range(first, min(first + self.steps_per_item, self.steps))
+            self.item += 1
+            yield [self.rows.batch(order[self._bounds(step)]) for step in steps]
+        self.epoch, self.item = self.epoch + 1, 0
+
+    def _bounds(self, step: int) -> slice:
+        last = step == self.steps - 1
+        return slice(step * self.batch_size, None if last else (step + 1) * self.batch_size)
+
+    def state_dict(self) -> dict[str, int]:
+        """Position in the epoch: the next item to hand out."""
+        return {"epoch": self.epoch, "item": self.item}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where another loader of the same rows, batch size and seed stood."""
+        self.epoch, self.item = state["epoch"], state["item"]

@@ -1,0 +1,125 @@
+r"""The one contract of the library: an invertible map with its log-determinant, in both directions.
+
+* **forward is noise → data, inverse is data → noise.** Sampling runs forward, a density runs inverse.
+* Both directions return `(output, log_det)`, where `log_det` is the log |det Jacobian| of the map
+  *just applied*: the two values of one point cancel.
+* Events are the last dimension `[..., features]`, contexts `[..., context_features]`; whatever
+  stands before is batch, and `log_det` has its shape. The batch dimensions of event and context
+  broadcast against each other.
+* Whatever defines the map and is no parameter is a persistent buffer, so that a state dict
+  restores the same density.
+
+Everything else under `flowbench.transforms` is a leaf of this contract.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Chain", "Inverse", "Transform"]
+
+
+class Transform(nn.Module, ABC):
+    """An invertible, differentiable map of `[..., features]` onto itself."""
+
+    @abstractmethod
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map noise to data.
+
+        Args:
+            u: noise, `[..., features]`.
+            context: what the map depends on, `[..., context_features]`, or None.
+
+        Returns:
+            The data `[..., features]` and log |det ∂x/∂u| with the shape of the batch.
+        """
+
+    @abstractmethod
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map data to noise.
+
+        Args:
+            x: data, `[..., features]`.
+            context: what the map depends on, `[..., context_features]`, or None.
+
+        Returns:
+            The noise `[..., features]` and log |det ∂u/∂x| with the shape of the batch.
+        """
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set what is estimated from data in closed form (most maps: nothing).
+
+        Args:
+            x: training rows on the data side of this map, `[rows, features]`.
+            context: their contexts, `[rows, context_features]`, or None.
+        """
+        del x, context
+
+
+class Chain(Transform):
+    """A composition of maps: `Chain([t1, t2])` applies t1 first in the forward direction.
+
+    x = t_n(… t_2(t_1(u))), and the log-determinants add up. An empty chain is the identity.
+
+    Args:
+        transforms: the maps from the noise side to the data side.
+
+    Example:
+        >>> import torch
+        >>> from flowbench.transforms import Affine
+        >>> chain = Chain([Affine(shift=1.0, features=2), Affine(scale=3.0, features=2)])
+        >>> chain(torch.zeros(2))
+        (tensor([3., 3.]), tensor(2.1972))
+    """
+
+    def __init__(self, transforms: Iterable[Transform] = ()) -> None:
+        super().__init__()
+        self.transforms = nn.ModuleList(transforms)
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        log_det = u.new_zeros(u.shape[:-1])
+        for transform in self.transforms:
+            u, term = transform(u, context)
+            log_det = log_det + term
+        return u, log_det
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        log_det = x.new_zeros(x.shape[:-1])
+        for transform in reversed(self.transforms):
+            x, term = transform.inverse(x, context)  # type: ignore[operator]
+            log_det = log_det + term
+        return x, log_det
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Initialise the maps one after the other, from the data side to the noise side."""
+        for transform in reversed(self.transforms):
+            transform.initialize(x, context)  # type: ignore[operator]
+            x, _ = transform.inverse(x, context)  # type: ignore[operator]
+
+
+class Inverse(Transform):
+    """The same map with its directions exchanged: an inverted `MaskedAutoregressive` is an IAF.
+
+    Args:
+        transform: the map to turn round.
+
+    Example:
+        >>> import torch
+        >>> from flowbench.transforms import Affine
+        >>> Inverse(Affine(shift=1.0, features=1))(torch.tensor([5.0]))[0]
+        tensor([4.])
+    """
+
+    def __init__(self, transform: Transform) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return self.transform.inverse(u, context)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return self.transform(x, context)

@@ -1,0 +1,133 @@
+r"""Fixed maps of each feature by itself: what preprocessing is made of.
+
+All of them follow the direction of `flowbench.transforms.base`: forward is noise → data. Those named
+after what is done to *data* (`Standardize`, `Logit`) do it in their `inverse`.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flowbench.transforms.base import Transform
+
+__all__ = ["Affine", "Logit", "Standardize"]
+
+
+class Affine(Transform):
+    r"""x = scale · u + shift, with log |det ∂x/∂u| = Σᵢ log |scaleᵢ|.
+
+    Args:
+        shift: one number, or one per feature.
+        scale: one number, or one per feature; none may be 0.
+        features: size of the event; needed where `shift` and `scale` are single numbers.
+
+    Raises:
+        ValueError: a scale is zero or not finite, a shift is not finite, or no size is known.
+
+    Example:
+        >>> import torch
+        >>> Affine(scale=[2.0, 4.0])(torch.ones(2))
+        (tensor([2., 4.]), tensor(2.0794))
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        shift: float | Sequence[float] | Tensor = 0.0,
+        scale: float | Sequence[float] | Tensor = 1.0,
+        *,
+        features: int | None = None,
+    ) -> None:
+        super().__init__()
+        shift, scale = torch.broadcast_tensors(
+            torch.as_tensor(shift, dtype=torch.float64), torch.as_tensor(scale, dtype=torch.float64)
+        )
+        if shift.ndim == 0:
+            if features is None:
+                raise ValueError("'features' is needed where shift and scale are single numbers")
+            shift, scale = shift.expand(features), scale.expand(features)
+        if not (shift.isfinite().all() and scale.isfinite().all() and (scale != 0).all()):
+            raise ValueError(f"shift must be finite and scale finite and not 0, got {shift}, {scale}")
+        # float64: the constants of the data; the arithmetic is done in it, the result in the input's
+        # dtype.
+        self.register_buffer("shift", shift.clone())
+        self.register_buffer("scale", scale.clone())
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = (u * self.scale + self.shift).to(u.dtype)
+        return x, self._log_det().to(u.dtype).expand(u.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = ((x - self.shift) / self.scale).to(x.dtype)
+        return u, -self._log_det().to(x.dtype).expand(x.shape[:-1])
+
+    def _log_det(self) -> Tensor:
+        return self.scale.abs().log().sum()
+
+
+class Standardize(Affine):
+    r"""Standardised data: u = (x − mean) / std, with log |det ∂u/∂x| = −Σᵢ log stdᵢ.
+
+    Args:
+        mean: one per feature, in data units.
+        std: one per feature, in data units, all positive.
+
+    Raises:
+        ValueError: a standard deviation is not positive.
+
+    Example:
+        >>> import torch
+        >>> u, log_det = Standardize(mean=[10.0], std=[2.0]).inverse(torch.tensor([14.0]))
+        >>> u, log_det
+        (tensor([2.]), tensor(-0.6931))
+    """
+
+    def __init__(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
+        std = torch.as_tensor(std, dtype=torch.float64)
+        if not (std > 0).all():
+            raise ValueError(f"every standard deviation must be positive, got {std.tolist()}")
+        super().__init__(shift=mean, scale=std)
+
+
+class Logit(Transform):
+    r"""Data in [0, 1] on the whole line: u = logit(α + (1 − 2α) x).
+
+    With s = σ(u), the forward map is x = (s − α) / (1 − 2α) and
+    log |det ∂x/∂u| = Σᵢ [log s + log(1 − s) − log(1 − 2α)]; see Dinh et al. 2017 (arXiv:1605.08803),
+    section 4.1, and Papamakarios et al. 2017 (arXiv:1705.07057), section 4.3 and appendix.
+
+    Args:
+        alpha: how far the ends are pulled in, 0 < α < 0.5 (1e-6 for MNIST, 0.05 for CIFAR-10).
+
+    Raises:
+        ValueError: alpha is not between 0 and 0.5.
+
+    Example:
+        >>> import torch
+        >>> u, log_det = Logit(alpha=0.05).inverse(torch.tensor([0.5]))
+        >>> u, log_det
+        (tensor([0.]), tensor(1.2809))
+    """
+
+    def __init__(self, alpha: float = 1e-6) -> None:
+        super().__init__()
+        if not 0 < alpha < 0.5:
+            raise ValueError(f"alpha must lie between 0 and 0.5, got {alpha}")
+        self.alpha = alpha
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = (torch.sigmoid(u) - self.alpha) / (1 - 2 * self.alpha)
+        return x, self._log_derivative(u).sum(-1)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        s = self.alpha + (1 - 2 * self.alpha) * x
+        u = torch.log(s) - torch.log1p(-s)
+        return u, -self._log_derivative(u).sum(-1)
+
+    def _log_derivative(self, u: Tensor) -> Tensor:
+        return -F.softplus(u) - F.softplus(-u) - math.log1p(-2 * self.alpha)
