@@ -55,10 +55,10 @@ class BatchLoader:
 
     Example:
         >>> import torch
-        >>> rows = Rows(torch.arange(10.0).unsqueeze(-1), None, torch.tensor(0.0))
+        >>> rows = Rows(torch.arange(9.0).unsqueeze(-1), None, torch.tensor(0.0))
         >>> loader = BatchLoader(rows, batch_size=4, seed=0, steps_per_item=2)
         >>> [[len(batch.x) for batch in item] for item in loader]
-        [[4, 6]]
+        [[4, 5]]
     """
 
     def __init__(
@@ -80,6 +80,8 @@ class BatchLoader:
         return -(-self.steps // self.steps_per_item)
 
     def __iter__(self) -> Iterator[list[Batch]]:
+        if self.item >= len(self):
+            self.epoch, self.item = self.epoch + 1, 0
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.rows), generator=generator).to(self.rows.x.device)
         while self.item < len(self):
@@ -87,7 +89,6 @@ class BatchLoader:
             steps = range(first, min(first + self.steps_per_item, self.steps))
             self.item += 1
             yield [self.rows.batch(order[self._bounds(step)]) for step in steps]
-        self.epoch, self.item = self.epoch + 1, 0
 
     def _bounds(self, step: int) -> slice:
         last = step == self.steps - 1
