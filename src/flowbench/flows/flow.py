@@ -1,0 +1,104 @@
+"""A flow: a base distribution pushed through a transform."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.flows.base import Base
+from flowbench.transforms import Transform
+
+__all__ = ["Flow"]
+
+
+class Flow(nn.Module):
+    r"""The density of x = f(u) with u from a base: log p(x) = log p(u) + log |det ∂u/∂x|.
+
+    Calling a flow gives `log_prob`, so that whatever wraps a module acts on the training path.
+
+    Args:
+        base: distribution of the noise.
+        transform: f, noise → data.
+        embedding: a module that summarises a raw context before it reaches the transform.
+
+    Example:
+        >>> import torch
+        >>> from flowbench.flows import StandardNormal
+        >>> from flowbench.transforms import Affine
+        >>> flow = Flow(StandardNormal(2), Affine(scale=[1.0, 2.0]))
+        >>> flow.log_prob(torch.zeros(5, 2)).shape, flow.sample((3, 4)).shape
+        (torch.Size([5]), torch.Size([3, 4, 2]))
+    """
+
+    def __init__(self, base: Base, transform: Transform, embedding: nn.Module | None = None) -> None:
+        super().__init__()
+        self.base = base
+        self.transform = transform
+        self.embedding = embedding
+
+    @property
+    def features(self) -> int:
+        """Size of an event."""
+        return self.base.features
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The same as `log_prob`."""
+        return self.log_prob(x, context)
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Log-density in nats.
+
+        Args:
+            x: `[..., features]`.
+            context: `[..., context_features]`, where the flow is conditional.
+
+        Returns:
+            The broadcast of the batch shapes of x and context.
+
+        Raises:
+            ValueError: x does not end in `features`.
+        """
+        if x.shape[-1:] != (self.features,):
+            raise ValueError(f"x has shape {tuple(x.shape)}, expected [..., {self.features}]")
+        context = self._embed(context)
+        if context is not None:
+            batch = torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+            x = x.expand(*batch, self.features)
+        u, log_det = self.transform.inverse(x, context)
+        return self.base.log_prob(u, context) + log_det
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Sequence[int] = (), context: Tensor | None = None) -> Tensor:
+        """Draw from the density.
+
+        Args:
+            sample_shape: how many, e.g. `(1000,)`.
+            context: `[..., context_features]`; every context gets `sample_shape` samples.
+
+        Returns:
+            `[*sample_shape, *context_batch, features]`.
+        """
+        return self.sample_and_log_prob(sample_shape, context)[0]
+
+    def sample_and_log_prob(
+        self, sample_shape: Sequence[int] = (), context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Samples as by `sample`, differentiable, with their log-densities in nats."""
+        context = self._embed(context)
+        batch = () if context is None else context.shape[:-1]
+        u = self.base.sample(torch.Size((*sample_shape, *batch)), context)
+        x, log_det = self.transform(u, context)
+        return x, self.base.log_prob(u, context) - log_det
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set what is estimated from data in closed form; called once, before training.
+
+        Args:
+            x: training rows, `[rows, features]`.
+            context: their contexts, `[rows, context_features]`, or None.
+        """
+        self.transform.initialize(x, self._embed(context))
+
+    def _embed(self, context: Tensor | None) -> Tensor | None:
+        return context if context is None or self.embedding is None else self.embedding(context)

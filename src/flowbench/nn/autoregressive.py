@@ -1,0 +1,228 @@
+"""The autoregressive network: MADE, plain or residual, with contexts."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.nn.linear import MaskedLinear
+from flowbench.nn.masks import (
+    HiddenDegrees,
+    InputOrder,
+    assign_degrees,
+    input_degrees,
+    masks_from_degrees,
+)
+from flowbench.nn.options import ACTIVATIONS, Function, resolve
+
+__all__ = ["AutoregressiveNetwork", "ConditionalInputLayers"]
+
+ConditionalInputLayers = Literal["all_layers", "first_layer"]
+
+
+class AutoregressiveNetwork(nn.Module):
+    r"""Masked autoencoder for distribution estimation (MADE): `[..., features]` → `[..., features, params]`.
+
+    Output i depends on the inputs j with order(j) < order(i), and on the context. With
+    `residual=True` the first hidden layer is followed by blocks of two, each h ← h + W₂ a(W₁ a(h)).
+
+    Args:
+        features: size of the event.
+        params: outputs per feature.
+        hidden_units: width of each hidden layer; none makes the network linear.
+        context_features: size of the context, 0 for none.
+        conditional_input_layers: the context enters every layer ("all_layers"), or only the first
+            one ("first_layer"; hidden degrees then start at 0, so that the first feature depends
+            on it too). It enters through unmasked linear maps of its own.
+        input_order: "left-to-right", "right-to-left", "random", or the degree of every feature.
+        hidden_degrees: "equal" or "random".
+        activation: name or callable; None is linear.
+        use_bias: whether the layers have biases.
+        kernel_initializer: name or callable, for the weights.
+        bias_initializer: name or callable, for the biases.
+        kernel_regularizer: name or callable; enters the loss (`flowbench.nn.regularization`).
+        bias_regularizer: the same, for the biases.
+        kernel_constraint: name or callable; applied after each step (`flowbench.nn.constrain`).
+        bias_constraint: the same, for the biases.
+        zero_output: start the last layer at zero, so that a flow starts at the identity.
+        residual: add skip connections; widths must be equal and odd in number.
+        dropout: probability of dropping a hidden unit in training.
+        validate_args: check every input for its shape and for NaN, at a cost.
+        seed: of random orders and degrees.
+
+    Raises:
+        ValueError: a size is not positive, an option is unknown, an order is no permutation, or a
+            context is given where none was declared (or none where one was).
+
+    References:
+        Germain et al. 2015, "MADE" (arXiv:1502.03509); Durkan & Nash 2019 for residual masks.
+
+    Example:
+        >>> import torch
+        >>> network = AutoregressiveNetwork(3, params=2, hidden_units=[16, 16], activation="relu")
+        >>> network(torch.zeros(5, 3)).shape
+        torch.Size([5, 3, 2])
+    """
+
+    input_degrees: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        params: int = 2,
+        *,
+        hidden_units: Sequence[int] = (),
+        context_features: int = 0,
+        conditional_input_layers: ConditionalInputLayers = "all_layers",
+        input_order: InputOrder = "left-to-right",
+        hidden_degrees: HiddenDegrees = "equal",
+        activation: str | Function | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | Function = "glorot_uniform",
+        bias_initializer: str | Function = "zeros",
+        kernel_regularizer: str | Function | None = None,
+        bias_regularizer: str | Function | None = None,
+        kernel_constraint: str | Function | None = None,
+        bias_constraint: str | Function | None = None,
+        zero_output: bool = False,
+        residual: bool = False,
+        dropout: float = 0.0,
+        validate_args: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        _check(features, params, hidden_units, context_features, conditional_input_layers)
+        if residual and (len(set(hidden_units)) != 1 or len(hidden_units) % 2 == 0):
+            raise ValueError(
+                f"hidden_units={list(hidden_units)}: a residual network needs one layer and then "
+                "pairs of layers (1, 3, 5, …), all of one width"
+            )
+        self.features = features
+        self.params = params
+        self.hidden_units = tuple(hidden_units)
+        self.context_features = context_features
+        self.residual = residual
+        self.validate_args = validate_args
+        self.activation = resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
+        self.dropout = nn.Dropout(dropout)
+
+        from_zero = context_features > 0 and conditional_input_layers == "first_layer"
+        generator = torch.Generator()
+        generator.manual_seed(torch.seed() if seed is None else seed)
+        degrees = assign_degrees(
+            input_degrees(features, input_order, generator),
+            hidden_units[:1] if residual else hidden_units,
+            hidden_degrees,
+            generator=generator,
+            from_zero=from_zero,
+        )
+        if residual:
+            degrees += [degrees[1]] * (len(hidden_units) - 1)
+        for layer, layer_degrees in enumerate(degrees):
+            self.register_buffer(f"degrees_{layer}", layer_degrees)
+
+        options: dict[str, Any] = {
+            "use_bias": use_bias,
+            "kernel_initializer": kernel_initializer,
+            "bias_initializer": bias_initializer,
+            "kernel_regularizer": kernel_regularizer,
+            "bias_regularizer": bias_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "bias_constraint": bias_constraint,
+        }
+        masks = masks_from_degrees(degrees, params)
+        self.layers = nn.ModuleList(MaskedLinear(mask, **options) for mask in masks)
+        conditioned = masks if conditional_input_layers == "all_layers" else masks[:1]
+        if not context_features:
+            conditioned = []
+        options |= {"use_bias": False}
+        self.context_layers = nn.ModuleList(
+            MaskedLinear(mask.new_ones(len(mask), context_features), **options)
+            for mask in conditioned
+        )
+        if zero_output:
+            for layer in [self.layers[-1], *self.context_layers[len(masks) - 1 :]]:
+                nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+        self.register_load_state_dict_post_hook(_restore_masks)
+
+    @property
+    def degrees(self) -> list[Tensor]:
+        """Degrees of the inputs and of every hidden layer."""
+        return [getattr(self, f"degrees_{layer}") for layer in range(len(self.hidden_units) + 1)]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Compute the parameters of every feature.
+
+        Args:
+            x: `[..., features]`.
+            context: `[..., context_features]`, where declared.
+
+        Returns:
+            `[..., features, params]`; batch dimensions of x and context broadcast.
+        """
+        if self.validate_args:
+            self._validate(x, context)
+        if (context is None) != (self.context_features == 0):
+            raise ValueError(
+                f"context_features={self.context_features}, but a context was "
+                f"{'not ' if context is None else ''}given"
+            )
+        last = len(self.layers) - 1
+        hidden = skip = self._layer(0, x, context)
+        for index in range(1, last + 1):
+            activated = self.activation(hidden)
+            if not self.residual or index % 2 == 0:
+                activated = self.dropout(activated)
+            hidden = self._layer(index, activated, context)
+            if self.residual and index % 2 == 0 and index < last:
+                hidden = skip = skip + hidden
+        return hidden.unflatten(-1, (self.features, self.params))
+
+    def _layer(self, index: int, x: Tensor, context: Tensor | None) -> Tensor:
+        hidden = self.layers[index](x)
+        if context is not None and index < len(self.context_layers):
+            hidden = hidden + self.context_layers[index](context)
+        return hidden
+
+    def _validate(self, x: Tensor, context: Tensor | None) -> None:
+        for name, value, size in (
+            ("x", x, self.features),
+            ("context", context, self.context_features),
+        ):
+            if value is None:
+                continue
+            if value.shape[-1:] != (size,):
+                raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {size}]")
+            if not value.isfinite().all():
+                raise ValueError(f"{name} has values that are not finite")
+
+
+def _restore_masks(network: nn.Module, _incompatible: object) -> None:
+    assert isinstance(network, AutoregressiveNetwork)
+    masks = masks_from_degrees(network.degrees, network.params)
+    for layer, mask in zip(network.layers, masks, strict=True):
+        layer.set_mask(mask)  # type: ignore[operator]
+
+
+def _check(
+    features: int,
+    params: int,
+    hidden_units: Sequence[int],
+    context_features: int,
+    conditional_input_layers: str,
+) -> None:
+    for name, value, least in (
+        ("features", features, 1),
+        ("params", params, 1),
+        ("context_features", context_features, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name}={value}: expected at least {least}")
+    if isinstance(hidden_units, int):
+        raise ValueError(f"hidden_units={hidden_units}: expected a list of widths")
+    if conditional_input_layers not in ("all_layers", "first_layer"):
+        raise ValueError(
+            f"conditional_input_layers={conditional_input_layers!r} is unknown: "
+            "expected 'all_layers' or 'first_layer'"
+        )

@@ -1,0 +1,142 @@
+"""A linear layer with fixed connections, whose weight stays zero elsewhere."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flowbench.nn.options import (
+    CONSTRAINTS,
+    INITIALIZERS,
+    REGULARIZERS,
+    Function,
+    resolve,
+)
+
+__all__ = ["MaskedLinear", "constrain", "regularization"]
+
+
+class _MaskGradient(torch.autograd.Function):
+    """The identity, whose gradient is zero outside of a mask."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(weight: Tensor, mask: Tensor) -> Tensor:
+        return weight.view_as(weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * ctx.saved_tensors[0], None
+
+
+class MaskedLinear(nn.Module):
+    r"""y = (W ∘ M) x + b with a fixed mask M.
+
+    The mask is applied once, when the weight is set, and kept by masking the gradient: the weight
+    outside of M starts at zero, and no step moves it (decay and momentum of zero are zero).
+
+    Args:
+        mask: which inputs an output sees, bool `[out, in]`.
+        use_bias: whether there is a bias b.
+        kernel_initializer: name or callable that fills a tensor `[out, in]` in place.
+        bias_initializer: the same, for `[out]`.
+        kernel_regularizer: name or callable from the weight to a number that enters the loss.
+        bias_regularizer: the same, for the bias.
+        kernel_constraint: name or callable from the weight to the weight kept after each step.
+        bias_constraint: the same, for the bias.
+
+    Raises:
+        ValueError: an option is unknown.
+
+    Example:
+        >>> import torch
+        >>> layer = MaskedLinear(torch.tensor([[True, False]]), kernel_initializer="ones")
+        >>> layer(torch.tensor([3.0, 5.0]))
+        tensor([3.], grad_fn=<ViewBackward0>)
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        mask: Tensor,
+        *,
+        use_bias: bool = True,
+        kernel_initializer: str | Function = "glorot_uniform",
+        bias_initializer: str | Function = "zeros",
+        kernel_regularizer: str | Function | None = None,
+        bias_regularizer: str | Function | None = None,
+        kernel_constraint: str | Function | None = None,
+        bias_constraint: str | Function | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(mask.shape))
+        self.bias = nn.Parameter(torch.empty(len(mask))) if use_bias else None
+        self.kernel_initializer = resolve("kernel_initializer", kernel_initializer, INITIALIZERS)
+        self.bias_initializer = resolve("bias_initializer", bias_initializer, INITIALIZERS)
+        self.kernel_regularizer = resolve("kernel_regularizer", kernel_regularizer, REGULARIZERS)
+        self.bias_regularizer = resolve("bias_regularizer", bias_regularizer, REGULARIZERS)
+        self.kernel_constraint = resolve("kernel_constraint", kernel_constraint, CONSTRAINTS)
+        self.bias_constraint = resolve("bias_constraint", bias_constraint, CONSTRAINTS)
+        self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        assert self.kernel_initializer is not None and self.bias_initializer is not None
+        self.kernel_initializer(self.weight)
+        self.weight.mul_(self.mask)
+        if self.bias is not None:
+            self.bias_initializer(self.bias)
+
+    @torch.no_grad()
+    def set_mask(self, mask: Tensor) -> None:
+        """Exchange the mask; the weight keeps its entries inside the new one."""
+        self.mask = mask.to(self.weight)
+        self.weight.mul_(self.mask)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to `[..., in]`."""
+        return F.linear(x, _MaskGradient.apply(self.weight, self.mask), self.bias)  # type: ignore[arg-type]
+
+    def extra_repr(self) -> str:
+        """Sizes and the share of connections."""
+        outputs, inputs = self.mask.shape
+        return f"{inputs}, {outputs}, connected={float(self.mask.mean()):.0%}"
+
+
+def regularization(module: nn.Module) -> Tensor | float:
+    """What the regularizers of all masked layers in a module add to the loss.
+
+    Example:
+        >>> import torch
+        >>> options = {"kernel_initializer": "ones", "kernel_regularizer": "l2"}
+        >>> regularization(MaskedLinear(torch.ones(2, 3), **options))
+        tensor(0.0600, grad_fn=<AddBackward0>)
+    """
+    penalty: Tensor | float = 0.0
+    for layer in module.modules():
+        if isinstance(layer, MaskedLinear):
+            if layer.kernel_regularizer is not None:
+                penalty = penalty + layer.kernel_regularizer(layer.weight)
+            if layer.bias is not None and layer.bias_regularizer is not None:
+                penalty = penalty + layer.bias_regularizer(layer.bias)
+    return penalty
+
+
+@torch.no_grad()
+def constrain(module: nn.Module) -> None:
+    """Apply the constraints of all masked layers in a module; called after each optimiser step."""
+    for layer in module.modules():
+        if isinstance(layer, MaskedLinear):
+            if layer.kernel_constraint is not None:
+                layer.weight.copy_(layer.kernel_constraint(layer.weight) * layer.mask)
+            if layer.bias is not None and layer.bias_constraint is not None:
+                layer.bias.copy_(layer.bias_constraint(layer.bias))

@@ -1,0 +1,103 @@
+"""Linear maps across features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from flowbench.transforms.base import Transform
+
+__all__ = ["Permute", "TriangularAffine"]
+
+
+class Permute(Transform):
+    """xᵢ = u[permutation[i]], with a log-determinant of zero.
+
+    Args:
+        permutation: of 0 … features − 1.
+
+    Raises:
+        ValueError: it is no permutation.
+
+    Example:
+        >>> import torch
+        >>> Permute([2, 0, 1])(torch.tensor([10.0, 20.0, 30.0]))[0]
+        tensor([30., 10., 20.])
+    """
+
+    permutation: Tensor
+
+    def __init__(self, permutation: Sequence[int] | Tensor) -> None:
+        super().__init__()
+        order = torch.as_tensor(permutation, dtype=torch.int64)
+        if not torch.equal(order.sort().values, torch.arange(len(order))):
+            raise ValueError(
+                f"permutation={order.tolist()} is no permutation of 0 … {len(order) - 1}"
+            )
+        self.register_buffer("permutation", order)
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return u[..., self.permutation], u.new_zeros(u.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return x[..., self.permutation.argsort()], x.new_zeros(x.shape[:-1])
+
+
+class TriangularAffine(Transform):
+    r"""x = L u + m with a lower triangular L, fitted in closed form: L Lᵀ and m are data's moments.
+
+    With standard normal noise it is the Gaussian of maximal likelihood. It has no parameters that
+    are trained; `initialize` sets its buffers.
+
+    Args:
+        features: size of the event.
+
+    Example:
+        >>> import torch
+        >>> layer = TriangularAffine(2)
+        >>> layer.initialize(torch.tensor([[0.0, 1.0], [2.0, 1.5], [4.0, 5.0]]))
+        >>> layer.mean
+        tensor([2.0000, 2.5000], dtype=torch.float64)
+    """
+
+    mean: Tensor
+    cholesky: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("cholesky", torch.eye(features, dtype=torch.float64))
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = u.to(self.mean.dtype) @ self.cholesky.mT + self.mean
+        return x.to(u.dtype), self._log_det().to(u.dtype).expand(u.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        centred = (x.to(self.mean.dtype) - self.mean).reshape(-1, x.shape[-1])
+        u = torch.linalg.solve_triangular(self.cholesky.mT, centred, upper=True, left=False)
+        return u.reshape(x.shape).to(x.dtype), -self._log_det().to(x.dtype).expand(x.shape[:-1])
+
+    def _log_det(self) -> Tensor:
+        return self.cholesky.diagonal().log().sum()
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None, chunk: int = 8192) -> None:
+        """Fit mean and covariance (biased, maximum likelihood) of `[rows, features]`, in float64.
+
+        Raises:
+            ValueError: the covariance is singular.
+        """
+        dtype = self.mean.dtype
+        mean = torch.stack([part.to(dtype).sum(0) for part in x.split(chunk)]).sum(0) / len(x)
+        covariance = torch.zeros_like(self.cholesky)
+        for part in x.split(chunk):
+            centred = part.to(dtype) - mean
+            covariance.addmm_(centred.mT, centred)
+        factor, failed = torch.linalg.cholesky_ex(covariance / len(x))
+        if failed:
+            raise ValueError(
+                f"the covariance of the {len(x)} training rows is singular at feature {int(failed) - 1}: "
+                "it is constant, or a linear combination of those before it"
+            )
+        self.mean.copy_(mean)
+        self.cholesky.copy_(factor)

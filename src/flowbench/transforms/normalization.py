@@ -1,0 +1,143 @@
+"""Batch normalisation as an invertible layer."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.transforms.base import Chain, Transform
+
+__all__ = ["BatchNorm", "Statistics", "recompute_statistics"]
+
+Statistics = Literal["running", "dataset"]
+Moments = tuple[Tensor, Tensor]
+
+
+class BatchNorm(Transform):
+    r"""u = (x − m) · exp(γ) / √(v + ε) + β, the flow's batch normalisation.
+
+    Its log |det ∂u/∂x| is Σᵢ [γᵢ − ½ log(vᵢ + ε)]. While training, `inverse` (data → noise) takes
+    the mean m and the biased variance v of the batch, and gradients flow through them; in
+    evaluation, and in `forward` always, they are the stored ones, so that only in evaluation the
+    two directions undo each other.
+
+    Args:
+        features: size of the event.
+        statistics: where the stored ones come from: "running", an exponential average over
+            batches; or "dataset", those of the whole training set (`recompute_statistics`).
+        epsilon: ε, added to the variance.
+        momentum: weight of the newest batch in the running average.
+
+    Raises:
+        ValueError: the statistics are unknown, or a training batch has fewer than two rows.
+
+    References:
+        Dinh et al. 2017 (arXiv:1605.08803), section 3.7; Papamakarios et al. 2017
+        (arXiv:1705.07057), appendix B.
+
+    Example:
+        >>> import torch
+        >>> layer = BatchNorm(2).eval()
+        >>> layer.inverse(torch.ones(3, 2))[0].shape
+        torch.Size([3, 2])
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        statistics: Statistics = "dataset",
+        epsilon: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if statistics not in ("running", "dataset"):
+            raise ValueError(f"statistics={statistics!r} is unknown: expected 'running' or 'dataset'")
+        self.statistics = statistics
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.log_gamma = nn.Parameter(torch.zeros(features))
+        self.beta = nn.Parameter(torch.zeros(features))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("variance", torch.ones(features))
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        log_scale = self._log_scale(self.variance)
+        x = (u - self.beta) * torch.exp(-log_scale) + self.mean
+        return x, -log_scale.sum().expand(u.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        mean, variance = self._batch_moments(x) if self.training else (self.mean, self.variance)
+        log_scale = self._log_scale(variance)
+        u = torch.addcmul(self.beta, x - mean, log_scale.exp())
+        return u, log_scale.sum().expand(x.shape[:-1])
+
+    def _log_scale(self, variance: Tensor) -> Tensor:
+        return self.log_gamma - 0.5 * torch.log(variance + self.epsilon)
+
+    def _batch_moments(self, x: Tensor) -> Moments:
+        if x[..., 0].numel() < 2:
+            raise ValueError(f"batch statistics need at least two rows, got x of {tuple(x.shape)}")
+        variance, mean = torch.var_mean(x.flatten(0, -2), dim=0, correction=0)
+        if self.statistics == "running":
+            with torch.no_grad():
+                self.mean.lerp_(mean, self.momentum)
+                self.variance.lerp_(variance, self.momentum)
+        return mean, variance
+
+
+@torch.no_grad()
+def recompute_statistics(
+    transform: Transform, x: Tensor, context: Tensor | None = None, *, chunk: int = 65536
+) -> None:
+    """Set the statistics of every "dataset" batch norm to those of the whole training set.
+
+    The rows go through the layers one after the other, from data to noise, so that a layer's
+    statistics are taken after those before it were replaced, as in the original code of the MAF
+    paper. One copy of the rows is held.
+
+    Args:
+        transform: the transform of a flow; its batch norms are in evaluation mode.
+        x: all training rows, `[rows, features]`.
+        context: their contexts, `[rows, context_features]`, or None.
+        chunk: rows that go through a layer at once.
+    """
+    layers = _layers(transform)
+    last = max((i for i, layer in enumerate(layers) if _wants_dataset(layer)), default=-1)
+    x = x.clone() if last > 0 else x
+    for layer in layers[: last + 1]:
+        if isinstance(layer, BatchNorm) and layer.statistics == "dataset":
+            mean, variance = _moments(x.split(chunk))
+            layer.mean.copy_(mean)
+            layer.variance.copy_(variance)
+        for start in range(0, len(x), chunk):
+            part = slice(start, start + chunk)
+            x[part], _ = layer.inverse(x[part], None if context is None else context[part])
+
+
+def _layers(transform: Transform) -> list[Transform]:
+    """The layers of a transform from data to noise, chains laid open."""
+    if isinstance(transform, Chain):
+        return [leaf for part in reversed(transform.transforms) for leaf in _layers(part)]  # type: ignore[arg-type]
+    return [transform]
+
+
+def _wants_dataset(layer: Transform) -> bool:
+    return isinstance(layer, BatchNorm) and layer.statistics == "dataset"
+
+
+def _moments(parts: Sequence[Tensor]) -> Moments:
+    """Mean and biased variance over all parts, in float64 (Chan et al. 1979)."""
+    count, mean, squares = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for part in parts:
+        part = part.to(torch.float64)
+        variance, part_mean = torch.var_mean(part, dim=0, correction=0)
+        share = len(part) / (count + len(part))
+        squares = squares + variance * len(part) + (part_mean - mean) ** 2 * (count * share)
+        mean = mean + (part_mean - mean) * share
+        count += len(part)
+    return mean, squares / count
