@@ -1,4 +1,4 @@
-"""What every data set tells the rest: its rows in model space and the map that brought them there."""
+"""What every data set tells the rest: rows in model space and the map that brought them there."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -17,6 +17,7 @@ from flowbench.transforms import Affine, Chain, Logit, Standardize, Transform
 __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 
 SPLITS = ("train", "val", "test")
+CHUNK_VALUES = 2**21
 PREPROCESSING = {cls.__name__: cls for cls in (Affine, Logit, Standardize)}
 
 
@@ -119,8 +120,9 @@ class DataModule(pl.LightningDataModule, ABC):
         """Shuffled minibatches of the training rows."""
         return BatchLoader(self.rows["train"], batch_size=self.batch_size, seed=self.seed)
 
-    def _model_space(self, split: str, chunk: int = 65536) -> Rows:
+    def _model_space(self, split: str) -> Rows:
         source = self.raw.x[split]
+        chunk = max(1, CHUNK_VALUES // source.shape[-1])
         x = torch.empty(source.shape, dtype=torch.float32)
         log_det = torch.empty(len(source), dtype=torch.float64)
         for start in range(0, len(source), chunk):

@@ -20,8 +20,8 @@ class Rows(NamedTuple):
     """One split of a data set, ready for a model.
 
     `x` is `[rows, features]` in model space, `context` `[rows, context_features]` or None, and
-    `log_det` (float64, `[rows]` or a scalar) is log |det| of the map from data units to model space:
-    log p(data units) = log p(model space) + log_det.
+    `log_det` (float64, `[rows]` or a scalar) is log |det| of the map from data units to model
+    space: log p(data units) = log p(model space) + log_det.
     """
 
     x: Tensor
@@ -39,10 +39,11 @@ class Rows(NamedTuple):
 class BatchLoader:
     """Minibatches for training, several of them per item.
 
-    An item is a list of up to `steps_per_item` minibatches, so that the Trainer's own cost per item
-    is paid once for all of them. Every row comes exactly once per epoch. The last minibatch takes a
-    remainder of less than half a batch as well, so that no minibatch is too small for batch
-    statistics. The order of epoch e depends on (seed, e) alone; `state_dict` holds the position.
+    An item is a list of up to `steps_per_item` minibatches, so that the Trainer's own cost per
+    item is paid once for all of them. Every row comes exactly once per epoch. The last minibatch
+    takes a remainder of less than half a batch as well, so that no minibatch is too small for
+    batch statistics. The order of epoch e depends on (seed, e) alone; `state_dict` holds the
+    position.
 
     Args:
         rows: what to draw from.
@@ -66,7 +67,8 @@ class BatchLoader:
     ) -> None:
         if len(rows) < batch_size:
             raise ValueError(
-                f"the training split has {len(rows)} rows, fewer than training.batch_size={batch_size}"
+                f"the training split has {len(rows)} rows, fewer than "
+                f"training.batch_size={batch_size}"
             )
         self.rows = rows
         self.batch_size = batch_size

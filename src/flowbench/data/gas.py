@@ -1,0 +1,135 @@
+"""GAS: 16 chemical sensors, reduced to those that do not merely repeat each other."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbench.data.base import DataError, RawData
+from flowbench.data.gas_pickle import read_pickled_table
+from flowbench.data.moments import (
+    correlations,
+    moments,
+    refuse_constant,
+    refuse_non_finite,
+    standardize,
+)
+from flowbench.data.originals import OriginalDataModule, last_tenths, load_array, save_splits
+from flowbench.data.text import stream_numbers
+from flowbench.data.uci import ZENODO
+
+__all__ = ["Gas", "GasRaw", "uncorrelated"]
+
+LIMIT = 0.98
+NOT_SENSORS = ("Time", "Meth", "Eth")
+
+
+def uncorrelated(correlation: NDArray[np.float64], *, limit: float = LIMIT) -> list[int]:
+    """Which columns stay when those too correlated with another go, the first one first.
+
+    Args:
+        correlation: Pearson correlations `[columns, columns]`.
+        limit: the largest correlation that is kept.
+
+    Example:
+        >>> uncorrelated(np.array([[1, 0.99, 0], [0.99, 1, 0.5], [0, 0.5, 1]]))
+        [1, 2]
+    """
+    kept = list(range(len(correlation)))
+    while True:
+        alike = (correlation[np.ix_(kept, kept)] > limit).sum(axis=1)
+        crowded = np.flatnonzero(alike > 1)
+        if not len(crowded):
+            return kept
+        del kept[crowded[0]]
+
+
+class Gas(OriginalDataModule):
+    """The published GAS: 8 sensors of a sample of 1,052,065 rows, contiguous splits.
+
+    Statistics (ddof 1) are those of *all* rows. The original is `gas/ethylene_CO.pickle`. See
+    Papamakarios et al. 2017 (arXiv:1705.07057), appendix D.
+    """
+
+    name = "gas"
+    files = ("ethylene_CO.pickle",)
+    source = ZENODO
+    expected: ClassVar = {"train": (852_174, 8), "val": (94_685, 8), "test": (105_206, 8)}
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Drop what is no sensor, then sensors that repeat another, split."""
+        [path] = self.originals()
+        table = read_pickled_table(path)
+        absent = [column for column in NOT_SENSORS if column not in table]
+        if absent:
+            raise DataError(f"gas: {path} has no column {absent[0]!r}; it has {', '.join(table)}")
+        names = [name for name in table if name not in NOT_SENSORS]
+        x = np.stack([table[name] for name in names], axis=1)
+        x, names = _reduced(x, names, where=str(path))
+        save_splits(folder, last_tenths(x))
+        return {
+            "feature_names": names,
+            "preprocess": standardize(x, names, where=str(path), ddof=1),
+        }
+
+
+class GasRaw(OriginalDataModule):
+    """GAS from the text at UCI: all 4,208,261 rows, shuffled by the seed; no published neighbour.
+
+    Otherwise as `Gas`, but with the statistics (ddof 1) of train + validation. The original is
+    `gas_raw/ethylene_CO.txt`: a header line, then 19 columns (time, CO, ethylene, 16 sensors).
+    `path` may also name an `.npy`, of 19 such columns or of sensors only.
+    """
+
+    name = "gas_raw"
+    files = ("ethylene_CO.txt",)
+    source = (
+        "it comes from 'Gas sensor array under dynamic gas mixtures', "
+        "https://archive.ics.uci.edu/dataset/322"
+    )
+    expected: ClassVar = {"train": (3_408_692,), "val": (378_743,), "test": (420_826,)}
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Keep the sensors that do not repeat another, in the order of the original."""
+        [path] = self.originals()
+        if path.suffix in (".npy", ".npz"):
+            return self._reduce(folder, load_array(path), path)
+        scratch = folder / "all.bin"
+        stream_numbers(path, scratch, columns=19)
+        found = self._reduce(folder, np.memmap(scratch, np.float64, "r").reshape(-1, 19), path)
+        scratch.unlink()
+        return found
+
+    def _reduce(self, folder: Path, x: NDArray[Any], path: Path) -> dict[str, Any]:
+        sensors = x[:, 3:] if x.shape[1] == 19 else x
+        names = [f"sensor{column + 1}" for column in range(sensors.shape[1])]
+        sensors, names = _reduced(sensors, names, where=str(path))
+        save_splits(folder, {"rows": sensors})
+        return {"feature_names": names}
+
+    def read(self) -> RawData:
+        """The three splits, shuffled.
+
+        Raises:
+            DataError: the original is missing, damaged or truncated.
+        """
+        found = self.conversion()
+        rows, names = found.arrays["rows"], found.meta["feature_names"]
+        order = last_tenths(np.random.default_rng(self.seed).permutation(len(rows)))
+        x = {split: rows[index] for split, index in order.items()}
+        self.check_shapes(x)
+        known = rows[np.sort(np.concatenate([order["train"], order["val"]]))]
+        return RawData(
+            x=x,
+            preprocess=standardize(known, names, where=str(self.originals()[0]), ddof=1),
+            feature_names=names,
+            sha256=found.sha256,
+        )
+
+
+def _reduced(x: NDArray[Any], names: list[str], *, where: str) -> tuple[NDArray[Any], list[str]]:
+    refuse_non_finite(x, names, where=where)
+    refuse_constant(moments(x), names, where=where)
+    kept = uncorrelated(correlations(x))
+    return x[:, kept], [names[column] for column in kept]

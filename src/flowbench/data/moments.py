@@ -1,0 +1,98 @@
+"""Column statistics of arrays larger than memory, and what is refused on their account."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbench.data.base import DataError
+
+__all__ = ["Moments", "correlations", "moments", "refuse_non_finite", "standardize"]
+
+CHUNK_VALUES = 2**21
+
+
+class Moments(NamedTuple):
+    """Mean, standard deviation, smallest and largest value of each column, float64 `[columns]`."""
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def moments(x: NDArray[Any], *, ddof: int = 0) -> Moments:
+    """Statistics of the columns of `[rows, columns]`, in two passes of float64.
+
+    Args:
+        x: at least one row (two, with `ddof=1`).
+        ddof: 0 divides the sum of squares by the rows, 1 by one less.
+
+    Example:
+        >>> moments(np.array([[1.0], [3.0]])).std
+        array([1.])
+    """
+    mean = np.sum([part.sum(axis=0) for _, part in _parts(x)], axis=0) / len(x)
+    squares = np.sum([((part - mean) ** 2).sum(axis=0) for _, part in _parts(x)], axis=0)
+    low = np.min([part.min(axis=0) for _, part in _parts(x)], axis=0)
+    high = np.max([part.max(axis=0) for _, part in _parts(x)], axis=0)
+    return Moments(mean, np.sqrt(squares / (len(x) - ddof)), low, high)
+
+
+def correlations(x: NDArray[Any]) -> NDArray[np.float64]:
+    """Pearson correlations `[columns, columns]` of the columns of `[rows, columns]`."""
+    mean = moments(x).mean
+    covariance = np.sum([(part - mean).T @ (part - mean) for _, part in _parts(x)], axis=0)
+    scale = np.sqrt(np.diag(covariance))
+    return covariance / np.outer(scale, scale)
+
+
+def standardize(
+    x: NDArray[Any], names: Sequence[str], *, where: str, ddof: int = 0
+) -> list[dict[str, Any]]:
+    """The preprocessing that gives the columns of `x` mean 0 and standard deviation 1.
+
+    Raises:
+        DataError: a column is constant.
+    """
+    refuse_constant(found := moments(x, ddof=ddof), names, where=where)
+    return [{"name": "Standardize", "mean": found.mean.tolist(), "std": found.std.tolist()}]
+
+
+def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None:
+    """Refuse columns that have one value only: they have no density.
+
+    Raises:
+        DataError: naming the columns.
+    """
+    constant = [
+        f"{name!r} (always {low:g})"
+        for name, low, high in zip(names, found.low, found.high, strict=True)
+        if low == high
+    ]
+    if constant:
+        raise DataError(f"{where}: a column must vary, but constant is {', '.join(constant)}")
+
+
+def refuse_non_finite(x: NDArray[Any], names: Sequence[str], *, where: str) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        DataError: naming the first three cells; rows are counted from 1.
+    """
+    for start, part in _parts(x):
+        cells = np.argwhere(~np.isfinite(part))
+        if len(cells):
+            first = "; ".join(
+                f"row {start + row + 1}, column {names[column]!r} is {part[row, column]}"
+                for row, column in cells[:3]
+            )
+            more = " and more" if len(cells) > 3 else ""
+            raise DataError(f"{where}: every value must be finite, but {first}{more}")
+
+
+def _parts(x: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    rows = max(1, CHUNK_VALUES // x.shape[1])
+    for start in range(0, len(x), rows):
+        yield start, np.asarray(x[start : start + rows], np.float64)

@@ -1,0 +1,140 @@
+"""Data sets that come as the authors' original files and are converted once."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbench.data.base import SPLITS, DataError, DataModule, RawData
+from flowbench.data.conversion import Conversion, convert
+
+__all__ = ["OriginalDataModule", "last_tenths", "load_array"]
+
+
+class OriginalDataModule(DataModule):
+    """A data set of original files in `<data_dir>/<name>/`; a subclass converts them (`build`).
+
+    Args:
+        path: of the original, where it lies elsewhere or is another one; the number of rows is
+            free then. None: in `data_dir`.
+        data_dir: folder of all originals; only read.
+        cache_dir: folder of the converted arrays.
+        batch_size: rows per optimiser step.
+        seed: of the order of batches (and of what a subclass draws).
+    """
+
+    name: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+    source: ClassVar[str]
+    version: ClassVar[int] = 1
+    expected: ClassVar[dict[str, tuple[int, ...]]]
+
+    def __init__(
+        self,
+        *,
+        path: str | Path | None = None,
+        data_dir: str | Path = "data",
+        cache_dir: str | Path = "cache",
+        batch_size: int = 256,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size=batch_size, seed=seed)
+        self.path = path
+        self.data_dir = data_dir
+        self.cache_dir = cache_dir
+
+    @abstractmethod
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Write `train.npy`, `val.npy`, `test.npy`; return `feature_names` and `preprocess`."""
+
+    def originals(self) -> list[Path]:
+        """The files to convert, whether they exist or not."""
+        if self.path is not None:
+            return [Path(self.path)]
+        return [Path(self.data_dir) / self.name / file for file in self.files]
+
+    def prepare_data(self) -> None:
+        """Convert the originals, unless that was done before."""
+        self.conversion()
+
+    def conversion(self) -> Conversion:
+        """The converted originals."""
+        return convert(
+            self.name,
+            self.build,
+            originals=self.originals(),
+            cache_dir=self.cache_dir,
+            version=self.version,
+            source=self.source,
+        )
+
+    def read(self) -> RawData:
+        """The three splits, memory-mapped.
+
+        Raises:
+            DataError: an original is missing, damaged or truncated.
+        """
+        found = self.conversion()
+        x = {split: found.arrays[split] for split in SPLITS}
+        self.check_shapes(x)
+        return RawData(
+            x=x,
+            preprocess=found.meta["preprocess"],
+            feature_names=found.meta["feature_names"],
+            sha256=found.sha256,
+        )
+
+    def check_shapes(self, x: dict[str, NDArray[Any]]) -> None:
+        """Refuse originals (not files named by `path`) that do not give the known splits.
+
+        Raises:
+            DataError: with the shape that was found and the one that was expected.
+        """
+        for split, shape in self.expected.items():
+            if self.path is None and x[split].shape[: len(shape)] != shape:
+                raise DataError(
+                    f"{self.name}: {self.originals()[0]} gives a {split} split of shape "
+                    f"{x[split].shape}, expected {shape}: the file is truncated or another one"
+                )
+
+
+def last_tenths(x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Contiguous splits: the last tenth is test, the last tenth of the rest validation.
+
+    Example:
+        >>> {split: len(rows) for split, rows in last_tenths(np.zeros((100, 1))).items()}
+        {'train': 81, 'val': 9, 'test': 10}
+    """
+    rest = len(x) - len(x) // 10
+    train = rest - rest // 10
+    return {"train": x[:train], "val": x[train:rest], "test": x[rest:]}
+
+
+def load_array(path: Path, *, columns: int | None = None) -> NDArray[Any]:
+    """A numeric array `[rows, columns]` from `.npy` (memory-mapped) or `.npz` (its array `x`).
+
+    Raises:
+        DataError: the file is damaged, or holds something else.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(array, np.lib.npyio.NpzFile):
+            array = array["x"]
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise DataError(
+            f"{path} is no readable .npy, nor an .npz with an array 'x': {error}"
+        ) from error
+    wrong_width = columns is not None and array.shape[-1:] != (columns,)
+    if array.ndim != 2 or wrong_width or array.dtype.kind not in "fiu" or len(array) < 20:
+        wanted = f"[rows, {columns or 'columns'}] of numbers with at least 20 rows"
+        raise DataError(f"{path} holds {array.dtype} of shape {array.shape}, expected {wanted}")
+    return array
+
+
+def save_splits(folder: Path, splits: dict[str, NDArray[Any]]) -> None:
+    """Write one `.npy` per split; float32 stays float32, everything else becomes float64."""
+    for split, x in splits.items():
+        dtype = np.float32 if x.dtype == np.float32 else np.float64
+        np.save(folder / f"{split}.npy", np.ascontiguousarray(x, dtype))

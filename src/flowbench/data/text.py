@@ -1,0 +1,81 @@
+"""Text full of numbers: read fast; where that fails, slowly once more to name the wrong cell."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from flowbench.data.base import DataError
+
+__all__ = ["first_fault", "stream_numbers"]
+
+
+def stream_numbers(path: Path, out: Path, *, columns: int, chunk_rows: int = 200_000) -> None:
+    """Write white-space separated numbers below a header line as raw float64, in bounded memory.
+
+    Args:
+        path: the text.
+        out: where `rows · columns` numbers go, row after row.
+        columns: how many there must be in each row.
+        chunk_rows: rows held in memory at a time.
+
+    Raises:
+        DataError: a row has another number of fields or a cell that is no finite number, or the
+            header is missing.
+    """
+    with path.open(encoding="utf-8", errors="replace") as text:
+        header = text.readline().split()
+    if all(_is_number(cell) for cell in header):
+        raise DataError(f"{path}: the first line must be a header, but holds {' '.join(header)!r}")
+    try:
+        reader = pd.read_csv(
+            path, sep=r"\s+", header=None, skiprows=1, dtype=np.float64, chunksize=chunk_rows
+        )
+        with out.open("wb") as file:
+            for table in reader:
+                chunk = np.ascontiguousarray(table.to_numpy())
+                if chunk.shape[1] != columns or not np.isfinite(chunk).all():
+                    raise ValueError("a row is too short or too long, or a value is not finite")
+                chunk.tofile(file)
+    except ValueError as error:
+        names = [str(column + 1) for column in range(columns)]
+        with path.open(encoding="utf-8", errors="replace") as text:
+            next(text)
+            fault = first_fault((line.split() for line in text), names=names, numeric=names)
+        raise DataError(f"{path}: {fault or error}") from error
+
+
+def first_fault(
+    rows: Iterable[Sequence[str]], *, names: Sequence[str], numeric: Sequence[str]
+) -> str | None:
+    """The first row that has not one field per name, or text or a non-finite value among numbers.
+
+    Args:
+        rows: the fields of each row; empty rows do not count.
+        names: of the columns.
+        numeric: those that must hold finite numbers.
+
+    Example:
+        >>> first_fault([["1", "2"], ["3", "x"]], names=["a", "b"], numeric=["b"])
+        "row 2, column 'b' holds 'x', expected a finite number"
+        >>> first_fault([["1"]], names=["a", "b"], numeric=["a"])
+        'row 1 has 1 field, expected 2'
+    """
+    wanted = [(column, name) for column, name in enumerate(names) if name in set(numeric)]
+    for row, cells in enumerate((cells for cells in rows if cells), start=1):
+        if len(cells) != len(names):
+            plural = "" if len(cells) == 1 else "s"
+            return f"row {row} has {len(cells)} field{plural}, expected {len(names)}"
+        for column, name in wanted:
+            if not _is_number(cells[column]):
+                found = f"row {row}, column {name!r} holds {cells[column]!r}"
+                return f"{found}, expected a finite number"
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
