@@ -1,0 +1,1 @@
+"""Training a flow: configuration, run folder, Lightning module, and the run itself."""

@@ -1,0 +1,177 @@
+"""A run is a folder: what lies in it, who may write there, and when it counts as finished."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+__all__ = ["RunFolder", "RunFolderError"]
+
+HEADER = "# flowbench run: "
+LOCK = ".lock"
+
+
+class RunFolderError(Exception):
+    """A run folder that cannot be used as asked, told in one sentence."""
+
+
+class RunFolder:
+    """The files of one run; nothing is created before `lock`.
+
+    Args:
+        path: the folder, as `configuration.run_directory` gives it.
+
+    Example:
+        >>> import tempfile
+        >>> folder = RunFolder(Path(tempfile.mkdtemp()) / "seed=0")
+        >>> with folder.lock(), folder.recording(command="python train.py"):
+        ...     folder.write_config({"seed": 0}, command="python train.py")
+        ...     folder.write_result({"test": 0.1})
+        >>> folder.finished, folder.read_result()
+        (True, {'test': 0.1})
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.data = self.path / "data.json"
+        self.metrics = self.path / "metrics.csv"
+        self.best = self.path / "checkpoints" / "best.ckpt"
+        self.last = self.path / "checkpoints" / "last.ckpt"
+        self.figures = self.path / "figures"
+        self.result = self.path / "result.json"
+        self.error = self.path / "error.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has reached its result; the file appears whole or not at all."""
+        return self.result.is_file()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other process out of the folder, which is created if need be.
+
+        Raises:
+            RunFolderError: another process is at work there.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / LOCK, blocking=False):
+                yield
+        except Timeout:
+            raise RunFolderError(
+                f"{self.path}: another process is running this configuration and seed; wait for "
+                "it, or change the seed"
+            ) from None
+
+    @contextmanager
+    def recording(self, *, command: str) -> Iterator[None]:
+        """Leave `error.json` behind if what follows fails; an earlier one goes.
+
+        An interruption (Ctrl-C) is not a failure: the same command resumes.
+        """
+        self.error.unlink(missing_ok=True)
+        try:
+            yield
+        except Exception as error:
+            kind = type(error).__name__
+            sentence = " ".join(str(error).split()) or kind
+            _write_json(self.error, {"error": sentence, "type": kind, "command": command})
+            raise
+
+    def clear(self) -> None:
+        """Delete the earlier contents, for `overwrite=true`; the lock stays.
+
+        Raises:
+            RunFolderError: what lies there was not made by a run.
+        """
+        entries = [entry for entry in self.path.iterdir() if entry.name != LOCK]
+        if entries and not self._made_by_a_run():
+            raise RunFolderError(
+                f"{self.path}: overwrite=true deletes earlier runs only, and this folder has "
+                "files but no config.yaml of a run; move them away"
+            )
+        for entry in sorted(entries, key=self.config.__eq__):  # the mark of a run goes last
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def write_config(self, config: Mapping[str, Any], *, command: str) -> None:
+        """Write the resolved configuration, plain values, under the command that asked for it."""
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        _write(self.config, f"{HEADER}{' '.join(command.split())}\n{text}")
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration of the run."""
+        return yaml.safe_load(self.config.read_text(encoding="utf-8"))
+
+    def record_data(self, sha256: str) -> None:
+        """Remember which data the run is made with, or hold them against those remembered.
+
+        Raises:
+            RunFolderError: the data have changed since the run began.
+        """
+        if not self.data.is_file():
+            _write_json(self.data, {"sha256": sha256})
+        known = json.loads(self.data.read_text(encoding="utf-8"))["sha256"]
+        if known != sha256:
+            raise RunFolderError(
+                f"{self.path}: the data have changed since this run began (SHA-256 "
+                f"{known[:12]}..., now {sha256[:12]}...); "
+                "restore them, or start over with overwrite=true"
+            )
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write `result.json`, which makes the run finished.
+
+        Raises:
+            RunFolderError: a number is NaN or infinite (null stands for what does not apply).
+        """
+        for key, value in _numbers("", result):
+            if not math.isfinite(value):
+                raise RunFolderError(f"{key}={value}: a result holds finite numbers only")
+        _write_json(self.result, result)
+
+    def read_result(self) -> dict[str, Any]:
+        """The result of a finished run."""
+        return json.loads(self.result.read_text(encoding="utf-8"))
+
+    def _made_by_a_run(self) -> bool:
+        if not self.config.is_file():
+            return False
+        with self.config.open(encoding="utf-8", errors="replace") as lines:
+            return lines.readline().startswith(HEADER)
+
+
+def _numbers(key: str, value: object) -> Iterator[tuple[str, float]]:
+    """The floating-point numbers inside nested values, with their full keys."""
+    if isinstance(value, float):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _numbers(f"{key}.{name}".lstrip("."), inner)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _numbers(f"{key}[{index}]", inner)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    _write(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the whole of it or nothing, whatever happens."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,199 @@
+"""The command: an expected mistake is one sentence, a bug keeps its traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.errors import InstantiationException
+
+from flowbench.data import DataError
+from flowbench.training import main as command
+from flowbench.training.configuration import ConfigError
+
+GROUPS = {
+    "model/fake.yaml": "name: fake\n_target_: builtins.dict\nlayers: 5\n",
+    "data/fake.yaml": "name: fake\n_target_: builtins.dict\n",
+}
+
+
+@pytest.fixture
+def groups(tmp_path, monkeypatch):
+    """The command sees two groups of our own, and runs in an empty folder."""
+    folder, empty = tmp_path / "groups", tmp_path / "empty"
+    for name, text in GROUPS.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(text)
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    return folder
+
+
+@pytest.fixture
+def call(groups, monkeypatch, capsys):
+    """Run the command in this process with a stand-in for the run: (exit code, stdout, stderr)."""
+
+    def call(*arguments, run=None):
+        words = ["train.py", f"--config-dir={groups}", *arguments, "model=fake", "data=fake"]
+        monkeypatch.setattr("sys.argv", words)
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+        module = type(sys)("flowbench.training.run")
+        module.run = run or (lambda config: {})  # pyright: ignore[reportAttributeAccessIssue]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        try:
+            command.main()
+        except SystemExit as stop:
+            if isinstance(stop.code, str):
+                print(stop.code, file=sys.stderr)
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        else:
+            code = 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def raising(error):
+    def run(config):
+        raise error
+
+    return run
+
+
+def test_a_run_leaves_nothing_of_hydras_own_behind(call):
+    seen = []
+    assert call("model.layers=7", run=seen.append)[0] == 0
+    assert seen[0].model.layers == 7
+    assert "hydra" not in seen[0]
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("model.layer=3", "did you mean model.layers?"),
+        ("learning_rate=1", "did you mean training.learning_rate?"),
+        ("modle.layers=3", "did you mean model?"),
+        ("trainer=cpuu", "did you mean trainer=cpu?"),
+        ("trainer=gpus", "did you mean trainer=gpu?"),
+    ],
+)
+def test_hydras_message_gets_a_hint(call, override, hint):
+    code, _, error = call(override)
+    assert code == 1
+    assert error.startswith(("Could not override", "In 'train': Could not find"))
+    assert error.splitlines()[-1].startswith(hint.rstrip("?"))
+    assert "Traceback" not in error
+    assert "HYDRA_FULL_ERROR" not in error
+
+
+def test_a_missing_experiment_is_not_passed_over(call):
+    code, _, error = call("experiment=nowhere")
+    assert code == 1
+    assert "Could not find 'experiment/nowhere'" in error
+
+
+def test_a_malformed_override_keeps_hydras_message(call):
+    code, _, error = call("model.layers")
+    assert code == 1
+    assert error.startswith("Error parsing override 'model.layers'")
+
+
+def test_a_wrong_configuration_stops_before_the_run(call):
+    code, _, error = call(
+        "training.batch_size=abc", "seed=-1", run=raising(AssertionError("the run was started"))
+    )
+    assert code == 1
+    assert error.splitlines() == [
+        "seed=-1: expected an integer at least 0 and below 4294967296",
+        "training.batch_size=abc: expected an integer at least 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (DataError("row 3 holds NaN"), "row 3 holds NaN"),
+        (ConfigError("a=1: expected 2"), "a=1: expected 2"),
+        (FileNotFoundError(2, "No such file", "a.csv"), "a.csv: No such file"),
+    ],
+)
+def test_an_expected_error_is_one_sentence(call, error, sentence):
+    assert call(run=raising(error)) == (1, "", f"{sentence}\n")
+
+
+def test_a_constructor_of_ours_is_heard_through_hydra(call):
+    from flowbench.data import BatchLoader, Rows
+
+    def run(config):
+        import torch
+
+        try:
+            BatchLoader(Rows(torch.zeros(2, 1), None, torch.zeros(2)), batch_size=3, seed=0)
+        except ValueError as error:
+            raise InstantiationException("Error in call\nfull_key: data") from error
+
+    code, _, error = call(run=run)
+    assert code == 1
+    assert error.startswith("data: the training split has 2 rows")
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("not of ours"), KeyError("bug"), TypeError("bug")])
+def test_a_bug_stays_an_exception(call, error):
+    with pytest.raises(type(error)):
+        call(run=raising(error))
+
+
+def test_an_interruption_is_told_and_has_its_exit_code(call):
+    def trainer(config):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    for run in (raising(KeyboardInterrupt()), trainer):
+        code, _, error = call(run=run)
+        assert (code, error) == (130, "interrupted; the same command resumes the run\n")
+
+
+def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
+    seeds = []
+
+    def run(config):
+        seeds.append(config.seed)
+        if config.seed == 1:
+            raise DataError("seed 1 has no data")
+
+    code, _, error = call("-m", "seed=0,1,2", run=run)
+    assert code == 1
+    assert seeds == [0, 1, 2]
+    assert "seed 1 has no data" in error
+    assert "Traceback" not in error
+
+
+def test_help_is_a_page_that_helps_without_loading_torch(groups):
+    program = (
+        "import sys; from flowbench.training.main import main\n"
+        "try: main()\nfinally: assert 'torch' not in sys.modules"
+    )
+    words = [f"--config-dir={groups}", "model=fake", "data=fake", "--help"]
+    page = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert page.returncode == 0, page.stderr
+    for expected in (
+        "python train.py",
+        "trainer: cpu, default, gpu",
+        "training.schedule",
+        "layers: 5",
+    ):
+        assert expected in page.stdout
+    keys = [line.split()[0] for line in page.stdout.splitlines() if line.startswith("training.")]
+    assert len(keys) == 6
+    assert max(map(len, page.stdout.splitlines())) <= 99

@@ -1,0 +1,130 @@
+"""A run folder has one writer, appears finished only when it is, and keeps to its data."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from flowbench.training.run_folder import RunFolder, RunFolderError
+
+COMMAND = "python train.py model=maf"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "toy" / "maf" / "0123abcd" / "seed=0")
+
+
+def test_nothing_is_created_before_the_lock(folder, tmp_path):
+    assert not folder.finished
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_process_is_refused_at_once(folder):
+    program = (
+        "import sys; from flowbench.training.run_folder import RunFolder\n"
+        "with RunFolder(sys.argv[1]).lock(): pass"
+    )
+    with folder.lock():
+        other = subprocess.run(
+            [sys.executable, "-c", program, str(folder.path)], capture_output=True, text=True
+        )
+    assert other.returncode == 1
+    assert "another process is running this configuration and seed" in other.stderr
+    with folder.lock():  # free again
+        pass
+
+
+def test_an_error_inside_the_lock_stays_itself(folder):
+    with pytest.raises(KeyError), folder.lock():
+        raise KeyError("inside")
+
+
+def test_the_configuration_is_plain_yaml_under_its_command(folder):
+    config = {"seed": 0, "training": {"weight_decay": 1e-6, "patience": None}, "units": [100, 100]}
+    with folder.lock():
+        folder.write_config(config, command=COMMAND)
+    assert folder.config.read_text().splitlines()[0] == f"# flowbench run: {COMMAND}"
+    assert yaml.safe_load(folder.config.read_text()) == config == folder.read_config()
+
+
+def test_a_result_keeps_every_digit_and_makes_the_run_finished(folder):
+    result = {"test": {"mean": -3.5310000000000001, "exact": None}, "rows": [0.1 + 0.2]}
+    with folder.lock():
+        folder.write_result(result)
+    assert folder.finished
+    assert folder.read_result() == result
+    assert [path.name for path in folder.path.iterdir() if path.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_result_with_a_number_that_is_none_is_refused(folder, value):
+    with folder.lock(), pytest.raises(RunFolderError, match=r"test\.mean\[1\]=") as caught:
+        folder.write_result({"test": {"mean": [0.0, value]}})
+    assert "finite numbers only" in str(caught.value)
+    assert not folder.finished
+
+
+def test_a_killed_write_leaves_the_earlier_result(folder, monkeypatch):
+    with folder.lock():
+        folder.write_result({"mean": 1.0})
+        monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            folder.write_result({"mean": 2.0})
+    assert folder.read_result() == {"mean": 1.0}
+
+
+def test_a_failure_is_recorded_and_forgotten_at_the_next_start(folder):
+    with folder.lock():
+        with pytest.raises(ValueError), folder.recording(command=COMMAND):
+            raise ValueError("layers=0: expected\n at least 1")
+        assert json.loads(folder.error.read_text()) == {
+            "error": "layers=0: expected at least 1",
+            "type": "ValueError",
+            "command": COMMAND,
+        }
+        with folder.recording(command=COMMAND):
+            assert not folder.error.exists()
+
+
+def test_an_interruption_is_no_failure(folder):
+    with folder.lock():
+        with pytest.raises(KeyboardInterrupt), folder.recording(command=COMMAND):
+            raise KeyboardInterrupt
+        assert not folder.error.exists()
+
+
+def test_changed_data_are_refused(folder):
+    with folder.lock():
+        folder.record_data("a" * 64)
+        folder.record_data("a" * 64)
+        with pytest.raises(RunFolderError, match=r"data have changed .*overwrite=true"):
+            folder.record_data("b" * 64)
+
+
+def test_overwrite_deletes_an_earlier_run(folder, tmp_path):
+    kept = tmp_path / "kept.txt"
+    kept.write_text("mine")
+    with folder.lock():
+        folder.clear()
+        folder.write_config({"seed": 0}, command=COMMAND)
+        folder.last.parent.mkdir()
+        folder.last.write_bytes(b"checkpoint")
+        folder.write_result({"mean": 1.0})
+        (folder.path / "link").symlink_to(tmp_path)
+        folder.clear()
+        assert [path.name for path in folder.path.iterdir()] == [".lock"]
+        with pytest.raises(RunFolderError, match="another process"), folder.lock():
+            pass
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "config.yaml"])
+def test_overwrite_deletes_nothing_else(folder, name):
+    with folder.lock():
+        (folder.path / name).write_text("title: my thesis")
+        with pytest.raises(RunFolderError, match=r"no config\.yaml of a run"):
+            folder.clear()
+        assert (folder.path / name).read_text() == "title: my thesis"
