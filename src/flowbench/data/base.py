@@ -11,13 +11,14 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
-from flowbench.data.loader import BatchLoader, Rows
+from flowbench.data.loader import Batch, BatchLoader, Rows
 from flowbench.transforms import Affine, Chain, Logit, Standardize, Transform
 
 __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 
 SPLITS = ("train", "val", "test")
 CHUNK_VALUES = 2**21
+EVALUATION_ROWS = 8192
 PREPROCESSING = {cls.__name__: cls for cls in (Affine, Logit, Standardize)}
 
 
@@ -38,6 +39,8 @@ class RawData:
         context: split → array `[rows, context_features]`, or empty.
         context_preprocess: the same as `preprocess`, for contexts.
         exact_log_likelihood: −entropy of the true density in data units, where it is known (nats).
+        dequantized: the data units are those of integers plus uniform noise, so that bits per
+            dimension have a meaning.
     """
 
     x: Mapping[str, NDArray[Any]]
@@ -47,6 +50,7 @@ class RawData:
     context: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     context_preprocess: list[dict[str, Any]] = field(default_factory=list)
     exact_log_likelihood: float | None = None
+    dequantized: bool = False
 
 
 def build_preprocess(steps: list[dict[str, Any]]) -> Chain:
@@ -119,6 +123,12 @@ class DataModule(pl.LightningDataModule, ABC):
     def train_dataloader(self) -> BatchLoader:
         """Shuffled minibatches of the training rows."""
         return BatchLoader(self.rows["train"], batch_size=self.batch_size, seed=self.seed)
+
+    def val_dataloader(self) -> list[Batch]:
+        """All validation rows, in their order."""
+        rows = self.rows["val"]
+        starts = range(0, len(rows), EVALUATION_ROWS)
+        return [rows.batch(slice(start, start + EVALUATION_ROWS)) for start in starts]
 
     def _model_space(self, split: str) -> Rows:
         source = self.raw.x[split]

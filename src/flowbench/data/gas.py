@@ -116,10 +116,11 @@ class GasRaw(OriginalDataModule):
         """
         found = self.conversion()
         rows, names = found.arrays["rows"], found.meta["feature_names"]
-        order = last_tenths(np.random.default_rng(self.seed).permutation(len(rows)))
-        x = {split: rows[index] for split, index in order.items()}
+        order = np.random.default_rng(self.seed).permutation(len(rows))
+        shuffled = rows[order]
+        x = last_tenths(shuffled)
         self.check_shapes(x)
-        known = rows[np.sort(np.concatenate([order["train"], order["val"]]))]
+        known = shuffled[: len(x["train"]) + len(x["val"])]
         return RawData(
             x=x,
             preprocess=standardize(known, names, where=str(self.originals()[0]), ddof=1),

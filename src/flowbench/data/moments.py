@@ -67,7 +67,7 @@ def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None
         DataError: naming the columns.
     """
     constant = [
-        f"{name!r} (always {low:g})"
+        f"{name!r} (always {low + 0.0:g})"
         for name, low, high in zip(names, found.low, found.high, strict=True)
         if low == high
     ]

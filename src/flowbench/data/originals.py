@@ -41,8 +41,8 @@ class OriginalDataModule(DataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed)
-        self.path = path
-        self.data_dir = data_dir
+        self.path = None if path is None else Path(path).expanduser()
+        self.data_dir = Path(data_dir).expanduser()
         self.cache_dir = cache_dir
 
     @abstractmethod
@@ -52,8 +52,8 @@ class OriginalDataModule(DataModule):
     def originals(self) -> list[Path]:
         """The files to convert, whether they exist or not."""
         if self.path is not None:
-            return [Path(self.path)]
-        return [Path(self.data_dir) / self.name / file for file in self.files]
+            return [self.path]
+        return [self.data_dir / self.name / file for file in self.files]
 
     def prepare_data(self) -> None:
         """Convert the originals, unless that was done before."""

@@ -64,7 +64,7 @@ class Table(DataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed)
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.columns = None if columns is None else [str(name) for name in columns]
         self.context_columns = [str(name) for name in context_columns or []]
         self.fractions = tuple(fractions)
@@ -185,7 +185,8 @@ class Table(DataModule):
         if "split" in parts:
             code = parts["split"]
             return {split: whole[code == index] for index, split in enumerate(SPLITS)}
-        if len(self.fractions) != 3 or abs(sum(self.fractions) - 1) > 1e-6:
+        wrong_sum = abs(sum(self.fractions) - 1) > 1e-6
+        if len(self.fractions) != 3 or wrong_sum or min(self.fractions) < 0:
             raise DataError(
                 f"data.fractions={list(self.fractions)}: expected three numbers "
                 "(train, val, test) that sum to 1"

@@ -115,9 +115,11 @@ class ArrayPart:
         return [str(column) for column in range(self.array.shape[1])]
 
     def numbers(self, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
-        """Some columns, all rows at once."""
+        """Some columns, all rows at once; all columns of a memory-mapped array stay there."""
         dtype = np.float32 if self.array.dtype in (np.float16, np.float32) else np.float64
-        yield np.asarray(self.array[:, [int(column) for column in columns]], dtype)
+        chosen = [int(column) for column in columns]
+        everything = chosen == list(range(self.array.shape[1]))
+        yield np.asarray(self.array if everything else self.array[:, chosen], dtype)
 
     def texts(self, column: str) -> list[str]:
         """One column as text."""

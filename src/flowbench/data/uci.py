@@ -1,11 +1,13 @@
 """POWER, HEPMASS, MINIBOONE and BSDS300 by the protocol of Papamakarios et al. 2017."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import h5py
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
 from flowbench.data.moments import refuse_non_finite, standardize
@@ -42,11 +44,13 @@ class Power(OriginalDataModule):
         """Shuffle, drop columns, add noise, split."""
         [path] = self.originals()
         original = load_array(path, columns=8)
-        rows = len(original)
+        kept = np.asarray(original[:, [0, 2, 4, 5, 6, 7]], np.float64)
+        refuse_non_finite(kept, self.columns, where=str(path))
+        rows = len(kept)
         rng = np.random.RandomState(42)
         order = np.arange(rows)
         rng.shuffle(order)
-        x = np.asarray(original[:, [0, 2, 4, 5, 6, 7]], np.float64)[order]
+        x = kept[order]
         x[:, 1:2] += 0.01 * rng.rand(rows, 1)  # the order of the draws is part of the protocol
         x[:, 0:1] += 0.001 * rng.rand(rows, 1)
         x[:, 2:5] += rng.rand(rows, 3)
@@ -68,7 +72,9 @@ class Miniboone(OriginalDataModule):
         """Split."""
         [path] = self.originals()
         x = load_array(path, columns=43)
-        return _save_tenths(folder, x, [f"x{column}" for column in range(43)], path)
+        names = [f"x{column}" for column in range(43)]
+        refuse_non_finite(x, names, where=str(path))
+        return _save_tenths(folder, x, names, path)
 
 
 class Hepmass(OriginalDataModule):
@@ -89,7 +95,7 @@ class Hepmass(OriginalDataModule):
         """Both files, in `path` where it is given."""
         if self.path is None:
             return super().originals()
-        return [Path(self.path) / file for file in self.files]
+        return [self.path / file for file in self.files]
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Keep the signal, drop discrete features, split."""
@@ -134,7 +140,7 @@ class Bsds300(OriginalDataModule):
     def originals(self) -> list[Path]:
         """The file in either folder."""
         [place] = super().originals()
-        other = Path(self.data_dir) / "BSDS300" / place.name
+        other = self.data_dir / "BSDS300" / place.name
         return [other if self.path is None and not place.exists() and other.exists() else place]
 
     def build(self, folder: Path) -> dict[str, Any]:
@@ -159,8 +165,9 @@ class Bsds300(OriginalDataModule):
         return {"feature_names": names, "preprocess": []}
 
 
-def _save_tenths(folder: Path, x: Any, names: Any, path: Path) -> dict[str, Any]:
-    refuse_non_finite(x, names, where=str(path))
+def _save_tenths(
+    folder: Path, x: NDArray[Any], names: Sequence[str], path: Path
+) -> dict[str, Any]:
     splits = last_tenths(x)
     save_splits(folder, splits)
     known = x[: len(splits["train"]) + len(splits["val"])]

@@ -1,0 +1,230 @@
+"""GAS out of pickles of any age, which must not run anything, and out of the text at UCI."""
+
+import pickle
+import struct
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flowbench.data import DataError, Gas, GasRaw
+from flowbench.data.gas_pickle import read_pickled_table
+
+
+def sensors(rows=400, *, seed=0):
+    """Time, CO, ethylene and 16 sensors in pairs of near-copies; of each, the second stays."""
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(rows, 8)) * np.arange(1, 9)
+    both = np.stack([first + 0.01 * rng.normal(size=first.shape), first], axis=-1)
+    extra = np.stack([np.arange(rows) / 100, rng.integers(0, 3, rows), rng.integers(0, 3, rows)])
+    return np.concatenate([extra.T, both.reshape(rows, 16)], axis=1)
+
+
+def table(rows=400):
+    names = ["Time", "Meth", "Eth", *(f"s{i}" for i in range(16))]
+    return pd.DataFrame(sensors(rows), columns=names)
+
+
+class Legacy:
+    """Writes the opcodes of Python 2 and pandas 0.20 at protocol 2 by hand."""
+
+    def text(self, value):
+        return b"U" + bytes([len(value)]) + value.encode()
+
+    def integer(self, value):
+        return b"J" + struct.pack("<i", value)
+
+    def array(self, shape, kind, order, raw):
+        size = b"".join(self.integer(n) for n in shape)
+        return (
+            b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+            + (self.integer(0) + b"\x85" + self.text("b") + b"\x87R(" + self.integer(1))
+            + (b"(" + size + b"t" + b"cnumpy\ndtype\n" + self.text(kind) + self.integer(0))
+            + (self.integer(1) + b"\x87R(" + self.integer(3) + self.text(order) + b"NNN")
+            + (self.integer(-1) + self.integer(-1) + self.integer(0) + b"tb" + b"\x89" + raw)
+            + b"tb"
+        )
+
+    def index(self, names):
+        listed = b"](" + b"".join(self.text(name) for name in names) + b"e"
+        data = self.array([len(names)], "O8", "|", listed)
+        return b"cpandas.indexes.base\n_new_Index\ncpandas.indexes.base\nIndex\n}(" + (
+            self.text("data") + data + self.text("name") + b"Nu\x86R"
+        )
+
+    def block(self, values):
+        raw = np.ascontiguousarray(values.T, "<f8").tobytes()
+        packed = b"T" + struct.pack("<i", len(raw)) + raw
+        return self.array(values.T.shape, "f8", "<", packed)
+
+    def frame(self, frame, groups):
+        rows = self.array(
+            [len(frame)],
+            "i8",
+            "<",
+            b"T"
+            + struct.pack("<i", 8 * len(frame))
+            + np.arange(len(frame), dtype="<i8").tobytes(),
+        )
+        axes = b"](" + self.index(frame.columns) + rows + b"e"
+        blocks = b"](" + b"".join(self.block(frame[g].to_numpy()) for g in groups) + b"e"
+        items = b"](" + b"".join(self.index(g) for g in groups) + b"e"
+        manager = b"cpandas.core.internals\nBlockManager\n)\x81(" + axes + blocks + items + b"}tb"
+        state = b"}(" + self.text("_data") + manager + self.text("_typ") + self.text("dataframe")
+        return b"\x80\x02cpandas.core.frame\nDataFrame\n)\x81" + state + b"ub."
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_reads_what_the_installed_pandas_writes(tmp_path, protocol):
+    frame = table(50)
+    frame["Meth"] = frame["Meth"].astype(np.int64)  # a block of its own
+    frame = frame[["s3", *frame.columns.drop("s3")]]
+    frame.sample(frac=0.5, random_state=0).to_pickle(tmp_path / "t.pickle", protocol=protocol)
+    columns = read_pickled_table(tmp_path / "t.pickle")
+    expected = pd.read_pickle(tmp_path / "t.pickle")
+    assert list(columns) == list(expected.columns)
+    np.testing.assert_array_equal(np.stack(list(columns.values()), 1), expected.to_numpy())
+
+
+def test_reads_the_layout_of_python_2(tmp_path):
+    frame = table(60)
+    groups = [["s3", "Time"], [name for name in frame if name not in ("s3", "Time")]]
+    (tmp_path / "t.pickle").write_bytes(Legacy().frame(frame, groups))
+    columns = read_pickled_table(tmp_path / "t.pickle")
+    assert list(columns) == list(frame.columns)
+    np.testing.assert_array_equal(np.stack(list(columns.values()), 1), frame.to_numpy())
+
+
+class Malicious:
+    def __init__(self, call, *args):
+        self.call = (call, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+def hostile(marker):
+    import os
+
+    touch = Malicious(os.system, f"touch {marker}")
+    frame = table(30)
+    frame.attrs["x"] = Malicious(eval, f"open({str(marker)!r}, 'w')")
+    for content in (touch, [touch], {"_mgr": touch}, frame):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            yield pickle.dumps(content, protocol)
+    yield b"cos\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."
+    yield b"(S'touch " + str(marker).encode() + b"'\nios\nsystem\n."
+
+
+def test_runs_nothing(tmp_path):
+    marker = tmp_path / "ran"
+    for content in hostile(marker):
+        (tmp_path / "t.pickle").write_bytes(content)
+        try:
+            columns = read_pickled_table(tmp_path / "t.pickle")
+        except DataError:
+            continue
+        finally:
+            assert not marker.exists()
+        assert list(columns)[:2] == ["Time", "Meth"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no pickle",
+        pickle.dumps([1, 2]),
+        pickle.dumps(pd.DataFrame({"a": ["x", "y"]})),
+        pickle.dumps(pd.DataFrame({"a": [1.0]}))[:-30],
+        pickle.dumps(pd.Series([1.0])),
+    ],
+)
+def test_odd_pickle_is_one_sentence(tmp_path, content):
+    (tmp_path / "t.pickle").write_bytes(content)
+    with pytest.raises(DataError, match=r"t\.pickle is no pickled pandas table of numbers"):
+        read_pickled_table(tmp_path / "t.pickle")
+
+
+def test_gas_follows_the_protocol(tmp_path):
+    frame = table()
+    frame.to_pickle(tmp_path / "gas.pickle")
+    data = Gas(path=tmp_path / "gas.pickle", cache_dir=tmp_path / "cache")
+    data.setup()
+    kept = frame[[f"s{i}" for i in range(1, 16, 2)]]
+    assert data.raw.feature_names == list(kept.columns)
+    np.testing.assert_array_equal(data.raw.x["val"], kept.to_numpy()[324:360])
+    model = ((kept - kept.mean()) / kept.std()).to_numpy()
+    np.testing.assert_allclose(data.rows["test"].x.numpy(), model[360:], atol=1e-5)
+
+
+def test_gas_without_time_is_refused(tmp_path):
+    table().drop(columns="Time").to_pickle(tmp_path / "gas.pickle")
+    with pytest.raises(DataError, match="has no column 'Time'"):
+        Gas(path=tmp_path / "gas.pickle", cache_dir=tmp_path / "cache").setup()
+
+
+HEADER = "Time (seconds), CO conc (ppm), Ethylene conc (ppm), sensor readings (16 channels)\n"
+
+
+def write_text(path, values, *, header=HEADER):
+    lines = ["  ".join(f"{value:.2f}" for value in row) for row in values]
+    path.write_text(header + "\n".join(lines) + "\n")
+
+
+def test_gas_raw_reads_the_text(tmp_path):
+    values = np.round(sensors(), 2)
+    write_text(tmp_path / "e.txt", values)
+    data = GasRaw(path=tmp_path / "e.txt", cache_dir=tmp_path / "cache", seed=3)
+    data.setup()
+    assert data.raw.feature_names == [f"sensor{i}" for i in range(2, 17, 2)]
+    parts = [data.raw.x[split] for split in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [324, 36, 40]
+    rows = np.concatenate(parts)
+    np.testing.assert_array_equal(np.sort(rows, axis=0), np.sort(values[:, 4::2], axis=0))
+    assert not np.array_equal(rows, values[:, 4::2])
+    model = (rows[360:] - rows[:360].mean(0)) / rows[:360].std(0, ddof=1)
+    np.testing.assert_allclose(data.rows["test"].x.numpy(), model, atol=1e-5)
+
+
+def test_gas_raw_shuffles_by_the_seed(tmp_path):
+    np.save(tmp_path / "g.npy", sensors()[:, 4::2])
+    first, again, other = (
+        GasRaw(path=tmp_path / "g.npy", cache_dir=tmp_path / "cache", seed=seed).read().x["test"]
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert first.shape == (40, 8)
+
+
+def replaced(row, text):
+    def change(path):
+        write_text(path, sensors(50))
+        lines = path.read_text().splitlines()
+        lines[row] = text(lines[row])
+        path.write_text("\n".join(lines))
+
+    return change
+
+
+BAD = [
+    (None, r"is expected but does not exist; it comes from 'Gas sensor array.*dataset/322"),
+    (lambda p: write_text(p, sensors(50)[:, :18]), "row 1 has 18 fields, expected 19"),
+    (replaced(7, lambda line: line + " 1"), "row 7 has 20 fields, expected 19"),
+    (replaced(7, lambda line: line[:-12]), r"row 7 has \d+ fields, expected 19"),
+    (replaced(7, lambda line: "x" + line), "row 7, column '1' holds 'x0.06', expected a finite"),
+    (replaced(7, lambda line: "nan" + line[4:]), "row 7, column '1' holds 'nan'"),
+    (lambda p: write_text(p, sensors(50), header=""), "the first line must be a header"),
+    (lambda p: p.write_text(HEADER), "No columns to parse"),
+    (lambda p: write_text(p, 0 * sensors(50)), r"constant is 'sensor1' \(always 0\)"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), BAD)
+def test_bad_text_is_one_sentence(tmp_path, make, message):
+    if make is not None:
+        make(tmp_path / "e.txt")
+    with pytest.raises(DataError, match=message) as caught:
+        GasRaw(path=tmp_path / "e.txt", cache_dir=tmp_path / "cache").setup()
+    assert "\n" not in str(caught.value)

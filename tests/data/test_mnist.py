@@ -1,0 +1,112 @@
+"""MNIST from small files of the original format, and from the real ones where they are."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flowbench.data import DataError, Mnist
+
+
+class SmallMnist(Mnist):
+    """The same, with fewer images."""
+
+    validation = 10
+    expected = {"train": (30, 784), "val": (10, 784), "test": (20, 784)}  # noqa: RUF012
+
+
+def idx(array):
+    sizes = np.array(array.shape, ">i4").tobytes()
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "mnist").mkdir()
+    for part, rows in (("train", 40), ("t10k", 20)):
+        images = rng.integers(0, 256, (rows, 28, 28))
+        labels = rng.integers(0, 10, rows)
+        packed = gzip.compress(idx(images))
+        (tmp_path / "mnist" / f"{part}-images-idx3-ubyte.gz").write_bytes(packed)
+        (tmp_path / "mnist" / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+    return tmp_path
+
+
+def small(folder, **options):
+    data = SmallMnist(data_dir=folder, cache_dir=folder / "cache", **options)
+    data.setup()
+    return data
+
+
+def test_pixels_get_noise_and_go_to_logit_space(folder):
+    data = small(folder, alpha=0.05)
+    packed = (folder / "mnist" / "train-images-idx3-ubyte.gz").read_bytes()
+    pixels = np.frombuffer(gzip.decompress(packed), np.uint8, offset=16).reshape(40, 784)
+    noise = np.random.RandomState(42)
+    x = pixels[:30] + noise.rand(30, 784)
+    np.testing.assert_allclose(data.raw.x["train"], x, rtol=1e-6)
+    x = pixels[30:] + noise.rand(10, 784)
+    np.testing.assert_allclose(data.raw.x["val"], x, rtol=1e-6)
+    inner = 0.05 + 0.9 * x / 256
+    u = np.log(inner / (1 - inner))
+    np.testing.assert_allclose(data.rows["val"].x.numpy(), u, atol=1e-5)
+    log_det = np.log(0.9 / 256 / (inner * (1 - inner))).sum(-1)
+    np.testing.assert_allclose(data.rows["val"].log_det, log_det, rtol=1e-6)
+    assert all(array.dtype == np.float32 for array in data.raw.x.values())
+    assert max(array.max() for array in data.raw.x.values()) < 256
+
+
+def test_model_space_maps_back_to_the_data(folder):
+    data = small(folder)
+    back, log_det = data.preprocess(data.rows["test"].x.double())
+    torch.testing.assert_close(back, torch.tensor(data.raw.x["test"]).double(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(log_det, -data.rows["test"].log_det, rtol=1e-4, atol=0)
+
+
+def edit(name, change):
+    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes()))
+
+
+LABELS = "train-labels-idx1-ubyte"
+BAD = [
+    (lambda f: (f / LABELS).unlink(), rf"{LABELS}\.gz is expected but does not exist; .*copy"),
+    (edit(LABELS, lambda b: b[:-1]), r"holds 39 values, but its head says \[40\]"),
+    (edit(LABELS, lambda b: b"\x01" + b[1:]), "begins with '01000801', expected '00000801'"),
+    (edit(LABELS, lambda b: idx(np.zeros(39))), "39 labels, expected .* one label per image"),
+    (edit("t10k-images-idx3-ubyte.gz", lambda b: b[:-9]), "t10k-images.* cannot be read"),
+    (
+        edit("t10k-images-idx3-ubyte.gz", lambda b: gzip.compress(idx(np.zeros((20, 8, 8))))),
+        r"images of shape \(20, 8, 8\)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), BAD)
+def test_bad_original_is_one_sentence(folder, damage, message):
+    damage(folder / "mnist")
+    with pytest.raises(DataError, match=message):
+        small(folder)
+
+
+def test_other_number_of_images_is_refused(folder):
+    small(folder)
+    data = Mnist(data_dir=folder, cache_dir=folder / "cache")
+    with pytest.raises(DataError, match=r"shape \(30, 784\), expected \(50000, 784\)"):
+        data.setup()
+
+
+def test_real_files_give_the_published_gaussian(tmp_path):
+    root = Path(os.environ.get("FLOWBENCH_DATA", ""))
+    if not (root / "mnist" / "train-images-idx3-ubyte.gz").is_file():
+        pytest.skip("FLOWBENCH_DATA names no folder with the four files of MNIST")
+    data = Mnist(data_dir=root, cache_dir=tmp_path)
+    data.setup()
+    train, test = data.rows["train"].x.double(), data.rows["test"].x.double()
+    density = torch.distributions.MultivariateNormal(
+        train.mean(0), covariance_matrix=torch.cov(train.T, correction=0)
+    )
+    assert density.log_prob(test).mean().item() == pytest.approx(-1366.9, abs=0.5)
