@@ -15,12 +15,13 @@ from flowbench.training.configuration import ConfigError
 GROUPS = {
     "model/fake.yaml": "name: fake\n_target_: builtins.dict\nlayers: 5\n",
     "data/fake.yaml": "name: fake\n_target_: builtins.dict\n",
+    "experiment/fake.yaml": "# @package _global_\nseed: 5\n",
 }
 
 
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
-    """The command sees two groups of our own, and runs in an empty folder."""
+    """The command sees groups of our own, and runs in an empty folder."""
     folder, empty = tmp_path / "groups", tmp_path / "empty"
     for name, text in GROUPS.items():
         (folder / name).parent.mkdir(parents=True)
@@ -89,7 +90,21 @@ def test_hydras_message_gets_a_hint(call, override, hint):
     assert "HYDRA_FULL_ERROR" not in error
 
 
+def test_configs_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, monkeypatch):
+    assert command.config_directory() == Path(__file__).parents[2] / "configs"
+    package = tmp_path / "site-packages" / "flowbench"
+    monkeypatch.setattr(command, "PACKAGE", package)
+    with pytest.raises(FileNotFoundError, match="reinstall flowbench"):
+        command.config_directory()
+    (package / "configs").mkdir(parents=True)
+    (package / "configs" / "train.yaml").touch()
+    assert command.config_directory() == package / "configs"
+
+
 def test_a_missing_experiment_is_not_passed_over(call):
+    seen = []
+    assert call("experiment=fake", run=seen.append)[0] == 0
+    assert seen[0].seed == 5
     code, _, error = call("experiment=nowhere")
     assert code == 1
     assert "Could not find 'experiment/nowhere'" in error
@@ -166,12 +181,14 @@ def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
         seeds.append(config.seed)
         if config.seed == 1:
             raise DataError("seed 1 has no data")
+        if config.seed == 2:
+            raise KeyError("a bug")
 
-    code, _, error = call("-m", "seed=0,1,2", run=run)
+    code, _, error = call("-m", "seed=0,1,2,3", run=run)
     assert code == 1
-    assert seeds == [0, 1, 2]
-    assert "seed 1 has no data" in error
-    assert "Traceback" not in error
+    assert seeds == [0, 1, 2, 3]
+    assert error.splitlines()[0] == error.splitlines()[-1] == "seed 1 has no data"
+    assert "KeyError: 'a bug'" in error
 
 
 def test_help_is_a_page_that_helps_without_loading_torch(groups):

@@ -31,8 +31,9 @@ MISSING = "???"
 HYDRA_KEYS = {"_target_", "_args_", "_partial_", "_recursive_", "_convert_"}
 SIZES = {"features", "context_features"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
+TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary"}
 ELSEWHERE = {"accelerator", "devices", "num_nodes", "strategy"}
-DISPLAY = {"enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler"}
+DISPLAY = {"enable_progress_bar", "log_every_n_steps", "profiler"}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

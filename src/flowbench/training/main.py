@@ -58,17 +58,18 @@ def config_directory() -> Path:
 
 
 def _job(config: DictConfig) -> Any:
-    """One run; other jobs of the same sweep go on when it fails."""
+    """One run. In a sweep it tells its own failure, since Hydra reports only the first."""
     try:
         check(config)
         from flowbench.training.run import run  # slow to import: `--help` does without
 
         return run(config)
     except Exception as error:
-        if not _is_expected(error):
-            raise
+        expected = _is_expected(error)
         if HydraConfig.get().mode is RunMode.MULTIRUN:
-            print(_sentence(error), file=sys.stderr)
+            print(_sentence(error) if expected else traceback.format_exc(), file=sys.stderr)
+            raise
+        if not expected:
             raise
         raise SystemExit(_sentence(error)) from error
 
