@@ -11,14 +11,13 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
-from flowbench.data.loader import Batch, BatchLoader, Rows
+from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.transforms import Affine, Chain, Logit, Standardize, Transform
 
 __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 
 SPLITS = ("train", "val", "test")
 CHUNK_VALUES = 2**21
-EVALUATION_ROWS = 8192
 PREPROCESSING = {cls.__name__: cls for cls in (Affine, Logit, Standardize)}
 
 
@@ -124,11 +123,9 @@ class DataModule(pl.LightningDataModule, ABC):
         """Shuffled minibatches of the training rows."""
         return BatchLoader(self.rows["train"], batch_size=self.batch_size, seed=self.seed)
 
-    def val_dataloader(self) -> list[Batch]:
+    def val_dataloader(self) -> SequentialLoader:
         """All validation rows, in their order."""
-        rows = self.rows["val"]
-        starts = range(0, len(rows), EVALUATION_ROWS)
-        return [rows.batch(slice(start, start + EVALUATION_ROWS)) for start in starts]
+        return SequentialLoader(self.rows["val"])
 
     def _model_space(self, split: str) -> Rows:
         source = self.raw.x[split]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "BatchLoader", "Rows"]
+__all__ = ["Batch", "BatchLoader", "Rows", "SequentialLoader"]
 
 
 class Batch(NamedTuple):
@@ -103,3 +103,29 @@ class BatchLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on where another loader of the same rows, batch size and seed stood."""
         self.epoch, self.item = state["epoch"], state["item"]
+
+
+class SequentialLoader:
+    """All rows in their order, for evaluation.
+
+    Args:
+        rows: what to hand out.
+        chunk: rows that come together.
+
+    Example:
+        >>> import torch
+        >>> rows = Rows(torch.zeros(5, 1), None, torch.tensor(0.0))
+        >>> [len(batch.x) for batch in SequentialLoader(rows, chunk=4)]
+        [4, 1]
+    """
+
+    def __init__(self, rows: Rows, *, chunk: int = 8192) -> None:
+        self.rows = rows
+        self.chunk = chunk
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.chunk)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.rows), self.chunk):
+            yield self.rows.batch(slice(start, start + self.chunk))

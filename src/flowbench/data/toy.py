@@ -60,12 +60,11 @@ class Toy(DataModule):
             exact_log_likelihood=-(math.log(2 * math.pi * math.e) + math.log(2)),
         )
 
-
-def log_density(x: np.ndarray) -> np.ndarray:
-    """The true log-density in nats of points `[..., 2]`."""
-    first, second = x[..., 0], x[..., 1]
-    residual = first - second**2 / 4
-    return -0.5 * (residual**2 + (second / 2) ** 2) - math.log(2 * math.pi) - math.log(2)
+    def log_density(self, x: np.ndarray) -> np.ndarray:
+        """The true log-density in nats of points `[..., 2]`."""
+        first, second = x[..., 0], x[..., 1]
+        residual = first - second**2 / 4
+        return -0.5 * (residual**2 + (second / 2) ** 2) - math.log(2 * math.pi) - math.log(2)
 
 
 def _banana(rng: np.random.Generator, rows: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench.flows.base import Base
-from flowbench.transforms import Transform
+from flowbench.transforms import Transform, recompute_statistics
 
 __all__ = ["Flow"]
 
@@ -99,6 +99,16 @@ class Flow(nn.Module):
             context: their contexts, `[rows, context_features]`, or None.
         """
         self.transform.initialize(x, self._embed(context))
+
+    @torch.no_grad()
+    def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set "dataset" batch-norm statistics to those of all training rows; see `BatchNorm`.
+
+        Args:
+            x: all training rows, `[rows, features]`.
+            context: their contexts, `[rows, context_features]`, or None.
+        """
+        recompute_statistics(self.transform, x, self._embed(context))
 
     def _embed(self, context: Tensor | None) -> Tensor | None:
         return context if context is None or self.embedding is None else self.embedding(context)

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Chain", "Inverse", "Transform"]
+__all__ = ["Chain", "Inverse", "Transform", "layers_from_data"]
 
 
 class Transform(nn.Module, ABC):
@@ -123,3 +123,18 @@ class Inverse(Transform):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self.transform(x, context)
+
+
+def layers_from_data(transform: Transform) -> list[Transform]:
+    """The layers of a transform in the order in which data meet them, chains laid open.
+
+    Example:
+        >>> from flowbench.transforms import Permute
+        >>> chain = Chain([Permute([0, 1]), Chain([Inverse(Permute([1, 0]))])])
+        >>> [type(layer).__name__ for layer in layers_from_data(chain)]
+        ['Inverse', 'Permute']
+    """
+    if isinstance(transform, Chain):
+        parts = reversed(transform.transforms)
+        return [leaf for part in parts for leaf in layers_from_data(part)]  # type: ignore[arg-type]
+    return [transform]

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from flowbench.transforms.base import Chain, Transform
+from flowbench.transforms.base import Transform, layers_from_data
 
 __all__ = ["BatchNorm", "Statistics", "recompute_statistics"]
 
@@ -106,7 +106,7 @@ def recompute_statistics(
         context: their contexts, `[rows, context_features]`, or None.
         chunk: rows that go through a layer at once.
     """
-    layers = _layers(transform)
+    layers = layers_from_data(transform)
     last = max((i for i, layer in enumerate(layers) if _wants_dataset(layer)), default=-1)
     x = x.clone() if last > 0 else x
     for layer in layers[: last + 1]:
@@ -117,13 +117,6 @@ def recompute_statistics(
         for start in range(0, len(x), chunk):
             part = slice(start, start + chunk)
             x[part], _ = layer.inverse(x[part], None if context is None else context[part])
-
-
-def _layers(transform: Transform) -> list[Transform]:
-    """The layers of a transform from data to noise, chains laid open."""
-    if isinstance(transform, Chain):
-        return [leaf for part in reversed(transform.transforms) for leaf in _layers(part)]  # type: ignore[arg-type]
-    return [transform]
 
 
 def _wants_dataset(layer: Transform) -> bool:

@@ -1,0 +1,173 @@
+"""What happens around epochs: history, checkpoints, early stopping, a progress bar."""
+
+import csv
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
+from tqdm import tqdm
+
+from flowbench.training.maximum_likelihood import MaximumLikelihood
+
+__all__ = ["BestAndLast", "EpochBar", "History"]
+
+VALIDATION = "val/log_likelihood"
+
+
+class History(Callback):
+    """One row of metrics per epoch: in `metrics.csv`, in every checkpoint, and to all loggers.
+
+    The checkpoint carries the rows, so that a resumed run has each of them once, in the file and in
+    loggers that start anew.
+
+    Args:
+        path: of the file, which is replaced as a whole after every epoch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self.seconds_before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, earlier attempts included."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Repeat the rows of an earlier attempt to the loggers."""
+        self.started = time.monotonic()
+        for row in self.rows:
+            self._log(trainer, row)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take down the epoch."""
+        assert isinstance(pl_module, MaximumLikelihood)
+        metrics = trainer.callback_metrics
+        row = {
+            "epoch": trainer.current_epoch,
+            "step": pl_module.step,
+            "train/log_likelihood": metrics["train/log_likelihood"].item(),
+            VALIDATION: metrics[VALIDATION].item(),
+            "learning_rate": pl_module.current_learning_rate(),
+            "gradient_norm": float(pl_module.gradient_norm),
+            "seconds": round(self.seconds, 3),
+        }
+        self.rows.append(row)
+        self._log(trainer, row)
+        if trainer.is_global_zero:
+            self._write()
+
+    def _log(self, trainer: pl.Trainer, row: dict[str, Any]) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics({k: v for k, v in row.items() if k != "step"}, step=row["step"])
+
+    def _write(self) -> None:
+        temporary = self.path.with_name(f".{self.path.name}.part")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(temporary, self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Rows and time so far."""
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after the rows of a checkpoint."""
+        self.rows = state_dict["rows"]
+        self.seconds_before = state_dict["seconds"]
+
+
+class BestAndLast(Checkpoint):
+    """Checkpoints of the best and the last epoch, and the end of training without progress.
+
+    Both files are written atomically, `best.ckpt` (parameters only) before `last.ckpt` (all that an
+    exact resumption needs): a kill between the two repeats one epoch.
+
+    Args:
+        best: path of the checkpoint with the highest validation log-likelihood.
+        last: path of the newest checkpoint.
+        patience: stop after so many epochs without a better one; None goes on.
+    """
+
+    def __init__(self, *, best: Path, last: Path, patience: int | None) -> None:
+        self.best = best
+        self.last = last
+        self.patience = patience
+        self.best_value = -float("inf")
+        self.best_epoch = -1
+        self.epoch = -1
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the patience is at its end."""
+        return self.patience is not None and self.epoch - self.best_epoch >= self.patience
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop at once if an earlier attempt had come to its end."""
+        trainer.should_stop = trainer.should_stop or self.exhausted
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, and stop if the patience is at its end."""
+        self.epoch = trainer.current_epoch
+        value = trainer.callback_metrics[VALIDATION].item()
+        if value > self.best_value:
+            self.best_value, self.best_epoch = value, self.epoch
+            trainer.save_checkpoint(self.best, weights_only=True)
+        trainer.save_checkpoint(self.last)
+        trainer.should_stop = trainer.should_stop or self.exhausted
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is known of the best epoch."""
+        return {"best_value": self.best_value, "best_epoch": self.best_epoch, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.__dict__.update(state_dict)
+
+
+class EpochBar(ProgressBar):
+    """One line for the whole training: steps of the epoch, and log-likelihoods in nats."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bar: tqdm | None = None
+
+    def disable(self) -> None:
+        """Show nothing (ranks other than 0)."""
+        self._disabled = True
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the epoch."""
+        if getattr(self, "_disabled", False):
+            return
+        if self.bar is None:
+            pace = 0.2 if sys.stderr.isatty() else 15.0
+            self.bar = tqdm(unit="item", mininterval=pace, dynamic_ncols=True, leave=True)
+        self.bar.reset(total=int(self.total_train_batches))
+        self.bar.set_description(f"epoch {trainer.current_epoch}", refresh=False)
+
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        """Count an item."""
+        if self.bar is not None:
+            self.bar.update()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the log-likelihoods of the epoch."""
+        if self.bar is not None:
+            metrics = trainer.callback_metrics
+            shown = {name.split("/")[0]: f"{metrics[name].item():.4f}" for name in metrics}
+            self.bar.set_postfix(shown, refresh=False)
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        """Leave the last state on the screen."""
+        if self.bar is not None:
+            self.bar.close()
+
+    on_exception = on_train_end

@@ -1,0 +1,189 @@
+"""One run: configuration → data → flow → Lightning module → fit → exact evaluation → result.json."""
+
+import logging
+import os
+import shlex
+import sys
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from flowbench.checkpoint import build_flow, read_checkpoint, saved_values
+from flowbench.data import DataModule
+from flowbench.evaluation import evaluate
+from flowbench.evaluation.published import published
+from flowbench.training.callbacks import BestAndLast, EpochBar, History
+from flowbench.training.configuration import resolved, run_directory, run_hash
+from flowbench.training.figures import draw_density, draw_learning_curve
+from flowbench.training.maximum_likelihood import MaximumLikelihood
+from flowbench.training.result import environment, sampling_speed, summary
+from flowbench.training.run_folder import RunFolder
+
+__all__ = ["run"]
+
+
+def run(config: DictConfig) -> dict[str, Any]:
+    """Train and evaluate what a configuration says, or return what it has already given.
+
+    Args:
+        config: as composed by Hydra and checked by `configuration.check`.
+
+    Returns:
+        The contents of `result.json`.
+    """
+    folder = RunFolder(run_directory(config))
+    command = _command()
+    with folder.lock(), folder.recording(command=command):
+        if config.overwrite:
+            folder.clear()
+        if folder.finished:
+            print("this run is finished (overwrite=true starts over):")
+        else:
+            plain = resolved(config)
+            folder.write_config(plain, command=command)
+            name = {"hash": run_hash(config), "command": command}
+            folder.write_result(_train(plain, folder) | name)
+        result = folder.read_result()
+        print(summary(result, folder.path))
+        return result
+
+
+def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """The whole run; everything but hash and command of its result."""
+    _quieten()
+    reference = config["published"] and published(**config["published"], data=config["data"]["name"])
+    pl.seed_everything(config["seed"], verbose=False)
+    data = _data(config, folder)
+    module = _module(config, data)
+    history = History(folder.metrics)
+    checkpoints = BestAndLast(
+        best=folder.best, last=folder.last, patience=config["training"]["patience"]
+    )
+    loggers = _loggers(config, folder)
+    trainer = pl.Trainer(
+        **config["trainer"],
+        callbacks=[history, checkpoints, EpochBar()],
+        logger=loggers,
+        default_root_dir=folder.path,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    try:
+        _fit(trainer, module, data, folder)
+        module.flow.load_state_dict(read_checkpoint(folder.best)[1])
+        flow = module.flow.eval()
+        scores = {split: evaluate(flow, data, split) for split in ("test", "val")}
+        for logger in loggers:
+            logger.log_metrics(
+                {
+                    f"{split}/log_likelihood": score["log_likelihood"]["model_space"]["mean"]
+                    for split, score in scores.items()
+                }
+            )
+        _draw(module, data, history, folder)
+    finally:
+        _finish(loggers)
+    if reference:
+        mean = scores["test"]["log_likelihood"]["model_space"]["mean"]
+        reference["difference"] = mean - reference["mean"]
+    return {
+        "data": config["data"]["name"],
+        "model": config["model"]["name"],
+        "seed": config["seed"],
+        "status": "finished",
+        "features": data.features,
+        "context_features": data.context_features,
+        "parameters": sum(p.numel() for p in flow.parameters()),
+        "rows": {split: len(rows) for split, rows in data.rows.items()},
+        **scores,
+        "published": reference,
+        "best_epoch": checkpoints.best_epoch,
+        "epochs": len(history.rows),
+        "seconds": history.rows[-1]["seconds"] if history.rows else 0.0,
+        "samples_per_second": sampling_speed(flow, data.rows["test"].context),
+        **environment(module.device),
+    }
+
+
+def _data(config: dict[str, Any], folder: RunFolder) -> DataModule:
+    options = {key: value for key, value in config["data"].items() if key != "name"}
+    data: DataModule = instantiate(options, _convert_="all")
+    data.prepare_data()
+    data.setup()
+    folder.record_data(data.raw.sha256)
+    return data
+
+
+def _module(config: dict[str, Any], data: DataModule) -> MaximumLikelihood:
+    sizes = {"features": data.features, "context_features": data.context_features}
+    options = {k: v for k, v in config["training"].items() if k not in ("batch_size", "patience")}
+    return MaximumLikelihood(
+        build_flow(config["model"], **sizes),
+        **options,
+        total_steps=config["trainer"]["max_epochs"] * data.train_dataloader().steps,
+        saved=saved_values(
+            config,
+            **sizes,
+            preprocess=data.raw.preprocess,
+            context_preprocess=data.raw.context_preprocess,
+        ),
+    )
+
+
+def _fit(
+    trainer: pl.Trainer, module: MaximumLikelihood, data: DataModule, folder: RunFolder
+) -> None:
+    """Train, from the last checkpoint if there is one; a flow without parameters is only fitted."""
+    resume = folder.last if folder.last.exists() else None
+    if resume is None:
+        module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
+    if any(parameter.requires_grad for parameter in module.parameters()):
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    else:
+        trainer.strategy.connect(module)
+        trainer.save_checkpoint(folder.best, weights_only=True)
+
+
+def _draw(
+    module: MaximumLikelihood, data: DataModule, history: History, folder: RunFolder
+) -> None:
+    if history.rows:
+        draw_learning_curve(history.rows, folder.figures / "learning_curve.png")
+    if data.features == 2 and not data.context_features:
+        path, true = folder.figures / "density.png", getattr(data, "log_density", None)
+        draw_density(module.flow, data.rows["test"], path, true=true)
+
+
+def _loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
+    loggers: list[Logger] = []
+    for node in config["logger"].values():
+        options = {"save_dir": str(folder.path)}
+        if node["_target_"].endswith(".WandbLogger"):
+            os.environ.setdefault("WANDB_SILENT", "true")
+            identity = f"{folder.path.parent.name}-{config['seed']}"
+            options |= {"id": identity, "name": identity, "resume": "allow"}
+        loggers.append(instantiate(node, **options))
+        loggers[-1].log_hyperparams(config)
+    return loggers
+
+
+def _finish(loggers: list[Logger]) -> None:
+    for logger in loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
+
+
+def _command() -> str:
+    program = ["python", *sys.argv] if sys.argv[0].endswith(".py") else sys.argv
+    return shlex.join(program)
+
+
+def _quieten() -> None:
+    """Keep the Trainer's remarks about itself off the screen; errors are not remarks."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
