@@ -119,6 +119,14 @@ def test_truncated_array_in_the_cache_is_made_again(converter):
     assert converter.times == 2
 
 
+def test_damaged_record_is_made_again(converter):
+    converter()
+    [record] = converter.cache.rglob("meta.json")
+    record.write_text("{")
+    assert converter() == [1, 2, 3]
+    assert converter.times == 2
+
+
 def test_original_that_changes_meanwhile_is_refused(converter):
     def slow(out):
         converter.original.write_text("7 8 9 10")

@@ -143,7 +143,7 @@ def _load(folder: Path) -> Conversion | None:
         arrays = {
             Path(file).stem: np.load(folder / file, mmap_mode="r") for file in record["arrays"]
         }
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     hashes = [original["sha256"] for original in record["originals"]]
     sha256 = (

@@ -94,15 +94,15 @@ class GasRaw(OriginalDataModule):
         """Keep the sensors that do not repeat another, in the order of the original."""
         [path] = self.originals()
         if path.suffix in (".npy", ".npz"):
-            return self._reduce(folder, load_array(path), path)
-        scratch = folder / "all.bin"
-        stream_numbers(path, scratch, columns=19)
-        found = self._reduce(folder, np.memmap(scratch, np.float64, "r").reshape(-1, 19), path)
+            x = load_array(path)
+            return self._reduce(folder, x[:, 3:] if x.shape[1] == 19 else x, path)
+        scratch = folder / "sensors.bin"
+        stream_numbers(path, scratch, columns=19, skip=3)
+        found = self._reduce(folder, np.memmap(scratch, np.float64, "r").reshape(-1, 16), path)
         scratch.unlink()
         return found
 
-    def _reduce(self, folder: Path, x: NDArray[Any], path: Path) -> dict[str, Any]:
-        sensors = x[:, 3:] if x.shape[1] == 19 else x
+    def _reduce(self, folder: Path, sensors: NDArray[Any], path: Path) -> dict[str, Any]:
         names = [f"sensor{column + 1}" for column in range(sensors.shape[1])]
         sensors, names = _reduced(sensors, names, where=str(path))
         save_splits(folder, {"rows": sensors})

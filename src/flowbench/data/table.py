@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, convert
 from flowbench.data.moments import moments, refuse_constant, refuse_non_finite, standardize
-from flowbench.data.table_files import ArrayPart, Part, open_table
+from flowbench.data.table_files import CsvPart, ParquetPart, Part, open_table
 
 __all__ = ["Table"]
 
@@ -141,7 +141,9 @@ class Table(DataModule):
             raise DataError(f"{self.path}: train, val and test differ in their number of columns")
         for part, source in parts.items():
             if self.path.suffix.lower() != ".npy":
-                _write(folder / f"{part}.npy", source, [*targets, *self.context_columns])
+                rows = _write(folder / f"{part}.npy", source, [*targets, *self.context_columns])
+                if not rows:
+                    raise DataError(f"{self._where(part)} has no rows, expected at least one")
         if self.split_column is not None:
             np.save(folder / "split.npy", self._split_codes(parts))
         return {"columns": targets, "context_columns": self.context_columns}
@@ -167,7 +169,7 @@ class Table(DataModule):
 
     def _split_codes(self, parts: dict[str, Part]) -> NDArray[np.int8]:
         source = parts.get("all")
-        if source is None or isinstance(source, ArrayPart):
+        if not isinstance(source, CsvPart | ParquetPart):
             raise DataError(f"data.split_column: {self.path} is no .csv or .parquet")
         values = source.texts(str(self.split_column))
         for row, value in enumerate(values, start=1):
@@ -201,16 +203,16 @@ class Table(DataModule):
         return str(self.path) if part == "all" else f"'{part}' of {self.path}"
 
 
-def _write(out: Path, source: Part, columns: list[str]) -> None:
-    """Append the pieces of a part to one `.npy`, whose number of rows is known at the end."""
+def _write(out: Path, source: Part, columns: list[str]) -> int:
+    """Append the pieces of a part to one `.npy`; return the number of rows, known at the end."""
     scratch, rows, dtype = out.with_suffix(".bin"), 0, np.dtype(np.float64)
     with scratch.open("wb") as file:
         for piece in source.numbers(columns):
             np.ascontiguousarray(piece).tofile(file)
             rows, dtype = rows + len(piece), piece.dtype
-    if not rows:
-        raise DataError(f"{out.stem}: the table has no rows")
-    array = np.lib.format.open_memmap(out, mode="w+", dtype=dtype, shape=(rows, len(columns)))
-    array[:] = np.memmap(scratch, dtype, "r").reshape(rows, len(columns))
-    array.flush()
+    if rows:
+        array = np.lib.format.open_memmap(out, mode="w+", dtype=dtype, shape=(rows, len(columns)))
+        array[:] = np.memmap(scratch, dtype, "r").reshape(rows, len(columns))
+        array.flush()
     scratch.unlink()
+    return rows

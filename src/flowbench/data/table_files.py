@@ -34,10 +34,6 @@ class Part(Protocol):
         """Some columns as `[rows, len(columns)]`, piece by piece."""
         ...
 
-    def texts(self, column: str) -> list[str]:
-        """One column as text."""
-        ...
-
 
 def open_table(path: Path, *, key: str | None) -> dict[str, Part]:
     """The parts of a file: `{"all": …}`, or `{"train": …, "val": …, "test": …}`.
@@ -120,10 +116,6 @@ class ArrayPart:
         chosen = [int(column) for column in columns]
         everything = chosen == list(range(self.array.shape[1]))
         yield np.asarray(self.array if everything else self.array[:, chosen], dtype)
-
-    def texts(self, column: str) -> list[str]:
-        """One column as text."""
-        return [str(value) for value in self.array[:, int(column)]]
 
 
 @dataclass

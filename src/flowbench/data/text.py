@@ -11,13 +11,16 @@ from flowbench.data.base import DataError
 __all__ = ["first_fault", "stream_numbers"]
 
 
-def stream_numbers(path: Path, out: Path, *, columns: int, chunk_rows: int = 200_000) -> None:
+def stream_numbers(
+    path: Path, out: Path, *, columns: int, skip: int = 0, chunk_rows: int = 200_000
+) -> None:
     """Write white-space separated numbers below a header line as raw float64, in bounded memory.
 
     Args:
         path: the text.
-        out: where `rows · columns` numbers go, row after row.
+        out: where the numbers go, row after row.
         columns: how many there must be in each row.
+        skip: how many of them, from the left, are checked but not written.
         chunk_rows: rows held in memory at a time.
 
     Raises:
@@ -34,10 +37,10 @@ def stream_numbers(path: Path, out: Path, *, columns: int, chunk_rows: int = 200
         )
         with out.open("wb") as file:
             for table in reader:
-                chunk = np.ascontiguousarray(table.to_numpy())
+                chunk = table.to_numpy()
                 if chunk.shape[1] != columns or not np.isfinite(chunk).all():
                     raise ValueError("a row is too short or too long, or a value is not finite")
-                chunk.tofile(file)
+                np.ascontiguousarray(chunk[:, skip:]).tofile(file)
     except ValueError as error:
         names = [str(column + 1) for column in range(columns)]
         with path.open(encoding="utf-8", errors="replace") as text:
