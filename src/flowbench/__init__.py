@@ -1,8 +1,21 @@
 """Normalizing flows in PyTorch, trained with Lightning, configured with Hydra."""
 
-from flowbench.checkpoint import load
-from flowbench.flows import MAF, Flow, Gaussian
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowbench.checkpoint import load
+    from flowbench.flows import MAF, Flow, Gaussian
 
 __version__ = "0.1.0.dev0"
 
 __all__ = ["MAF", "Flow", "Gaussian", "__version__", "load"]
+
+HOME = {"load": "flowbench.checkpoint"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: the command's help does without torch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(HOME.get(name, "flowbench.flows")), name)

@@ -48,8 +48,8 @@ def uncorrelated(correlation: NDArray[np.float64], *, limit: float = LIMIT) -> l
 class Gas(OriginalDataModule):
     """The published GAS: 8 sensors of a sample of 1,052,065 rows, contiguous splits.
 
-    Statistics (ddof 1) are those of *all* rows. The original is `gas/ethylene_CO.pickle`. See
-    Papamakarios et al. 2017 (arXiv:1705.07057), appendix D.
+    Statistics (ddof 1) are those of *all* rows. The original is `gas/ethylene_CO.pickle`; `path` may
+    also name an `.npy` of sensors only. See Papamakarios et al. 2017 (arXiv:1705.07057), appendix D.
     """
 
     name = "gas"
@@ -60,12 +60,7 @@ class Gas(OriginalDataModule):
     def build(self, folder: Path) -> dict[str, Any]:
         """Drop what is no sensor, then sensors that repeat another, split."""
         [path] = self.originals()
-        table = read_pickled_table(path)
-        absent = [column for column in NOT_SENSORS if column not in table]
-        if absent:
-            raise DataError(f"gas: {path} has no column {absent[0]!r}; it has {', '.join(table)}")
-        names = [name for name in table if name not in NOT_SENSORS]
-        x = np.stack([table[name] for name in names], axis=1)
+        x, names = _array(path) if path.suffix in (".npy", ".npz") else _pickled(path)
         x, names = _reduced(x, names, where=str(path))
         save_splits(folder, last_tenths(x))
         return {
@@ -103,8 +98,7 @@ class GasRaw(OriginalDataModule):
         return found
 
     def _reduce(self, folder: Path, sensors: NDArray[Any], path: Path) -> dict[str, Any]:
-        names = [f"sensor{column + 1}" for column in range(sensors.shape[1])]
-        sensors, names = _reduced(sensors, names, where=str(path))
+        sensors, names = _reduced(sensors, _sensor_names(sensors), where=str(path))
         save_splits(folder, {"rows": sensors})
         return {"feature_names": names}
 
@@ -127,6 +121,24 @@ class GasRaw(OriginalDataModule):
             feature_names=names,
             sha256=found.sha256,
         )
+
+
+def _array(path: Path) -> tuple[NDArray[Any], list[str]]:
+    x = load_array(path)
+    return x, _sensor_names(x)
+
+
+def _sensor_names(x: NDArray[Any]) -> list[str]:
+    return [f"sensor{column + 1}" for column in range(x.shape[1])]
+
+
+def _pickled(path: Path) -> tuple[NDArray[Any], list[str]]:
+    table = read_pickled_table(path)
+    absent = [column for column in NOT_SENSORS if column not in table]
+    if absent:
+        raise DataError(f"gas: {path} has no column {absent[0]!r}; it has {', '.join(table)}")
+    names = [name for name in table if name not in NOT_SENSORS]
+    return np.stack([table[name] for name in names], axis=1), names
 
 
 def _reduced(x: NDArray[Any], names: list[str], *, where: str) -> tuple[NDArray[Any], list[str]]:

@@ -163,11 +163,7 @@ class AutoregressiveNetwork(nn.Module):
         """
         if self.validate_args:
             self._validate(x, context)
-        if (context is None) != (self.context_features == 0):
-            raise ValueError(
-                f"context_features={self.context_features}, but a context was "
-                f"{'not ' if context is None else ''}given"
-            )
+        self.check_context(context)
         last = len(self.layers) - 1
         hidden = skip = self._layer(0, x, context)
         for index in range(1, last + 1):
@@ -178,6 +174,19 @@ class AutoregressiveNetwork(nn.Module):
             if self.residual and index % 2 == 0 and index < last:
                 hidden = skip = skip + hidden
         return hidden.unflatten(-1, (self.features, self.params))
+
+    def check_context(self, context: Tensor | None) -> Tensor | None:
+        """The context, if one is given where one was declared and none elsewhere.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if (context is None) != (self.context_features == 0):
+            raise ValueError(
+                f"context_features={self.context_features}, but a context was "
+                f"{'not ' if context is None else ''}given"
+            )
+        return context
 
     def _layer(self, index: int, x: Tensor, context: Tensor | None) -> Tensor:
         hidden = self.layers[index](x)

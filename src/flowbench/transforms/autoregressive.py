@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from flowbench.transforms import fused
 from flowbench.transforms.base import Transform
 from flowbench.transforms.univariate import AffineMap, UnivariateMap
 
@@ -44,5 +45,7 @@ class MaskedAutoregressive(Transform):
         return x, log_det.sum(-1)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        if type(self.univariate) is AffineMap and fused.applies(self.conditioner, x):
+            return fused.inverse(self.conditioner, self.univariate.bound, x, context)
         u, log_det = self.univariate.inverse(x, self.conditioner(x, context))
         return u, log_det.sum(-1)

@@ -1,10 +1,11 @@
 """Batch normalisation as an invertible layer."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from flowbench.transforms.base import Transform, layers_from_data
 
@@ -71,23 +72,60 @@ class BatchNorm(Transform):
         return x, -log_scale.sum().expand(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        mean, variance = self._batch_moments(x) if self.training else (self.mean, self.variance)
-        log_scale = self._log_scale(variance)
-        u = torch.addcmul(self.beta, x - mean, log_scale.exp())
+        if self.training:
+            return self._normalize(x)
+        log_scale = self._log_scale(self.variance)
+        u = torch.addcmul(self.beta, x - self.mean, log_scale.exp())
         return u, log_scale.sum().expand(x.shape[:-1])
 
     def _log_scale(self, variance: Tensor) -> Tensor:
         return self.log_gamma - 0.5 * torch.log(variance + self.epsilon)
 
-    def _batch_moments(self, x: Tensor) -> Moments:
-        if x[..., 0].numel() < 2:
+    def _normalize(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Data → noise by the statistics of the batch."""
+        rows = x.flatten(0, -2) if x.ndim > 1 else x[None]
+        if len(rows) < 2:
             raise ValueError(f"batch statistics need at least two rows, got x of {tuple(x.shape)}")
-        variance, mean = torch.var_mean(x.flatten(0, -2), dim=0, correction=0)
+        u, log_det, mean, variance = _BatchNormalize.apply(
+            rows, self.log_gamma, self.beta, self.epsilon
+        )  # type: ignore[misc]
         if self.statistics == "running":
-            with torch.no_grad():
-                self.mean.lerp_(mean, self.momentum)
-                self.variance.lerp_(variance, self.momentum)
-        return mean, variance
+            self.mean.lerp_(mean, self.momentum)
+            self.variance.lerp_(variance, self.momentum)
+        return u.reshape(x.shape), log_det.expand(x.shape[:-1])
+
+
+class _BatchNormalize(torch.autograd.Function):
+    """Normalisation by batch statistics, differentiated through them in one node."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, log_gamma: Tensor, beta: Tensor, epsilon: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        mean = x.mean(0)
+        centred = x - mean
+        variance = centred.square().mean(0)
+        inverse_deviation = (variance + epsilon).rsqrt_()
+        normal = centred.mul_(inverse_deviation)
+        gamma = log_gamma.exp()
+        log_det = (log_gamma + inverse_deviation.log()).sum()
+        ctx.save_for_backward(normal, gamma, inverse_deviation)
+        ctx.mark_non_differentiable(mean, variance)
+        return torch.addcmul(beta, normal, gamma), log_det, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_u: Tensor, grad_log_det: Tensor, *_: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, None]:
+        normal, gamma, inverse_deviation = ctx.saved_tensors
+        grad_beta = grad_u.sum(0)
+        grad_gamma = (grad_u * normal).sum(0) * gamma
+        # x acts on u directly, and on both outputs through mean and variance.
+        common = (grad_gamma + grad_log_det) / -len(normal)
+        grad_x = torch.addcmul(grad_beta * gamma / -len(normal), grad_u, gamma)
+        grad_x = torch.addcmul(grad_x, normal, common).mul_(inverse_deviation)
+        return grad_x, grad_gamma + grad_log_det, grad_beta, None
 
 
 @torch.no_grad()
