@@ -1,7 +1,10 @@
 """The masked autoregressive transform: each feature is mapped given the ones before it."""
 
+import torch
 from torch import Tensor, nn
 
+from flowbench.nn import AutoregressiveNetwork
+from flowbench.nn.incremental import generate
 from flowbench.transforms import fused
 from flowbench.transforms.base import Transform
 from flowbench.transforms.univariate import AffineMap, UnivariateMap
@@ -38,11 +41,34 @@ class MaskedAutoregressive(Transform):
         self.univariate = AffineMap() if univariate is None else univariate
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map noise to data, feature after feature in their order."""
+        """Map noise to data, feature after feature in their order.
+
+        With an `AutoregressiveNetwork` this costs about one pass of it (`nn.incremental`), with
+        another conditioner one pass per feature.
+        """
+        if isinstance(self.conditioner, AutoregressiveNetwork):
+            return self._forward_incrementally(self.conditioner, u, context)
         x, log_det = u, u
         for _ in range(u.shape[-1]):
             x, log_det = self.univariate(u, self.conditioner(x, context))
         return x, log_det.sum(-1)
+
+    def _forward_incrementally(
+        self, network: AutoregressiveNetwork, u: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        noise = u.reshape(-1, u.shape[-1]).mT.contiguous()
+        if network.check_context(context) is not None:
+            context = context.expand(*u.shape[:-1], -1).reshape(-1, context.shape[-1])  # type: ignore[union-attr]
+        log_derivatives = []
+
+        def next_value(params: Tensor, feature: int) -> Tensor:
+            value, log_derivative = self.univariate(noise[feature, :, None], params)
+            log_derivatives.append(log_derivative)
+            return value
+
+        x = generate(network, next_value, rows=noise.shape[1], context=context)
+        log_det = torch.cat(log_derivatives, dim=-1).sum(-1)
+        return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         if type(self.univariate) is AffineMap and fused.applies(self.conditioner, x):
