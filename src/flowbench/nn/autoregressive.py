@@ -22,10 +22,11 @@ ConditionalInputLayers = Literal["all_layers", "first_layer"]
 
 
 class AutoregressiveNetwork(nn.Module):
-    r"""Masked autoencoder for distribution estimation (MADE): `[..., features]` → `[..., features, params]`.
+    r"""Masked autoencoder for distribution estimation (MADE).
 
+    It maps `[..., features]` to `[..., features, params]`.
     Output i depends on the inputs j with order(j) < order(i), and on the context. With
-    `residual=True` the first hidden layer is followed by blocks of two, each h ← h + W₂ a(W₁ a(h)).
+    `residual=True` the first hidden layer is followed by blocks of two: h ← h + W₂ a(W₁ a(h)).
 
     Args:
         features: size of the event.

@@ -1,10 +1,10 @@
 r"""Features one after the other through an autoregressive network, at the cost of one pass.
 
-Feature by feature, a masked network is elsewhere evaluated as a whole once per feature. But a hidden
-unit of degree d depends on the features of degree ≤ d alone: with units sorted by degree, each is
-computed once, when the feature of its degree is known. All products of a network then add up to one
-pass. They are batched: what a block of consecutive degrees receives from all degrees before it is
-one product per layer; only connections inside the block go degree by degree.
+Elsewhere a masked network is evaluated as a whole once per feature. But a hidden unit of degree d
+depends on the features of degree ≤ d alone: with units sorted by degree, each is computed once,
+when the feature of its degree is known. All products of a network then add up to one pass. They
+are batched: what a block of consecutive degrees receives from all degrees before it is one product
+per layer; only connections inside the block go degree by degree.
 
 Units run down the rows, samples along the columns, so that known units are a contiguous slice.
 """
@@ -35,8 +35,8 @@ def generate(
 
     Args:
         network: the network; dropout does not act.
-        next_value: from the parameters `[rows, 1, params]` of a feature and its index to its values
-            `[rows, 1]`.
+        next_value: from the parameters `[rows, 1, params]` of a feature and its index to its
+            values `[rows, 1]`.
         rows: how many samples.
         context: `[rows or 1, context_features]`, or None.
 
@@ -59,7 +59,9 @@ def generate(
     block = max(1, min(features, BLOCK_UNITS * features // max(widest, features)))
     for first in range(0, features + 1, block):
         degrees = range(first, min(first + block, features + 1))
-        received = [layer.receive(units, degrees) for layer, units in zip(layers, known, strict=True)]
+        received = [
+            layer.receive(units, degrees) for layer, units in zip(layers, known, strict=True)
+        ]
         for degree in degrees:
             if degree:
                 params = layers[-1].rows(received[-1], known[-1], degree, degrees)

@@ -90,7 +90,8 @@ class MaskedLinear(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
-        assert self.kernel_initializer is not None and self.bias_initializer is not None
+        assert self.kernel_initializer is not None
+        assert self.bias_initializer is not None
         self.kernel_initializer(self.weight)
         self.weight.mul_(self.mask)
         if self.bias is not None:

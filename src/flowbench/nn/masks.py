@@ -1,12 +1,13 @@
 r"""Degrees and masks of an autoregressive network (MADE).
 
-Every unit has a degree. Inputs have 1 … features in their order, a hidden unit of degree d sees the
-units below it of degree ≤ d, and an output of degree d sees hidden units of degree < d: output i
-depends on the inputs that come before i, and on nothing else. See Germain et al. 2015
+Every unit has a degree. Inputs have 1 … features in their order, a hidden unit of degree d sees
+the units below it of degree ≤ d, and an output of degree d sees hidden units of degree < d: output
+i depends on the inputs that come before i, and on nothing else. See Germain et al. 2015
 (arXiv:1502.03509), sections 3 and 4.2.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -106,7 +107,9 @@ def assign_degrees(
         tensor([1, 1, 2, 2])
     """
     if hidden_degrees not in ("equal", "random"):
-        raise ValueError(f"hidden_degrees={hidden_degrees!r} is unknown: expected 'equal' or 'random'")
+        raise ValueError(
+            f"hidden_degrees={hidden_degrees!r} is unknown: expected 'equal' or 'random'"
+        )
     if any(units < 1 for units in hidden_units):
         raise ValueError(f"hidden_units={list(hidden_units)}: every layer needs at least one unit")
     features = len(inputs)
@@ -135,7 +138,7 @@ def masks_from_degrees(degrees: Sequence[Tensor], params: int) -> list[Tensor]:
     Returns:
         One bool mask `[out, in]` per linear layer; the last one's rows are ordered i * params + p.
     """
-    hidden = [above[:, None] >= below[None, :] for below, above in zip(degrees, degrees[1:])]
+    hidden = [above[:, None] >= below[None, :] for below, above in pairwise(degrees)]
     outputs = degrees[0].repeat_interleave(params)
     return [*hidden, outputs[:, None] > degrees[-1][None, :]]
 

@@ -94,7 +94,9 @@ CONSTRAINTS: Mapping[str, Function] = {
 }
 
 
-def resolve(option: str, value: str | Function | None, known: Mapping[str, Function]) -> Function | None:
+def resolve(
+    option: str, value: str | Function | None, known: Mapping[str, Function]
+) -> Function | None:
     """The function behind an option that takes a name or a callable.
 
     Args:
@@ -112,5 +114,7 @@ def resolve(option: str, value: str | Function | None, known: Mapping[str, Funct
     if value is None or (callable(value) and not isinstance(value, str)):
         return value
     if value not in known:
-        raise ValueError(f"{option}={value!r} is unknown: expected a callable or one of {sorted(known)}")
+        raise ValueError(
+            f"{option}={value!r} is unknown: expected a callable or one of {sorted(known)}"
+        )
     return known[value]

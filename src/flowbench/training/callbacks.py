@@ -21,8 +21,8 @@ VALIDATION = "val/log_likelihood"
 class History(Callback):
     """One row of metrics per epoch: in `metrics.csv`, in every checkpoint, and to all loggers.
 
-    The checkpoint carries the rows, so that a resumed run has each of them once, in the file and in
-    loggers that start anew.
+    The checkpoint carries the rows, so that a resumed run has each of them once, in the file and
+    in loggers that start anew.
 
     Args:
         path: of the file, which is replaced as a whole after every epoch.
@@ -87,8 +87,8 @@ class History(Callback):
 class BestAndLast(Checkpoint):
     """Checkpoints of the best and the last epoch, and the end of training without progress.
 
-    Both files are written atomically, `best.ckpt` (parameters only) before `last.ckpt` (all that an
-    exact resumption needs): a kill between the two repeats one epoch.
+    Both files are written atomically, `best.ckpt` (parameters only) before `last.ckpt` (all that
+    an exact resumption needs): a kill between the two repeats one epoch.
 
     Args:
         best: path of the checkpoint with the highest validation log-likelihood.

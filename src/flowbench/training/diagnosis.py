@@ -44,4 +44,3 @@ def first_non_finite(flow: Flow, x: Tensor, context: Tensor | None = None) -> st
             if not value.isfinite().all():
                 return f"{name}: {what}"
     return "the base density"
-

@@ -65,10 +65,14 @@ def summary(result: dict[str, Any], folder: Path) -> str:
     if test["bits_per_dim"] is not None:
         lines.append(f"  bits per dimension   {test['bits_per_dim']:.4f}")
     if test["exact"] is not None:
-        lines.append(f"  exact                {test['exact']:.4f} nats (the true density's expectation)")
+        lines.append(
+            f"  exact                {test['exact']:.4f} nats (the true density's expectation)"
+        )
     if result["published"] is not None:
         known = result["published"]
-        lines.append(f"  published            {_score(known)}  ({known['model']}, {known['source']})")
+        lines.append(
+            f"  published            {_score(known)}  ({known['model']}, {known['source']})"
+        )
     return "\n".join([*lines, f"  run folder           {folder}"])
 
 

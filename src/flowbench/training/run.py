@@ -1,4 +1,4 @@
-"""One run: configuration → data → flow → Lightning module → fit → exact evaluation → result.json."""
+"""One run: configuration → data → flow → Lightning module → fit → evaluation → result.json."""
 
 import logging
 import os
@@ -55,7 +55,9 @@ def run(config: DictConfig) -> dict[str, Any]:
 def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """The whole run; everything but hash and command of its result."""
     _quieten()
-    reference = config["published"] and published(**config["published"], data=config["data"]["name"])
+    reference = config["published"] and published(
+        **config["published"], data=config["data"]["name"]
+    )
     pl.seed_everything(config["seed"], verbose=False)
     data = _data(config, folder)
     module = _module(config, data)
@@ -137,7 +139,7 @@ def _module(config: dict[str, Any], data: DataModule) -> MaximumLikelihood:
 def _fit(
     trainer: pl.Trainer, module: MaximumLikelihood, data: DataModule, folder: RunFolder
 ) -> None:
-    """Train, from the last checkpoint if there is one; a flow without parameters is only fitted."""
+    """Train, from the last checkpoint if there is one; without parameters, only fit."""
     resume = folder.last if folder.last.exists() else None
     if resume is None:
         module.flow.initialize(data.rows["train"].x, data.rows["train"].context)

@@ -15,8 +15,8 @@ __all__ = ["MaskedAutoregressive"]
 class MaskedAutoregressive(Transform):
     r"""xᵢ = g(uᵢ; hᵢ) with parameters hᵢ computed from the features before i (and the context).
 
-    The density direction (`inverse`) is one pass of the conditioner. The Jacobian is triangular, so
-    that log |det ∂x/∂u| = Σᵢ log |∂g/∂uᵢ|.
+    The density direction (`inverse`) is one pass of the conditioner. The Jacobian is triangular:
+    log |det ∂x/∂u| = Σᵢ log |∂g/∂uᵢ|.
 
     Args:
         conditioner: a module from x `[..., features]` and a context to `[..., features, params]`,
@@ -71,7 +71,7 @@ class MaskedAutoregressive(Transform):
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        if type(self.univariate) is AffineMap and fused.applies(self.conditioner, x):
+        if type(self.univariate) is AffineMap and fused.applies(self.conditioner, x, context):
             return fused.inverse(self.conditioner, self.univariate.bound, x, context)
         u, log_det = self.univariate.inverse(x, self.conditioner(x, context))
         return u, log_det.sum(-1)

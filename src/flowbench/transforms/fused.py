@@ -9,7 +9,7 @@ in evaluation mode autograd sees the plain operations.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.options import ACTIVATIONS, Function
 
 __all__ = ["applies", "inverse"]
+
 
 class _Activation(NamedTuple):
     """An activation in place, and its gradient in place, given its output."""
@@ -50,7 +51,9 @@ class _Plan(NamedTuple):
     bound: float | None
 
 
-def applies(network: object, x: Tensor) -> bool:
+def applies(
+    network: object, x: Tensor, context: Tensor | None
+) -> TypeGuard[AutoregressiveNetwork]:
     """Whether this path computes what the network computes, in its present mode."""
     return (
         isinstance(network, AutoregressiveNetwork)
@@ -61,6 +64,7 @@ def applies(network: object, x: Tensor) -> bool:
         and not network.dropout.p
         and not network.validate_args
         and x.ndim == 2
+        and (context is None or context.shape[:-1] in ((), (1,), x.shape[:-1]))
         and x.dtype == network.layers[0].weight.dtype
     )
 
@@ -92,12 +96,14 @@ def inverse(
 
 class _MaskedAffine(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: _Plan, x: Tensor, *tensors: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, plan: _Plan, x: Tensor, *tensors: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         depth = len(plan.masks)
         weights, biases = tensors[:depth], tensors[depth:]
         units = [x.mT]
         for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            above = _affine(weight, units[-1], bias)
+            above = _affine(weight, units[-1], bias)  # pyright: ignore[reportArgumentType]
             units.append(plan.activation.forward(above) if index + 1 < depth else above)
         shift, raw = units.pop().view(x.shape[1], 2, -1).unbind(1)
         slope = None if plan.bound is None else torch.tanh(raw / plan.bound)
@@ -131,7 +137,7 @@ class _MaskedAffine(torch.autograd.Function):
 
 
 def _affine(weight: Tensor, units: Tensor, bias: Tensor | None) -> Tensor:
-    """W · units + bias, where the bias is one per unit or, with a context, `[rows or 1, units]`."""
+    """W · units + bias; the bias is one per unit or, with a context, `[rows or 1, units]`."""
     if bias is None:
         return weight @ units
     return torch.addmm(bias.unsqueeze(-1) if bias.ndim == 1 else bias.mT, weight, units)
@@ -154,4 +160,8 @@ def _affine_backward(
 def _bias_gradient(gradient: Tensor, shape: torch.Size | None) -> Tensor | None:
     if shape is None:
         return None
-    return gradient.mT if shape[0] == gradient.shape[1] and len(shape) == 2 else gradient.sum(1).view(shape)
+    return (
+        gradient.mT
+        if shape[0] == gradient.shape[1] and len(shape) == 2
+        else gradient.sum(1).view(shape)
+    )
