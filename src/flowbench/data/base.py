@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
-from flowbench.transforms import Affine, Chain, Logit, Standardize, Transform
+from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
+from flowbench.transforms.spectral import LogMagnitude
 
 __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 
 SPLITS = ("train", "val", "test")
 CHUNK_VALUES = 2**21
-PREPROCESSING = {cls.__name__: cls for cls in (Affine, Logit, Standardize)}
+PREPROCESSING = {cls.__name__: cls for cls in (Affine, LogMagnitude, Logit, Permute, Standardize)}
 
 
 class DataError(Exception):
@@ -106,7 +107,7 @@ class DataModule(pl.LightningDataModule, ABC):
         self.preprocess = build_preprocess(self.raw.preprocess)
         self.context_preprocess = build_preprocess(self.raw.context_preprocess)
         for split in SPLITS:
-            self.rows[split] = self._model_space(split)
+            self.rows[split] = self.model_space(self.raw.x[split], self.raw.context.get(split))
 
     @property
     def features(self) -> int:
@@ -127,20 +128,23 @@ class DataModule(pl.LightningDataModule, ABC):
         """All validation rows, in their order."""
         return SequentialLoader(self.rows["val"])
 
-    def _model_space(self, split: str) -> Rows:
-        source = self.raw.x[split]
-        chunk = max(1, CHUNK_VALUES // source.shape[-1])
-        x = torch.empty(source.shape, dtype=torch.float32)
-        log_det = torch.empty(len(source), dtype=torch.float64)
-        for start in range(0, len(source), chunk):
-            part = slice(start, start + chunk)
-            u, term = self.preprocess.inverse(torch.from_numpy(np.array(source[part], np.float64)))
-            x[part], log_det[part] = u.to(torch.float32), term
-        context = None
-        if self.raw.context:
-            values = torch.from_numpy(np.array(self.raw.context[split], np.float64))
-            context = self.context_preprocess.inverse(values)[0].to(torch.float32)
-        return Rows(x, context, log_det)
+    def model_space(self, x: NDArray[Any], context: NDArray[Any] | None = None) -> Rows:
+        """Rows `[rows, features]` in data units, and their contexts, as a model sees them."""
+        u, log_det = _preprocessed(x, self.preprocess)
+        if context is None:
+            return Rows(u, None, log_det)
+        return Rows(u, _preprocessed(context, self.context_preprocess)[0], log_det)
+
+
+def _preprocessed(source: NDArray[Any], preprocess: Chain) -> tuple[torch.Tensor, torch.Tensor]:
+    chunk = max(1, CHUNK_VALUES // source.shape[-1])
+    u = torch.empty(source.shape, dtype=torch.float32)
+    log_det = torch.empty(len(source), dtype=torch.float64)
+    for start in range(0, len(source), chunk):
+        part = slice(start, start + chunk)
+        values = torch.from_numpy(np.array(source[part], np.float64))
+        u[part], log_det[part] = preprocess.inverse(values)
+    return u, log_det
 
 
 def sha256_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -55,6 +55,10 @@ class OriginalDataModule(DataModule):
             return [self.path]
         return [self.data_dir / self.name / file for file in self.files]
 
+    def options(self) -> dict[str, Any]:
+        """What else changes the conversion."""
+        return {}
+
     def prepare_data(self) -> None:
         """Convert the originals, unless that was done before."""
         self.conversion()
@@ -67,6 +71,7 @@ class OriginalDataModule(DataModule):
             originals=self.originals(),
             cache_dir=self.cache_dir,
             version=self.version,
+            options=self.options(),
             source=self.source,
         )
 
