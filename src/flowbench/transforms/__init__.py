@@ -5,17 +5,23 @@ from flowbench.transforms.base import Chain, Inverse, Transform
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
 from flowbench.transforms.linear import Permute, TriangularAffine
 from flowbench.transforms.normalization import BatchNorm, recompute_statistics
-from flowbench.transforms.univariate import AffineMap, UnivariateMap
+from flowbench.transforms.spectral import LogMagnitude
+from flowbench.transforms.spline import RationalQuadraticMap
+from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, UnivariateMap
 
 __all__ = [
     "Affine",
     "AffineMap",
     "BatchNorm",
     "Chain",
+    "GatedMap",
     "Inverse",
+    "LogMagnitude",
     "Logit",
     "MaskedAutoregressive",
     "Permute",
+    "RationalQuadraticMap",
+    "ShiftMap",
     "Standardize",
     "Transform",
     "TriangularAffine",

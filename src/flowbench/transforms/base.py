@@ -1,6 +1,6 @@
-r"""The one contract of the library: an invertible map with its log-determinant, in both directions.
+r"""The contract of the library: an invertible map with its log-determinant, in both directions.
 
-* **forward is noise → data, inverse is data → noise.** Sampling runs forward, a density runs inverse.
+* **forward is noise → data, inverse is data → noise.** Sampling runs forward, a density inverse.
 * Both directions return `(output, log_det)`, where `log_det` is the log |det Jacobian| of the map
   *just applied*: the two values of one point cancel.
 * Events are the last dimension `[..., features]`, contexts `[..., context_features]`; whatever

@@ -1,7 +1,8 @@
 r"""Fixed maps of each feature by itself: what preprocessing is made of.
 
-All of them follow the direction of `flowbench.transforms.base`: forward is noise → data. Those named
-after what is done to *data* (`Standardize`, `Logit`) do it in their `inverse`.
+All of them follow the direction of `flowbench.transforms.base`: forward is noise → data. Those
+named after what is done to *data* (`Standardize`, `Logit`) do it in their `inverse`. They compute
+in float64, as the constants of the data are, and return the dtype of their input.
 """
 
 import math
@@ -44,19 +45,21 @@ class Affine(Transform):
         features: int | None = None,
     ) -> None:
         super().__init__()
-        shift, scale = torch.broadcast_tensors(
-            torch.as_tensor(shift, dtype=torch.float64), torch.as_tensor(scale, dtype=torch.float64)
+        shifts, scales = torch.broadcast_tensors(
+            torch.as_tensor(shift, dtype=torch.float64),
+            torch.as_tensor(scale, dtype=torch.float64),
         )
-        if shift.ndim == 0:
+        if shifts.ndim == 0:
             if features is None:
                 raise ValueError("'features' is needed where shift and scale are single numbers")
-            shift, scale = shift.expand(features), scale.expand(features)
-        if not (shift.isfinite().all() and scale.isfinite().all() and (scale != 0).all()):
-            raise ValueError(f"shift must be finite and scale finite and not 0, got {shift}, {scale}")
-        # float64: the constants of the data; the arithmetic is done in it, the result in the input's
-        # dtype.
-        self.register_buffer("shift", shift.clone())
-        self.register_buffer("scale", scale.clone())
+            shifts, scales = shifts.expand(features), scales.expand(features)
+        if not (shifts.isfinite().all() and scales.isfinite().all() and (scales != 0).all()):
+            raise ValueError(
+                "shift must be finite and scale finite and not 0, got "
+                f"{shifts.tolist()} and {scales.tolist()}"
+            )
+        self.register_buffer("shift", shifts.clone())
+        self.register_buffer("scale", scales.clone())
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         x = (u * self.scale + self.shift).to(u.dtype)
@@ -98,14 +101,19 @@ class Logit(Transform):
     r"""Data in [0, 1] on the whole line: u = logit(α + (1 − 2α) x).
 
     With s = σ(u), the forward map is x = (s − α) / (1 − 2α) and
-    log |det ∂x/∂u| = Σᵢ [log s + log(1 − s) − log(1 − 2α)]; see Dinh et al. 2017 (arXiv:1605.08803),
-    section 4.1, and Papamakarios et al. 2017 (arXiv:1705.07057), section 4.3 and appendix.
+    log |det ∂x/∂u| = Σᵢ [log s + log(1 − s) − log(1 − 2α)]. Samples fill the interval from
+    −α / (1 − 2α) to (1 − α) / (1 − 2α), a little more than [0, 1]; where rounding puts one on its
+    edge, u is as large as the dtype can tell.
 
     Args:
         alpha: how far the ends are pulled in, 0 < α < 0.5 (1e-6 for MNIST, 0.05 for CIFAR-10).
 
     Raises:
-        ValueError: alpha is not between 0 and 0.5.
+        ValueError: alpha is not between 0 and 0.5, or data lie outside of what samples fill.
+
+    References:
+        Dinh et al. 2017 (arXiv:1605.08803), section 4.1; Papamakarios et al. 2017
+        (arXiv:1705.07057), section 4.3 and appendix.
 
     Example:
         >>> import torch
@@ -119,15 +127,21 @@ class Logit(Transform):
         if not 0 < alpha < 0.5:
             raise ValueError(f"alpha must lie between 0 and 0.5, got {alpha}")
         self.alpha = alpha
+        self.span = 1 - 2 * alpha
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        x = (torch.sigmoid(u) - self.alpha) / (1 - 2 * self.alpha)
-        return x, self._log_derivative(u).sum(-1)
+        exact = u.double()
+        x = (torch.sigmoid(exact) - self.alpha) / self.span
+        return x.to(u.dtype), self._log_derivative(exact).sum(-1).to(u.dtype)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        s = self.alpha + (1 - 2 * self.alpha) * x
-        u = torch.log(s) - torch.log1p(-s)
-        return u, -self._log_derivative(u).sum(-1)
+        exact, rounding = x.double(), torch.finfo(x.dtype).eps
+        s, rest = self.alpha + self.span * exact, self.alpha + self.span * (1 - exact)
+        if (torch.minimum(s, rest) < -rounding).any():
+            raise ValueError(f"Logit takes data in [0, 1], got {x.min():g} … {x.max():g}")
+        smallest = self.alpha * rounding
+        u = s.clamp(min=smallest).log() - rest.clamp(min=smallest).log()
+        return u.to(x.dtype), -self._log_derivative(u).sum(-1).to(x.dtype)
 
     def _log_derivative(self, u: Tensor) -> Tensor:
-        return -F.softplus(u) - F.softplus(-u) - math.log1p(-2 * self.alpha)
+        return -F.softplus(u) - F.softplus(-u) - math.log(self.span)

@@ -44,10 +44,10 @@ class Permute(Transform):
 
 
 class TriangularAffine(Transform):
-    r"""x = L u + m with a lower triangular L, fitted in closed form: L Lᵀ and m are data's moments.
+    r"""x = L u + m with a lower triangular L, fitted in closed form.
 
-    With standard normal noise it is the Gaussian of maximal likelihood. It has no parameters that
-    are trained; `initialize` sets its buffers.
+    L Lᵀ and m are the covariance and the mean of the data. With standard normal noise it is the
+    Gaussian of maximal likelihood. Nothing in it is trained; `initialize` sets its buffers.
 
     Args:
         features: size of the event.
@@ -96,8 +96,8 @@ class TriangularAffine(Transform):
         factor, failed = torch.linalg.cholesky_ex(covariance / len(x))
         if failed:
             raise ValueError(
-                f"the covariance of the {len(x)} training rows is singular at feature {int(failed) - 1}: "
-                "it is constant, or a linear combination of those before it"
+                f"the covariance of the {len(x)} training rows is singular at feature "
+                f"{int(failed) - 1}: it is constant, or a linear combination of those before it"
             )
         self.mean.copy_(mean)
         self.cholesky.copy_(factor)

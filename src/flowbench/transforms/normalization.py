@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from flowbench.transforms.base import Transform, layers_from_data
 
-__all__ = ["BatchNorm", "Statistics", "recompute_statistics"]
+__all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics"]
 
 Statistics = Literal["running", "dataset"]
 Moments = tuple[Tensor, Tensor]
@@ -57,7 +57,9 @@ class BatchNorm(Transform):
     ) -> None:
         super().__init__()
         if statistics not in ("running", "dataset"):
-            raise ValueError(f"statistics={statistics!r} is unknown: expected 'running' or 'dataset'")
+            raise ValueError(
+                f"statistics={statistics!r} is unknown: expected 'running' or 'dataset'"
+            )
         self.statistics = statistics
         self.epsilon = epsilon
         self.momentum = momentum
@@ -149,7 +151,7 @@ def recompute_statistics(
     x = x.clone() if last > 0 else x
     for layer in layers[: last + 1]:
         if isinstance(layer, BatchNorm) and layer.statistics == "dataset":
-            mean, variance = _moments(x.split(chunk))
+            mean, variance = moments(x.split(chunk))
             layer.mean.copy_(mean)
             layer.variance.copy_(variance)
         for start in range(0, len(x), chunk):
@@ -161,9 +163,16 @@ def _wants_dataset(layer: Transform) -> bool:
     return isinstance(layer, BatchNorm) and layer.statistics == "dataset"
 
 
-def _moments(parts: Sequence[Tensor]) -> Moments:
-    """Mean and biased variance over all parts, in float64 (Chan et al. 1979)."""
-    count, mean, squares = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+def moments(parts: Sequence[Tensor]) -> Moments:
+    """Mean and biased variance over all parts, in float64 (Chan et al. 1979).
+
+    Example:
+        >>> import torch
+        >>> moments([torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0]])])
+        (tensor([3.], dtype=torch.float64), tensor([2.6667], dtype=torch.float64))
+    """
+    mean = squares = torch.zeros((), dtype=torch.float64)
+    count = 0
     for part in parts:
         part = part.to(torch.float64)
         variance, part_mean = torch.var_mean(part, dim=0, correction=0)

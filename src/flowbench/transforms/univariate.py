@@ -2,7 +2,8 @@ r"""Monotone maps of one variable, whose parameters a conditioner computes.
 
 A univariate map says how many parameters it wants per feature (`params`), and maps in both
 directions; it returns log |dx/du| or log |du/dx| feature by feature. Parameters of zero are the
-identity. Write your own: a module with `params`, `forward` and `inverse`.
+identity (but for `GatedMap`), so that a network whose last layer is zero starts a flow there.
+Write your own: a subclass of `UnivariateMap` with `params`, `forward` and `inverse`.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AffineMap", "UnivariateMap"]
+__all__ = ["AffineMap", "GatedMap", "ShiftMap", "UnivariateMap"]
 
 
 class UnivariateMap(nn.Module, ABC):
@@ -77,3 +78,66 @@ class AffineMap(UnivariateMap):
         if self.bound is not None:
             log_scale = torch.tanh(log_scale / self.bound) * self.bound
         return shift, log_scale
+
+
+class ShiftMap(UnivariateMap):
+    r"""x = u + t, with the one parameter t: the volume is preserved (NICE).
+
+    References:
+        Dinh et al. 2015, "NICE" (arXiv:1410.8516), section 3.2.
+
+    Example:
+        >>> import torch
+        >>> ShiftMap()(torch.tensor([2.0]), torch.tensor([[1.0]]))
+        (tensor([3.]), tensor([0.]))
+    """
+
+    params = 1
+
+    def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = u + params.squeeze(-1)
+        return x, torch.zeros_like(x)
+
+    def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = x - params.squeeze(-1)
+        return u, torch.zeros_like(u)
+
+
+class GatedMap(UnivariateMap):
+    r"""u = g · x + (1 − g) · m, with parameters m and s and a gate g = ε + (1 − ε) σ(s + 2).
+
+    The gate of the inverse autoregressive flow. It acts where the conditioner takes one pass, in
+    `inverse`: `Inverse(MaskedAutoregressive(network, GatedMap()))` is the paper's layer, noise to
+    data. ε = 10⁻³ bounds the factor of the way back. The offset of 2 is the paper's advice to
+    start with gates nearly open: parameters of zero are u = 0.88 x, not the identity.
+
+    References:
+        Kingma et al. 2016, "Improving variational inference with inverse autoregressive flow"
+        (arXiv:1606.04934), section 3 and algorithm 1.
+
+    Example:
+        >>> import torch
+        >>> GatedMap().inverse(torch.tensor([2.0]), torch.tensor([[1.0, 50.0]]))
+        (tensor([2.]), tensor([0.]))
+    """
+
+    params = 2
+    smallest_gate = 1e-3
+    offset = 2.0
+
+    def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        gate, shift = self._gate_and_shift(params)
+        return (u - shift) / gate, -gate.log()
+
+    def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        gate, shift = self._gate_and_shift(params)
+        return torch.addcmul(shift, x, gate), gate.log()
+
+    def _gate_and_shift(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """G and (1 − g) m, where 1 − g is computed without cancellation."""
+        mean, raw = params.unbind(-1)
+        logit = raw + self.offset
+        span = 1 - self.smallest_gate
+        return self.smallest_gate + span * torch.sigmoid(logit), span * torch.sigmoid(
+            -logit
+        ) * mean
