@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Base", "StandardNormal"]
+__all__ = ["Base", "DiagonalNormal", "StandardNormal", "log_normal"]
 
 
 class Base(nn.Module, ABC):
     """A density that can be evaluated and sampled, maybe given a context."""
 
     features: int
+    has_rsample: bool = True
 
     @abstractmethod
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
@@ -20,7 +21,10 @@ class Base(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
-        """Draw `[*shape, features]`; the context broadcasts to `[*shape, context_features]`."""
+        """Draw `[*shape, features]`; the context broadcasts to `[*shape, context_features]`.
+
+        Samples carry gradients to parameters and context where `has_rsample`.
+        """
 
 
 class StandardNormal(Base):
@@ -43,9 +47,45 @@ class StandardNormal(Base):
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
-        return -0.5 * (u.square().sum(-1) + self.features * math.log(2 * math.pi))
+        return log_normal(u)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return torch.randn(
             *shape, self.features, dtype=self.anchor.dtype, device=self.anchor.device
         )
+
+
+class DiagonalNormal(Base):
+    r"""Π N(mᵢ, exp(sᵢ)²) with learnt means and log-scales, which start at N(0, I).
+
+    Under additive coupling layers it is the scaling layer of NICE.
+
+    Args:
+        features: size of the event.
+
+    References:
+        Dinh et al. 2014, "NICE" (arXiv:1410.8516), section 3.3.
+
+    Example:
+        >>> import torch
+        >>> DiagonalNormal(2).log_prob(torch.zeros(2))
+        tensor(-1.8379, grad_fn=<SubBackward0>)
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+        self.mean = nn.Parameter(torch.zeros(features))
+        self.log_scale = nn.Parameter(torch.zeros(features))
+
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return log_normal((u - self.mean) * torch.exp(-self.log_scale)) - self.log_scale.sum()
+
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        noise = torch.randn_like(self.mean.expand(*shape, -1))
+        return torch.addcmul(self.mean, noise, self.log_scale.exp())
+
+
+def log_normal(u: Tensor) -> Tensor:
+    """The log-density of N(0, I) in nats at `[..., features]`."""
+    return -0.5 * (u.square().sum(-1) + u.shape[-1] * math.log(2 * math.pi))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench.flows.base import Base
+from flowbench.flows.distribution import FlowDistribution
 from flowbench.transforms import Transform, recompute_statistics
 
 __all__ = ["Flow"]
@@ -30,7 +31,9 @@ class Flow(nn.Module):
         (torch.Size([5]), torch.Size([3, 4, 2]))
     """
 
-    def __init__(self, base: Base, transform: Transform, embedding: nn.Module | None = None) -> None:
+    def __init__(
+        self, base: Base, transform: Transform, embedding: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.base = base
         self.transform = transform
@@ -40,6 +43,11 @@ class Flow(nn.Module):
     def features(self) -> int:
         """Size of an event."""
         return self.base.features
+
+    @property
+    def has_rsample(self) -> bool:
+        """Whether samples carry gradients to parameters and context."""
+        return self.base.has_rsample
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The same as `log_prob`."""
@@ -83,12 +91,30 @@ class Flow(nn.Module):
     def sample_and_log_prob(
         self, sample_shape: Sequence[int] = (), context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Samples as by `sample`, differentiable, with their log-densities in nats."""
+        """Samples as by `sample`, differentiable where `has_rsample`, with their log-densities."""
         context = self._embed(context)
         batch = () if context is None else context.shape[:-1]
         u = self.base.sample(torch.Size((*sample_shape, *batch)), context)
         x, log_det = self.transform(u, context)
         return x, self.base.log_prob(u, context) - log_det
+
+    def distribution(self, context: Tensor | None = None) -> FlowDistribution:
+        """The density as a `torch.distributions.Distribution`, to be composed with others.
+
+        Args:
+            context: `[..., context_features]`, where the flow is conditional.
+
+        Returns:
+            A distribution with the batch shape of the context and the event shape `(features,)`.
+
+        Example:
+            >>> from flowbench.flows import MADE
+            >>> distribution = MADE(3, context_features=2).distribution(torch.zeros(5, 2))
+            >>> distribution.batch_shape, distribution.event_shape
+            (torch.Size([5]), torch.Size([3]))
+        """
+        bare = self if self.embedding is None else Flow(self.base, self.transform)
+        return FlowDistribution(bare, self._embed(context))
 
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:

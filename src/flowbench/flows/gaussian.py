@@ -1,8 +1,14 @@
 """The full-covariance Gaussian: the baseline, and the checksum of a data pipeline."""
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
 from flowbench.flows.base import StandardNormal
 from flowbench.flows.flow import Flow
-from flowbench.transforms import TriangularAffine
+from flowbench.transforms import Transform, TriangularAffine
 
 __all__ = ["Gaussian"]
 
@@ -10,8 +16,19 @@ __all__ = ["Gaussian"]
 class Gaussian(Flow):
     r"""N(m, C) with mean and covariance of the training rows, in closed form (`initialize`).
 
+    With a context, which is a class in one-hot form, every class has a mean and a covariance of
+    its own: log p(x | class) = log N(x; m_class, C_class).
+
     Args:
         features: size of the event.
+        context_features: number of classes, 0 for none.
+
+    Raises:
+        ValueError: a context is not one-hot, or (by `initialize`) a class has no training rows or
+            a covariance is singular.
+
+    References:
+        Papamakarios et al. 2017 (arXiv:1705.07057), section 4 and appendix D.
 
     Example:
         >>> import torch
@@ -21,5 +38,57 @@ class Gaussian(Flow):
         torch.Size([])
     """
 
-    def __init__(self, features: int) -> None:
-        super().__init__(StandardNormal(features), TriangularAffine(features))
+    def __init__(self, features: int, *, context_features: int = 0) -> None:
+        transform = (
+            _PerClass(features, context_features)
+            if context_features
+            else TriangularAffine(features)
+        )
+        super().__init__(StandardNormal(features), transform)
+
+
+class _PerClass(Transform):
+    """One `TriangularAffine` for each class, which a one-hot context names."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.classes = nn.ModuleList(TriangularAffine(features) for _ in range(classes))
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self._each(u, context, lambda layer, rows: layer(rows))
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self._each(x, context, lambda layer, rows: layer.inverse(rows))
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        labels = self._labels(context)
+        for label, layer in enumerate(self.classes):
+            rows = x[labels == label]
+            if not len(rows):
+                raise ValueError(
+                    f"class {label} of 0 … {len(self.classes) - 1} has no training rows"
+                )
+            try:
+                layer.initialize(rows)  # type: ignore[operator]
+            except ValueError as error:
+                raise ValueError(f"class {label}: {error}") from error
+
+    def _each(
+        self, rows: Tensor, context: Tensor | None, apply: Callable[[Any, Tensor], Any]
+    ) -> tuple[Tensor, Tensor]:
+        labels = self._labels(context).expand(rows.shape[:-1])
+        output, log_det = torch.empty_like(rows), rows.new_empty(rows.shape[:-1])
+        for label, layer in enumerate(self.classes):
+            chosen = labels == label
+            output[chosen], log_det[chosen] = apply(layer, rows[chosen])
+        return output, log_det
+
+    def _labels(self, context: Tensor | None) -> Tensor:
+        classes = len(self.classes)
+        if context is None:
+            raise ValueError(f"context_features={classes}, but a context was not given")
+        one_hot = ((context == 0) | (context == 1)).all() and (context.sum(-1) == 1).all()
+        if context.shape[-1] != classes or not one_hot:
+            raise ValueError(f"the context must name one of {classes} classes in one-hot form")
+        return context.argmax(-1)

@@ -1,0 +1,64 @@
+"""Autoregressive densities: one conditional density after the other."""
+
+import torch
+from torch import Tensor
+
+from flowbench.flows.base import Base
+from flowbench.flows.families import Family
+from flowbench.nn import AutoregressiveNetwork
+from flowbench.nn.incremental import generate
+
+__all__ = ["Autoregressive"]
+
+
+class Autoregressive(Base):
+    r"""p(x) = Πᵢ p(xᵢ | x before i, context), the conditionals of one family.
+
+    Densities are one pass of the network; a sample is made feature by feature, in the network's
+    order.
+
+    Args:
+        network: from x and a context to `[..., features, family.params]`.
+        family: of the conditionals.
+
+    Raises:
+        ValueError: the network has another number of outputs than the family has parameters.
+
+    References:
+        Germain et al. 2015, "MADE" (arXiv:1502.03509).
+
+    Example:
+        >>> import torch
+        >>> from flowbench.flows.families import BernoulliFamily
+        >>> network = AutoregressiveNetwork(4, params=1, hidden_units=[8], activation="relu")
+        >>> density = Autoregressive(network, BernoulliFamily())
+        >>> density.log_prob(torch.ones(3, 4)).shape, density.sample(torch.Size([5])).shape
+        (torch.Size([3]), torch.Size([5, 4]))
+    """
+
+    def __init__(self, network: AutoregressiveNetwork, family: Family) -> None:
+        super().__init__()
+        if network.params != family.params:
+            raise ValueError(
+                f"the network has params={network.params}, expected the {family.params} of "
+                f"{type(family).__name__}"
+            )
+        self.features = network.features
+        self.network = network
+        self.family = family
+        self.has_rsample = family.has_rsample
+
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return self.family.log_prob(u, self.network(u, context)).sum(-1)
+
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        if self.network.check_context(context) is not None:
+            assert context is not None
+            context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
+        u = generate(
+            self.network,
+            lambda params, feature: self.family.sample(params),
+            rows=shape.numel(),
+            context=context,
+        )
+        return u.reshape(*shape, self.features)

@@ -1,0 +1,96 @@
+"""An autoregressive network as a layer from a distribution to a distribution."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from flowbench.flows.base import Base
+from flowbench.flows.distribution import FlowDistribution
+from flowbench.flows.flow import Flow
+from flowbench.nn import AutoregressiveNetwork
+from flowbench.transforms import MaskedAutoregressive
+
+__all__ = ["AutoregressiveTransform", "DistributionBase"]
+
+
+class AutoregressiveTransform(nn.Module):
+    r"""xᵢ = uᵢ exp(sᵢ) + tᵢ with (t, s) = network(x): from the distribution of u to that of x.
+
+    It is one layer of masked autoregressive flow between two `torch.distributions`.
+
+    Args:
+        network: with two parameters per feature.
+
+    Raises:
+        ValueError: the network has not two parameters per feature, or (in a call) the base is not
+            over vectors of the network's size.
+
+    References:
+        Papamakarios et al. 2017 (arXiv:1705.07057), section 3.1.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import Independent, Normal
+        >>> layer = AutoregressiveTransform(
+        ...     AutoregressiveNetwork(2, params=2, hidden_units=[10], activation="relu")
+        ... )
+        >>> distribution = layer(Independent(Normal(torch.zeros(2), torch.ones(2)), 1))
+        >>> distribution.sample((4,)).shape, distribution.log_prob(torch.zeros(5, 3, 2)).shape
+        (torch.Size([4, 2]), torch.Size([5, 3]))
+    """
+
+    def __init__(self, network: AutoregressiveNetwork) -> None:
+        super().__init__()
+        if network.params != 2:
+            raise ValueError(
+                f"the network has params={network.params}, expected shift and log-scale"
+            )
+        self.features = network.features
+        self.transform = MaskedAutoregressive(network)
+
+    def forward(self, base: Distribution, context: Tensor | None = None) -> FlowDistribution:
+        """Move a distribution through the layer.
+
+        Args:
+            base: of u, with the event shape `(features,)` and any batch shape.
+            context: `[..., context_features]`, where the network is conditional.
+
+        Returns:
+            The distribution of x; the batch shapes of base and context broadcast.
+        """
+        if base.event_shape != (self.features,):
+            raise ValueError(
+                f"the base has event_shape={tuple(base.event_shape)}, expected "
+                f"({self.features},), e.g. by torch.distributions.Independent"
+            )
+        batch = () if context is None else context.shape[:-1]
+        flow = Flow(DistributionBase(base), self.transform)
+        return FlowDistribution(flow, context, torch.broadcast_shapes(base.batch_shape, batch))
+
+
+class DistributionBase(Base):
+    """A torch distribution over vectors as the base of a flow; its tensors are not the module's.
+
+    Args:
+        distribution: with an event shape `(features,)`.
+
+    Example:
+        >>> import torch
+        >>> from torch.distributions import MultivariateNormal
+        >>> base = DistributionBase(MultivariateNormal(torch.zeros(2), torch.eye(2)))
+        >>> base.log_prob(torch.zeros(5, 2)).shape, base.sample(torch.Size([3])).shape
+        (torch.Size([5]), torch.Size([3, 2]))
+    """
+
+    def __init__(self, distribution: Distribution) -> None:
+        super().__init__()
+        self.features = distribution.event_shape[0]
+        self.distribution = distribution
+        self.has_rsample = distribution.has_rsample
+
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return self.distribution.log_prob(u)
+
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        distribution = self.distribution.expand(shape)
+        return distribution.rsample() if self.has_rsample else distribution.sample()

@@ -1,0 +1,153 @@
+r"""Conditional densities of one variable, whose parameters an autoregressive network computes.
+
+A family says how many parameters it wants per feature (`params`), gives log-densities feature by
+feature, and samples. Write your own: a subclass with `params`, `log_prob` and `sample`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flowbench.transforms import AffineMap
+
+__all__ = ["BernoulliFamily", "Family", "GaussianFamily", "MixtureFamily"]
+
+
+class Family(nn.Module, ABC):
+    """Densities of one variable with `params` parameters."""
+
+    params: int
+    has_rsample: bool = False
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
+        """Log-densities in nats.
+
+        Args:
+            x: `[..., features]`.
+            params: `[..., features, self.params]`.
+
+        Returns:
+            One per feature, `[..., features]`.
+        """
+
+    @abstractmethod
+    def sample(self, params: Tensor) -> Tensor:
+        """Draw `[..., features]`; differentiable in the parameters where `has_rsample`."""
+
+
+class GaussianFamily(Family):
+    r"""N(t, exp(s)²), with parameters t (mean) and s (log-scale); zeros are N(0, 1).
+
+    The log-scale is softly bounded as in `AffineMap`, of which it is the density.
+
+    Args:
+        log_scale_bound: the largest |s|; None leaves it free.
+
+    Raises:
+        ValueError: the bound is not positive.
+
+    References:
+        Papamakarios et al. 2017 (arXiv:1705.07057), equation 2.
+
+    Example:
+        >>> import torch
+        >>> GaussianFamily().log_prob(torch.tensor([1.0]), torch.tensor([[1.0, 0.0]]))
+        tensor([-0.9189])
+    """
+
+    params = 2
+    has_rsample = True
+
+    def __init__(self, log_scale_bound: float | None = 7.0) -> None:
+        super().__init__()
+        self.map = AffineMap(log_scale_bound)
+
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        u, log_derivative = self.map.inverse(x, params)
+        return log_derivative - 0.5 * (u.square() + math.log(2 * math.pi))
+
+    def sample(self, params: Tensor) -> Tensor:  # noqa: D102
+        return self.map(torch.randn_like(params[..., 0]), params)[0]
+
+
+class MixtureFamily(Family):
+    r"""Σₖ wₖ N(tₖ + qₖ, exp(sₖ)²), with parameters log wₖ (up to a constant), tₖ and sₖ.
+
+    The means start apart, at the quantiles qₖ = Φ⁻¹((k − ½) / K) of N(0, 1): equal components
+    would have equal gradients, and never part. One component is a `GaussianFamily`.
+
+    Args:
+        components: K, number of Gaussians.
+        log_scale_bound: the largest |s|; None leaves it free.
+
+    Raises:
+        ValueError: there is no component, or the bound is not positive.
+
+    References:
+        Papamakarios et al. 2017 (arXiv:1705.07057), section 4.1 ("MADE MoG"); Bishop 1994,
+        "Mixture density networks".
+
+    Example:
+        >>> import torch
+        >>> family = MixtureFamily(components=10)
+        >>> family.log_prob(torch.zeros(5, 3), torch.zeros(5, 3, family.params)).shape
+        torch.Size([5, 3])
+    """
+
+    quantiles: Tensor
+
+    def __init__(self, components: int = 10, log_scale_bound: float | None = 7.0) -> None:
+        super().__init__()
+        if components < 1:
+            raise ValueError(f"components={components}: a mixture needs at least 1")
+        self.params = 3 * components
+        self.gaussian = GaussianFamily(log_scale_bound)
+        shares = (torch.arange(components, dtype=torch.float64) + 0.5) / components
+        self.register_buffer("quantiles", torch.special.ndtri(shares).float())
+
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        logits, gaussians = self._split(params)
+        terms = self.gaussian.log_prob(x.unsqueeze(-1) - self.quantiles, gaussians)
+        return torch.logsumexp(F.log_softmax(logits, dim=-1) + terms, dim=-1)
+
+    def sample(self, params: Tensor) -> Tensor:  # noqa: D102
+        logits, gaussians = self._split(params)
+        component = torch.distributions.Categorical(logits=logits).sample().unsqueeze(-1)
+        chosen = gaussians.take_along_dim(component.unsqueeze(-1), dim=-2).squeeze(-2)
+        return self.gaussian.sample(chosen) + self.quantiles[component.squeeze(-1)]
+
+    def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[..., K]`, and means and log-scales `[..., K, 2]`."""
+        components = len(self.quantiles)
+        return params[..., :components], params[..., components:].unflatten(-1, (components, 2))
+
+
+class BernoulliFamily(Family):
+    r"""P(x = 1) = σ(l) with a logit l, for features of 0 and 1: log P(x) = x l − log(1 + exp l).
+
+    Raises:
+        ValueError: by `log_prob`, where a feature is neither 0 nor 1.
+
+    References:
+        Germain et al. 2015, "MADE" (arXiv:1502.03509), equation 3.
+
+    Example:
+        >>> import torch
+        >>> BernoulliFamily().log_prob(torch.tensor([1.0]), torch.tensor([[0.0]]))
+        tensor([-0.6931])
+    """
+
+    params = 1
+
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        if not ((x == 0) | (x == 1)).all():
+            raise ValueError("x has values other than 0 and 1, which a Bernoulli density expects")
+        logits = params.squeeze(-1)
+        return x * logits - F.softplus(logits)
+
+    def sample(self, params: Tensor) -> Tensor:  # noqa: D102
+        return torch.bernoulli(torch.sigmoid(params.squeeze(-1)))
