@@ -2,6 +2,13 @@
 
 from flowbench.transforms.autoregressive import MaskedAutoregressive
 from flowbench.transforms.base import Chain, Inverse, Transform
+from flowbench.transforms.coupling import Coupling
+from flowbench.transforms.coupling_masks import (
+    alternating_mask,
+    channel_mask,
+    checkerboard_mask,
+    leading_mask,
+)
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
 from flowbench.transforms.linear import Permute, TriangularAffine
 from flowbench.transforms.normalization import BatchNorm, recompute_statistics
@@ -14,6 +21,7 @@ __all__ = [
     "AffineMap",
     "BatchNorm",
     "Chain",
+    "Coupling",
     "GatedMap",
     "Inverse",
     "LogMagnitude",
@@ -26,5 +34,9 @@ __all__ = [
     "Transform",
     "TriangularAffine",
     "UnivariateMap",
+    "alternating_mask",
+    "channel_mask",
+    "checkerboard_mask",
+    "leading_mask",
     "recompute_statistics",
 ]

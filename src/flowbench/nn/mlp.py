@@ -1,0 +1,166 @@
+"""Conditioners of coupling layers: a plain network, and separate ones for shift and log-scale."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.nn.options import ACTIVATIONS, INITIALIZERS, Function, resolve
+
+__all__ = ["MLP", "ShiftAndLogScale"]
+
+
+class MLP(nn.Module):
+    r"""A fully connected network from `[..., features]` to `[..., outputs, params]`.
+
+    Args:
+        features: number of inputs; 0 leaves a function of the context, or a constant.
+        params: values per output.
+        outputs: how many features the parameters are for.
+        hidden_units: width of each hidden layer; none makes the network linear.
+        context_features: size of the context, 0 for none; it enters the first layer.
+        activation: name or callable; None is linear.
+        use_bias: whether the layers have biases.
+        kernel_initializer: name or callable, for the weights.
+        bias_initializer: name or callable, for the biases.
+        zero_output: start the last layer's weight at zero, so that a flow starts at the identity.
+
+    Raises:
+        ValueError: a size is out of range, an option is unknown, or a context is given where none
+            was declared (or none where one was).
+
+    Example:
+        >>> import torch
+        >>> network = MLP(2, outputs=3, hidden_units=[16, 16], activation="relu")
+        >>> network(torch.zeros(5, 2)).shape
+        torch.Size([5, 3, 2])
+    """
+
+    def __init__(
+        self,
+        features: int,
+        params: int = 2,
+        *,
+        outputs: int,
+        hidden_units: Sequence[int] = (),
+        context_features: int = 0,
+        activation: str | Function | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | Function = "glorot_uniform",
+        bias_initializer: str | Function = "zeros",
+        zero_output: bool = False,
+    ) -> None:
+        super().__init__()
+        _check(features, params, outputs, hidden_units, context_features)
+        self.features = features
+        self.params = params
+        self.outputs = outputs
+        self.context_features = context_features
+        self.activation = resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
+        kernel = resolve("kernel_initializer", kernel_initializer, INITIALIZERS)
+        bias = resolve("bias_initializer", bias_initializer, INITIALIZERS)
+        widths = [features, *hidden_units, outputs * params]
+        self.layers = nn.ModuleList(
+            nn.utils.skip_init(nn.Linear, size, above, bias=use_bias)
+            for size, above in pairwise(widths)
+        )
+        self.context_layer = (
+            nn.utils.skip_init(nn.Linear, context_features, widths[1], bias=False)
+            if context_features
+            else None
+        )
+        with torch.no_grad():
+            for parameter in self.parameters():
+                initializer = bias if parameter.ndim == 1 else kernel
+                if initializer is not None and parameter.numel():
+                    initializer(parameter)
+            if zero_output:
+                nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Compute the parameters.
+
+        Args:
+            x: `[..., features]`.
+            context: `[..., context_features]`, where declared.
+
+        Returns:
+            `[..., outputs, params]`; batch dimensions of x and context broadcast.
+        """
+        if (context is None) != (self.context_layer is None):
+            raise ValueError(
+                f"context_features={self.context_features}, but a context was "
+                f"{'not ' if context is None else ''}given"
+            )
+        hidden = self.layers[0](x)
+        if self.context_layer is not None:
+            hidden = hidden + self.context_layer(context)
+        for layer in self.layers[1:]:
+            hidden = layer(self.activation(hidden))
+        return hidden.unflatten(-1, (self.outputs, self.params))
+
+
+class ShiftAndLogScale(nn.Module):
+    r"""Separate networks for the two parameters of an `AffineMap`; a missing one is zero.
+
+    The Real NVP of the MAF paper has a tanh network for the log-scale and a relu network for the
+    shift; NICE has the shift alone.
+
+    Args:
+        shift: a module from x and a context to `[..., outputs, 1]`, or None.
+        log_scale: the same, for the log-scale.
+
+    Raises:
+        ValueError: both are None.
+
+    References:
+        Papamakarios et al. 2017 (arXiv:1705.07057), section 4.2.
+
+    Example:
+        >>> import torch
+        >>> options = {"outputs": 1, "hidden_units": [16]}
+        >>> network = ShiftAndLogScale(
+        ...     shift=MLP(2, 1, activation="relu", **options),
+        ...     log_scale=MLP(2, 1, activation="tanh", **options),
+        ... )
+        >>> network(torch.zeros(5, 2)).shape
+        torch.Size([5, 1, 2])
+    """
+
+    def __init__(
+        self, *, shift: nn.Module | None = None, log_scale: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        if shift is None and log_scale is None:
+            raise ValueError("shift and log_scale are both None: expected at least one network")
+        self.shift = shift
+        self.log_scale = log_scale
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Shift and log-scale, `[..., outputs, 2]`."""
+        parts = [part and part(x, context) for part in (self.shift, self.log_scale)]
+        present = next(part for part in parts if part is not None)
+        parts = [torch.zeros_like(present) if part is None else part for part in parts]
+        return torch.cat(torch.broadcast_tensors(*parts), dim=-1)
+
+
+def _check(
+    features: int,
+    params: int,
+    outputs: int,
+    hidden_units: Sequence[int],
+    context_features: int,
+) -> None:
+    for name, value, least in (
+        ("features", features, 0),
+        ("params", params, 1),
+        ("outputs", outputs, 0),
+        ("context_features", context_features, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name}={value}: expected at least {least}")
+    if isinstance(hidden_units, int):
+        raise ValueError(f"hidden_units={hidden_units}: expected a list of widths")
+    if any(units < 1 for units in hidden_units):
+        raise ValueError(f"hidden_units={list(hidden_units)}: every layer needs at least one unit")

@@ -1,0 +1,114 @@
+"""The coupling transform: some features pass, the others are mapped given those."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.transforms.base import Transform
+from flowbench.transforms.coupling_masks import leading_mask
+from flowbench.transforms.univariate import AffineMap, UnivariateMap
+
+__all__ = ["Coupling"]
+
+
+class Coupling(Transform):
+    r"""Masked features are left unchanged; another is xᵢ = g(uᵢ; hᵢ), with h computed from those.
+
+    Both directions are one pass of the conditioner, and log |det ∂x/∂u| = Σᵢ log |∂g/∂uᵢ| over the
+    mapped features. With no masked feature the conditioner sees the context alone; with all of
+    them masked this is the identity.
+
+    Args:
+        features: size of the event.
+        conditioner: a module from the masked features `[..., masked]` and a context to
+            `[..., features − masked, params]`, such as `flowbench.nn.MLP`.
+        univariate: the map g; an `AffineMap` by default.
+        mask: which features are left unchanged, bool `[features]`.
+        num_masked: the first ones, or where negative the last ones: how many.
+        fraction_masked: the same as a share of the features, rounded toward zero.
+
+    Raises:
+        ValueError: not exactly one of mask, num_masked and fraction_masked is given, it is out of
+            range or has another shape, or the conditioner's output does not fit.
+
+    References:
+        Dinh et al. 2017, "Density estimation using Real NVP" (arXiv:1605.08803), sections 3.2 to
+        3.4.
+
+    Example:
+        >>> import torch
+        >>> from flowbench.nn.mlp import MLP
+        >>> layer = Coupling(3, MLP(1, outputs=2, hidden_units=[8]), num_masked=1)
+        >>> x, log_det = layer(torch.ones(5, 3))
+        >>> x.shape, log_det.shape
+        (torch.Size([5, 3]), torch.Size([5]))
+    """
+
+    mask: Tensor
+    masked: Tensor
+    mapped: Tensor
+    restore: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        conditioner: nn.Module,
+        univariate: UnivariateMap | None = None,
+        *,
+        mask: Tensor | None = None,
+        num_masked: int | None = None,
+        fraction_masked: float | None = None,
+    ) -> None:
+        super().__init__()
+        if mask is None:
+            mask = leading_mask(features, num_masked=num_masked, fraction_masked=fraction_masked)
+        elif num_masked is not None or fraction_masked is not None:
+            raise ValueError("a mask is given: expected neither num_masked nor fraction_masked")
+        if mask.dtype != torch.bool or mask.shape != (features,):
+            raise ValueError(
+                f"mask has dtype {mask.dtype} and shape {tuple(mask.shape)}, "
+                f"expected bool [{features}]"
+            )
+        self.conditioner = conditioner
+        self.univariate = AffineMap() if univariate is None else univariate
+        self.register_buffer("mask", mask.clone())
+        for name in ("masked", "mapped", "restore"):
+            self.register_buffer(name, torch.empty(0, dtype=torch.int64), persistent=False)
+        _index(self)
+        self.register_load_state_dict_post_hook(_index)
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return self._map(self.univariate, u, context)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return self._map(self.univariate.inverse, x, context)
+
+    def _map(
+        self,
+        univariate: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        value: Tensor,
+        context: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        if not len(self.mapped):
+            return value, value.new_zeros(value.shape[:-1])
+        masked = value.index_select(-1, self.masked)
+        params = self.conditioner(masked, context)
+        expected = (len(self.mapped), self.univariate.params)
+        if params.shape[-2:] != expected:
+            raise ValueError(
+                f"the conditioner returned shape {tuple(params.shape)}, "
+                f"expected [..., {expected[0]}, {expected[1]}]"
+            )
+        mapped, log_det = univariate(value.index_select(-1, self.mapped), params)
+        batch = mapped.shape[:-1]
+        parts = torch.cat([masked.expand(*batch, -1), mapped], dim=-1)
+        return parts.index_select(-1, self.restore), log_det.sum(-1).expand(batch)
+
+
+def _index(layer: nn.Module, _incompatible: object = None) -> None:
+    """Set the indices that follow from the mask."""
+    assert isinstance(layer, Coupling)
+    layer.masked = layer.mask.nonzero().squeeze(-1)
+    layer.mapped = (~layer.mask).nonzero().squeeze(-1)
+    layer.restore = torch.cat([layer.masked, layer.mapped]).argsort()

@@ -1,0 +1,114 @@
+"""Masks of coupling layers: which features are left unchanged.
+
+The masks for images are for flat events `[channels * height * width]`, channels first. `start` is
+0 or 1 and exchanges the two halves: a stack of layers takes them in turn.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["alternating_mask", "channel_mask", "checkerboard_mask", "leading_mask"]
+
+
+def leading_mask(
+    features: int, *, num_masked: int | None = None, fraction_masked: float | None = None
+) -> Tensor:
+    """The first features are masked (left unchanged), the last ones where the number is negative.
+
+    Args:
+        features: size of the event.
+        num_masked: how many, from −(features − 1) to features − 1.
+        fraction_masked: which share of them, from −1 to 1; their number is rounded toward zero.
+
+    Returns:
+        Bool `[features]`.
+
+    Raises:
+        ValueError: both or neither are given, or the one that is given is out of range.
+
+    Example:
+        >>> leading_mask(4, num_masked=1)
+        tensor([ True, False, False, False])
+        >>> leading_mask(5, fraction_masked=-0.5)
+        tensor([False, False, False,  True,  True])
+    """
+    if (num_masked is None) == (fraction_masked is None):
+        raise ValueError(
+            f"num_masked={num_masked} and fraction_masked={fraction_masked}: expected one of them"
+        )
+    if fraction_masked is not None:
+        if not -1 <= fraction_masked <= 1:
+            raise ValueError(f"fraction_masked={fraction_masked}: expected −1 … 1")
+        count = int(features * fraction_masked)
+    else:
+        count = int(num_masked or 0)
+        if abs(count) >= features:
+            raise ValueError(
+                f"num_masked={num_masked}: expected {1 - features} … {features - 1} "
+                f"for {features} features"
+            )
+    index = torch.arange(features)
+    return index < count if count >= 0 else index >= features + count
+
+
+def alternating_mask(features: int, *, start: int = 0) -> Tensor:
+    """Every second feature is left unchanged, from feature `start` on.
+
+    Example:
+        >>> alternating_mask(4, start=1)
+        tensor([False,  True, False,  True])
+    """
+    return torch.arange(features) % 2 == _checked(start)
+
+
+def checkerboard_mask(height: int, width: int, *, channels: int = 1, start: int = 0) -> Tensor:
+    """Pixels whose row and column add up to an even number are left unchanged, in all channels.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        channels: of the image.
+        start: 1 for odd sums.
+
+    Returns:
+        Bool `[channels * height * width]`.
+
+    References:
+        Dinh et al. 2017 (arXiv:1605.08803), section 3.4.
+
+    Example:
+        >>> checkerboard_mask(2, 3).view(2, 3).int()
+        tensor([[1, 0, 1],
+                [0, 1, 0]], dtype=torch.int32)
+    """
+    board = (torch.arange(height)[:, None] + torch.arange(width)) % 2 == _checked(start)
+    return board.flatten().repeat(channels)
+
+
+def channel_mask(channels: int, height: int, width: int, *, start: int = 0) -> Tensor:
+    """The first half of the channels (the larger one) is left unchanged.
+
+    Args:
+        channels: of the image.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        start: 1 for the second half.
+
+    Returns:
+        Bool `[channels * height * width]`.
+
+    References:
+        Dinh et al. 2017 (arXiv:1605.08803), section 3.4.
+
+    Example:
+        >>> channel_mask(3, 1, 2)
+        tensor([ True,  True,  True,  True, False, False])
+    """
+    half = (torch.arange(channels) >= (channels + 1) // 2).long() == _checked(start)
+    return half.repeat_interleave(height * width)
+
+
+def _checked(start: int) -> int:
+    if start not in (0, 1):
+        raise ValueError(f"start={start}: expected 0 or 1")
+    return start
