@@ -1,5 +1,6 @@
 """Invertible maps with log-determinants; forward is noise → data. Start with `base.py`."""
 
+from flowbench.transforms.actnorm import ActNorm
 from flowbench.transforms.autoregressive import MaskedAutoregressive
 from flowbench.transforms.base import Chain, Inverse, Transform
 from flowbench.transforms.coupling import Coupling
@@ -10,25 +11,30 @@ from flowbench.transforms.coupling_masks import (
     leading_mask,
 )
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
-from flowbench.transforms.linear import Permute, TriangularAffine
+from flowbench.transforms.linear import LULinear, Permute, TriangularAffine
 from flowbench.transforms.normalization import BatchNorm, recompute_statistics
+from flowbench.transforms.reshape import Folded, Reshape
 from flowbench.transforms.spectral import LogMagnitude
 from flowbench.transforms.spline import RationalQuadraticMap
 from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, UnivariateMap
 
 __all__ = [
+    "ActNorm",
     "Affine",
     "AffineMap",
     "BatchNorm",
     "Chain",
     "Coupling",
+    "Folded",
     "GatedMap",
     "Inverse",
+    "LULinear",
     "LogMagnitude",
     "Logit",
     "MaskedAutoregressive",
     "Permute",
     "RationalQuadraticMap",
+    "Reshape",
     "ShiftMap",
     "Standardize",
     "Transform",

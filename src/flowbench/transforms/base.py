@@ -14,6 +14,7 @@ Everything else under `flowbench.transforms` is a leaf of this contract.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -94,11 +95,21 @@ class Chain(Transform):
         return x, log_det
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Initialise the maps one after the other, from the data side to the noise side."""
-        for transform in reversed(self.transforms):
-            transform.initialize(x, context)  # type: ignore[operator]
-            x, _ = transform.inverse(x, context)  # type: ignore[operator]
+    def initialize(self, x: Tensor, context: Tensor | None = None, chunk: int = 65536) -> None:
+        """Initialise the maps one after the other, from the data side to the noise side.
+
+        The rows go from map to map in chunks, and no further than there is one to initialise.
+        """
+        remaining: list[Any] = list(self.transforms)
+        while any(_initializes(transform) for transform in remaining):
+            transform = remaining.pop()
+            transform.initialize(x, context)
+            x = torch.cat(
+                [
+                    transform.inverse(x[rows], None if context is None else context[rows])[0]
+                    for rows in torch.arange(len(x)).split(chunk)
+                ]
+            )
 
 
 class Inverse(Transform):
@@ -138,3 +149,12 @@ def layers_from_data(transform: Transform) -> list[Transform]:
         parts = reversed(transform.transforms)
         return [leaf for part in parts for leaf in layers_from_data(part)]  # type: ignore[arg-type]
     return [transform]
+
+
+def _initializes(transform: Transform) -> bool:
+    """Whether it, or a map inside of it, sets something from data."""
+    inactive = (Transform.initialize, Chain.initialize)
+    return any(
+        isinstance(part, Transform) and type(part).initialize not in inactive
+        for part in transform.modules()
+    )

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowbench.transforms.base import Transform
 
-__all__ = ["Permute", "TriangularAffine"]
+__all__ = ["LULinear", "Permute", "TriangularAffine"]
 
 
 class Permute(Transform):
@@ -37,10 +37,78 @@ class Permute(Transform):
         self.register_buffer("permutation", order)
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        return u[..., self.permutation], u.new_zeros(u.shape[:-1])
+        return u.index_select(-1, self.permutation), u.new_zeros(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        return x[..., self.permutation.argsort()], x.new_zeros(x.shape[:-1])
+        return x.index_select(-1, self.permutation.argsort()), x.new_zeros(x.shape[:-1])
+
+
+class LULinear(Transform):
+    r"""u = P L U x + b: a permutation, a unit lower and an upper triangular matrix, learnt.
+
+    The diagonal of U is exp(d), so that log |det ∂u/∂x| = Σᵢ dᵢ. It starts at L = U = I. Data →
+    noise is two products, noise → data two triangular solutions.
+
+    Args:
+        features: size of the event.
+        permutation: (P z)ᵢ = z[permutation[i]]; none by default.
+        bias: whether there is a shift b.
+
+    Raises:
+        ValueError: `permutation` is no permutation of 0 … features − 1.
+
+    References:
+        Kingma & Dhariwal 2018, "Glow" (arXiv:1807.03039), section 3.2; Durkan et al. 2019, "Neural
+        spline flows" (arXiv:1906.04032), section 3.2.
+
+    Example:
+        >>> import torch
+        >>> LULinear(2, permutation=[1, 0]).inverse(torch.tensor([3.0, 5.0]))[0]
+        tensor([5., 3.], grad_fn=<AddBackward0>)
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        permutation: Sequence[int] | Tensor | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.permute = Permute(torch.arange(features) if permutation is None else permutation)
+        if len(self.permute.permutation) != features:
+            raise ValueError(
+                f"permutation has {len(self.permute.permutation)} entries, expected {features}"
+            )
+        # Packed as usual: L below the diagonal, U above it, and on it the logarithm of U's.
+        self.factors = nn.Parameter(torch.zeros(features, features))
+        self.bias = nn.Parameter(torch.zeros(features)) if bias else None
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        centred = u if self.bias is None else u - self.bias
+        lower, upper = self._triangles()
+        rows = self.permute.inverse(centred)[0].reshape(-1, u.shape[-1])
+        rows = torch.linalg.solve_triangular(
+            lower.mT, rows, upper=True, left=False, unitriangular=True
+        )
+        rows = torch.linalg.solve_triangular(upper.mT, rows, upper=False, left=False)
+        return rows.reshape(u.shape), -self._log_det().expand(u.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        lower, upper = self._triangles()
+        u, _ = self.permute(x @ upper.mT @ lower.mT)
+        u = u if self.bias is None else u + self.bias
+        return u, self._log_det().expand(x.shape[:-1])
+
+    def _triangles(self) -> tuple[Tensor, Tensor]:
+        identity = torch.eye(
+            len(self.factors), dtype=self.factors.dtype, device=self.factors.device
+        )
+        lower = self.factors.tril(-1) + identity
+        return lower, self.factors.triu(1) + self.factors.diagonal().exp().diag()
+
+    def _log_det(self) -> Tensor:
+        return self.factors.diagonal().sum()
 
 
 class TriangularAffine(Transform):

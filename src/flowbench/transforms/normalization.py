@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from flowbench.transforms.base import Transform, layers_from_data
+from flowbench.transforms.reshape import Folded
 
 __all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics"]
 
@@ -149,17 +150,23 @@ def recompute_statistics(
     layers = layers_from_data(transform)
     last = max((i for i, layer in enumerate(layers) if _wants_dataset(layer)), default=-1)
     x = x.clone() if last > 0 else x
-    for layer in layers[: last + 1]:
-        if isinstance(layer, BatchNorm) and layer.statistics == "dataset":
+    for index, layer in enumerate(layers[: last + 1]):
+        if isinstance(layer, Folded):
+            recompute_statistics(layer.transform, *layer.fold(x, context), chunk=chunk)
+        elif isinstance(layer, BatchNorm) and layer.statistics == "dataset":
             mean, variance = moments(x.split(chunk))
             layer.mean.copy_(mean)
             layer.variance.copy_(variance)
+        if index == last:
+            return
         for start in range(0, len(x), chunk):
             part = slice(start, start + chunk)
             x[part], _ = layer.inverse(x[part], None if context is None else context[part])
 
 
 def _wants_dataset(layer: Transform) -> bool:
+    if isinstance(layer, Folded):
+        return any(_wants_dataset(inner) for inner in layers_from_data(layer.transform))
     return isinstance(layer, BatchNorm) and layer.statistics == "dataset"
 
 
