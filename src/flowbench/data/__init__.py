@@ -1,7 +1,11 @@
 """Data modules: rows in model space, with the map that brought them there."""
 
 from flowbench.data.base import DataError, DataModule, RawData
+from flowbench.data.cifar import Cifar10
+from flowbench.data.digits import Digits
 from flowbench.data.gas import Gas, GasRaw
+from flowbench.data.image_folder import ImageFolder
+from flowbench.data.images import ImageDataModule
 from flowbench.data.loader import Batch, BatchLoader, Rows
 from flowbench.data.mnist import Mnist
 from flowbench.data.table import Table
@@ -12,11 +16,15 @@ __all__ = [
     "Batch",
     "BatchLoader",
     "Bsds300",
+    "Cifar10",
     "DataError",
     "DataModule",
+    "Digits",
     "Gas",
     "GasRaw",
     "Hepmass",
+    "ImageDataModule",
+    "ImageFolder",
     "Miniboone",
     "Mnist",
     "Power",

@@ -7,29 +7,23 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError, RawData
-from flowbench.data.originals import OriginalDataModule
+from flowbench.data.base import DataError
+from flowbench.data.dequantisation import chunked, write_pictures
+from flowbench.data.images import ImageDataModule
 
 __all__ = ["Mnist", "read_idx"]
 
 PIXELS = 784
 
 
-class Mnist(OriginalDataModule):
-    r"""Handwritten digits: 50,000 / 10,000 / 10,000 images of 784 pixels.
+class Mnist(ImageDataModule):
+    r"""Handwritten digits: 50,000 / 10,000 / 10,000 pictures of 28 × 28 pixels.
 
     x = pixel + U[0, 1) in [0, 256), with noise drawn once from `RandomState(42)` for train, then
-    validation (the last 10,000 training images), then test. Model space is
-    logit(α + (1 − 2α) x / 256). The originals are the four IDX files, gzipped or not, in `mnist/`.
-    A full-covariance Gaussian reaches −1366.9 ± 1.4 nats; see Papamakarios et al. 2017
-    (arXiv:1705.07057), section 4.3 and table 2.
-
-    Args:
-        alpha: how far the ends are pulled in before the logit, 0 < α < 0.5.
-        data_dir: folder of all originals; only read.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the order of batches.
+    validation (the last 10,000 training pictures), then test. Model space is
+    logit(α + (1 − 2α) x / 256). The originals are the four IDX files, gzipped or not, in `mnist/`
+    or `path`. A full-covariance Gaussian reaches −1366.9 ± 1.4 nats; see Papamakarios et al. 2017
+    (arXiv:1705.07057), section 4.3 and table 2. The options are those of `ImageDataModule`.
     """
 
     name = "mnist"
@@ -40,6 +34,7 @@ class Mnist(OriginalDataModule):
         "t10k-labels-idx1-ubyte",
     )
     source = "it comes from http://yann.lecun.com/exdb/mnist/ or any copy of it, gzipped or not"
+    version = 2
     expected: ClassVar = {
         "train": (50_000, PIXELS),
         "val": (10_000, PIXELS),
@@ -47,22 +42,11 @@ class Mnist(OriginalDataModule):
     }
     validation: ClassVar[int] = 10_000
 
-    def __init__(
-        self,
-        *,
-        alpha: float = 1e-6,
-        data_dir: str | Path = "data",
-        cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(data_dir=data_dir, cache_dir=cache_dir, batch_size=batch_size, seed=seed)
-        self.alpha = alpha
-
     def originals(self) -> list[Path]:
         """The four files, each in the form in which it is there."""
-        packed = [place.with_name(place.name + ".gz") for place in super().originals()]
-        plain = super().originals()
+        folder = self.path or self.data_dir / self.name
+        plain = [folder / file for file in self.files]
+        packed = [place.with_name(place.name + ".gz") for place in plain]
         return [p if p.exists() else z for p, z in zip(plain, packed, strict=True)]
 
     def build(self, folder: Path) -> dict[str, Any]:
@@ -77,25 +61,16 @@ class Mnist(OriginalDataModule):
                     f"mnist: {self.originals()[0].parent} holds images of shape {images.shape} "
                     f"and {len(labels)} labels, expected 28 × 28 pixels and one label per image"
                 )
-        known = len(train) - self.validation
-        rng = np.random.RandomState(42)
-        for split, images in (("train", train[:known]), ("val", train[known:]), ("test", test)):
-            _dequantise(images.reshape(-1, PIXELS), rng, folder / f"{split}.npy")
-        names = [f"pixel{pixel}" for pixel in range(PIXELS)]
-        return {"feature_names": names, "preprocess": []}
-
-    def read(self) -> RawData:
-        """The three splits in [0, 256), float32, memory-mapped.
-
-        Raises:
-            DataError: an original is missing, damaged or truncated.
-        """
-        raw = super().read()
-        raw.preprocess = [
-            {"name": "Affine", "scale": 256.0, "features": PIXELS},
-            {"name": "Logit", "alpha": self.alpha},
-        ]
-        return raw
+        known, rng = len(train) - self.validation, np.random.RandomState(42)
+        splits = {
+            "train": (train[:known], train_labels[:known]),
+            "val": (train[known:], train_labels[known:]),
+            "test": (test, test_labels),
+        }
+        for split, (images, labels) in splits.items():
+            chunks = chunked(images[:, None])
+            write_pictures(folder, split, chunks, labels, shape=(28, 28, 1), rng=rng)
+        return {"shape": [28, 28, 1], "labels": [str(digit) for digit in range(10)]}
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
@@ -126,14 +101,3 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
             "it is truncated"
         )
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
-
-
-def _dequantise(
-    pixels: NDArray[np.uint8], rng: np.random.RandomState, out: Path, chunk: int = 4096
-) -> None:
-    x = np.lib.format.open_memmap(out, mode="w+", dtype=np.float32, shape=pixels.shape)
-    below = np.nextafter(np.float32(256), np.float32(0))  # 255 + U may round to 256
-    for start in range(0, len(pixels), chunk):
-        part = pixels[start : start + chunk]
-        x[start : start + chunk] = np.minimum(part + rng.rand(*part.shape), below)
-    x.flush()

@@ -1,0 +1,144 @@
+"""CIFAR-10 as flat vectors of 3,072 dequantised values."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbench.data.base import DataError
+from flowbench.data.dequantisation import chunked, write_pictures
+from flowbench.data.image_files import SUFFIXES, read_pictures, split_files
+from flowbench.data.images import Binarize, Dequantize, ImageDataModule
+from flowbench.data.layouts import Layout, PixelOrder
+from flowbench.data.tree import list_tree
+
+__all__ = ["Cifar10"]
+
+LABELS = "airplane automobile bird cat deer dog frog horse ship truck".split()
+SHAPE = (32, 32, 3)
+RECORD = 3073
+
+
+class Cifar10(ImageDataModule):
+    """Colour photographs of ten classes: 90,000 / 5,000 / 10,000 pictures of 32 × 32 pixels.
+
+    The last tenth of the training pictures is validation; the others come twice, as they are and,
+    after all of these, as seen in a mirror. Noise is drawn before, from `RandomState(42)` for
+    train, validation, test, channel after channel. Model space is the logit with α = 0.05. See
+    Papamakarios et al. 2017 (arXiv:1705.07057), section 4.3.
+
+    The originals in `cifar10/` or `path` are those of the binary version, `data_batch_1.bin` …
+    `test_batch.bin` (there or in `cifar-10-batches-bin/`), or pictures `train/<class>/<file>` and
+    `test/<class>/<file>`, of which a tenth, drawn at random, is validation.
+
+    Args:
+        path: folder of the originals, where they lie elsewhere or are others; the number of
+            pictures is free then.
+        flips: whether the training pictures come twice.
+        alpha, dequantize, binarize, layout, pixel_order, label_context: see `ImageDataModule`.
+        data_dir: folder of all originals; only read.
+        cache_dir: folder of the converted arrays.
+        batch_size: rows per optimiser step.
+        seed: of the order of batches, of a random pixel order, of noise drawn for every epoch.
+    """
+
+    name = "cifar10"
+    files = (*(f"data_batch_{batch}.bin" for batch in range(1, 6)), "test_batch.bin")
+    source = (
+        "it comes out of https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz "
+        "or is a folder train/<class>/ beside test/<class>/"
+    )
+    expected: ClassVar = {"val": (5_000, 3_072), "test": (10_000, 3_072)}
+
+    def __init__(
+        self,
+        *,
+        path: str | Path | None = None,
+        flips: bool = True,
+        alpha: float = 0.05,
+        dequantize: Dequantize = "once",
+        binarize: Binarize | None = None,
+        layout: Layout = "interleaved",
+        pixel_order: PixelOrder = "raster",
+        label_context: bool = False,
+        data_dir: str | Path = "data",
+        cache_dir: str | Path = "cache",
+        batch_size: int = 256,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            path=path,
+            alpha=alpha,
+            dequantize=dequantize,
+            binarize=binarize,
+            layout=layout,
+            pixel_order=pixel_order,
+            label_context=label_context,
+            data_dir=data_dir,
+            cache_dir=cache_dir,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        self.flips = flips
+
+    @property
+    def folder(self) -> Path:
+        """Where the originals are."""
+        return (self.path or self.data_dir / self.name).expanduser().absolute()
+
+    def originals(self) -> list[Path]:
+        """The binary batches, or all pictures where there are folders of them."""
+        if (self.folder / "train").is_dir():
+            return list_tree(
+                self.folder,
+                suffixes=SUFFIXES,
+                name=self.name,
+                cache_dir=self.cache_dir,
+                source=self.source,
+            )
+        inner = self.folder / "cifar-10-batches-bin"
+        here = (self.folder / self.files[0]).is_file()
+        return [(self.folder if here else inner) / file for file in self.files]
+
+    def options(self) -> dict[str, Any]:
+        """What else changes the conversion."""
+        return {"flips": self.flips}
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Split, dequantise, flip."""
+        paths, rng = self.originals(), np.random.RandomState(42)
+        if paths[0].suffix == ".bin":
+            splits, names = _batches(paths), LABELS
+        else:
+            found, names = split_files(self.folder, paths, fractions=(0.9, 0.1, 0.1))
+            splits = {
+                split: (read_pictures(files, shape=SHAPE, resize=False), labels)
+                for split, (files, labels) in found.items()
+            }
+        for split, (chunks, labels) in splits.items():
+            flips = self.flips and split == "train"
+            write_pictures(folder, split, chunks, labels, shape=SHAPE, rng=rng, flips=flips)
+        return {"shape": list(SHAPE), "labels": names}
+
+
+def _batches(paths: list[Path]) -> dict[str, tuple[Any, NDArray[np.uint8]]]:
+    *train, test = (_records(path) for path in paths)
+    known = np.concatenate(train)
+    first = len(known) - len(known) // 10
+    parts = {"train": known[:first], "val": known[first:], "test": test}
+    return {
+        split: (chunked(part[:, 1:].reshape(-1, 3, 32, 32)), part[:, 0])
+        for split, part in parts.items()
+    }
+
+
+def _records(path: Path) -> NDArray[np.uint8]:
+    """Records of a label and 1,024 bytes each of red, green and blue."""
+    content = np.fromfile(path, np.uint8)
+    if len(content) == 0 or len(content) % RECORD or content[::RECORD].max() >= len(LABELS):
+        raise DataError(
+            f"{path} holds {len(content)} bytes, expected records of {RECORD}: a label from 0 to "
+            "9 and 3 × 1,024 pixels; it is truncated or another file"
+        )
+    return content.reshape(-1, RECORD)

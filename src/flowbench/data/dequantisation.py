@@ -1,0 +1,67 @@
+"""Pictures of whole numbers become rows of real ones: uniform noise, and flips."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["chunked", "dequantise", "write_pictures"]
+
+
+def dequantise(
+    pixels: NDArray[np.uint8], rng: np.random.RandomState | np.random.Generator
+) -> NDArray[np.float32]:
+    """Pixels with noise, x = pixel + U[0, 1), rounded so that ⌊x⌋ remains the pixel.
+
+    Example:
+        >>> x = dequantise(np.array([0, 255], np.uint8), np.random.RandomState(42))
+        >>> x, np.floor(x)
+        (array([  0.37454012, 255.95071   ], dtype=float32), array([  0., 255.], dtype=float32))
+    """
+    x = (pixels + rng.random(pixels.shape)).astype(np.float32)
+    return np.minimum(x, np.nextafter(pixels.astype(np.float32) + 1, np.float32(0)))
+
+
+def write_pictures(
+    folder: Path,
+    split: str,
+    chunks: Iterable[NDArray[np.uint8]],
+    labels: NDArray[np.unsignedinteger],
+    *,
+    shape: tuple[int, int, int],
+    rng: np.random.RandomState,
+    flips: bool = False,
+) -> None:
+    """Write `<split>.npy`, float32 `[rows, height · width · channels]`, and `<split>_labels.npy`.
+
+    The noise is drawn channel after channel, the order in which CIFAR-10 comes.
+
+    Args:
+        folder: where to.
+        split: name of the files.
+        chunks: pictures `[n, channels, height, width]`, as many as labels in all.
+        labels: one per picture.
+        shape: height, width, channels.
+        rng: of the noise.
+        flips: also each picture, with its noise, as seen in a mirror; these come after all others.
+    """
+    rows, copies = len(labels), 2 if flips else 1
+    out = folder / f"{split}.npy"
+    size = (copies * rows, int(np.prod(shape)))
+    x = np.lib.format.open_memmap(out, mode="w+", dtype=np.float32, shape=size)
+    start = 0
+    for pixels in chunks:
+        values = dequantise(pixels, rng).transpose(0, 2, 3, 1)
+        stop = start + len(values)
+        x[start:stop] = values.reshape(len(values), -1)
+        if flips:
+            x[rows + start : rows + stop] = values[:, :, ::-1].reshape(len(values), -1)
+        start = stop
+    x.flush()
+    np.save(folder / f"{split}_labels.npy", np.tile(labels, copies))
+
+
+def chunked(pictures: NDArray[np.uint8], *, size: int = 1024) -> Iterable[NDArray[np.uint8]]:
+    """An array in parts of `size` rows."""
+    return (pictures[start : start + size] for start in range(0, len(pictures), size))

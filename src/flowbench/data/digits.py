@@ -1,0 +1,86 @@
+"""The 8 × 8 digits that come with scikit-learn: pictures without a download."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flowbench.data.base import DataError
+from flowbench.data.dequantisation import chunked, write_pictures
+from flowbench.data.images import Binarize, Dequantize, ImageDataModule
+from flowbench.data.layouts import Layout, PixelOrder
+from flowbench.data.originals import last_tenths
+
+__all__ = ["Digits"]
+
+
+class Digits(ImageDataModule):
+    """Handwritten digits: 1,457 / 161 / 179 pictures of 8 × 8 pixels in 17 levels, 0 … 16.
+
+    Contiguous splits, the last tenth being test and the last tenth of the rest validation, with
+    noise as for MNIST. From the UCI "Optical Recognition of Handwritten Digits" (its test part).
+
+    Args:
+        alpha, dequantize, binarize, layout, pixel_order, label_context: see `ImageDataModule`.
+        cache_dir: folder of the converted arrays.
+        batch_size: rows per optimiser step.
+        seed: of the order of batches, of a random pixel order, of noise drawn for every epoch.
+    """
+
+    name = "digits"
+    source = "it is part of every installation of scikit-learn"
+    expected: ClassVar = {"train": (1_457, 64), "val": (161, 64), "test": (179, 64)}
+    levels = 17
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 1e-6,
+        dequantize: Dequantize = "once",
+        binarize: Binarize | None = None,
+        layout: Layout = "interleaved",
+        pixel_order: PixelOrder = "raster",
+        label_context: bool = False,
+        cache_dir: str | Path = "cache",
+        batch_size: int = 256,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            alpha=alpha,
+            dequantize=dequantize,
+            binarize=binarize,
+            layout=layout,
+            pixel_order=pixel_order,
+            label_context=label_context,
+            cache_dir=cache_dir,
+            batch_size=batch_size,
+            seed=seed,
+        )
+
+    def originals(self) -> list[Path]:
+        """The file inside scikit-learn.
+
+        Raises:
+            DataError: scikit-learn is not installed.
+        """
+        package = find_spec("sklearn")
+        if package is None or package.origin is None:
+            raise DataError(
+                "data=digits takes its pictures from scikit-learn, which is not installed: "
+                "pip install scikit-learn"
+            )
+        return [Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"]
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Read rows of 64 pixels and a label, split, dequantise."""
+        [path] = self.originals()
+        try:
+            table = np.loadtxt(path, delimiter=",").astype(np.uint8).reshape(-1, 65)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: expected rows of 64 pixels and a label: {error}") from error
+        rng = np.random.RandomState(42)
+        for split, rows in last_tenths(table).items():
+            chunks = chunked(rows[:, :64].reshape(-1, 1, 8, 8))
+            write_pictures(folder, split, chunks, rows[:, 64], shape=(8, 8, 1), rng=rng)
+        return {"shape": [8, 8, 1], "labels": [str(digit) for digit in range(10)]}

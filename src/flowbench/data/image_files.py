@@ -1,0 +1,126 @@
+"""Folders of pictures: which splits and labels they stand for, and their pixels."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbench.data.base import DataError
+
+__all__ = ["SUFFIXES", "Pictures", "picture_size", "read_pictures", "split_files"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+CHUNK = 1024
+
+
+class Pictures(NamedTuple):
+    """One split: files, and the number of the label of each."""
+
+    files: list[Path]
+    labels: NDArray[np.uint16]
+
+
+def split_files(
+    folder: Path, files: Sequence[Path], *, fractions: Sequence[float]
+) -> tuple[dict[str, Pictures], list[str]]:
+    """Files below a folder as train, val and test, and the names of their labels.
+
+    A file is `<label>/<file>` or just `<file>`, in `train/`, `test/` and perhaps `val/` where the
+    folder has these. What is not given is cut from the training files, shuffled by
+    `RandomState(42)`.
+
+    Args:
+        folder: of all files.
+        files: below it.
+        fractions: of the files for train, val, test; only the ratios of what is cut count.
+
+    Raises:
+        DataError: files lie deeper, or a split is empty.
+    """
+    given: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
+    label_of: dict[Path, str] = {}
+    names = [file.relative_to(folder).parts for file in files]
+    has_splits = {parts[0] for parts in names} <= set(FOLDERS)
+    for file, parts in zip(files, names, strict=True):
+        inner = parts[1:] if has_splits else parts
+        if len(inner) > 2:
+            raise DataError(f"{file}: expected <label>/<file> or <file> below {folder}")
+        label_of[file] = inner[0] if len(inner) == 2 else ""
+        given[FOLDERS[parts[0]] if has_splits else "train"].append(file)
+    labels = sorted(set(label_of.values()) - {""})
+    number = {label: index for index, label in enumerate(labels)} | {"": 0}
+    splits = {}
+    for split, members in _cut(given, fractions).items():
+        if not members:
+            raise DataError(f"{folder}: {len(files)} pictures leave the split {split!r} empty")
+        numbers = np.array([number[label_of[file]] for file in members], np.uint16)
+        splits[split] = Pictures(members, numbers)
+    return splits, labels
+
+
+def _cut(given: dict[str, list[Path]], fractions: Sequence[float]) -> dict[str, list[Path]]:
+    rest, splits = given["train"], dict(given)
+    shares = dict(zip(given, fractions, strict=True))
+    order = np.random.RandomState(42).permutation(len(rest))
+    shuffled = [rest[index] for index in order]
+    missing = [split for split in ("val", "test") if not given[split]]
+    total = shares["train"] + sum(shares[split] for split in missing)
+    for split in missing:
+        count = round(len(rest) * shares[split] / total)
+        splits[split], shuffled = shuffled[:count], shuffled[count:]
+    return splits | {"train": shuffled}
+
+
+def read_pictures(
+    files: Sequence[Path], *, shape: tuple[int, int, int], resize: bool
+) -> Iterator[NDArray[np.uint8]]:
+    """The pixels `[n, channels, height, width]` of files, 1,024 at a time.
+
+    Args:
+        files: pictures that Pillow reads.
+        shape: height, width, channels (1: grey by ITU-R 601, 3: red, green, blue).
+        resize: bring pictures of another size to this one (bicubic) instead of refusing them.
+
+    Raises:
+        DataError: a file is no picture, or of another size; Pillow is not installed.
+    """
+    mode, size = "L" if shape[2] == 1 else "RGB", shape[:2]
+    for start in range(0, len(files), CHUNK):
+        chunk = files[start : start + CHUNK]
+        part = [_pixels(file, mode=mode, size=size, resize=resize) for file in chunk]
+        yield np.stack(part).transpose(0, 3, 1, 2)
+
+
+def picture_size(file: Path) -> tuple[int, int]:
+    """Height and width of a picture.
+
+    Raises:
+        DataError: the file is no picture; Pillow is not installed.
+    """
+    height, width, _ = _pixels(file, mode="L", size=None, resize=False).shape
+    return height, width
+
+
+def _pixels(
+    file: Path, *, mode: str, size: tuple[int, int] | None, resize: bool
+) -> NDArray[np.uint8]:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DataError("reading pictures needs Pillow: pip install pillow") from error
+    try:
+        with Image.open(file) as image:
+            picture = image.convert(mode)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no readable picture: {error}") from error
+    if size is not None and (picture.height, picture.width) != size:
+        if not resize:
+            raise DataError(
+                f"{file} has {picture.height} × {picture.width} pixels (height × width), expected "
+                f"{size[0]} × {size[1]}; data.size=[height,width] brings all pictures to one size"
+            )
+        picture = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, -1)

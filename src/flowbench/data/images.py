@@ -1,0 +1,195 @@
+"""Pictures as flat vectors: what all data sets of pictures have in common."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flowbench.data.base import SPLITS, DataError, RawData
+from flowbench.data.dequantisation import dequantise
+from flowbench.data.layouts import Layout, PixelOrder, layout_steps
+from flowbench.data.loader import Batch, BatchLoader, Rows
+from flowbench.data.originals import OriginalDataModule
+
+__all__ = ["Binarize", "Dequantize", "ImageDataModule"]
+
+Dequantize = Literal["once", "epoch"]
+Binarize = Literal["threshold", "sampled"]
+CHUNK = 1024
+
+
+class ImageDataModule(OriginalDataModule):
+    r"""Pictures; a subclass converts them (`build`, with `dequantisation.write_pictures`).
+
+    Data units are x = pixel + U[0, 1) in [0, levels), in the order height, width, channel. Model
+    space is logit(α + (1 − 2α) x / levels), in the configured layout. Binarised pictures are 0 and
+    1 in both, for a distribution of discrete events; their log-likelihood is of probabilities.
+
+    Args:
+        path: folder of the originals, where they lie elsewhere or are others; the number of
+            pictures is free then.
+        alpha: how far the ends are pulled in before the logit, 0 < α < 0.5.
+        dequantize: the noise of the training rows is drawn "once", or anew for every "epoch"; that
+            of validation and test rows is always the same.
+        binarize: None; "threshold": the upper half of the levels is 1; "sampled": 1 with the
+            probability pixel / (levels − 1), drawn when the noise would be.
+        layout: "interleaved" (r0 g0 b0 r1 g1 b1 …) or "planar" (channel after channel).
+        pixel_order: "raster", "reversed", or "random" by the seed.
+        label_context: the label, one-hot, is the context.
+        data_dir: folder of all originals; only read.
+        cache_dir: folder of the converted arrays.
+        batch_size: rows per optimiser step.
+        seed: of the order of batches, of a random pixel order, of noise drawn for every epoch.
+
+    Attributes:
+        image_shape: height, width, channels; known after `setup`.
+        labels: the names of the labels, in the order of the one-hot context; after `setup`.
+    """
+
+    levels: int = 256
+
+    def __init__(
+        self,
+        *,
+        path: str | Path | None = None,
+        alpha: float = 1e-6,
+        dequantize: Dequantize = "once",
+        binarize: Binarize | None = None,
+        layout: Layout = "interleaved",
+        pixel_order: PixelOrder = "raster",
+        label_context: bool = False,
+        data_dir: str | Path = "data",
+        cache_dir: str | Path = "cache",
+        batch_size: int = 256,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            path=path, data_dir=data_dir, cache_dir=cache_dir, batch_size=batch_size, seed=seed
+        )
+        if not 0 < alpha < 0.5:
+            raise DataError(f"data.alpha must lie between 0 and 0.5, got {alpha}")
+        self.alpha = alpha
+        self.dequantize = dequantize
+        self.binarize = binarize
+        self.layout: Layout = layout
+        self.pixel_order: PixelOrder = pixel_order
+        self.label_context = label_context
+
+    @property
+    def channels(self) -> int:
+        """Of a picture; a model over `[..., channels, pixels]` takes them in planar layout."""
+        return self.image_shape[2]
+
+    @property
+    def pixels(self) -> int:
+        """Of one channel."""
+        return self.image_shape[0] * self.image_shape[1]
+
+    def read(self) -> RawData:
+        """The three splits in data units, float32; memory-mapped where they are not binarised.
+
+        Raises:
+            DataError: an original is missing, damaged or truncated, or has no labels to use.
+        """
+        found = self.conversion()
+        height, width, channels = found.meta["shape"]
+        self.image_shape = (height, width, channels)
+        self.labels: list[str] = found.meta["labels"]
+        self._dequantised = {split: found.arrays[split] for split in SPLITS}
+        self.check_shapes(self._dequantised)
+        rng = np.random.RandomState(42)
+        x = self._dequantised
+        if self.binarize is not None:
+            x = {split: self._binary(values, rng) for split, values in x.items()}
+        return RawData(
+            x=x,
+            preprocess=[*self._logit(), *self._layout()],
+            feature_names=_feature_names(self.image_shape),
+            sha256=found.sha256,
+            context=self._contexts(found.arrays) if self.label_context else {},
+            dequantized=self.binarize is None,
+        )
+
+    def pictures(self, x: NDArray[Any] | torch.Tensor) -> NDArray[np.uint8]:
+        """Rows `[..., features]` in data units as pictures `[..., height, width, channels]`."""
+        top = self.levels - 1 if self.binarize is None else 1
+        pixels = np.clip(np.floor(np.asarray(x)), 0, top)
+        shape = (*pixels.shape[:-1], *self.image_shape)
+        return np.round(pixels * (255 / top)).astype(np.uint8).reshape(shape)
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled minibatches of the training rows, their noise drawn anew if it shall be."""
+        if self.dequantize == "once" or self.binarize == "threshold":
+            return super().train_dataloader()
+        return _RedrawnLoader(
+            self.rows["train"], redraw=self._redraw, batch_size=self.batch_size, seed=self.seed
+        )
+
+    def _redraw(self, epoch: int) -> None:
+        """Replace the training rows by those of an epoch, in place."""
+        rng = np.random.default_rng([self.seed, epoch])
+        rows = self.rows["train"]
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            fresh = self.model_space(self._drawn(self._dequantised["train"][part], rng))
+            rows.x[part].copy_(fresh.x)
+            rows.log_det[part].copy_(fresh.log_det)
+
+    def _drawn(self, values: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        if self.binarize is None:
+            return dequantise(np.floor(values).astype(np.uint8), rng)
+        return self._binary(values, rng)
+
+    def _binary(
+        self, values: NDArray[Any], rng: np.random.RandomState | np.random.Generator
+    ) -> NDArray[np.float32]:
+        if self.binarize == "threshold":
+            return (values >= self.levels / 2).astype(np.float32)
+        one = np.empty(values.shape, np.float32)
+        for start in range(0, len(values), CHUNK):
+            probability = np.floor(values[start : start + CHUNK]) / (self.levels - 1)
+            one[start : start + CHUNK] = rng.random(probability.shape) < probability
+        return one
+
+    def _logit(self) -> list[dict[str, Any]]:
+        if self.binarize is not None:
+            return []
+        scale = {"scale": float(self.levels), "features": int(np.prod(self.image_shape))}
+        return [{"name": "Affine", **scale}, {"name": "Logit", "alpha": self.alpha}]
+
+    def _layout(self) -> list[dict[str, Any]]:
+        return layout_steps(
+            self.image_shape, layout=self.layout, pixel_order=self.pixel_order, seed=self.seed
+        )
+
+    def _contexts(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        if len(self.labels) < 2:
+            raise DataError(
+                f"data.label_context={self.label_context}: the pictures of {self.name} must have "
+                f"at least two labels, but have {self.labels or 'none'}"
+            )
+        one_hot = np.eye(len(self.labels), dtype=np.float32)
+        return {split: one_hot[arrays[f"{split}_labels"]] for split in SPLITS}
+
+
+class _RedrawnLoader(BatchLoader):
+    """Rows that are drawn anew whenever an epoch begins, or goes on after an interruption."""
+
+    def __init__(
+        self, rows: Rows, *, redraw: Callable[[int], None], batch_size: int, seed: int
+    ) -> None:
+        super().__init__(rows, batch_size=batch_size, seed=seed)
+        self.redraw = redraw
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        self.redraw(self.epoch + (self.item >= len(self)))
+        return super().__iter__()
+
+
+def _feature_names(shape: tuple[int, int, int]) -> list[str]:
+    height, width, channels = shape
+    names = ("pixel",) if channels == 1 else ("red", "green", "blue")
+    return [f"{name}{pixel}" for pixel in range(height * width) for name in names]

@@ -1,0 +1,43 @@
+"""In which order the pixels and channels of a picture stand in a flat vector."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+__all__ = ["Layout", "PixelOrder", "layout_steps"]
+
+Layout = Literal["interleaved", "planar"]
+PixelOrder = Literal["raster", "reversed", "random"]
+
+
+def layout_steps(
+    shape: tuple[int, int, int], *, layout: Layout, pixel_order: PixelOrder, seed: int
+) -> list[dict[str, Any]]:
+    """The preprocessing that brings pictures into a layout; nothing where they are in it already.
+
+    Data units have the layout `[height, width, channels]`, raster by raster: r0 g0 b0 r1 g1 b1 ….
+    It is a permutation, so that samples come back as pictures whatever the layout.
+
+    Args:
+        shape: height, width, channels.
+        layout: "interleaved" keeps the channels of a pixel together; "planar" puts channel after
+            channel, as a model over `[..., channels, pixels]` expects it.
+        pixel_order: line by line, from the last pixel to the first, or drawn at random; the
+            channels keep their order.
+        seed: of the random order.
+
+    Example:
+        >>> layout_steps((1, 2, 3), layout="planar", pixel_order="raster", seed=0)
+        [{'name': 'Permute', 'permutation': [0, 2, 4, 1, 3, 5]}]
+    """
+    height, width, channels = shape
+    pixels = np.arange(height * width)
+    if pixel_order == "reversed":
+        pixels = pixels[::-1]
+    elif pixel_order == "random":
+        pixels = np.random.RandomState(seed).permutation(pixels)
+    source = pixels[:, None] * channels + np.arange(channels)
+    permutation = np.argsort((source.T if layout == "planar" else source).reshape(-1)).tolist()
+    if permutation == sorted(permutation):
+        return []
+    return [{"name": "Permute", "permutation": permutation}]
