@@ -4,21 +4,28 @@ from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.autoregressive_transform import AutoregressiveTransform, DistributionBase
 from flowbench.flows.base import Base, DiagonalNormal, StandardNormal
 from flowbench.flows.blockwise import Blockwise
+from flowbench.flows.conditional import ConditionalNormal
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.flows.families import BernoulliFamily, Family, GaussianFamily, MixtureFamily
 from flowbench.flows.flow import Flow
 from flowbench.flows.gaussian import Gaussian
+from flowbench.flows.iaf import IAF
 from flowbench.flows.made import MADE
 from flowbench.flows.maf import MAF
+from flowbench.flows.nice import NICE
+from flowbench.flows.realnvp import RealNVP
 
 __all__ = [
+    "IAF",
     "MADE",
     "MAF",
+    "NICE",
     "Autoregressive",
     "AutoregressiveTransform",
     "Base",
     "BernoulliFamily",
     "Blockwise",
+    "ConditionalNormal",
     "DiagonalNormal",
     "DistributionBase",
     "Family",
@@ -27,5 +34,6 @@ __all__ = [
     "Gaussian",
     "GaussianFamily",
     "MixtureFamily",
+    "RealNVP",
     "StandardNormal",
 ]

@@ -1,9 +1,10 @@
-"""What the stacked flows share: maps by name, masked layers, and what lies between layers."""
+"""What the stacked flows share: maps by name, layers, and what lies between layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.masks import InputOrder, input_degrees
@@ -11,17 +12,27 @@ from flowbench.transforms import (
     AffineMap,
     BatchNorm,
     Chain,
+    Coupling,
     GatedMap,
+    LULinear,
     MaskedAutoregressive,
-    Permute,
     RationalQuadraticMap,
     ShiftMap,
     Transform,
     UnivariateMap,
+    alternating_mask,
+    leading_mask,
 )
 from flowbench.transforms.normalization import Statistics
 
-__all__ = ["Univariate", "layer_order", "masked_layers", "stack", "univariate_map"]
+__all__ = [
+    "Univariate",
+    "coupling_layers",
+    "layer_order",
+    "masked_layers",
+    "stack",
+    "univariate_map",
+]
 
 Univariate = Literal["affine", "shift", "gated", "spline"]
 
@@ -114,6 +125,41 @@ def masked_layers(
     ]
 
 
+def coupling_layers(
+    features: int,
+    *,
+    layers: int,
+    univariate: UnivariateMap,
+    conditioner: Callable[[int, int], nn.Module],
+    num_masked: int | None,
+    fraction_masked: float | None,
+) -> list[Coupling]:
+    """Coupling layers whose masks alternate with their complements.
+
+    Args:
+        features: size of the event.
+        layers: how many.
+        univariate: map of every layer.
+        conditioner: from the numbers of masked and of mapped features to a network between them.
+        num_masked: features that the first layer leaves unchanged, the last ones where negative.
+        fraction_masked: the same as a share. Without either, those of odd index (from 0) are.
+
+    Raises:
+        ValueError: there is no layer, or an option is out of range.
+    """
+    if layers < 1:
+        raise ValueError(f"layers={layers}: expected at least 1")
+    if num_masked is None and fraction_masked is None:
+        first = alternating_mask(features, start=1)
+    else:
+        first = leading_mask(features, num_masked=num_masked, fraction_masked=fraction_masked)
+    masks = [~first if layer % 2 else first for layer in range(layers)]
+    return [
+        Coupling(features, conditioner(int(mask.sum()), int((~mask).sum())), univariate, mask=mask)
+        for mask in masks
+    ]
+
+
 def stack(
     layers: Sequence[Transform],
     features: int,
@@ -130,23 +176,22 @@ def stack(
         features: size of the event.
         batch_norm: put a batch norm on the noise side of every layer.
         batch_norm_statistics: "dataset" or "running".
-        lu_linear: put a random permutation and an `LULinear` before and behind every layer.
+        lu_linear: put an `LULinear` with a random permutation before and behind every layer.
         seed: of the permutations.
     """
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    # The seeds before this one are those of the networks.
+    generator = None if seed is None else torch.Generator().manual_seed(seed + len(layers) + 1)
     from_data: list[Transform] = []
     for layer in layers:
         if lu_linear:
-            from_data += _mixing(features, generator)
+            from_data.append(_lu_linear(features, generator))
         from_data.append(layer)
         if batch_norm:
             from_data.append(BatchNorm(features, statistics=batch_norm_statistics))
     if lu_linear:
-        from_data += _mixing(features, generator)
+        from_data.append(_lu_linear(features, generator))
     return Chain(reversed(from_data))
 
 
-def _mixing(features: int, generator: torch.Generator | None) -> list[Transform]:
-    from flowbench.transforms import LULinear
-
-    return [Permute(torch.randperm(features, generator=generator)), LULinear(features)]
+def _lu_linear(features: int, generator: torch.Generator | None) -> LULinear:
+    return LULinear(features, permutation=torch.randperm(features, generator=generator))

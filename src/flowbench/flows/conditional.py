@@ -1,0 +1,76 @@
+"""A normal base whose parameters depend on the context."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from flowbench.flows.base import Base, log_normal
+from flowbench.nn.mlp import MLP
+from flowbench.nn.options import Function
+from flowbench.transforms import AffineMap
+
+__all__ = ["ConditionalNormal"]
+
+
+class ConditionalNormal(Base):
+    r"""Π N(mᵢ(c), exp(sᵢ(c))²), where a network computes m and s from the context c.
+
+    It starts at N(0, I). The log-scale is softly bounded as in `AffineMap`.
+
+    Args:
+        features: size of the event.
+        context_features: size of the context.
+        hidden_units: width of each hidden layer of the network; none makes it linear.
+        activation: name or callable; None is linear.
+        log_scale_bound: the largest |s|; None leaves it free.
+        kernel_initializer: name or callable, for the weights.
+
+    Raises:
+        ValueError: an option is out of range, or no context is given.
+
+    Example:
+        >>> import torch
+        >>> base = ConditionalNormal(2, context_features=3, hidden_units=[8])
+        >>> base.log_prob(torch.zeros(5, 2), torch.randn(5, 3)).shape
+        torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        context_features: int,
+        hidden_units: Sequence[int] = (),
+        activation: str | Function | None = "relu",
+        log_scale_bound: float | None = 7.0,
+        kernel_initializer: str | Function = "glorot_uniform",
+    ) -> None:
+        super().__init__()
+        if context_features < 1:
+            raise ValueError(f"context_features={context_features}: expected at least 1")
+        self.features = features
+        self.map = AffineMap(log_scale_bound)
+        self.network = MLP(
+            context_features,
+            self.map.params,
+            outputs=features,
+            hidden_units=hidden_units,
+            activation=activation,
+            kernel_initializer=kernel_initializer,
+            zero_output=True,
+        )
+
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        noise, log_derivative = self.map.inverse(u, self._params(context))
+        return log_normal(noise) + log_derivative.sum(-1)
+
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        params = self._params(context)
+        noise = torch.randn(*shape, self.features, dtype=params.dtype, device=params.device)
+        return self.map(noise, params)[0]
+
+    def _params(self, context: Tensor | None) -> Tensor:
+        if context is None:
+            raise ValueError("the base depends on a context, but a context was not given")
+        return self.network(context)
