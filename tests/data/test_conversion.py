@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowbench.data import DataError
-from flowbench.data.conversion import convert
+from flowbench.data.conversion import convert, fingerprint
 
 
 class Converter:
@@ -35,7 +35,11 @@ class Converter:
             options=options,
             source="it comes from here",
         )
+        self.sha256 = found.sha256
         return found.arrays["x"].tolist()
+
+    def fingerprint(self):
+        return fingerprint("numbers", originals=[self.original], cache_dir=self.cache, version=1)
 
 
 @pytest.fixture
@@ -149,3 +153,35 @@ def test_cache_that_cannot_be_written_is_one_sentence(converter):
     converter.cache.write_text("a file where the folder should be")
     with pytest.raises(DataError, match="a file cannot be read or written"):
         converter()
+
+
+def test_fingerprint_is_that_of_the_originals_before_and_after(converter):
+    before = converter.fingerprint()
+    converter()
+    assert before == converter.fingerprint() == converter.sha256
+    assert converter.times == 1
+
+
+def test_fingerprint_comes_from_the_record_while_the_stamps_agree(converter, monkeypatch):
+    converter()
+    monkeypatch.setattr("flowbench.data.conversion._sha256", None)  # nothing is hashed
+    assert converter.fingerprint() == converter.sha256
+    converter.original.unlink()
+    assert converter.fingerprint() == converter.sha256
+
+
+def test_fingerprint_of_a_changed_original_is_another(converter):
+    converter()
+    os.utime(converter.original, (1, 1))
+    assert converter.fingerprint() == converter.sha256
+    converter.original.write_text("4 5 6")
+    os.utime(converter.original, (1, 1))
+    assert converter.fingerprint() not in (None, converter.sha256)
+    changed = converter.fingerprint()
+    converter()
+    assert converter.sha256 == changed
+
+
+def test_nothing_has_no_fingerprint(converter):
+    converter.original.unlink()
+    assert converter.fingerprint() is None

@@ -1,6 +1,5 @@
 """What every data set tells the rest: rows in model space and the map that brought them there."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -99,6 +98,14 @@ class DataModule(pl.LightningDataModule, ABC):
     def read(self) -> RawData:
         """The data set in its own units; called on every process, after `prepare_data`."""
 
+    def fingerprint(self) -> str | None:
+        """What `read` will give as `sha256`; a subclass tells it without reading, if it can.
+
+        Returns:
+            The SHA-256, or None where the data are gone.
+        """
+        return self.read().sha256
+
     def setup(self, stage: str | None = None) -> None:
         """Bring all splits into model space, once."""
         if self.rows:
@@ -145,12 +152,3 @@ def _preprocessed(source: NDArray[Any], preprocess: Chain) -> tuple[torch.Tensor
         values = torch.from_numpy(np.array(source[part], np.float64))
         u[part], log_det[part] = preprocess.inverse(values)
     return u, log_det
-
-
-def sha256_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """One SHA-256 over named arrays, for data that come from no file."""
-    digest = hashlib.sha256()
-    for name, array in arrays.items():
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
 
-__all__ = ["Conversion", "convert"]
+__all__ = ["Conversion", "convert", "fingerprint"]
 
 META = "meta.json"
 
@@ -44,6 +44,7 @@ def convert(
     version: int,
     options: Mapping[str, Any] | None = None,
     source: str,
+    fetch: Callable[[], None] | None = None,
 ) -> Conversion:
     """Convert originals, or find the conversion that was made before.
 
@@ -60,6 +61,7 @@ def convert(
         version: of `build`; a new one leaves the old conversions aside.
         options: what else changes the result.
         source: where the originals come from, for the message when one is missing.
+        fetch: called where an original is missing and was never converted; None: nobody can.
 
     Raises:
         DataError: an original is missing and was never converted, changes while it is converted,
@@ -77,14 +79,72 @@ def convert(
         >>> done.arrays["x"].tolist(), done.meta["feature_names"]
         ([1.0, 2.0, 3.0], ['x'])
     """
-    places = [Path(original).expanduser().absolute() for original in originals]
-    text = json.dumps([version, dict(options or {}), [str(place) for place in places]])
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = Path(cache_dir).expanduser().absolute() / name / key
+    places = _places(originals)
+    folder = _folder(name, places, cache_dir=cache_dir, version=version, options=options)
     try:
+        if fetch is not None and _missing(places) and _load(folder) is None:
+            fetch()
         return _find_or_make(name, build, folder=folder, originals=places, source=source)
     except OSError as error:
         raise DataError(f"{name}: a file cannot be read or written: {error}") from error
+
+
+def fingerprint(
+    name: str,
+    *,
+    originals: Sequence[Path],
+    cache_dir: str | Path,
+    version: int,
+    options: Mapping[str, Any] | None = None,
+) -> str | None:
+    """The `sha256` that `convert` would give, without converting anything.
+
+    It is read from the record of the conversion as long as the originals have the size and time
+    of modification recorded there, or are gone; otherwise they are hashed.
+
+    Args:
+        name: as in `convert`, like all other arguments.
+        originals: the files.
+        cache_dir: where conversions are kept.
+        version: of the conversion.
+        options: of the conversion.
+
+    Returns:
+        The SHA-256, or None where there are neither originals nor a conversion.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    places = _places(originals)
+    folder = _folder(name, places, cache_dir=cache_dir, version=version, options=options)
+    try:
+        found, missing = _load(folder), _missing(places)
+        if found is not None and (missing or _same_stamps(found, places)):
+            return found.sha256
+        return None if missing else _combined([_sha256(place) for place in places])
+    except OSError as error:
+        raise DataError(f"{name}: a file cannot be read: {error}") from error
+
+
+def _places(originals: Sequence[Path]) -> list[Path]:
+    return [Path(original).expanduser().absolute() for original in originals]
+
+
+def _missing(places: list[Path]) -> list[Path]:
+    return [place for place in places if not place.is_file()]
+
+
+def _folder(
+    name: str,
+    places: list[Path],
+    *,
+    cache_dir: str | Path,
+    version: int,
+    options: Mapping[str, Any] | None,
+) -> Path:
+    text = json.dumps([version, dict(options or {}), [str(place) for place in places]])
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Path(cache_dir).expanduser().absolute() / name / key
 
 
 def _find_or_make(
@@ -96,7 +156,7 @@ def _find_or_make(
     source: str,
 ) -> Conversion:
     found = _load(folder)
-    missing = [place for place in originals if not place.is_file()]
+    missing = _missing(originals)
     if missing and found is None:
         raise DataError(f"{name}: the file {missing[0]} is expected but does not exist; {source}")
     if found is not None and (missing or _same_stamps(found, originals)):
@@ -145,10 +205,7 @@ def _load(folder: Path) -> Conversion | None:
         }
     except (FileNotFoundError, ValueError):
         return None
-    hashes = [original["sha256"] for original in record["originals"]]
-    sha256 = (
-        hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    )
+    sha256 = _combined([original["sha256"] for original in record["originals"]])
     meta = record["meta"] | {"originals": record["originals"]}
     return Conversion(arrays=arrays, meta=meta, sha256=sha256)
 
@@ -173,6 +230,11 @@ def _same_content(found: Conversion, originals: list[Path], folder: Path) -> boo
 def _stamp(place: Path) -> dict[str, Any]:
     stat = place.stat()
     return {"path": str(place), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _combined(hashes: list[str]) -> str:
+    """One SHA-256 for all originals: that of the only one, or of those of all."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _sha256(place: Path) -> str:

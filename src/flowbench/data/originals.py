@@ -1,6 +1,8 @@
 """Data sets that come as the authors' original files and are converted once."""
 
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
-from flowbench.data.conversion import Conversion, convert
+from flowbench.data.conversion import Conversion, convert, fingerprint
+from flowbench.data.download import download
+from flowbench.data.sources import SOURCES
 
 __all__ = ["OriginalDataModule", "last_tenths", "load_array"]
 
 
 class OriginalDataModule(DataModule):
     """A data set of original files in `<data_dir>/<name>/`; a subclass converts them (`build`).
+
+    What is missing there is downloaded by `prepare_data`, where it is known from where.
 
     Args:
         path: of the original, where it lies elsewhere or is another one; the number of rows is
@@ -26,6 +32,7 @@ class OriginalDataModule(DataModule):
     """
 
     name: ClassVar[str]
+    folder: ClassVar[str | None] = None  # in data_dir; None: the name
     files: ClassVar[tuple[str, ...]]
     source: ClassVar[str]
     version: ClassVar[int] = 1
@@ -53,18 +60,20 @@ class OriginalDataModule(DataModule):
         """The files to convert, whether they exist or not."""
         if self.path is not None:
             return [self.path]
-        return [self.data_dir / self.name / file for file in self.files]
+        return [self.data_dir / (self.folder or self.name) / file for file in self.files]
 
     def options(self) -> dict[str, Any]:
         """What else changes the conversion."""
         return {}
 
     def prepare_data(self) -> None:
-        """Convert the originals, unless that was done before."""
-        self.conversion()
+        """Download originals that are missing and convert them, unless that was done before."""
+        folder = self.folder or self.name
+        known = self.path is None and folder in SOURCES
+        self.conversion(fetch=partial(download, folder, data_dir=self.data_dir) if known else None)
 
-    def conversion(self) -> Conversion:
-        """The converted originals."""
+    def conversion(self, *, fetch: Callable[[], None] | None = None) -> Conversion:
+        """The converted originals; `fetch` is called where they are missing."""
         return convert(
             self.name,
             self.build,
@@ -73,6 +82,17 @@ class OriginalDataModule(DataModule):
             version=self.version,
             options=self.options(),
             source=self.source,
+            fetch=fetch,
+        )
+
+    def fingerprint(self) -> str | None:
+        """The SHA-256 of the originals, as it is recorded or, if they changed, anew."""
+        return fingerprint(
+            self.name,
+            originals=self.originals(),
+            cache_dir=self.cache_dir,
+            version=self.version,
+            options=self.options(),
         )
 
     def read(self) -> RawData:

@@ -1,0 +1,148 @@
+"""Some members of a tar or zip archive, unpacked only after all of it was found sound and safe."""
+
+import contextlib
+import gzip
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from flowbench.data.base import DataError
+
+__all__ = ["DamagedArchiveError", "require_space", "shown_size", "unpack"]
+
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
+
+
+class DamagedArchiveError(DataError):
+    """An archive that cannot be read to its end."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    path: str
+    size: int
+    regular: bool
+    open: Callable[[], IO[bytes] | None]
+
+
+def unpack(archive: Path, folder: Path, *, members: Mapping[str, str]) -> None:
+    """Write the chosen members of an archive below a folder.
+
+    All paths, and the free space, are checked before anything is written. Links and devices are
+    never written.
+
+    Args:
+        archive: a `.zip`, or a tar file in any compression.
+        folder: where the members go; made if necessary.
+        members: regular expression of a member's whole path → its place below the folder (as in
+            `re.Match.expand`).
+
+    Raises:
+        DamagedArchiveError: the archive cannot be read.
+        DataError: it holds nothing that was asked for, or something unsafe, or there is too little
+            space.
+    """
+    try:
+        with _opened(archive) as found:
+            size = sum(member.size for member, _ in _chosen(found, members, archive))
+        require_space(folder, size, what=f"the contents of {archive.name}")
+        with _opened(archive) as found:
+            for member, place in _chosen(found, members, archive):
+                _write(member, folder / place, archive)
+    except DAMAGE as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DamagedArchiveError(f"{archive} is damaged ({reason}); start again") from error
+
+
+def require_space(folder: Path, size: int, *, what: str) -> None:
+    """Refuse to begin what will not fit.
+
+    Raises:
+        DataError: with the space that there is and the space that is needed.
+    """
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise DataError(
+            f"{folder} has {shown_size(free)} of free space, but {what} needs {shown_size(size)}"
+        )
+
+
+def shown_size(size: float) -> str:
+    """A number of bytes for people.
+
+    Example:
+        >>> shown_size(857_000_000), shown_size(4_542)
+        ('857 MB', '4.54 kB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[_Member]]:
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as packed:
+            yield _zip_members(packed)
+    else:
+        with tarfile.open(archive) as packed:
+            yield _tar_members(packed)
+
+
+def _zip_members(packed: zipfile.ZipFile) -> Iterator[_Member]:
+    for info in packed.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        regular = not info.is_dir() and kind in (0, stat.S_IFREG)
+        yield _Member(info.filename, info.file_size, regular, lambda info=info: packed.open(info))
+
+
+def _tar_members(packed: tarfile.TarFile) -> Iterator[_Member]:
+    for info in packed:
+        yield _Member(
+            info.name, info.size, info.isreg(), lambda info=info: packed.extractfile(info)
+        )
+
+
+def _chosen(
+    found: Iterator[_Member], members: Mapping[str, str], archive: Path
+) -> Iterator[tuple[_Member, str]]:
+    """The members that are asked for, each with its place; all of the archive must be safe."""
+    nothing = True
+    for member in found:
+        _refuse_unsafe(member.path, archive)
+        for pattern, template in members.items():
+            if match := re.fullmatch(pattern, member.path):
+                if not member.regular:
+                    raise DataError(f"{archive}: {member.path} is no regular file; refused")
+                place = match.expand(template)
+                _refuse_unsafe(place, archive)
+                nothing = False
+                yield member, place
+    if nothing:
+        raise DataError(f"{archive} holds nothing that is looked for in it ({', '.join(members)})")
+
+
+def _refuse_unsafe(path: str, archive: Path) -> None:
+    posix = PurePosixPath(path.replace("\\", "/"))
+    if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", path):
+        raise DataError(f"{archive}: the path {path!r} leads out of the archive; refused")
+
+
+def _write(member: _Member, target: Path, archive: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = member.open()
+    assert source is not None  # only regular files come here
+    with source, target.open("xb") as out:
+        shutil.copyfileobj(source, out, 2**20)
+    if target.stat().st_size != member.size:
+        raise DamagedArchiveError(f"{archive} is damaged ({member.path} is short); start again")

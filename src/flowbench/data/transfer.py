@@ -1,0 +1,173 @@
+"""One file over HTTP: resumed where it broke off, verified, and only then given its name."""
+
+import hashlib
+import os
+import ssl
+import time
+import warnings
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+from flowbench.data.archives import require_space, shown_size
+from flowbench.data.base import DataError
+from flowbench.data.sources import File
+
+__all__ = ["fetch", "record"]
+
+ATTEMPTS = 5  # at each address
+WAIT = 1.0  # seconds before the second attempt, doubled before each further one
+TIMEOUT = 30.0  # seconds without an answer or a byte
+CHUNK = 2**20
+TRANSIENT = (HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+BUSY = (408, 425, 429)
+
+
+class _GivenUpError(Exception):
+    """One address will not give the file; another may."""
+
+
+def fetch(file: File, folder: Path) -> Path:
+    """A verified copy of a file in a folder, downloaded unless it lies there.
+
+    What arrives goes to `<name>.part`, from where an interrupted download goes on, whoever starts
+    it again. The file gets its name only when its checksum is right.
+
+    Args:
+        file: what to download.
+        folder: an existing folder; only one process may write `file` there at a time.
+
+    Returns:
+        The place of the file.
+
+    Raises:
+        DataError: no address gives the file, or something else lies there, or the disk is full.
+    """
+    target = folder / file.name
+    if target.exists():
+        if fault := _fault(file, target):
+            raise DataError(f"{target} is not the expected file: {fault}; delete it, start again")
+        return target
+    part = folder / f"{file.name}.part"
+    faults = []
+    for url in file.urls:
+        try:
+            _download(file, url, part)
+        except _GivenUpError as error:
+            faults.append(f"{url}: {error}")
+        else:
+            os.replace(part, target)
+            return target
+    raise DataError(
+        f"{file.name} ({shown_size(file.size)}) cannot be downloaded now: {'; '.join(faults)}; "
+        f"start again to go on, or put it at {target} by hand"
+    )
+
+
+def _download(file: File, url: str, part: Path) -> None:
+    """Fill `part` and verify it, in a bounded number of attempts."""
+    fault = ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(WAIT * 2 ** (attempt - 1))
+        resumed = part.exists()
+        try:
+            _receive(file, url, part)
+        except HTTPError as error:
+            error.close()
+            if error.code == 416:  # nothing beyond what we have: too much of it, or all
+                fault = _fault(file, part)
+                if fault is None:
+                    return
+                part.unlink()
+            elif error.code < 500 and error.code not in BUSY:
+                raise _GivenUpError(f"status {error.code} {error.reason}") from error
+            fault = f"status {error.code} {error.reason}"
+            continue
+        except URLError as error:  # no connection: offline, most likely
+            raise _GivenUpError(str(error.reason)) from error
+        except TRANSIENT as error:
+            fault = str(error) or type(error).__name__
+            continue
+        fault = _fault(file, part)
+        if fault is None:
+            return
+        part.unlink()
+        if not resumed:  # another attempt would bring the same
+            break
+    raise _GivenUpError(fault)
+
+
+def _receive(file: File, url: str, part: Path) -> None:
+    """Append what is missing to `part`; write all of it where the server knows no ranges.
+
+    Raises:
+        URLError, HTTPException, OSError: as `urllib` does, and where the answer ends too early.
+    """
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "flowbench", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with urlopen(Request(url, headers=headers), timeout=TIMEOUT) as answer:
+        if answer.status == 206:
+            if not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+                part.unlink(missing_ok=True)
+                raise ConnectionError("the server answered with another range than asked for")
+        else:
+            have = 0
+        total = None if answer.length is None else have + answer.length
+        require_space(part.parent, (total or file.size) - have, what=f"the rest of {file.name}")
+        with (
+            part.open("ab" if have else "wb") as out,
+            tqdm(
+                desc=file.name,
+                initial=have,
+                total=total,
+                unit="B",
+                unit_scale=True,
+                disable=None,  # shown on a terminal only
+            ) as bar,
+        ):
+            while chunk := answer.read1(CHUNK):
+                out.write(chunk)
+                bar.update(len(chunk))
+            end = out.tell()
+    if total is not None and end < total:
+        raise ConnectionError(f"the connection ended after {end} of {total} bytes")
+
+
+def _fault(file: File, path: Path) -> str | None:
+    """What is wrong with a file, by its published or else its recorded checksum."""
+    expected = file.checksum
+    recorded = _record_of(path.with_name(file.name))
+    if expected is None and recorded.exists():
+        expected = "sha256:" + recorded.read_text().split()[0]
+    if expected is None:
+        return None
+    algorithm, digest = expected.split(":")
+    found = _digest(path, algorithm)
+    return None if found == digest else f"its {algorithm} is {found}, expected {digest}"
+
+
+def record(file: File, folder: Path) -> None:
+    """Remember the checksum of a file in a folder, where none is published, for the next time."""
+    place = _record_of(folder / file.name)
+    if file.checksum is None and not place.exists():
+        digest = _digest(folder / file.name, "sha256")
+        place.write_text(f"{digest}  {file.name}\n")
+        warnings.warn(
+            f"no checksum of {file.name} is published; its SHA-256 {digest} now stands in {place}",
+            stacklevel=2,
+        )
+
+
+def _record_of(target: Path) -> Path:
+    return target.with_name(target.name + ".sha256")
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
