@@ -253,10 +253,12 @@ def test_bad_option_is_one_sentence(tmp_path, options, message):
 
 
 def test_bad_folder_is_one_sentence(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere is expected but does not exist; data\.path"):
+    with pytest.raises(
+        DataError, match=r"nowhere/<label>/<picture>.png is expected .*; data\.path"
+    ):
         images(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty holds no file that ends in \.png"):
+    with pytest.raises(DataError, match=r"empty/<label>/<picture>.png is expected"):
         images(tmp_path / "empty")
     folder = folder_of_pictures(tmp_path / "photos")
     (folder / "cat" / "000.png").write_bytes(b"no picture")

@@ -81,25 +81,17 @@ class Cifar10(ImageDataModule):
             seed=seed,
         )
         self.flips = flips
-
-    @property
-    def folder(self) -> Path:
-        """Where the originals are."""
-        return (self.path or self.data_dir / self.name).expanduser().absolute()
+        self.root = (self.path or self.data_dir / self.name).expanduser().absolute()
 
     def originals(self) -> list[Path]:
-        """The binary batches, or all pictures where there are folders of them."""
-        if (self.folder / "train").is_dir():
-            return list_tree(
-                self.folder,
-                suffixes=SUFFIXES,
-                name=self.name,
-                cache_dir=self.cache_dir,
-                source=self.source,
-            )
-        inner = self.folder / "cifar-10-batches-bin"
-        here = (self.folder / self.files[0]).is_file()
-        return [(self.folder if here else inner) / file for file in self.files]
+        """The binary batches, or all pictures where there are none."""
+        found = list_tree(
+            self.root, suffixes=(".bin", *SUFFIXES), name=self.name, cache_dir=self.cache_dir
+        )
+        batches = {path.name: path for path in found if path.suffix == ".bin"}
+        if found and not batches:
+            return found
+        return [batches.get(file, self.root / file) for file in self.files]
 
     def options(self) -> dict[str, Any]:
         """What else changes the conversion."""
@@ -111,7 +103,7 @@ class Cifar10(ImageDataModule):
         if paths[0].suffix == ".bin":
             splits, names = _batches(paths), LABELS
         else:
-            found, names = split_files(self.folder, paths, fractions=(0.9, 0.1, 0.1))
+            found, names = split_files(self.root, paths, fractions=(0.9, 0.1, 0.1))
             splits = {
                 split: (read_pictures(files, shape=SHAPE, resize=False), labels)
                 for split, (files, labels) in found.items()

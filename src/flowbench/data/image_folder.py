@@ -1,7 +1,6 @@
 """The user's own folder of pictures."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,7 +34,7 @@ class ImageFolder(ImageDataModule):
     """
 
     name = "images"
-    source = "data.path names it"
+    source = "data.path names a folder of pictures"
     expected: ClassVar = {}
 
     def __init__(
@@ -80,19 +79,10 @@ class ImageFolder(ImageDataModule):
         self.color = color
         self.flips = flips
 
-    @cached_property
-    def _found(self) -> list[Path]:
-        return list_tree(
-            self.root,
-            suffixes=SUFFIXES,
-            name=self.name,
-            cache_dir=self.cache_dir,
-            source=self.source,
-        )
-
     def originals(self) -> list[Path]:
         """All pictures of the folder."""
-        return self._found
+        files = list_tree(self.root, suffixes=SUFFIXES, name=self.name, cache_dir=self.cache_dir)
+        return files or [self.root / "<label>" / "<picture>.png"]
 
     def options(self) -> dict[str, Any]:
         """What else changes the conversion."""
@@ -105,12 +95,13 @@ class ImageFolder(ImageDataModule):
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Split, read, dequantise."""
-        splits, labels = split_files(self.root, self._found, fractions=self.fractions)
-        height, width = self.size or picture_size(self._found[0])
+        files = self.originals()
+        splits, labels = split_files(self.root, files, fractions=self.fractions)
+        height, width = self.size or picture_size(files[0])
         shape = (height, width, 3 if self.color else 1)
         rng = np.random.RandomState(42)
-        for split, (files, numbers) in splits.items():
-            chunks = read_pictures(files, shape=shape, resize=self.size is not None)
+        for split, (members, numbers) in splits.items():
+            chunks = read_pictures(members, shape=shape, resize=self.size is not None)
             flips = self.flips and split == "train"
             write_pictures(folder, split, chunks, numbers, shape=shape, rng=rng, flips=flips)
         return {"shape": list(shape), "labels": labels}
