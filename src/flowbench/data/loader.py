@@ -96,6 +96,11 @@ class BatchLoader:
         last = step == self.steps - 1
         return slice(step * self.batch_size, None if last else (step + 1) * self.batch_size)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch, unless the loader stands within it."""
+        if epoch != self.epoch:
+            self.epoch, self.item = epoch, 0
+
     def state_dict(self) -> dict[str, int]:
         """Position in the epoch: the next item to hand out."""
         return {"epoch": self.epoch, "item": self.item}

@@ -85,6 +85,10 @@ class MaximumLikelihood(pl.LightningModule):
         if self._random_state is not None:
             torch.set_rng_state(self._random_state.cpu())
 
+    def on_train_epoch_start(self) -> None:
+        """Shuffle by the number of the epoch, also after a resumption."""
+        self.trainer.train_dataloader.set_epoch(self.current_epoch)  # type: ignore[union-attr]
+
     def training_step(self, item: list[Batch], batch_idx: int) -> None:
         """One optimiser step per minibatch."""
         optimizer = self.optimizers(use_pl_optimizer=False)

@@ -1,0 +1,238 @@
+"""Whole runs on small real data: what they leave behind, and what becomes of interrupted ones."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+
+import flowbench
+from flowbench.data import DataError
+from flowbench.training.configuration import ConfigError, check
+from flowbench.training.main import config_directory
+from flowbench.training.maximum_likelihood import NonFiniteError
+from flowbench.training.run import run
+from flowbench.training.run_folder import RunFolderError
+
+SMALL = [
+    "data.train_rows=3000",
+    "data.val_rows=500",
+    "model.layers=2",
+    "model.hidden_units=[16]",
+    "training.batch_size=100",
+    "logger=csv",
+]
+RESULT_KEYS = (
+    "data model seed hash status command features context_features parameters rows test val "
+    "published best_epoch epochs seconds samples_per_second peak_memory_bytes device threads "
+    "versions git"
+).split()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Compose, check and run, with everything in a temporary folder."""
+
+    def start(*overrides):
+        places = [f"paths.output={tmp_path / 'outputs'}", f"paths.cache={tmp_path / 'cache'}"]
+        with initialize_config_dir(str(config_directory()), version_base="1.3"):
+            config = compose("train", [*places, *overrides])
+        check(config)
+        return run(config)
+
+    return start
+
+
+def folder_of(tmp_path):
+    [config] = tmp_path.glob("outputs/*/*/*/seed=*/config.yaml")
+    return config.parent
+
+
+def without_times(folder):
+    result = json.loads((folder / "result.json").read_text())
+    with (folder / "metrics.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    kept = ("test", "val", "best_epoch", "epochs", "parameters", "hash")
+    return {key: result[key] for key in kept}, rows
+
+
+def test_a_run_leaves_its_folder_and_the_same_command_returns_it(start, tmp_path, capsys):
+    result = start(*SMALL, "trainer.max_epochs=3")
+    assert set(result) == set(RESULT_KEYS)
+    assert result["rows"] == {"train": 3000, "val": 500, "test": 100_000}
+    assert result["epochs"] == 3
+    score = result["test"]["log_likelihood"]["model_space"]
+    assert -5 < score["mean"] < -3.4
+    assert score["n"] == 100_000
+    assert result["test"]["exact"] == pytest.approx(-3.531, abs=5e-4)
+    folder = folder_of(tmp_path)
+    assert f"seed={result['seed']}" == folder.name
+    assert folder.parent.name == result["hash"]
+    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "figures/density.png",
+                 "figures/learning_curve.png", "metrics.csv", "data.json"):  # fmt: skip
+        assert (folder / name).stat().st_size > 0
+    assert yaml.safe_load((folder / "config.yaml").read_text())["model"]["layers"] == 2
+
+    capsys.readouterr()
+    before = (folder / "metrics.csv").stat().st_mtime_ns
+    assert start(*SMALL, "trainer.max_epochs=3") == result
+    assert "finished" in capsys.readouterr().out
+    assert (folder / "metrics.csv").stat().st_mtime_ns == before
+
+
+def test_load_gives_the_density_in_data_units(start, tmp_path):
+    rows = np.random.default_rng(0).normal([100.0, -3.0, 0.0], [20.0, 0.1, 1.0], (2000, 3))
+    rows[:, 0] += 40 * rows[:, 2]
+    path = tmp_path / "rows.csv"
+    np.savetxt(path, rows, delimiter=",", header="a,b,c", comments="")
+    result = start(
+        "data=table", f"data.path={path}", "data.context_columns=[c]", "model.layers=2",
+        "model.hidden_units=[16]", "logger=csv", "trainer.max_epochs=60", "training.batch_size=50",
+    )  # fmt: skip
+    assert (result["features"], result["context_features"]) == (2, 1)
+    density = flowbench.load(folder_of(tmp_path))
+    x, c = torch.from_numpy(rows[:, :2]), torch.from_numpy(rows[:, 2:])
+    log_prob = density.log_prob(x, c)
+    assert log_prob.shape == (2000,)
+    scored = result["test"]["log_likelihood"]["data_space"]
+    assert log_prob.mean().item() == pytest.approx(scored["mean"], abs=0.3)
+    samples = density.sample(500, torch.tensor([[2.0]]))
+    assert samples.shape == (500, 1, 2)
+    assert samples[..., 0].mean().item() == pytest.approx(180, abs=10)
+    assert samples[..., 1].mean().item() == pytest.approx(-3, abs=0.05)
+
+
+def test_gaussian_is_fitted_in_closed_form(start, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(5000, 2)) @ np.array([[2.0, 1.0], [0.0, 0.5]])
+    np.save(tmp_path / "rows.npy", rows)
+    result = start(
+        "data=table", f"data.path={tmp_path / 'rows.npy'}", "model=gaussian", "logger=csv"
+    )
+    entropy = np.log(2 * np.pi * np.e) + np.log(2.0 * 0.5)
+    mean = result["test"]["log_likelihood"]["data_space"]["mean"]
+    assert mean == pytest.approx(-entropy, abs=0.15)
+    assert result["epochs"] == 0
+
+
+def test_batch_norm_is_evaluated_with_the_statistics_of_all_training_rows(start, tmp_path):
+    start(*SMALL, "trainer.max_epochs=1")
+    density = flowbench.load(folder_of(tmp_path))
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        config = compose("train", SMALL)
+    from hydra.utils import instantiate
+
+    data = instantiate({k: v for k, v in config.data.items() if k != "name"})
+    data.setup()
+    layers = list(density.flow.transform.transforms)[::-1]
+    with torch.no_grad():
+        x, _ = layers[0].inverse(data.rows["train"].x)
+    torch.testing.assert_close(layers[1].mean, x.mean(0), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(layers[1].variance, x.var(0, correction=0), atol=1e-4, rtol=1e-4)
+
+
+def command(tmp_path, *overrides):
+    root = Path(__file__).parents[2]
+    return [
+        sys.executable, str(root / "train.py"), f"paths.output={tmp_path / 'outputs'}", *overrides,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_killed_run_resumes_to_the_same_result_bit_for_bit(start, tmp_path, schedule):
+    overrides = [*SMALL, "trainer.max_epochs=25", f"training.schedule={schedule}",
+                 "model.dropout=0.1", "seed=3"]  # fmt: skip
+    start(*overrides)
+    whole = without_times(folder_of(tmp_path))
+    os.rename(tmp_path / "outputs", tmp_path / "undisturbed")
+
+    process = subprocess.Popen(command(tmp_path, *overrides), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        metrics = list(tmp_path.glob("outputs/*/*/*/*/metrics.csv"))
+        if metrics and len(metrics[0].read_text().splitlines()) > 3:
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    folder = folder_of(tmp_path)
+    assert not (folder / "result.json").exists()
+    start(*overrides)
+    assert without_times(folder) == whole
+
+
+def test_patience_ends_a_run_and_the_best_epoch_is_scored(start, tmp_path):
+    result = start(
+        *SMALL, "trainer.max_epochs=60", "training.patience=2", "training.learning_rate=0.05"
+    )
+    _, rows = without_times(folder_of(tmp_path))
+    values = [float(row["val/log_likelihood"]) for row in rows]
+    assert result["epochs"] < 60
+    assert result["best_epoch"] == int(np.argmax(values)) == result["epochs"] - 3
+    best = result["val"]["log_likelihood"]["model_space"]["mean"]
+    assert best == pytest.approx(max(values), abs=1e-5)
+
+
+def test_overwrite_starts_over(start, tmp_path):
+    start(*SMALL, "trainer.max_epochs=1")
+    stale = folder_of(tmp_path) / "figures" / "stale.png"
+    stale.write_text("old")
+    start(*SMALL, "trainer.max_epochs=1", "overwrite=true")
+    assert not stale.exists()
+
+
+def test_resuming_on_changed_data_is_refused(start, tmp_path):
+    path = tmp_path / "rows.npy"
+    rows = np.random.default_rng(0).normal(size=(1000, 2))
+    np.save(path, rows)
+    overrides = ["data=table", f"data.path={path}", "logger=csv", "trainer.max_epochs=1",
+                 "model.layers=1", "model.hidden_units=[4]"]  # fmt: skip
+    start(*overrides)
+    (folder_of(tmp_path) / "result.json").unlink()
+    np.save(path, rows + 1)
+    with pytest.raises(RunFolderError, match="the data have changed"):
+        start(*overrides)
+
+
+MISTAKES = {
+    "diverges": (
+        [*SMALL, "training.learning_rate=1e4", "training.gradient_clip_norm=null",
+         "model.batch_norm=false", "model.log_scale_bound=null"],
+        NonFiniteError, r"step \d+: .*first in layer \d of 2 from the data",
+    ),
+    "fewer rows than the batch": (
+        [*SMALL, "training.batch_size=5000"], ValueError, "3000 rows, fewer than",
+    ),
+    "wrong type": ([*SMALL, "model.hidden_units=abc"], ConfigError, "model.hidden_units=abc"),
+    "missing file": (
+        ["data=table", "data.path=nowhere.csv", "logger=csv"], DataError, "nowhere.csv",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_end_in_one_sentence_and_no_result(start, tmp_path, name):
+    overrides, kind, sentence = MISTAKES[name]
+    with pytest.raises(kind, match=sentence) as caught:
+        start(*overrides)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not list(tmp_path.glob("outputs/**/result.json"))
+    for error in tmp_path.glob("outputs/**/error.json"):
+        assert json.loads(error.read_text())["error"] == str(caught.value)
+
+
+def test_wandb_writes_an_offline_file_with_the_metrics(start, tmp_path):
+    overrides = [o for o in SMALL if o != "logger=csv"]
+    start(*overrides, "trainer.max_epochs=1", "logger=wandb")
+    [file] = folder_of(tmp_path).glob("wandb/offline-run-*/*.wandb")
+    written = file.read_bytes()
+    assert b"val/log_likelihood" in written
+    assert folder_of(tmp_path).parent.name.encode() in written
