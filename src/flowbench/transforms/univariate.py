@@ -108,7 +108,7 @@ class GatedMap(UnivariateMap):
 
     The gate of the inverse autoregressive flow. It acts where the conditioner takes one pass, in
     `inverse`: `Inverse(MaskedAutoregressive(network, GatedMap()))` is the paper's layer, noise to
-    data. ε = 10⁻³ bounds the factor of the way back. The offset of 2 is the paper's advice to
+    data. ε = 10⁻² bounds the factor of the way back. The offset of 2 is the paper's advice to
     start with gates nearly open: parameters of zero are u = 0.88 x, not the identity.
 
     References:
@@ -122,7 +122,7 @@ class GatedMap(UnivariateMap):
     """
 
     params = 2
-    smallest_gate = 1e-3
+    smallest_gate = 1e-2
     offset = 2.0
 
     def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
