@@ -1,13 +1,19 @@
 """GAS out of pickles of any age, which must not run anything, and out of the text at UCI."""
 
+import json
+import os
 import pickle
+import shutil
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from flowbench.data import DataError, Gas, GasRaw
+from flowbench.data import DataError, Gas, GasArticle, GasRaw
+from flowbench.data.gas_article import find_correlation
 from flowbench.data.gas_pickle import read_pickled_table
 
 
@@ -228,3 +234,83 @@ def test_bad_text_is_one_sentence(tmp_path, make, message):
     with pytest.raises(DataError, match=message) as caught:
         GasRaw(path=tmp_path / "e.txt", cache_dir=tmp_path / "cache").setup()
     assert "\n" not in str(caught.value)
+
+
+def test_find_correlation_is_that_of_caret():
+    x = np.eye(5)
+    upper = [0.86, 0.56, 0.32, 0.85, 0.01, 0.74, 0.32, 0.65, -0.91, 0.36]
+    x[np.triu_indices(5, 1)] = upper
+    x = x + x.T - np.eye(5)
+    assert find_correlation(x, cutoff=0.6) == [1, 2]  # 1, 5 and 4 go, in this order
+    pairs = np.eye(5)
+    for row, column, value in ((1, 2, 0.7), (4, 2, -0.7), (3, 0, -0.67)):
+        pairs[row, column] = pairs[column, row] = value
+    kept = find_correlation(pairs, cutoff=0.65)
+    np.testing.assert_array_equal(pairs[np.ix_(kept, kept)], np.eye(3))
+    assert find_correlation(pairs, cutoff=0.99) == [0, 1, 2, 3, 4]
+
+
+def test_gas_article_is_one_half_against_the_other(tmp_path):
+    values = np.round(sensors(), 2)
+    write_text(tmp_path / "e.txt", values)
+    data = GasArticle(path=tmp_path / "e.txt", cache_dir=tmp_path / "cache", seed=3)
+    data.setup()
+    assert len(data.raw.feature_names) == 8
+    columns = [int(name.removeprefix("X")) - 1 for name in data.raw.feature_names]
+    assert [(column - 3) // 2 for column in columns] == list(range(8))  # one of each pair
+    parts = [data.raw.x[split] for split in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [180, 20, 200]
+    rows = np.concatenate(parts)
+    np.testing.assert_array_equal(np.sort(rows, axis=0), np.sort(values[:, columns], axis=0))
+    assert not np.array_equal(rows, values[:, columns])
+    model = (rows[200:] - rows.mean(0)) / rows.std(0, ddof=1)
+    np.testing.assert_allclose(data.rows["test"].x.numpy(), model, atol=1e-5)
+
+
+def test_gas_article_reads_the_original_of_gas_raw(tmp_path):
+    (tmp_path / "gas_raw").mkdir()
+    write_text(tmp_path / "gas_raw" / "ethylene_CO.txt", sensors())
+    with pytest.raises(DataError, match=r"shape \(180, 8\), expected \(1893717, 8\)"):
+        GasArticle(data_dir=tmp_path, cache_dir=tmp_path / "cache").setup()
+
+
+CONVERT = """
+import json, os, resource, sys, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from flowbench.data import GasRaw
+data = GasRaw(data_dir=sys.argv[1], cache_dir=sys.argv[1] + "/cache")
+begin = time.monotonic()
+data.prepare_data()
+seconds = time.monotonic() - begin
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+data.setup()
+print(json.dumps({"seconds": seconds, "peak": peak, "rows": len(data.rows["train"]),
+                  "features": data.features}))
+"""
+
+
+@pytest.mark.slow
+def test_text_of_the_full_size_is_converted_in_bounded_memory_and_time(tmp_path):
+    original = tmp_path / "gas_raw" / "ethylene_CO.txt"
+    original.parent.mkdir()
+    rows, block = 4_208_261, 20_000
+    values = sensors(block)
+    values[:, 3:] = values[:, 3:] * 1000 + 20_000
+    lines = ["  ".join(f"{value:.2f}" for value in row) for row in values]
+    text = "\n".join(lines) + "\n"
+    with original.open("w") as file:
+        file.write(HEADER)
+        for _ in range(rows // block):
+            file.write(text)
+        file.write("\n".join(lines[: rows % block]) + "\n")
+    assert original.stat().st_size > 600e6
+    try:
+        command = [sys.executable, "-c", CONVERT, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, check=True, env=os.environ)
+        found = json.loads(done.stdout)
+        print(found | {"bytes": original.stat().st_size})
+    finally:
+        shutil.rmtree(tmp_path)
+    assert (found["rows"], found["features"]) == (3_408_692, 8)
+    assert found["peak"] < 2 * 2**30
+    assert found["seconds"] < 180

@@ -1,5 +1,6 @@
 """GAS: 16 chemical sensors, reduced to those that do not merely repeat each other."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,11 +46,25 @@ def uncorrelated(correlation: NDArray[np.float64], *, limit: float = LIMIT) -> l
         del kept[crowded[0]]
 
 
+def sensor_correlations(
+    x: NDArray[Any], names: Sequence[str], *, where: str
+) -> NDArray[np.float64]:
+    """Pearson correlations of sensors `[rows, sensors]` that are sound.
+
+    Raises:
+        DataError: a value is not finite, or a sensor constant.
+    """
+    refuse_non_finite(x, names, where=where)
+    refuse_constant(moments(x), names, where=where)
+    return correlations(x)
+
+
 class Gas(OriginalDataModule):
     """The published GAS: 8 sensors of a sample of 1,052,065 rows, contiguous splits.
 
-    Statistics (ddof 1) are those of *all* rows. The original is `gas/ethylene_CO.pickle`; `path` may
-    also name an `.npy` of sensors only. See Papamakarios et al. 2017 (arXiv:1705.07057), appendix D.
+    Statistics (ddof 1) are those of *all* rows. The original is `gas/ethylene_CO.pickle`; `path`
+    may also name an `.npy` of sensors only. See Papamakarios et al. 2017 (arXiv:1705.07057),
+    appendix D.
     """
 
     name = "gas"
@@ -61,7 +76,8 @@ class Gas(OriginalDataModule):
         """Drop what is no sensor, then sensors that repeat another, split."""
         [path] = self.originals()
         x, names = _array(path) if path.suffix in (".npy", ".npz") else _pickled(path)
-        x, names = _reduced(x, names, where=str(path))
+        kept = uncorrelated(sensor_correlations(x, names, where=str(path)))
+        x, names = x[:, kept], [names[column] for column in kept]
         save_splits(folder, last_tenths(x))
         return {
             "feature_names": names,
@@ -74,7 +90,8 @@ class GasRaw(OriginalDataModule):
 
     Otherwise as `Gas`, but with the statistics (ddof 1) of train + validation. The original is
     `gas_raw/ethylene_CO.txt`: a header line, then 19 columns (time, CO, ethylene, 16 sensors).
-    `path` may also name an `.npy`, of 19 such columns or of sensors only.
+    `path` may also name an `.npy`, of 19 such columns or of sensors only. A subclass may choose
+    other columns, splits and statistics.
     """
 
     name = "gas_raw"
@@ -84,6 +101,22 @@ class GasRaw(OriginalDataModule):
         "https://archive.ics.uci.edu/dataset/322"
     )
     expected: ClassVar = {"train": (3_408_692,), "val": (378_743,), "test": (420_826,)}
+
+    def column_name(self, sensor: int) -> str:
+        """The name of a sensor, counted from 0."""
+        return f"sensor{sensor + 1}"
+
+    def choose(self, correlation: NDArray[np.float64]) -> list[int]:
+        """Which sensors stay, by the correlations of all of them."""
+        return uncorrelated(correlation)
+
+    def split(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The three splits of the shuffled rows."""
+        return last_tenths(rows)
+
+    def reference(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The part of the shuffled rows whose statistics standardise all of them."""
+        return rows[: len(rows) - len(rows) // 10]
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Keep the sensors that do not repeat another, in the order of the original."""
@@ -98,9 +131,10 @@ class GasRaw(OriginalDataModule):
         return found
 
     def _reduce(self, folder: Path, sensors: NDArray[Any], path: Path) -> dict[str, Any]:
-        sensors, names = _reduced(sensors, _sensor_names(sensors), where=str(path))
-        save_splits(folder, {"rows": sensors})
-        return {"feature_names": names}
+        names = [self.column_name(sensor) for sensor in range(sensors.shape[1])]
+        kept = self.choose(sensor_correlations(sensors, names, where=str(path)))
+        save_splits(folder, {"rows": sensors[:, kept]})
+        return {"feature_names": [names[sensor] for sensor in kept]}
 
     def read(self) -> RawData:
         """The three splits, shuffled.
@@ -112,12 +146,12 @@ class GasRaw(OriginalDataModule):
         rows, names = found.arrays["rows"], found.meta["feature_names"]
         order = np.random.default_rng(self.seed).permutation(len(rows))
         shuffled = rows[order]
-        x = last_tenths(shuffled)
+        x = self.split(shuffled)
         self.check_shapes(x)
-        known = shuffled[: len(x["train"]) + len(x["val"])]
+        known, where = self.reference(shuffled), str(self.originals()[0])
         return RawData(
             x=x,
-            preprocess=standardize(known, names, where=str(self.originals()[0]), ddof=1),
+            preprocess=standardize(known, names, where=where, ddof=1),
             feature_names=names,
             sha256=found.sha256,
         )
@@ -125,11 +159,7 @@ class GasRaw(OriginalDataModule):
 
 def _array(path: Path) -> tuple[NDArray[Any], list[str]]:
     x = load_array(path)
-    return x, _sensor_names(x)
-
-
-def _sensor_names(x: NDArray[Any]) -> list[str]:
-    return [f"sensor{column + 1}" for column in range(x.shape[1])]
+    return x, [f"sensor{column + 1}" for column in range(x.shape[1])]
 
 
 def _pickled(path: Path) -> tuple[NDArray[Any], list[str]]:
@@ -139,10 +169,3 @@ def _pickled(path: Path) -> tuple[NDArray[Any], list[str]]:
         raise DataError(f"gas: {path} has no column {absent[0]!r}; it has {', '.join(table)}")
     names = [name for name in table if name not in NOT_SENSORS]
     return np.stack([table[name] for name in names], axis=1), names
-
-
-def _reduced(x: NDArray[Any], names: list[str], *, where: str) -> tuple[NDArray[Any], list[str]]:
-    refuse_non_finite(x, names, where=where)
-    refuse_constant(moments(x), names, where=where)
-    kept = uncorrelated(correlations(x))
-    return x[:, kept], [names[column] for column in kept]
