@@ -1,0 +1,263 @@
+"""What holds for every density: shapes, gradients, contexts, precision, saving, total mass 1."""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from flowbench.flows import (
+    IAF,
+    MADE,
+    MAF,
+    NICE,
+    Blockwise,
+    ConditionalNormal,
+    DiagonalNormal,
+    Flow,
+    Gaussian,
+    RealNVP,
+)
+from flowbench.nn import AutoregressiveNetwork, MaskedLinear
+from flowbench.transforms import MaskedAutoregressive
+
+FEATURES, CLASSES = 3, 2
+SMALL = {"hidden_units": [8], "activation": "tanh", "seed": 0}
+STACK = SMALL | {"layers": 2}
+RESIDUAL = {"hidden_units": [6, 6, 6], "residual": True, "batch_norm": False, "lu_linear": True}
+
+
+def learnt_base(features, *, context_features=0, seed=None):
+    """A learnt base under one masked layer; with a context, the base alone depends on it."""
+    base = DiagonalNormal(features)
+    if context_features:
+        base = ConditionalNormal(features, context_features=context_features, hidden_units=[4])
+    network = AutoregressiveNetwork(features, hidden_units=[8], seed=seed)
+    return Flow(base, IgnoresContext(network))
+
+
+class IgnoresContext(MaskedAutoregressive):
+    def forward(self, u, context=None):
+        return super().forward(u)
+
+    def inverse(self, x, context=None):
+        return super().inverse(x)
+
+
+def blockwise(features, *, context_features=0, seed=None):
+    options = SMALL | {"context_features": context_features, "seed": seed}
+    first = MAF(1, layers=1, **options)
+    return Blockwise([first, MADE(features - 1, **options)] if features > 1 else [first])
+
+
+def gaussian(features, *, context_features=0, seed=None):
+    return Gaussian(features, context_features=context_features)
+
+
+def embedded(features, *, context_features=0, seed=None):
+    flow = MAF(
+        features, **(STACK | {"context_features": 3 * bool(context_features), "seed": seed})
+    )
+    return Flow(flow.base, flow.transform, nn.Linear(context_features, 3))
+
+
+FLOWS = {
+    "gaussian": gaussian,
+    "made": partial(MADE, **SMALL),
+    "made_mixture": partial(MADE, **SMALL, family="mixture", components=3),
+    "made_bernoulli": partial(MADE, **SMALL, family="bernoulli"),
+    "maf": partial(MAF, **STACK),
+    "maf_running": partial(MAF, **STACK, batch_norm_statistics="running"),
+    "maf_random": partial(
+        MAF,
+        **STACK,
+        input_order="random",
+        hidden_degrees="random",
+        conditional_input_layers="first_layer",
+    ),
+    "maf_mog": partial(MAF, **STACK, base="mixture", components=2),
+    "maf_shift": partial(MAF, **STACK, univariate="shift"),
+    "maf_gated": partial(MAF, **STACK, univariate="gated"),
+    "maf_spline": partial(MAF, **(STACK | RESIDUAL), univariate="spline"),
+    "maf_strong": partial(MAF, **(STACK | RESIDUAL)),
+    "iaf": partial(IAF, **STACK),
+    "iaf_gated": partial(IAF, **STACK, univariate="gated", batch_norm=True, lu_linear=True),
+    "realnvp": partial(RealNVP, **STACK),
+    "realnvp_masked": partial(RealNVP, **STACK, fraction_masked=-0.5),
+    "realnvp_spline": partial(
+        RealNVP, **STACK, univariate="spline", batch_norm=False, lu_linear=True
+    ),
+    "nice": lambda features, seed=None, **options: NICE(features, hidden_units=[8], **options),
+    "learnt_base": learnt_base,
+    "blockwise": blockwise,
+    "embedded": embedded,
+}
+WITHOUT_CONTEXT = [name for name in FLOWS if name != "embedded"]
+EITHER = pytest.mark.parametrize(
+    ("name", "classes"),
+    [(name, 0) for name in WITHOUT_CONTEXT] + [(name, CLASSES) for name in FLOWS],
+)
+CONDITIONAL = pytest.mark.parametrize("name", FLOWS)
+
+
+def build(name, classes=0, *, features=FEATURES, seed=0, noise=0.2):
+    """A flow in evaluation mode, away from its initial values."""
+    torch.manual_seed(seed)
+    flow = FLOWS[name](features, context_features=classes, seed=seed).double()
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=noise)
+        for layer in flow.modules():
+            if isinstance(layer, MaskedLinear):
+                layer.set_mask(layer.mask)
+    rows = torch.randn(200, features, dtype=torch.float64)
+    context = one_hot(200) if classes else None
+    flow.initialize(rows, context)
+    flow.eval().recompute_statistics(rows, context)
+    return flow
+
+
+def one_hot(*shape):
+    return nn.functional.one_hot(torch.randint(CLASSES, shape), CLASSES).double()
+
+
+def data(name, classes, *batch):
+    return events(name, *batch, FEATURES), one_hot(*batch) if classes else None
+
+
+def events(name, *shape):
+    x = torch.randn(*shape, dtype=torch.float64)
+    return (x > 0).double() if name == "made_bernoulli" else x
+
+
+@EITHER
+@pytest.mark.parametrize("batch", [(), (1,), (4,), (2, 5)])
+def test_log_prob_has_the_shape_of_the_batch(name, classes, batch):
+    flow = build(name, classes)
+    log_prob = flow.log_prob(*data(name, classes, *batch))
+    assert log_prob.shape == batch
+    assert log_prob.isfinite().all()
+
+
+@CONDITIONAL
+def test_batches_of_events_and_contexts_broadcast(name):
+    flow = build(name, CLASSES)
+    x, context = events(name, 5, 1, FEATURES), torch.eye(CLASSES, dtype=torch.float64)
+    log_prob = flow.log_prob(x, context)
+    apart = [flow.log_prob(x.squeeze(1), label.expand(5, -1)) for label in context]
+    torch.testing.assert_close(log_prob, torch.stack(apart, dim=1))
+    torch.testing.assert_close(flow.log_prob(x[0, 0], context), log_prob[0])
+
+
+@CONDITIONAL
+def test_the_context_matters(name):
+    flow = build(name, CLASSES)
+    log_prob = flow.log_prob(events(name, FEATURES), torch.eye(CLASSES, dtype=torch.float64))
+    assert log_prob[0] != log_prob[1]
+
+
+@EITHER
+def test_every_parameter_gets_a_finite_gradient(name, classes):
+    flow = build(name, classes).train()
+    loss = -flow(*data(name, classes, 16)).mean()
+    if name != "gaussian":
+        loss.backward()
+    for key, parameter in flow.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+
+
+@EITHER
+@pytest.mark.parametrize("sample_shape", [(), (7,), (2, 3)])
+@pytest.mark.parametrize("batch", [(), (4,)])
+def test_sample_shapes(name, classes, sample_shape, batch):
+    flow = build(name, classes)
+    context = one_hot(*batch) if classes else None
+    samples = flow.sample(sample_shape, context)
+    assert samples.shape == (*sample_shape, *(batch if classes else ()), FEATURES)
+    assert not samples.requires_grad
+    assert samples.isfinite().all()
+
+
+@EITHER
+def test_samples_come_with_their_log_density(name, classes):
+    flow = build(name, classes)
+    context = one_hot(4) if classes else None
+    x, log_prob = flow.sample_and_log_prob((6,), context)
+    torch.testing.assert_close(flow.log_prob(x, context), log_prob)
+
+
+@EITHER
+def test_float32_and_float64_agree(name, classes):
+    double = build(name, classes)
+    single = copy.deepcopy(double).float()
+    x, context = data(name, classes, 9)
+    context_single = None if context is None else context.float()
+    log_prob = single.log_prob(x.float(), context_single)
+    assert log_prob.dtype == single.sample((2,), context_single).dtype == torch.float32
+    assert double.sample((2,), context).dtype == torch.float64
+    expected = double.log_prob(x, context).float()
+    torch.testing.assert_close(log_prob, expected, rtol=1e-3, atol=1e-3)
+
+
+@EITHER
+def test_a_state_dict_restores_the_density(name, classes):
+    flow, other = build(name, classes), build(name, classes, seed=1)
+    other.load_state_dict(flow.state_dict())
+    x, context = data(name, classes, 9)
+    assert torch.equal(other.log_prob(x, context), flow.log_prob(x, context))
+
+
+@EITHER
+def test_a_copy_is_the_same_density_and_independent(name, classes):
+    flow = build(name, classes)
+    twin = copy.deepcopy(flow)
+    x, context = data(name, classes, 9)
+    before = flow.log_prob(x, context)
+    assert torch.equal(twin.log_prob(x, context), before)
+    for parameter in twin.parameters():
+        nn.init.zeros_(parameter)
+    assert torch.equal(flow.log_prob(x, context), before)
+
+
+@EITHER
+def test_in_evaluation_a_row_does_not_depend_on_the_others(name, classes):
+    flow = build(name, classes)
+    x, context = data(name, classes, 9)
+    part = flow.log_prob(x[:2], None if context is None else context[:2])
+    torch.testing.assert_close(part, flow.log_prob(x, context)[:2])
+    assert flow.train().log_prob(x, context).isfinite().all()
+
+
+@EITHER
+@pytest.mark.parametrize("features", [1, 2])
+def test_the_total_mass_is_one(name, classes, features):
+    flow = build(name, classes, features=features, noise=0.1)
+    # A grid that is fine in the middle and reaches far: points sinh(v), cells cosh(v) dv.
+    v = torch.linspace(-7, 7, 30001 if features == 1 else 401, dtype=torch.float64)
+    axis, cells = v.sinh(), v.cosh() * (v[1] - v[0])
+    if name == "made_bernoulli":
+        axis, cells = v.new_tensor([0.0, 1.0]), v.new_ones(2)
+    points = torch.cartesian_prod(*[axis] * features).reshape(-1, features)
+    volumes = torch.cartesian_prod(*[cells] * features).reshape(-1, features).prod(-1)
+    context = one_hot(1) if classes else None
+    with torch.no_grad():
+        mass = (flow.log_prob(points, context).exp() * volumes).sum()
+    assert mass.item() == pytest.approx(1, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in FLOWS if name not in ("gaussian", "embedded")])
+def test_a_context_is_given_where_one_is_declared_and_only_there(name):
+    x = events(name, 4, FEATURES)
+    with pytest.raises(ValueError, match="not given"):
+        build(name, CLASSES).log_prob(x)
+    if name != "learnt_base":
+        with pytest.raises(ValueError, match="context was given"):
+            build(name).log_prob(x, one_hot(4))
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_an_event_of_another_size_is_refused(name):
+    with pytest.raises(ValueError, match=r"x has shape \(4, 5\), expected \[\.\.\., 3\]"):
+        build(name, CLASSES).log_prob(torch.zeros(4, 5), one_hot(4))
