@@ -1,0 +1,89 @@
+"""Sound in and out of files, filter banks: soundfile and torchaudio, imported when needed."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flowbench.data.base import DataError
+
+__all__ = ["mel_filters", "read_sound", "resample"]
+
+
+def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
+    """The first channel of a sound file, in [−1, 1], and its rate in Hz.
+
+    Raises:
+        DataError: the file is no sound; soundfile is not installed.
+    """
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise DataError(
+            "reading sound needs soundfile, which cannot be imported: pip install soundfile"
+        ) from error
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{path} is no readable sound: {error}") from error
+    return samples[:, 0].astype(np.float32), rate
+
+
+def resample(samples: NDArray[np.float32], *, rate: int, to: int) -> NDArray[np.float32]:
+    """Sound at another rate in Hz, by windowed sinc interpolation.
+
+    Raises:
+        DataError: torchaudio is not installed.
+    """
+    if rate == to:
+        return samples
+    return _functional().resample(torch.from_numpy(samples), rate, to).numpy()
+
+
+def mel_filters(coefficients: int, filters: int, *, rate: int) -> NDArray[np.float64]:
+    """Triangular filters on the mel scale from 0 to rate/2, `[coefficients, filters]`.
+
+    Args:
+        coefficients: of the spectrum, from 0 to rate/2.
+        filters: how many.
+        rate: in Hz.
+
+    Raises:
+        DataError: there are so many that one lies between two coefficients; torchaudio is not
+            installed.
+    """
+    highest = rate / 2
+    bank = _functional().melscale_fbanks(coefficients, 0.0, highest, filters, rate).double()
+    empty = (bank.sum(0) == 0).nonzero()
+    if len(empty):
+        raise DataError(
+            f"data.mel={filters} is too many for {coefficients} coefficients: filter "
+            f"{int(empty[0]) + 1} lies between two of them"
+        )
+    return bank.numpy()
+
+
+def _functional() -> ModuleType:
+    """`torchaudio.functional`; without its compiled part where that does not fit torch."""
+    try:
+        return importlib.import_module("torchaudio.functional")
+    except ModuleNotFoundError as error:
+        raise DataError(
+            "resampling and mel filters need torchaudio: pip install torchaudio"
+        ) from error
+    except OSError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+        extension = ModuleType("torchaudio._extension")
+        vars(extension).update(
+            _IS_TORCHAUDIO_EXT_AVAILABLE=False,
+            _IS_ALIGN_AVAILABLE=False,
+            fail_if_no_align=lambda function: function,
+            _check_cuda_version=lambda: None,
+        )
+        sys.modules[extension.__name__] = extension
+        return importlib.import_module("torchaudio.functional")

@@ -1,0 +1,91 @@
+"""Clips in `<label>/<clip>.wav`: who speaks, and in which split."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from flowbench.data.base import SPLITS, DataError
+
+__all__ = ["Clip", "find_clips", "hash_split", "speaker_splits"]
+
+HASHES = 2**27 - 1
+
+
+class Clip(NamedTuple):
+    """A sound file, its label and its name without the suffix."""
+
+    label: str
+    name: str
+    path: Path
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks in `<speaker>_nohash_<n>`; the whole name where it is another one."""
+        return re.sub("_nohash_.*$", "", self.name)
+
+    @property
+    def number(self) -> int | None:
+        """The n of `<speaker>_nohash_<n>`."""
+        found = re.search(r"_nohash_(\d+)$", self.name)
+        return int(found[1]) if found else None
+
+
+def find_clips(root: Path, files: Sequence[Path]) -> list[Clip]:
+    """The clips among files below a root; folders such as `_background_noise_` are no labels.
+
+    Raises:
+        DataError: there is none.
+    """
+    parts = [(file, file.relative_to(root).parts) for file in files]
+    clips = [
+        Clip(inner[0], file.stem, file)
+        for file, inner in parts
+        if len(inner) == 2 and not inner[0].startswith("_")
+    ]
+    if not clips:
+        raise DataError(f"{root}: expected clips <label>/<clip>.wav, found none")
+    return clips
+
+
+def hash_split(speaker: str) -> str:
+    """The split of a speaker in Speech Commands: a tenth is val, a tenth test, for all time.
+
+    With h = SHA-1(speaker) mod 2²⁷ and v = 100 h / (2²⁷ − 1) the speaker belongs to val where
+    v < 10, to test where v < 20, and else to train; see Warden 2018 (arXiv:1804.03209), section 7.
+
+    Example:
+        >>> [hash_split(speaker) for speaker in ("0a7c2a8d", "27b9a84f", "0cb74144")]
+        ['train', 'val', 'test']
+    """
+    digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+    percent = digest % (HASHES + 1) * (100 / HASHES)
+    return "val" if percent < 10 else "test" if percent < 20 else "train"
+
+
+def speaker_splits(clips: Sequence[Clip], *, fractions: Sequence[float]) -> dict[str, str]:
+    """Speaker → split, so that no speaker is in two.
+
+    Speakers are shuffled by `RandomState(42)`; test and val get the first ones, until they have
+    their share of the clips.
+
+    Raises:
+        DataError: there are fewer than three speakers.
+    """
+    counts = Counter(clip.speaker for clip in clips)
+    if len(counts) < 3:
+        raise DataError(f"three splits need at least three speakers, got {sorted(counts)}")
+    speakers = sorted(counts)
+    order = [speakers[i] for i in np.random.RandomState(42).permutation(len(speakers))]
+    shares = dict(zip(SPLITS, fractions, strict=True))
+    splits = {}
+    for split in ("test", "val"):
+        wanted, got = shares[split] * len(clips), 0
+        while got == 0 or (got + counts[order[0]] / 2 < wanted and len(order) > 2):
+            got += counts[order[0]]
+            splits[order.pop(0)] = split
+    return splits | dict.fromkeys(order, "train")

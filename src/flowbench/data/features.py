@@ -1,0 +1,105 @@
+"""Clips become magnitudes, in one file per split."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flowbench.data.audio_backend import mel_filters, read_sound, resample
+from flowbench.data.base import DataError
+from flowbench.data.clips import Clip
+from flowbench.data.spectrogram import Framing, Window, fit_length, stft_magnitudes
+
+__all__ = ["FeatureOptions", "write_features"]
+
+CHUNK = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureOptions:
+    """How a clip becomes magnitudes; the attributes are the options of `SoundDataModule`.
+
+    Raises:
+        DataError: an option is out of its range.
+    """
+
+    window: Window
+    mel: int | None
+    floor: float
+    sample_rate: int
+    seconds: float
+    frame_ms: float
+    step_ms: float
+    fft_length: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("mel", "sample_rate", "seconds", "frame_ms", "step_ms", "fft_length"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise DataError(f"data.{name} must be positive, got {value}")
+        if self.floor < 0:
+            raise DataError(f"data.floor must not be negative, got {self.floor}")
+        if self.framing.frame_length > self.length:
+            raise DataError(
+                f"data.frame_ms={self.frame_ms} is longer than data.seconds={self.seconds}"
+            )
+
+    @property
+    def length(self) -> int:
+        """Samples of a clip."""
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def framing(self) -> Framing:
+        """How a clip is cut."""
+        length = max(1, round(self.frame_ms * self.sample_rate / 1000))
+        return Framing(
+            window=self.window,
+            frame_length=length,
+            frame_step=max(1, round(self.step_ms * self.sample_rate / 1000)),
+            fft_length=self.fft_length or 1 << (length - 1).bit_length(),
+        )
+
+
+def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -> None:
+    """Write the magnitudes `[clips, frames, coefficients]` of clips, float32, as `.npy`.
+
+    Raises:
+        DataError: a clip is no sound, or is silent while there is no noise.
+    """
+    coefficients = options.framing.fft_length // 2 + 1
+    mel = np.eye(coefficients)
+    if options.mel is not None:
+        mel = mel_filters(coefficients, options.mel, rate=options.sample_rate)
+    shape = _magnitudes(np.zeros((1, options.length)), options, mel).shape[1:]
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(clips), *shape))
+    for start in range(0, len(clips), CHUNK):
+        part = clips[start : start + CHUNK]
+        samples = np.stack([_samples(clip, options) for clip in part])
+        out[start : start + CHUNK] = magnitudes = _magnitudes(samples, options, mel)
+        silent = np.argwhere((magnitudes == 0).all(-1))
+        if len(silent):
+            raise DataError(
+                f"{part[silent[0][0]].path}: frame {silent[0][1] + 1} is silent, where a density "
+                "has no upper bound; give data.floor=3e-5, noise of one step of 16-bit sound"
+            )
+    out.flush()
+
+
+def _samples(clip: Clip, options: FeatureOptions) -> NDArray[np.float64]:
+    samples, rate = read_sound(clip.path)
+    fitted = fit_length(resample(samples, rate=rate, to=options.sample_rate), options.length)
+    digest = hashlib.sha256(f"{clip.label}/{clip.name}".encode()).digest()
+    noise = np.random.default_rng(int.from_bytes(digest[:8])).standard_normal(options.length)
+    return fitted + options.floor * noise
+
+
+def _magnitudes(
+    samples: NDArray[np.float64], options: FeatureOptions, mel: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    magnitudes = stft_magnitudes(torch.from_numpy(samples), options.framing).numpy()
+    return (magnitudes if options.mel is None else magnitudes @ mel).astype(np.float32)

@@ -1,0 +1,310 @@
+"""Spoken words as spectra: what all data sets of sound have in common."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flowbench.data.base import SPLITS, DataError, RawData
+from flowbench.data.clips import Clip, find_clips
+from flowbench.data.download import download
+from flowbench.data.features import FeatureOptions, write_features
+from flowbench.data.frames import frame_context_steps, frame_contexts
+from flowbench.data.loader import Rows
+from flowbench.data.moments import moments, standardize
+from flowbench.data.originals import OriginalDataModule
+from flowbench.data.sources import SOURCES
+from flowbench.data.spectrogram import Window
+from flowbench.data.tree import list_tree
+
+__all__ = ["Magnitude", "SoundDataModule"]
+
+Magnitude = Literal["linear", "log"]
+
+
+class SoundDataModule(OriginalDataModule):
+    r"""Clips `<label>/<clip>.wav` as magnitudes of their spectra; a subclass says the splits.
+
+    A clip is resampled, cut or padded at its end to a fixed length, and given white noise of the
+    standard deviation `floor`: on digital silence a density has no upper bound. The noise of a
+    clip depends on its name alone. Data units are magnitudes (samples being in [−1, 1]); log and
+    standardisation, by the training rows, are the preprocessing. `window` says what a row is:
+
+    * "article": the first `fft_length` samples of the Hann-windowed clip, transformed, as in the
+      call `stft(frame_length=16000, frame_step=1, fft_length=512)`;
+    * "whole": the spectrum of the whole windowed clip at the same frequencies;
+    * "frames": all frames of the clip side by side, `frames · coefficients` features;
+    * "sequence": one frame, given `context_frames` frames before it (the mean training frame where
+      the clip begins) and its position from 0 to 1. A clip is `rows_per_clip` rows that follow one
+      another, and its log-likelihood is the sum of theirs.
+
+    Args:
+        path: folder of the labels, where it is another one than `<data_dir>/<name>`.
+        train_label: the word that is learnt; None: all of them.
+        label_context: the label, one-hot, is (part of) the context.
+        window: "article", "whole", "frames" or "sequence".
+        context_frames: how many earlier frames condition a frame of a "sequence".
+        magnitude: "linear" or "log".
+        standardize: give every coefficient mean 0 and standard deviation 1.
+        mel: number of mel filters that sum up the coefficients; None: no filters.
+        floor: standard deviation of the noise; one step of 16-bit sound is 3.05e-5. 0: none, and
+            silence is refused.
+        sample_rate: in Hz; clips of another one are resampled. None: that of the data set.
+        seconds: length of a clip.
+        frame_ms: length of a frame in milliseconds.
+        step_ms: from one frame to the next, in milliseconds.
+        fft_length: samples of a Fourier transform, giving fft_length/2 + 1 coefficients; None: the
+            power of two next above a frame (512 at 16 kHz).
+        data_dir: folder of all originals; only read.
+        cache_dir: folder of the converted arrays.
+        batch_size: rows per optimiser step.
+        seed: of the order of batches.
+
+    Attributes:
+        labels: all labels, in the order of the one-hot context; known after `setup`.
+        clips: split → its clips as (label, name), in the order of the rows; after `setup`.
+    """
+
+    expected: ClassVar = {}
+    own_rate: ClassVar[int] = 16_000
+
+    def __init__(
+        self,
+        *,
+        path: str | Path | None = None,
+        train_label: str | None = None,
+        label_context: bool = False,
+        window: Window = "whole",
+        context_frames: int = 2,
+        magnitude: Magnitude = "log",
+        standardize: bool = True,
+        mel: int | None = None,
+        floor: float = 3e-5,
+        sample_rate: int | None = None,
+        seconds: float = 1.0,
+        frame_ms: float = 30.0,
+        step_ms: float = 10.0,
+        fft_length: int | None = None,
+        data_dir: str | Path = "data",
+        cache_dir: str | Path = "cache",
+        batch_size: int = 256,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            path=path, data_dir=data_dir, cache_dir=cache_dir, batch_size=batch_size, seed=seed
+        )
+        self.root = (self.path or self.data_dir / self.name).expanduser().absolute()
+        self.train_label = train_label
+        self.label_context = label_context
+        self.context_frames = context_frames
+        self.magnitude = magnitude
+        self.standardize = standardize
+        self.feature_options = FeatureOptions(
+            window=window,
+            mel=mel,
+            floor=floor,
+            sample_rate=sample_rate or self.own_rate,
+            seconds=seconds,
+            frame_ms=frame_ms,
+            step_ms=step_ms,
+            fft_length=fft_length,
+        )
+        if train_label is not None and label_context:
+            raise DataError(
+                f"data.label_context=true needs several labels, but data.train_label="
+                f"{train_label} leaves one"
+            )
+        if context_frames < 0:
+            raise DataError(f"data.context_frames must not be negative, got {context_frames}")
+
+    @abstractmethod
+    def splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        """All clips as train, val and test."""
+
+    @property
+    def sequence(self) -> bool:
+        """Whether a row is a frame."""
+        return self.feature_options.window == "sequence"
+
+    @property
+    def rows_per_clip(self) -> int:
+        """How many rows make up a clip: their log-likelihoods add up to the clip's."""
+        return self.frames if self.sequence else 1
+
+    def originals(self) -> list[Path]:
+        """All clips of the folder."""
+        files = list_tree(self.root, suffixes=(".wav",), name=self.name, cache_dir=self.cache_dir)
+        return files or [self.root / "<label>" / "<clip>.wav"]
+
+    def options(self) -> dict[str, Any]:
+        """What else changes the conversion."""
+        return {"train_label": self.train_label, **vars(self.feature_options)}
+
+    def prepare_data(self) -> None:
+        """Download clips that are missing and convert them, unless that was done before."""
+        missing = self.fingerprint() is None
+        if missing and self.path is None and self.name in SOURCES:
+            download(self.name, data_dir=self.data_dir)
+        self.conversion()
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Write magnitudes: of the learnt word in train and val, of all words in test."""
+        clips = find_clips(self.root, self.originals())
+        labels = sorted({clip.label for clip in clips})
+        if self.train_label is not None and self.train_label not in labels:
+            raise DataError(
+                f"data.train_label={self.train_label}: no such label; known: {', '.join(labels)}"
+            )
+        kept = {}
+        for split, members in self.splits(clips).items():
+            known = [c for c in members if split == "test" or self._learnt(c.label)]
+            if not any(self._learnt(clip.label) for clip in known):
+                raise DataError(
+                    f"{self.name}: no clip of {self.train_label or 'any label'} in {self.root} "
+                    f"belongs to the split {split!r}, expected at least one"
+                )
+            write_features(folder / f"{split}.npy", known, self.feature_options)
+            kept[split] = [(clip.label, clip.name) for clip in known]
+        return {"labels": labels, "clips": kept}
+
+    def read(self) -> RawData:
+        """The three splits of the learnt label(s) in data units.
+
+        Raises:
+            DataError: whatever is wrong with the clips or with what was asked of them.
+        """
+        found = self.conversion()
+        self.labels: list[str] = found.meta["labels"]
+        self._test, self._test_clips = found.arrays["test"], found.meta["clips"]["test"]
+        self.clips = {split: self._select(found.meta["clips"][split]) for split in SPLITS}
+        magnitudes = {split: found.arrays[split] for split in SPLITS}
+        if self.train_label is not None:
+            magnitudes["test"] = self._test[self._of(self.train_label)]
+        _, self.frames, self.coefficients = self._test.shape
+        events = {split: self._events(part) for split, part in magnitudes.items()}
+        names = self._names()
+        values = self._logarithm(events["train"]) if self.magnitude == "log" else events["train"]
+        steps: list[dict[str, Any]] = []
+        if self.magnitude == "log":
+            steps.append({"name": "LogMagnitude"})
+        if self.standardize:
+            steps += standardize(values, names, where=f"training clips of {self.root}")
+        if self.sequence:
+            mean = moments(values).mean
+            self._start = np.exp(mean) if self.magnitude == "log" else mean
+        contexts = {
+            split: self.contexts(part, [label for label, _ in self.clips[split]])
+            for split, part in magnitudes.items()
+        }
+        return RawData(
+            x=events,
+            preprocess=steps,
+            feature_names=names,
+            sha256=found.sha256,
+            context={s: part for s, part in contexts.items() if part is not None},
+            context_preprocess=self._context_steps(steps),
+        )
+
+    @property
+    def scored(self) -> Mapping[str, Rows]:
+        """Label → its test clips in model space, made when asked for; every label that has some.
+
+        The clips are in the order of `test_clips(label)`, `rows_per_clip` rows each.
+        """
+        return _Scored(self)
+
+    def test_clips(self, label: str) -> list[str]:
+        """Names of a label's test clips."""
+        return [name for other, name in self._test_clips if other == label]
+
+    def spectrograms(self, x: NDArray[Any] | torch.Tensor) -> NDArray[Any]:
+        """Rows in data units, whole clips, as magnitudes `[clips, frames, coefficients]`."""
+        return np.asarray(x).reshape(-1, self.frames, self.coefficients)
+
+    def contexts(
+        self, magnitudes: NDArray[Any], labels: Sequence[str]
+    ) -> NDArray[np.float32] | None:
+        """The contexts of clips in data units, row by row; None where rows have none.
+
+        Args:
+            magnitudes: `[clips, n, coefficients]`, the first n frames of clips.
+            labels: one per clip.
+        """
+        parts = []
+        if self.sequence:
+            parts.append(
+                frame_contexts(
+                    magnitudes, count=self.context_frames, start=self._start, frames=self.frames
+                )
+            )
+        if self.label_context:
+            one_hot = np.eye(len(self.labels), dtype=np.float32)
+            codes = one_hot[[self.labels.index(label) for label in labels]]
+            rows = magnitudes.shape[1] if self.sequence else 1
+            parts.append(np.repeat(codes[:, None], rows, axis=1))
+        if not parts:
+            return None
+        joined = np.concatenate(parts, axis=-1)
+        return joined.reshape(-1, joined.shape[-1])
+
+    def _learnt(self, label: str) -> bool:
+        return self.train_label in (None, label)
+
+    def _select(self, clips: list[list[str]]) -> list[tuple[str, str]]:
+        return [(label, name) for label, name in clips if self._learnt(label)]
+
+    def _of(self, label: str) -> NDArray[np.intp]:
+        return np.flatnonzero([other == label for other, _ in self._test_clips])
+
+    def _events(self, magnitudes: NDArray[Any]) -> NDArray[Any]:
+        """Rows of clips `[clips, frames, coefficients]`."""
+        width = self.coefficients if self.sequence else self.frames * self.coefficients
+        return magnitudes.reshape(-1, width)
+
+    def _logarithm(self, events: NDArray[Any]) -> NDArray[Any]:
+        if (events <= 0).any():
+            raise DataError(
+                f"{self.name}: a magnitude is 0, which has no logarithm; give data.floor=3e-5, "
+                "noise of one step of 16-bit sound, or data.magnitude=linear"
+            )
+        return np.log(events)
+
+    def _names(self) -> list[str]:
+        names = [f"coefficient{index}" for index in range(self.coefficients)]
+        if self.sequence or self.frames == 1:
+            return names
+        return [f"frame{frame}_{name}" for frame in range(self.frames) for name in names]
+
+    def _context_steps(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not self.sequence:
+            return []
+        labels = len(self.labels) if self.label_context else 0
+        sizes = {"count": self.context_frames, "coefficients": self.coefficients}
+        return frame_context_steps(steps, **sizes, labels=labels)
+
+    def _scored_rows(self, label: str) -> Rows:
+        magnitudes = self._test[self._of(label)]
+        contexts = self.contexts(magnitudes, [label] * len(magnitudes))
+        return self.model_space(self._events(magnitudes), contexts)
+
+
+class _Scored(Mapping[str, Rows]):
+    """Rows by label, none of which is kept."""
+
+    def __init__(self, data: SoundDataModule) -> None:
+        self.data = data
+
+    def __getitem__(self, label: str) -> Rows:
+        if not self.data.test_clips(label):
+            raise KeyError(label)
+        return self.data._scored_rows(label)
+
+    def __iter__(self) -> Iterator[str]:
+        return (label for label in self.data.labels if self.data.test_clips(label))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
