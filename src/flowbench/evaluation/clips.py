@@ -1,0 +1,56 @@
+"""Densities of spoken words: likelihoods of clips, and clips drawn from them."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowbench.data import SoundDataModule
+
+__all__ = ["Sampler", "per_clip", "sample_clips"]
+
+
+class Sampler(Protocol):
+    """What draws `[n, *context_batch, features]` in data units, as `flowbench.load` gives it."""
+
+    def sample(self, n: int, context: Tensor | None = None) -> Tensor:
+        """Draw n rows for every context."""
+        ...
+
+
+def per_clip(terms: Tensor, data: SoundDataModule) -> Tensor:
+    """Log-likelihoods of clips `[clips]`, the sums of those of their rows `[rows]`."""
+    return terms.reshape(-1, data.rows_per_clip).sum(-1)
+
+
+def sample_clips(
+    density: Sampler, data: SoundDataModule, *, n: int, label: str | None = None
+) -> NDArray[np.float64]:
+    """Draw the magnitudes of n clips, `[n, frames, coefficients]`; a sequence frame by frame.
+
+    Args:
+        density: of the rows of `data`.
+        data: the data module, set up.
+        n: how many clips.
+        label: of the clips, where the label is (part of) the context.
+
+    Raises:
+        ValueError: the label is needed and not known.
+    """
+    if data.label_context and label not in data.labels:
+        raise ValueError(f"label={label!r} is not one of the labels {data.labels}")
+    labels = [label or ""] * n
+    steps = data.frames if data.sequence else 1
+    clips = np.zeros((n, data.frames, data.coefficients))
+    for step in range(steps):
+        contexts = data.contexts(clips[:, : step + 1], labels)
+        if contexts is None:
+            return data.spectrograms(density.sample(n).double())
+        present = torch.from_numpy(contexts.reshape(n, -1, contexts.shape[-1])[:, -1])
+        drawn = density.sample(1, present)[0].double()
+        if not data.sequence:
+            return data.spectrograms(drawn)
+        clips[:, step] = drawn.numpy()
+    return clips

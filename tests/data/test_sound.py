@@ -1,0 +1,327 @@
+"""Clips of sound: reading, splits, spectra, sequences of frames, words to score."""
+
+import builtins
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flowbench.data import DataError, Fsdd, SoundFolder, SpeechCommands
+from flowbench.data.audio_backend import mel_filters, read_sound, resample
+from flowbench.data.clips import Clip, hash_split, speaker_splits
+from flowbench.data.spectrogram import Framing, stft_magnitudes
+from flowbench.evaluation.clips import per_clip, sample_clips
+from flowbench.evaluation.pictures import save_spectrograms
+
+soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
+
+RATE = 4000
+SMALL = {"sample_rate": RATE, "seconds": 0.25, "fft_length": 64, "frame_ms": 20, "step_ms": 10}
+
+
+def write_clip(path, samples, rate=RATE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+
+
+def noise(seed, samples):
+    return 0.1 * np.random.default_rng(seed).standard_normal(samples)
+
+
+@pytest.fixture
+def fsdd(tmp_path):
+    """Two words by two speakers, 14 recordings each, of 800 to 1100 samples."""
+    for index, word in enumerate(("one", "zero")):
+        for speaker in ("ann", "bob"):
+            for n in range(14):
+                samples = noise([index, n, len(speaker)], 800 + 25 * n)
+                write_clip(tmp_path / "fsdd" / word / f"{speaker}_nohash_{n}.wav", samples)
+    return tmp_path / "fsdd"
+
+
+def load(folder, cls=Fsdd, **options):
+    data = cls(path=folder, cache_dir=folder.parent / "cache", **{**SMALL, **options})
+    data.setup()
+    return data
+
+
+def sizes(data):
+    return {split: len(rows) for split, rows in data.rows.items()}
+
+
+def test_stft_is_a_direct_fourier_sum():
+    x = torch.from_numpy(noise(0, 1000))
+    hann = lambda n: 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)  # noqa: E731
+
+    def direct(samples, n):
+        k = np.arange(n // 2 + 1)[:, None]
+        phase = np.exp(-2j * np.pi * k * np.arange(len(samples)) / n)
+        return np.abs((samples * phase).sum(-1))
+
+    options = {"frame_length": 100, "frame_step": 30}
+    for fft_length in (64, 100, 128):
+        found = stft_magnitudes(
+            x[None], Framing(window="frames", fft_length=fft_length, **options)
+        )
+        assert found.shape == (1, 31, fft_length // 2 + 1)
+        for frame in (0, 7, 30):
+            part = (x[30 * frame : 30 * frame + 100].numpy() * hann(100))[:fft_length]
+            np.testing.assert_allclose(found[0, frame], direct(part, fft_length), atol=1e-10)
+    whole = x.numpy() * hann(1000)
+    found = stft_magnitudes(x[None], Framing(window="article", fft_length=64, **options))
+    np.testing.assert_allclose(found[0, 0], direct(whole[:64], 64), atol=1e-10)
+    found = stft_magnitudes(x[None], Framing(window="whole", fft_length=64, **options))
+    np.testing.assert_allclose(found[0, 0], direct(whole, 64), atol=1e-10)
+
+
+def test_fsdd_split_and_words_to_score(fsdd):
+    data = load(fsdd, train_label="zero")
+    assert sizes(data) == {"train": 8, "val": 10, "test": 10}
+    assert data.features == 33
+    assert data.labels == ["one", "zero"]
+    assert data.clips["train"][0] == ("zero", "ann_nohash_10")
+    assert list(data.scored) == ["one", "zero"]
+    assert len(data.scored) == 2
+    assert torch.equal(data.scored["zero"].x, data.rows["test"].x)
+    assert torch.equal(data.scored["zero"].log_det, data.rows["test"].log_det)
+    assert not torch.equal(data.scored["one"].x, data.rows["test"].x)
+    assert data.test_clips("one")[0] == "ann_nohash_0"
+    assert data.rows_per_clip == 1
+    with pytest.raises(KeyError):
+        data.scored["two"]
+    everything = load(fsdd)
+    assert sizes(everything) == {"train": 16, "val": 20, "test": 20}
+    np.testing.assert_array_equal(everything.raw.x["test"][10:], data.raw.x["test"])
+
+
+def test_rows_are_standardised_log_spectra_of_padded_clips(fsdd):
+    data = load(fsdd, train_label="zero", floor=0)
+    raw = []
+    for _, name in data.clips["train"]:
+        samples, rate = soundfile.read(fsdd / "zero" / f"{name}.wav")
+        assert rate == RATE
+        raw.append(np.pad(samples, (0, 1000))[:1000])
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1000) / 1000)
+    phase = np.exp(-2j * np.pi * np.arange(33)[:, None] * np.arange(1000) / 64)
+    magnitudes = np.abs((np.array(raw) * window) @ phase.T)
+    np.testing.assert_allclose(data.raw.x["train"], magnitudes, rtol=1e-4, atol=1e-6)
+    u = np.log(magnitudes)
+    expected = (u - u.mean(0)) / u.std(0)
+    np.testing.assert_allclose(data.rows["train"].x, expected, atol=1e-3)
+    log_det = -u.sum(-1) - np.log(u.std(0)).sum()
+    np.testing.assert_allclose(data.rows["train"].log_det, log_det, rtol=1e-4)
+    back = data.preprocess(data.rows["train"].x.double())[0]
+    np.testing.assert_allclose(back, data.raw.x["train"], rtol=1e-4)
+
+
+def test_noise_belongs_to_the_clip(fsdd):
+    one, all_ = load(fsdd, train_label="zero", floor=0.01), load(fsdd, floor=0.01)
+    quiet = load(fsdd, train_label="zero", floor=0)
+    np.testing.assert_array_equal(one.raw.x["train"], all_.raw.x["train"][8:])
+    assert not np.allclose(one.raw.x["train"], quiet.raw.x["train"], rtol=1e-2)
+
+
+def test_sequence_gives_each_frame_what_precedes_it(fsdd):
+    data = load(fsdd, window="sequence", context_frames=2)
+    frames = load(fsdd, window="frames")
+    clips = frames.raw.x["train"].reshape(16, 24, 33)
+    assert data.rows_per_clip == data.frames == 24
+    assert data.context_features == 2 * 33 + 1
+    np.testing.assert_array_equal(data.raw.x["train"].reshape(16, 24, 33), clips)
+    context = data.raw.context["train"].reshape(16, 24, 67)
+    np.testing.assert_array_equal(context[:, 2:, :33], clips[:, :-2])
+    np.testing.assert_array_equal(context[:, 1:, 33:66], clips[:, :-1])
+    start = np.exp(np.log(data.raw.x["train"]).mean(0))
+    np.testing.assert_allclose(context[:, 0, :33], np.tile(start, (16, 1)), rtol=1e-4)
+    np.testing.assert_allclose(context[0, :, 66], np.linspace(0, 1, 24), rtol=1e-6)
+    model = data.rows["train"].context.reshape(16, 24, 67)
+    u = data.rows["train"].x.reshape(16, 24, 33)
+    torch.testing.assert_close(model[:, 1:, 33:66], u[:, :-1], atol=1e-4, rtol=0)
+    assert model[:, 0, :66].abs().max() < 1e-4
+    assert per_clip(data.rows["train"].log_det, data).shape == (16,)
+    assert data.scored["one"].context.shape == (10 * 24, 67)
+    first = load(fsdd, window="sequence", context_frames=0)
+    assert first.context_features == 1
+
+
+def test_frames_side_by_side(fsdd):
+    data = load(fsdd, window="frames", magnitude="linear", standardize=False)
+    assert data.features == 24 * 33
+    assert data.raw.preprocess == []
+    assert data.raw.feature_names[33] == "frame1_coefficient0"
+    assert data.spectrograms(data.raw.x["val"]).shape == (20, 24, 33)
+    np.testing.assert_array_equal(data.rows["val"].x, data.raw.x["val"])
+
+
+@pytest.mark.parametrize("window", ["whole", "sequence"])
+def test_label_as_context(fsdd, window):
+    data = load(fsdd, label_context=True, window=window)
+    labels = [data.labels.index(label) for label, _ in data.clips["val"]]
+    one_hot = data.rows["val"].context[:: data.rows_per_clip, -2:]
+    assert one_hot.argmax(-1).tolist() == labels
+    assert set(one_hot.unique().tolist()) == {0, 1}
+    scored = data.scored["one"].context
+    assert scored[:, -2:].unique(dim=0).tolist() == [[1, 0]]
+
+
+class Echo:
+    """Draws a frame that tells what it was conditioned on."""
+
+    def sample(self, n, context=None):
+        if context is None:
+            return torch.ones(n, 33)
+        return (context[..., 33:66] + 1).expand(n, *context.shape[:-1], 33)
+
+
+def test_samples_of_clips(fsdd, tmp_path):
+    data = load(fsdd, window="sequence")
+    clips = sample_clips(Echo(), data, n=3)
+    assert clips.shape == (3, 24, 33)
+    np.testing.assert_allclose(np.diff(clips, axis=1), 1, rtol=1e-4)
+    save_spectrograms(clips, tmp_path / "new" / "clips.png")
+    assert (tmp_path / "new" / "clips.png").stat().st_size > 1000
+    whole = sample_clips(Echo(), load(fsdd), n=3)
+    assert whole.shape == (3, 1, 33)
+    save_spectrograms(whole, tmp_path / "new" / "whole.png")
+    with pytest.raises(ValueError, match="label=None is not one of the labels"):
+        sample_clips(Echo(), load(fsdd, label_context=True), n=3)
+
+
+def test_clips_are_resampled(tmp_path):
+    t = np.arange(8000) / 8000
+    for n in range(15):
+        tone = 0.5 * np.sin(2 * np.pi * 500 * t) + 0.001 * noise(n, 8000)
+        write_clip(tmp_path / "fsdd" / "tone" / f"ann_nohash_{n}.wav", tone, rate=8000)
+    data = load(tmp_path / "fsdd", magnitude="linear", standardize=False)
+    assert (data.raw.x["test"].argmax(-1) == round(500 / RATE * 64)).all()
+    samples = resample(noise(0, 800).astype(np.float32), rate=8000, to=4000)
+    assert samples.shape == (400,)
+
+
+def test_mel_filters(fsdd):
+    bank = mel_filters(33, 8, rate=RATE)
+    data = load(fsdd, mel=8, magnitude="linear", standardize=False)
+    plain = load(fsdd, magnitude="linear", standardize=False)
+    assert data.features == 8
+    np.testing.assert_allclose(data.raw.x["val"], plain.raw.x["val"] @ bank, rtol=1e-4)
+    hertz = np.linspace(0, RATE / 2, 33)
+    centres = hertz[bank.argmax(0)]
+    mel = 2595 * np.log10(1 + hertz[-1] / 700) * np.arange(1, 9) / 9
+    assert (np.abs(centres - 700 * (10 ** (mel / 2595) - 1)) <= hertz[1]).all()
+    with pytest.raises(DataError, match=r"data\.mel=40 is too many for 33 coefficients"):
+        load(fsdd, mel=40)
+
+
+def test_speakers_stay_in_one_split(tmp_path):
+    for speaker in range(12):
+        for n in range(3):
+            write_clip(tmp_path / "own" / "yes" / f"s{speaker}_nohash_{n}.wav", noise(n, 900))
+    write_clip(tmp_path / "own" / "_background_noise_" / "rain.wav", noise(0, 900))
+    data = load(tmp_path / "own", SoundFolder, fractions=[0.6, 0.2, 0.2])
+    speakers = {s: {name.split("_")[0] for _, name in data.clips[s]} for s in data.clips}
+    assert sum(map(len, speakers.values())) == 12
+    assert set.union(*speakers.values()) == {f"s{index}" for index in range(12)}
+    assert [len(speakers[split]) for split in ("train", "val", "test")] == [8, 2, 2]
+    assert data.labels == ["yes"]
+    with pytest.raises(DataError, match="at least three speakers, got"):
+        speaker_splits([Clip("yes", "ann_nohash_0", Path())], fractions=[0.8, 0.1, 0.1])
+
+
+def test_clips_may_go_after_conversion(fsdd):
+    before = load(fsdd).raw.x["train"][:]
+    shutil.rmtree(fsdd)
+    np.testing.assert_array_equal(load(fsdd).raw.x["train"], before)
+
+
+BAD = [
+    ({"train_label": "two"}, r"data\.train_label=two: no such label; known: one, zero"),
+    ({"train_label": "one", "label_context": True}, "label_context=true needs several labels"),
+    ({"floor": 0, "window": "frames"}, r"frame 21 is silent, .* data\.floor=3e-5"),
+    ({"floor": -1}, r"data\.floor must not be negative, got -1"),
+    ({"seconds": 0}, r"data\.seconds must be positive, got 0"),
+    ({"frame_ms": 300}, r"data\.frame_ms=300 is longer than data\.seconds=0\.25"),
+    ({"context_frames": -1}, r"data\.context_frames must not be negative"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD)
+def test_bad_option_is_one_sentence(fsdd, options, message):
+    with pytest.raises(DataError, match=message):
+        load(fsdd, **options)
+
+
+def test_bad_clips_are_one_sentence(fsdd, tmp_path):
+    with pytest.raises(DataError, match=r"<label>/<clip>\.wav is expected but does not exist"):
+        load(tmp_path / "nowhere")
+    (fsdd / "one" / "ann_nohash_3.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"ann_nohash_3\.wav is no readable sound"):
+        load(fsdd)
+    (fsdd / "one" / "ann_nohash_3.wav").rename(fsdd / "one" / "ann3.wav")
+    with pytest.raises(DataError, match=r"ann3\.wav: expected a name <speaker>_nohash_<n>\.wav"):
+        load(fsdd)
+    write_clip(tmp_path / "flat" / "clip.wav", noise(0, 900))
+    with pytest.raises(DataError, match=r"expected clips <label>/<clip>\.wav, found none"):
+        load(tmp_path / "flat")
+
+
+def test_without_soundfile_it_says_so(fsdd, monkeypatch):
+    plain = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name == "soundfile":
+            raise ModuleNotFoundError(name)
+        return plain(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(DataError, match="reading sound needs soundfile"):
+        read_sound(fsdd / "one" / "ann_nohash_0.wav")
+
+
+def test_official_split_of_speech_commands():
+    shares = np.unique([hash_split(f"{i:08x}") for i in range(3000)], return_counts=True)
+    assert shares[0].tolist() == ["test", "train", "val"]
+    np.testing.assert_allclose(shares[1] / 3000, [0.1, 0.8, 0.1], atol=0.02)
+
+
+def real(name):
+    root = Path(os.environ.get("FLOWBENCH_DATA", ""))
+    if not (root / name).exists():
+        pytest.skip(f"FLOWBENCH_DATA names no folder with {name}")
+    return root
+
+
+def test_real_clips_of_the_canonical_test_set_are_test():
+    root = real("speech_commands/MANIFEST.tsv")
+    with (root / "speech_commands" / "MANIFEST.tsv").open() as file:
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["source"] == "pico"]
+    assert len(rows) > 100
+    assert {hash_split(Path(row["file"]).name.split("_")[0]) for row in rows} == {"test"}
+
+
+def test_real_speech_commands(tmp_path):
+    data = SpeechCommands(
+        data_dir=real("speech_commands"), cache_dir=tmp_path, train_label="zero", batch_size=4
+    )
+    data.prepare_data()
+    data.setup()
+    assert data.features == 257
+    assert sum(sizes(data).values()) == 33
+    assert len(data.labels) == 30
+    assert len(data.scored["cat"]) > 0
+    assert torch.isfinite(data.rows["train"].x).all()
+
+
+def test_real_fsdd(tmp_path):
+    data = Fsdd(data_dir=real("fsdd"), cache_dir=tmp_path, train_label="zero", window="sequence")
+    data.prepare_data()
+    data.setup()
+    assert sizes(data) == {"train": 240 * 98, "val": 30 * 98, "test": 30 * 98}
+    assert (data.features, data.context_features) == (129, 259)
+    assert {label: len(rows) for label, rows in data.scored.items()} == dict.fromkeys(
+        data.labels, 30 * 98
+    )
+    assert torch.isfinite(data.rows["train"].context).all()
