@@ -159,7 +159,7 @@ def _coupling(univariate: UnivariateMap) -> Callable[[int], Transform]:
 def _stack(
     *, activation: str = "relu", norms: bool = False, standardized: bool = False
 ) -> Callable[[int], Transform]:
-    """Ten affine layers; a norm is on the noise side of its layer, standardisation on the data's."""
+    """Ten affine layers, each with a norm behind it, and standardisation in front of them all."""
 
     def build(features: int) -> Transform:
         layers: list[Transform] = []

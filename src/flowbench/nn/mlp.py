@@ -1,5 +1,6 @@
 """Conditioners of coupling layers: a plain network, and separate ones for shift and log-scale."""
 
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -61,10 +62,11 @@ class MLP(nn.Module):
         kernel = resolve("kernel_initializer", kernel_initializer, INITIALIZERS)
         bias = resolve("bias_initializer", bias_initializer, INITIALIZERS)
         widths = [features, *hidden_units, outputs * params]
-        self.layers = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, size, above, bias=use_bias)
-            for size, above in pairwise(widths)
-        )
+        with warnings.catch_warnings(action="ignore"):  # of a layer without inputs
+            self.layers = nn.ModuleList(
+                nn.utils.skip_init(nn.Linear, size, above, bias=use_bias)
+                for size, above in pairwise(widths)
+            )
         self.context_layer = (
             nn.utils.skip_init(nn.Linear, context_features, widths[1], bias=False)
             if context_features
