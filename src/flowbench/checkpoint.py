@@ -60,7 +60,9 @@ class TrainedDensity(nn.Module):
         return self.preprocess(self.flow.sample((n,), self._context(context)))[0]
 
     def _context(self, context: Tensor | None) -> Tensor | None:
-        return None if context is None else self._float(self.context_preprocess.inverse(context)[0])
+        return (
+            None if context is None else self._float(self.context_preprocess.inverse(context)[0])
+        )
 
     def _float(self, value: Tensor) -> Tensor:
         return value.to(next(self._floating(), torch.zeros(())).dtype)

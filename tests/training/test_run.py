@@ -107,8 +107,8 @@ def test_load_gives_the_density_in_data_units(start, tmp_path):
     assert log_prob.mean().item() == pytest.approx(scored["mean"], abs=0.3)
     samples = density.sample(500, torch.tensor([[2.0]]))
     assert samples.shape == (500, 1, 2)
-    assert samples[..., 0].mean().item() == pytest.approx(180, abs=10)
-    assert samples[..., 1].mean().item() == pytest.approx(-3, abs=0.05)
+    assert samples[..., 0].median().item() == pytest.approx(180, abs=10)
+    assert samples[..., 1].median().item() == pytest.approx(-3, abs=0.05)
 
 
 def test_gaussian_is_fitted_in_closed_form(start, tmp_path):

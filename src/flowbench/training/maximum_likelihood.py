@@ -6,11 +6,13 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from flowbench.data import Batch
 from flowbench.flows import Flow
 from flowbench.nn import constrain, regularization
 from flowbench.training.diagnosis import first_non_finite
+from flowbench.training.flat import FlatParameters
 
 __all__ = ["MaximumLikelihood", "NonFiniteError", "Schedule"]
 
@@ -65,9 +67,10 @@ class MaximumLikelihood(pl.LightningModule):
         self._random_state: Tensor | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over all parameters, fused into one call."""
+        """Adam over all parameters, in one tensor."""
+        self.flat = FlatParameters(self.flow)
         return torch.optim.Adam(
-            self.flow.parameters(),
+            self.flat.tensors,
             lr=self.learning_rate,
             weight_decay=self.weight_decay,
             fused=True,
@@ -93,6 +96,7 @@ class MaximumLikelihood(pl.LightningModule):
         """One optimiser step per minibatch."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
+        self.flat.attach_gradients()  # the Trainer releases gradients before it validates
         total, rows = 0.0, 0
         for batch in item:
             total += self._optimise(optimizer, batch) * len(batch.x)
@@ -108,16 +112,13 @@ class MaximumLikelihood(pl.LightningModule):
 
     def _optimise(self, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
         optimizer.param_groups[0]["lr"] = self.current_learning_rate()
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=False)
         log_likelihood = self.flow(batch.x, batch.context).mean()
         value = log_likelihood.item()
         if not math.isfinite(value):
             self._fail(batch)
         self.manual_backward(regularization(self.flow) - log_likelihood)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.flow.parameters(), self.gradient_clip_norm, foreach=True
-        )
-        self.gradient_norm = norm
+        self.gradient_norm = clip_grad_norm_(self.flat.tensors, self.gradient_clip_norm)
         optimizer.step()
         constrain(self.flow)
         self.step += 1

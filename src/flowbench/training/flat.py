@@ -1,0 +1,52 @@
+"""All parameters of a module in one tensor, so that the optimiser pays its overhead once."""
+
+import torch
+from torch import nn
+
+__all__ = ["FlatParameters"]
+
+
+class FlatParameters:
+    """The parameters of a module as views of one tensor per dtype, and their gradients likewise.
+
+    The module works as before; an optimiser or a norm acts on all its parameters at once, as long
+    as gradients are set to zero and never to None.
+
+    Args:
+        module: its parameters are on their final device.
+
+    Example:
+        >>> layer = nn.Linear(3, 2)
+        >>> flat = FlatParameters(layer)
+        >>> flat.tensors[0].data.fill_(1.0)
+        tensor([1., 1., 1., 1., 1., 1., 1., 1.])
+        >>> layer.bias
+        Parameter containing:
+        tensor([1., 1.], requires_grad=True)
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        groups: dict[torch.dtype, list[nn.Parameter]] = {}
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                groups.setdefault(parameter.dtype, []).append(parameter)
+        self.groups = list(groups.values())
+        self.tensors = [
+            nn.Parameter(torch.cat([one.detach().flatten() for one in group]))
+            for group in self.groups
+        ]
+        for flat, group in zip(self.tensors, self.groups, strict=True):
+            for view, parameter in zip(_views(flat.data, group), group, strict=True):
+                parameter.data = view
+
+    def attach_gradients(self) -> None:
+        """Set all gradients to zero, as views of those of the flat tensors."""
+        for flat, group in zip(self.tensors, self.groups, strict=True):
+            flat.grad = torch.zeros_like(flat)
+            for view, parameter in zip(_views(flat.grad, group), group, strict=True):
+                parameter.grad = view
+
+
+def _views(flat: torch.Tensor, group: list[nn.Parameter]) -> list[torch.Tensor]:
+    parts = flat.split([parameter.numel() for parameter in group])
+    return [part.view(parameter.shape) for part, parameter in zip(parts, group, strict=True)]
