@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
+from flowbench.data.selection import Selection
 
 __all__ = ["Moments", "correlations", "moments", "refuse_non_finite", "standardize"]
 
@@ -22,7 +23,7 @@ class Moments(NamedTuple):
     high: NDArray[np.float64]
 
 
-def moments(x: NDArray[Any], *, ddof: int = 0) -> Moments:
+def moments(x: NDArray[Any] | Selection, *, ddof: int = 0) -> Moments:
     """Statistics of the columns of `[rows, columns]`, in two passes of float64.
 
     Args:
@@ -40,7 +41,7 @@ def moments(x: NDArray[Any], *, ddof: int = 0) -> Moments:
     return Moments(mean, np.sqrt(squares / (len(x) - ddof)), low, high)
 
 
-def correlations(x: NDArray[Any]) -> NDArray[np.float64]:
+def correlations(x: NDArray[Any] | Selection) -> NDArray[np.float64]:
     """Pearson correlations `[columns, columns]` of the columns of `[rows, columns]`."""
     mean = moments(x).mean
     covariance = np.sum([(part - mean).T @ (part - mean) for _, part in _parts(x)], axis=0)
@@ -49,7 +50,7 @@ def correlations(x: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def standardize(
-    x: NDArray[Any], names: Sequence[str], *, where: str, ddof: int = 0
+    x: NDArray[Any] | Selection, names: Sequence[str], *, where: str, ddof: int = 0
 ) -> list[dict[str, Any]]:
     """The preprocessing that gives the columns of `x` mean 0 and standard deviation 1.
 
@@ -75,7 +76,7 @@ def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None
         raise DataError(f"{where}: a column must vary, but constant is {', '.join(constant)}")
 
 
-def refuse_non_finite(x: NDArray[Any], names: Sequence[str], *, where: str) -> None:
+def refuse_non_finite(x: NDArray[Any] | Selection, names: Sequence[str], *, where: str) -> None:
     """Refuse NaN and infinity.
 
     Raises:
@@ -92,7 +93,7 @@ def refuse_non_finite(x: NDArray[Any], names: Sequence[str], *, where: str) -> N
             raise DataError(f"{where}: every value must be finite, but {first}{more}")
 
 
-def _parts(x: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+def _parts(x: NDArray[Any] | Selection) -> Iterator[tuple[int, NDArray[np.float64]]]:
     rows = max(1, CHUNK_VALUES // x.shape[1])
     for start in range(0, len(x), rows):
         yield start, np.asarray(x[start : start + rows], np.float64)

@@ -1,43 +1,61 @@
 """The user's own table."""
 
-import difflib
+import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from flowbench.data.base import SPLITS, DataError, DataModule, RawData
-from flowbench.data.conversion import Conversion, convert
-from flowbench.data.moments import moments, refuse_constant, refuse_non_finite, standardize
-from flowbench.data.table_files import CsvPart, ParquetPart, Part, open_table
+from flowbench.data.base import SPLITS, DataError, DataModule, RawData, build_preprocess
+from flowbench.data.conversion import Conversion, convert, fingerprint
+from flowbench.data.moments import moments, refuse_constant, standardize
+from flowbench.data.selection import Selection
+from flowbench.data.table_columns import Columns, choose_columns
+from flowbench.data.table_context import context_rows, standardize_context
+from flowbench.data.table_conversion import TableWriter
+from flowbench.data.table_files import open_table
+from flowbench.data.table_splits import split_groups, split_rows
 
 __all__ = ["Table"]
-
-SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
 class Table(DataModule):
     """Rows of numbers from `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`.
 
-    The rows are shuffled by the seed and split by fractions, unless the file says the split: by a
-    column, or by being three arrays `train`, `val` (or `validation`) and `test`. Statistics are
-    those of the training rows. Rows are counted from 1 after the header.
+    The rows are split by fractions, drawn by the seed, unless the file says the split: by a
+    column, or by being three arrays `train`, `val` (or `validation`) and `test`. Within a split
+    they keep the order of the file. Statistics are those of the training rows. Rows are counted
+    from 1 after the header. The file is converted and read piece by piece, so that it may be
+    larger than memory; only the rows in model space (float32) are kept there.
 
     Args:
         path: the file.
         columns: what to model, by name (by number, from 0, in arrays); None: all that is not
             named otherwise.
-        context_columns: what the density is conditioned on; numeric.
+        context_columns: numbers that the density is conditioned on.
+        categorical_columns: labels that the density is conditioned on; behind the numbers of the
+            context each column becomes as many numbers as it has labels, in their order, of which
+            that of the row is 1 and the others 0.
         fractions: of the rows for train, val, test; they sum to 1.
         split_column: a column of a `.csv` or `.parquet` with the values train, val (or validation)
             and test.
-        standardize: bring columns and contexts to mean 0 and standard deviation 1.
+        group_column: rows with the same value (a speaker, a patient) come into the same split.
+        missing: what happens to rows with missing values: `refuse` the table, or `drop` them.
+        dequantize: add uniform noise to columns on a lattice (whole numbers, say), as wide as its
+            step; drawn once, the same for every seed. Without it they are warned about.
+        clip_quantiles: two quantiles of the training rows, e.g. 0.001 and 0.999; what lies beyond
+            is moved to them in all splits, before everything below: the density is then one of
+            clipped values. None: nothing is moved.
+        log_columns: columns to model, all positive, of which the logarithm is taken.
+        standardize: bring columns and contexts (after that) to mean 0 and standard deviation 1.
         key: the array in an `.npz` or `.h5` that holds several.
         cache_dir: folder of the converted arrays.
         batch_size: rows per optimiser step.
-        seed: of the shuffled split and of the order of batches.
+        seed: of the split and of the order of batches.
 
     Example:
         >>> import tempfile
@@ -55,8 +73,14 @@ class Table(DataModule):
         path: str | Path,
         columns: list[str | int] | None = None,
         context_columns: list[str | int] | None = None,
+        categorical_columns: list[str | int] | None = None,
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         split_column: str | None = None,
+        group_column: str | int | None = None,
+        missing: Literal["refuse", "drop"] = "refuse",
+        dequantize: bool = False,
+        clip_quantiles: Sequence[float] | None = None,
+        log_columns: list[str | int] | None = None,
         standardize: bool = True,
         key: str | None = None,
         cache_dir: str | Path = "cache",
@@ -67,8 +91,14 @@ class Table(DataModule):
         self.path = Path(path).expanduser()
         self.columns = None if columns is None else [str(name) for name in columns]
         self.context_columns = [str(name) for name in context_columns or []]
+        self.categorical_columns = [str(name) for name in categorical_columns or []]
         self.fractions = tuple(fractions)
         self.split_column = split_column
+        self.group_column = None if group_column is None else str(group_column)
+        self.missing = missing
+        self.dequantize = dequantize
+        self.clip_quantiles = clip_quantiles
+        self.log_columns = [str(name) for name in log_columns or []]
         self.standardize = standardize
         self.key = key
         self.cache_dir = cache_dir
@@ -77,142 +107,185 @@ class Table(DataModule):
         """Convert the file, unless that was done before."""
         self._conversion()
 
+    def fingerprint(self) -> str | None:
+        """The SHA-256 of the file, as it is recorded or, if it changed, anew."""
+        return fingerprint("table", **self._identity())
+
     def read(self) -> RawData:
-        """The three splits.
+        """The three splits, read from the converted file when they are sliced.
 
         Raises:
             DataError: whatever is wrong with the file or with what was asked of it.
         """
         found = self._conversion()
-        targets, contexts = found.meta["columns"], found.meta["context_columns"]
-        names = targets + contexts
-        parts = found.arrays
-        if self.path.suffix.lower() == ".npy":
-            [whole] = open_table(self.path, key=None)["all"].numbers(names)
-            parts = {"all": whole}
-        for part, values in parts.items():
-            if part != "split":
-                refuse_non_finite(values, names, where=self._where(part))
-        splits = self._splits(parts)
-        empty = [split for split, values in splits.items() if not len(values)]
-        if empty:
-            raise DataError(f"{self.path}: the split {empty[0]!r} is empty, expected rows in it")
-        train = splits["train"]
-        refuse_constant(moments(train), names, where=f"training rows of {self.path}")
-        x = {split: values[:, : len(targets)] for split, values in splits.items()}
-        context = {split: values[:, len(targets) :] for split, values in splits.items()}
+        self._warn(found)
+        columns = Columns(**found.meta["columns"])
+        rows = self._splits(found, columns)
+        numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
+        names, where = columns.numbers, f"training rows of {self.path}"
+        refuse_constant(moments(numbers[0]), names, where=where)
+        x = self._targets(rows, columns)
+        categories = found.meta["categories"]
+        context = context_rows(rows, columns, categories=categories, path=self.path)
         return RawData(
             x=x,
-            preprocess=self._preprocess(x["train"], targets),
-            feature_names=targets,
+            preprocess=self._preprocess(x["train"], columns),
+            feature_names=columns.targets,
             sha256=found.sha256,
-            context=context if contexts else {},
-            context_preprocess=self._preprocess(context["train"], contexts),
+            context=context,
+            context_preprocess=(
+                standardize_context(context["train"], columns.contexts, path=self.path)
+                if context and self.standardize
+                else []
+            ),
         )
 
-    def _preprocess(self, train: NDArray[Any], names: list[str]) -> list[dict[str, Any]]:
-        return (
-            standardize(train, names, where=str(self.path)) if self.standardize and names else []
-        )
+    def _targets(self, rows: list[Selection], columns: Columns) -> dict[str, Any]:
+        """The columns to model, clipped."""
+        x = [split.then(lambda part: part[:, : len(columns.targets)]) for split in rows]
+        if self.clip_quantiles is not None:
+            low, high = self._bounds(x[0])
+            x = [split.then(lambda part: np.clip(part, low, high)) for split in x]
+        return dict(zip(SPLITS, x, strict=True))
 
-    def _conversion(self) -> Conversion:
-        options = {
-            "columns": self.columns,
-            "context_columns": self.context_columns,
-            "split_column": self.split_column,
-            "key": self.key,
-        }
-        return convert(
-            "table",
-            self._build,
-            originals=[self.path],
-            cache_dir=self.cache_dir,
-            version=1,
-            options=options,
-            source="data.path names it",
-        )
+    def _bounds(self, train: Selection) -> NDArray[Any]:
+        """The quantiles of the training rows, one column in memory at a time."""
+        pair = list(self.clip_quantiles or ())
+        if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
+            raise DataError(
+                f"data.clip_quantiles={pair}: expected two rising numbers between 0 and 1"
+            )
+        columns = range(train.shape[1])
+        quantiles = [
+            np.quantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
+            for column in columns
+        ]
+        return np.stack(quantiles, axis=1).astype(train.dtype)
 
-    def _build(self, folder: Path) -> dict[str, Any]:
-        """Write one array per part, targets before contexts; an `.npy` stays where it is."""
-        parts = open_table(self.path, key=self.key)
-        chosen = {part: self._choose(source.names) for part, source in parts.items()}
-        targets = next(iter(chosen.values()))
-        if any(columns != targets for columns in chosen.values()):
-            raise DataError(f"{self.path}: train, val and test differ in their number of columns")
-        for part, source in parts.items():
-            if self.path.suffix.lower() != ".npy":
-                rows = _write(folder / f"{part}.npy", source, [*targets, *self.context_columns])
-                if not rows:
-                    raise DataError(f"{self._where(part)} has no rows, expected at least one")
-        if self.split_column is not None:
-            np.save(folder / "split.npy", self._split_codes(parts))
-        return {"columns": targets, "context_columns": self.context_columns}
+    def _preprocess(self, train: Selection, columns: Columns) -> list[dict[str, Any]]:
+        steps: list[dict[str, Any]] = []
+        if self.log_columns:
+            steps = [
+                {"name": "Log", "columns": list(map(columns.targets.index, self.log_columns))}
+            ]
+            log = build_preprocess(steps)
+            train = train.then(lambda part: log.inverse(torch.from_numpy(part))[0].numpy())
+        if self.standardize:
+            steps += standardize(train, columns.targets, where=str(self.path))
+        return steps
 
-    def _choose(self, names: list[str]) -> list[str]:
-        """The target columns; every name that was given must exist, and only once."""
-        taken = [*self.context_columns, *([self.split_column] if self.split_column else [])]
-        asked = [*(self.columns or []), *taken]
-        for where, listed in ((str(self.path), names), ("the columns asked for", asked)):
-            twice = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
-            if twice:
-                raise DataError(f"{where}: the column {twice[0]!r} comes twice, expected it once")
-        for name in asked:
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-                raise DataError(f"{self.path} has no column {name!r}; {hint}")
-        targets = [name for name in names if name not in taken]
-        targets = targets if self.columns is None else self.columns
-        if not targets:
-            raise DataError(f"{self.path} has no column left to model, expected at least one")
-        return targets
+    def _splits(self, found: Conversion, columns: Columns) -> list[Selection]:
+        """The rows of train, val and test, with all columns."""
+        if "all" not in found.arrays:
+            arrays = [found.arrays[split] for split in SPLITS]
+            return [Selection(array, np.arange(len(array))) for array in arrays]
+        whole = found.arrays["all"]
+        code = self._codes(whole, columns)
+        rows = [Selection(whole, np.flatnonzero(code == split)) for split in range(3)]
+        for name, split in zip(SPLITS, rows, strict=True):
+            if not len(split):
+                raise DataError(f"{self.path}: the split {name!r} is empty, expected rows in it")
+        return rows
 
-    def _split_codes(self, parts: dict[str, Part]) -> NDArray[np.int8]:
-        source = parts.get("all")
-        if not isinstance(source, CsvPart | ParquetPart):
-            raise DataError(f"data.split_column: {self.path} is no .csv or .parquet")
-        values = source.texts(str(self.split_column))
-        for row, value in enumerate(values, start=1):
-            if value not in SPLIT_NAMES:
-                raise DataError(
-                    f"{self.path}: row {row}, column {self.split_column!r} holds {value!r}, "
-                    f"expected one of {', '.join(SPLIT_NAMES)}"
-                )
-        return np.array([SPLITS.index(SPLIT_NAMES[value]) for value in values], np.int8)
-
-    def _splits(self, parts: Any) -> dict[str, NDArray[Any]]:
-        if "all" not in parts:
-            return {split: parts[split] for split in SPLITS}
-        whole = parts["all"]
-        if "split" in parts:
-            code = parts["split"]
-            return {split: whole[code == index] for index, split in enumerate(SPLITS)}
+    def _codes(self, whole: NDArray[Any], columns: Columns) -> NDArray[Any]:
+        """0, 1 or 2 for each row."""
+        if columns.split is not None:
+            return whole[:, len(columns.numbers) + columns.texts.index(columns.split)]
         wrong_sum = abs(sum(self.fractions) - 1) > 1e-6
         if len(self.fractions) != 3 or wrong_sum or min(self.fractions) < 0:
             raise DataError(
                 f"data.fractions={list(self.fractions)}: expected three numbers "
                 "(train, val, test) that sum to 1"
             )
-        order = np.random.default_rng(self.seed).permutation(len(whole))
-        val, test = (round(fraction * len(whole)) for fraction in self.fractions[1:])
-        train = len(whole) - val - test
-        bounds = np.split(order, [train, train + val])
-        return {split: whole[index] for split, index in zip(SPLITS, bounds, strict=True)}
+        if columns.group is None:
+            return split_rows(len(whole), self.fractions, seed=self.seed)
+        groups = whole[:, len(columns.numbers) + columns.texts.index(columns.group)]
+        try:
+            return split_groups(groups.astype(np.intp), self.fractions, seed=self.seed)
+        except DataError as error:
+            raise DataError(f"{self.path}: data.group_column={columns.group}: {error}") from error
 
-    def _where(self, part: str) -> str:
-        return str(self.path) if part == "all" else f"'{part}' of {self.path}"
+    def _warn(self, found: Conversion) -> None:
+        lattices = found.meta["lattices"]
+        if lattices and not self.dequantize:
+            told = ", ".join(f"{name!r} (step {step:g})" for name, step in lattices.items())
+            warnings.warn(
+                f"{self.path}: the values of {told} lie on a lattice, where a density has no "
+                "bound; data.dequantize=true adds noise of the step",
+                stacklevel=2,
+            )
 
+    def _identity(self) -> dict[str, Any]:
+        """What makes a conversion this one."""
+        return {
+            "originals": [self.path],
+            "cache_dir": self.cache_dir,
+            "version": 2,
+            "options": {
+                "columns": self.columns,
+                "context_columns": self.context_columns,
+                "categorical_columns": self.categorical_columns,
+                "split_column": self.split_column,
+                "group_column": self.group_column,
+                "missing": self.missing,
+                "dequantize": self.dequantize,
+                "log_columns": self.log_columns,
+                "key": self.key,
+            },
+        }
 
-def _write(out: Path, source: Part, columns: list[str]) -> int:
-    """Append the pieces of a part to one `.npy`; return the number of rows, known at the end."""
-    scratch, rows, dtype = out.with_suffix(".bin"), 0, np.dtype(np.float64)
-    with scratch.open("wb") as file:
-        for piece in source.numbers(columns):
-            np.ascontiguousarray(piece).tofile(file)
-            rows, dtype = rows + len(piece), piece.dtype
-    if rows:
-        array = np.lib.format.open_memmap(out, mode="w+", dtype=dtype, shape=(rows, len(columns)))
-        array[:] = np.memmap(scratch, dtype, "r").reshape(rows, len(columns))
-        array.flush()
-    scratch.unlink()
-    return rows
+    def _conversion(self) -> Conversion:
+        source = "data.path names it"
+        return convert("table", self._build, **self._identity(), source=source)
+
+    def _build(self, folder: Path) -> dict[str, Any]:
+        """Write one array per part: targets, contexts, then labels as numbers."""
+        with open_table(self.path, key=self.key) as parts:
+            self._refuse_two_splits(list(parts))
+            chosen = [self._choose(source.names) for source in parts.values()]
+            if any(columns != chosen[0] for columns in chosen):
+                raise DataError(
+                    f"{self.path}: train, val and test differ in their number of columns"
+                )
+            writer = TableWriter(
+                folder, columns=chosen[0], path=self.path, drop=self.missing == "drop"
+            )
+            for part, source in parts.items():
+                writer.write(part, source)
+        categories = writer.order_labels()
+        lattices = writer.lattices()
+        if self.dequantize:
+            writer.dequantize(lattices)
+        writer.refuse_not_positive(self.log_columns)
+        if writer.dropped:
+            warnings.warn(
+                f"{self.path}: {writer.dropped} rows with missing values are left out",
+                stacklevel=2,
+            )
+        return {
+            "columns": dataclasses.asdict(chosen[0]),
+            "categories": {name: categories[name] for name in self.categorical_columns},
+            "lattices": lattices,
+        }
+
+    def _choose(self, names: list[str]) -> Columns:
+        return choose_columns(
+            names,
+            targets=self.columns,
+            contexts=self.context_columns,
+            categorical=self.categorical_columns,
+            split=self.split_column,
+            group=self.group_column,
+            logs=self.log_columns,
+            path=self.path,
+        )
+
+    def _refuse_two_splits(self, parts: list[str]) -> None:
+        ways = {"data.split_column": self.split_column, "data.group_column": self.group_column}
+        given = [key for key, value in ways.items() if value is not None]
+        if self.split_column is not None and self.path.suffix.lower() not in (".csv", ".parquet"):
+            raise DataError(f"data.split_column: {self.path} is no .csv or .parquet")
+        if len(given) == 2:
+            raise DataError(f"{given[0]} and {given[1]}: expected one of them, or none")
+        if given and parts != ["all"]:
+            raise DataError(f"{given[0]}: {self.path} holds the splits as arrays already")

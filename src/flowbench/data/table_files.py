@@ -2,9 +2,10 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import h5py
 import numpy as np
@@ -17,9 +18,17 @@ from pyarrow.types import is_boolean, is_decimal, is_floating, is_integer, is_nu
 from flowbench.data.base import DataError
 from flowbench.data.text import first_fault
 
-__all__ = ["ArrayPart", "CsvPart", "ParquetPart", "Part", "open_table"]
+__all__ = ["ArrayPart", "CsvPart", "ParquetPart", "Part", "Piece", "open_table"]
 
 SPLIT_KEYS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
+CHUNK_VALUES = 2**21
+
+
+class Piece(NamedTuple):
+    """Some rows: numbers `[rows, columns]`, NaN where missing; per text column one list."""
+
+    numbers: NDArray[Any]
+    texts: list[list[str | None]]
 
 
 class Part(Protocol):
@@ -30,13 +39,16 @@ class Part(Protocol):
         """Of all columns."""
         ...
 
-    def numbers(self, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
-        """Some columns as `[rows, len(columns)]`, piece by piece."""
+    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
+        """Some columns, at least one of numbers, piece by piece."""
         ...
 
 
-def open_table(path: Path, *, key: str | None) -> dict[str, Part]:
+@contextmanager
+def open_table(path: Path, *, key: str | None) -> Iterator[dict[str, Part]]:
     """The parts of a file: `{"all": …}`, or `{"train": …, "val": …, "test": …}`.
+
+    They are read in bounded memory, except that an array in an `.npz` is read whole.
 
     Args:
         path: the file; its extension says what it is.
@@ -45,24 +57,30 @@ def open_table(path: Path, *, key: str | None) -> dict[str, Part]:
     Raises:
         DataError: the extension is unknown, or the file is damaged or has no such array.
     """
-    suffix = path.suffix.lower()
-    try:
-        match suffix:
-            case ".csv":
-                return {"all": CsvPart(path)}
-            case ".parquet":
-                return {"all": ParquetPart(path)}
-            case ".npy":
-                return {"all": ArrayPart(np.load(path, mmap_mode="r"), str(path))}
-            case ".npz":
-                with np.load(path) as file:
-                    return _array_parts(file, list(file.keys()), path, key)
-            case ".h5" | ".hdf5":
-                with h5py.File(path, "r") as file:
-                    keys = [str(name) for name in file if isinstance(file[name], h5py.Dataset)]
-                    return _array_parts(file, keys, path, key)
-    except (OSError, ValueError, EOFError, pa.ArrowException) as error:
-        raise DataError(f"{path} is no readable {suffix} file: {_one_line(error)}") from error
+    with ExitStack() as stack:
+        try:
+            parts = _parts(path, key, stack)
+        except (OSError, ValueError, EOFError, pa.ArrowException) as error:
+            reason = f"is no readable {path.suffix.lower()} file: {_one_line(error)}"
+            raise DataError(f"{path} {reason}") from error
+        yield parts
+
+
+def _parts(path: Path, key: str | None, stack: ExitStack) -> dict[str, Part]:
+    match suffix := path.suffix.lower():
+        case ".csv":
+            return {"all": CsvPart(path)}
+        case ".parquet":
+            return {"all": ParquetPart(path)}
+        case ".npy":
+            return {"all": ArrayPart(np.load(path, mmap_mode="r"), str(path))}
+        case ".npz":
+            file = stack.enter_context(np.load(path))
+            return _array_parts(file, list(file.keys()), path, key)
+        case ".h5" | ".hdf5":
+            file = stack.enter_context(h5py.File(path, "r"))
+            keys = [str(name) for name in file if isinstance(file[name], h5py.Dataset)]
+            return _array_parts(file, keys, path, key)
     known = ".csv, .parquet, .npy, .npz, .h5, .hdf5"
     raise DataError(f"{path} has the extension {suffix!r}, expected one of {known}")
 
@@ -85,17 +103,14 @@ def _array_parts(
             raise DataError(
                 f"{held}, expected train, val and test, or data.key to name one of them"
             )
-    return {
-        part: ArrayPart(np.asarray(file[name]), f"'{name}' of {path}")
-        for part, name in chosen.items()
-    }
+    return {part: ArrayPart(file[name], f"'{name}' of {path}") for part, name in chosen.items()}
 
 
 @dataclass
 class ArrayPart:
     """An array `[rows, columns]`; its columns are named by their numbers, "0" first."""
 
-    array: NDArray[Any]
+    array: Any  # a NumPy array, or what is sliced like one
     where: str
 
     def __post_init__(self) -> None:
@@ -110,12 +125,16 @@ class ArrayPart:
         """The numbers of the columns, from 0."""
         return [str(column) for column in range(self.array.shape[1])]
 
-    def numbers(self, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
-        """Some columns, all rows at once; all columns of a memory-mapped array stay there."""
+    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
+        """Some columns, chunk after chunk."""
         dtype = np.float32 if self.array.dtype in (np.float16, np.float32) else np.float64
-        chosen = [int(column) for column in columns]
-        everything = chosen == list(range(self.array.shape[1]))
-        yield np.asarray(self.array if everything else self.array[:, chosen], dtype)
+        chosen, labels = ([int(name) for name in names] for names in (numbers, texts))
+        rows = max(1, CHUNK_VALUES // self.array.shape[1])
+        for start in range(0, len(self.array), rows):
+            part = np.asarray(self.array[start : start + rows])
+            yield Piece(
+                part[:, chosen].astype(dtype), [_labels(part[:, column]) for column in labels]
+            )
 
 
 @dataclass
@@ -127,24 +146,22 @@ class ParquetPart:
     def __post_init__(self) -> None:
         self.names = list(pyarrow.parquet.read_schema(self.path).names)
 
-    def numbers(self, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
+    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
         """Some columns, batch after batch.
 
         Raises:
-            DataError: a column holds something else than numbers.
+            DataError: a column of numbers holds something else.
         """
         row = 1
         with pyarrow.parquet.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(columns=list(dict.fromkeys(columns))):
-                yield np.stack(
-                    [_floats(batch.column(name), name, row, self.path) for name in columns], axis=1
-                )
+            for batch in file.iter_batches(columns=[*numbers, *texts]):
+                columns = [_floats(batch.column(name), name, row, self.path) for name in numbers]
+                labels = [
+                    [None if value is None else str(value) for value in column.to_pylist()]
+                    for column in map(batch.column, texts)
+                ]
+                yield Piece(np.stack(columns, axis=1), labels)
                 row += len(batch)
-
-    def texts(self, column: str) -> list[str]:
-        """One column as text."""
-        table = pyarrow.parquet.read_table(self.path, columns=[column])
-        return [str(value) for value in table.column(column).to_pylist()]
 
 
 @dataclass
@@ -159,25 +176,17 @@ class CsvPart:
         if not self.names:
             raise DataError(f"{self.path} is empty, expected a header line and rows")
 
-    def numbers(self, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
+    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
         """Some columns, block after block.
 
         Raises:
-            DataError: a row is ragged, or a cell of these columns is no number.
+            DataError: a row is ragged, or a cell of the columns of numbers is no number.
         """
-        types = dict.fromkeys(columns, pa.float64())
+        types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(texts, pa.string())
         for batch in self._batches(types):
-            yield np.stack(
-                [batch.column(name).to_numpy(zero_copy_only=False) for name in columns], axis=1
-            )
-
-    def texts(self, column: str) -> list[str]:
-        """One column as text."""
-        return [
-            value
-            for batch in self._batches({column: pa.string()})
-            for value in batch.column(column).to_pylist()
-        ]
+            columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in numbers]
+            labels = [batch.column(name).to_pylist() for name in texts]
+            yield Piece(np.stack(columns, axis=1), labels)
 
     def _batches(self, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
         options = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types))
@@ -200,6 +209,11 @@ def _floats(column: pa.Array, name: str, row: int, path: Path) -> NDArray[np.flo
             f"{path}: row {row + index}, column {name!r} holds {value!r}, expected a finite number"
         )
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _labels(column: NDArray[Any]) -> list[str | None]:
+    """Numbers as text, missing ones as None."""
+    return [None if value != value else str(value) for value in column.tolist()]
 
 
 def _one_line(error: Exception) -> str:

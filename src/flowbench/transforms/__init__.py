@@ -13,6 +13,7 @@ from flowbench.transforms.coupling_masks import (
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
 from flowbench.transforms.linear import LULinear, Permute, TriangularAffine
 from flowbench.transforms.normalization import BatchNorm, recompute_statistics
+from flowbench.transforms.preprocessing import Log
 from flowbench.transforms.reshape import Folded, Reshape
 from flowbench.transforms.spectral import LogMagnitude
 from flowbench.transforms.spline import RationalQuadraticMap
@@ -29,6 +30,7 @@ __all__ = [
     "GatedMap",
     "Inverse",
     "LULinear",
+    "Log",
     "LogMagnitude",
     "Logit",
     "MaskedAutoregressive",

@@ -1,0 +1,63 @@
+"""Rows of an array larger than memory, read and changed only when they are asked for."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Selection"]
+
+CHUNK_VALUES = 2**21
+Change = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+class Selection:
+    """Some rows of an array `[rows, columns]`, in the order of an index, as if they were an array.
+
+    Args:
+        array: in memory or memory-mapped.
+        index: of the rows; in rising order they are read from a disk without jumps.
+        change: what is done to the rows that are read, one by one; None: nothing.
+
+    Example:
+        >>> odd = Selection(np.arange(8.0).reshape(4, 2), np.array([1, 3]), change=np.negative)
+        >>> odd.shape, odd[1:].tolist(), np.asarray(odd.then(np.abs)).tolist()
+        ((2, 2), [[-6.0, -7.0]], [[2.0, 3.0], [6.0, 7.0]])
+    """
+
+    def __init__(
+        self, array: NDArray[Any], index: NDArray[np.intp], *, change: Change | None = None
+    ) -> None:
+        self.array = array
+        self.index = index
+        self.change = change
+        self.dtype = self[:0].dtype
+        self.shape = (len(index), self[:0].shape[1])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        values = np.asarray(self.array[self.index[rows]])
+        return values if self.change is None else self.change(values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001
+        values = self[:]
+        return values if dtype is None else values.astype(dtype, copy=bool(copy))
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """All rows, some at a time."""
+        rows = max(1, CHUNK_VALUES // max(1, self.array.shape[1]))
+        for start in range(0, len(self), rows):
+            yield self[start : start + rows]
+
+    def values_of(self, column: int) -> set[float]:
+        """The different values of a column."""
+        return {value for part in self.chunks() for value in np.unique(part[:, column]).tolist()}
+
+    def then(self, change: Change) -> "Selection":
+        """The same rows with a further change."""
+        first = self.change
+        both = change if first is None else lambda values: change(first(values))
+        return Selection(self.array, self.index, change=both)

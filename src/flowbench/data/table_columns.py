@@ -1,0 +1,82 @@
+"""The columns of a user's table and what each is for."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowbench.data.base import DataError
+
+__all__ = ["Columns", "choose_columns"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns of a table by their use; they stand in the arrays in this order."""
+
+    targets: list[str]
+    contexts: list[str]
+    categorical: list[str]
+    split: str | None
+    group: str | None
+
+    @property
+    def numbers(self) -> list[str]:
+        """Those that hold numbers."""
+        return [*self.targets, *self.contexts]
+
+    @property
+    def texts(self) -> list[str]:
+        """Those that hold labels, which become numbers."""
+        return [*self.categorical, *filter(None, (self.split, self.group))]
+
+
+def choose_columns(
+    names: list[str],
+    *,
+    targets: list[str] | None,
+    contexts: list[str],
+    categorical: list[str],
+    split: str | None,
+    group: str | None,
+    logs: list[str],
+    path: Path,
+) -> Columns:
+    """Find the columns that were asked for.
+
+    Args:
+        names: of all columns of the table.
+        targets: what is modelled; None: all that is not named otherwise.
+        contexts: numbers of the context.
+        categorical: labels of the context.
+        split: says the split of each row.
+        group: says what must come into the same split.
+        logs: those targets of which the logarithm is taken.
+        path: of the table, for messages.
+
+    Raises:
+        DataError: a column is not there, or comes twice, or none is left to model.
+    """
+    taken = [*contexts, *categorical, *filter(None, (split, group))]
+    asked = [*(targets or []), *taken]
+    for where, listed in ((str(path), names), ("the columns asked for", asked)):
+        twice = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
+        if twice:
+            raise DataError(f"{where}: the column {twice[0]!r} comes twice, expected it once")
+    for name in asked:
+        _refuse_absent(name, names, where=str(path))
+    if targets is None:
+        targets = [name for name in names if name not in taken]
+    if not targets:
+        raise DataError(f"{path} has no column left to model, expected at least one")
+    for name in logs:
+        _refuse_absent(name, targets, where="data.log_columns: what is modelled")
+    return Columns(
+        targets=targets, contexts=contexts, categorical=categorical, split=split, group=group
+    )
+
+
+def _refuse_absent(name: str, names: list[str], *, where: str) -> None:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
+        raise DataError(f"{where} has no column {name!r}; {hint}")

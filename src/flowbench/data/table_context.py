@@ -1,0 +1,77 @@
+"""What the density of a user's table is conditioned on: numbers, and labels as zeros and a one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbench.data.base import SPLITS, DataError
+from flowbench.data.moments import standardize
+from flowbench.data.selection import Selection
+from flowbench.data.table_columns import Columns
+
+__all__ = ["context_rows", "standardize_context"]
+
+
+def context_rows(
+    rows: list[Selection], columns: Columns, *, categories: dict[str, list[str]], path: Path
+) -> dict[str, Any]:
+    """The contexts of train, val and test: numbers as they are, then one 0 or 1 per label.
+
+    Args:
+        rows: of train, val and test, with all columns.
+        columns: what they are.
+        categories: column → its labels.
+        path: of the table, for messages.
+
+    Raises:
+        DataError: a row of val or test has a label that no training row has.
+    """
+    if not columns.contexts and not columns.categorical:
+        return {}
+    first, last = len(columns.targets), len(columns.numbers)
+    for column, name in enumerate(columns.categorical, start=last):
+        _refuse_unknown(rows, column, name=name, labels=categories[name], path=path)
+    sizes = [len(categories[name]) for name in columns.categorical]
+
+    def change(part: NDArray[Any]) -> NDArray[Any]:
+        codes = part[:, last : last + len(sizes)].astype(np.intp)
+        one_hot = [
+            np.eye(size, dtype=part.dtype)[codes[:, column]] for column, size in enumerate(sizes)
+        ]
+        return np.concatenate([part[:, first:last], *one_hot], axis=1)
+
+    return {name: split.then(change) for name, split in zip(SPLITS, rows, strict=True)}
+
+
+def standardize_context(train: Selection, names: list[str], *, path: Path) -> list[dict[str, Any]]:
+    """The preprocessing that standardises the first columns of a context and no other.
+
+    Args:
+        train: the contexts of the training rows.
+        names: of the first columns.
+        path: of the table, for messages.
+
+    Raises:
+        DataError: one of these columns is constant.
+    """
+    if not names:
+        return []
+    numbers = train.then(lambda part: part[:, : len(names)])
+    [step] = standardize(numbers, names, where=str(path))
+    rest = train.shape[1] - len(names)
+    return [step | {"mean": step["mean"] + [0.0] * rest, "std": step["std"] + [1.0] * rest}]
+
+
+def _refuse_unknown(
+    rows: list[Selection], column: int, *, name: str, labels: list[str], path: Path
+) -> None:
+    """Refuse labels that no training row has: nothing would be learnt about them."""
+    train, *others = (split.values_of(column) for split in rows)
+    for split, values in zip(SPLITS[1:], others, strict=True):
+        if unknown := sorted(values - train):
+            raise DataError(
+                f"{path}: column {name!r} holds {labels[int(unknown[0])]!r} in the split "
+                f"{split!r}, but in no training row"
+            )

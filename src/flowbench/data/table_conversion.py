@@ -1,0 +1,175 @@
+"""A user's table becomes arrays of numbers, piece by piece; whatever is odd in it is told."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbench.data.base import SPLITS, DataError
+from flowbench.data.lattice import dequantize, lattice_step
+from flowbench.data.table_columns import Columns
+from flowbench.data.table_files import Part, Piece
+
+__all__ = ["TableWriter"]
+
+SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+MOST_CATEGORIES = 1000
+
+
+class TableWriter:
+    """Writes one array `[rows, columns]` per part of a table.
+
+    Labels become numbers: categories and groups in their order (as numbers, where they are
+    numbers), splits as 0, 1, 2.
+
+    Args:
+        folder: where the arrays go.
+        columns: what is written.
+        path: of the table, for messages.
+        drop: leave out rows with missing values instead of refusing them.
+    """
+
+    def __init__(self, folder: Path, *, columns: Columns, path: Path, drop: bool) -> None:
+        self.folder = folder
+        self.columns = columns
+        self.path = path
+        self.drop = drop
+        self.dropped = 0
+        self.labels: dict[str, dict[str, int]] = {name: {} for name in columns.texts}
+        self.arrays: dict[str, NDArray[Any]] = {}
+
+    def write(self, part: str, source: Part) -> None:
+        """Write one part.
+
+        Raises:
+            DataError: a value is missing, not finite, or not what it may be; no row is left.
+        """
+        where = str(self.path) if part == "all" else f"'{part}' of {self.path}"
+        scratch, out = self.folder / f"{part}.bin", self.folder / f"{part}.npy"
+        rows, dtype = 0, np.dtype(np.float64)
+        with scratch.open("wb") as file:
+            for numbers in self._pieces(source, where):
+                numbers.tofile(file)
+                rows, dtype = rows + len(numbers), numbers.dtype
+        if not rows:
+            raise DataError(f"{where} has no rows, expected at least one")
+        shape = (rows, len(self.columns.numbers) + len(self.columns.texts))
+        array = np.lib.format.open_memmap(out, mode="w+", dtype=dtype, shape=shape)
+        array[:] = np.memmap(scratch, dtype, "r").reshape(shape)
+        scratch.unlink()
+        self.arrays[part] = array
+
+    def order_labels(self) -> dict[str, list[str]]:
+        """Number the labels anew, in their order; return them for each column."""
+        ordered = {}
+        for column, name in enumerate(self.columns.texts, start=len(self.columns.numbers)):
+            known = list(self.labels[name])
+            if name == self.columns.split:
+                new = [SPLITS.index(SPLIT_NAMES[label]) for label in known]
+            else:
+                ordered[name] = sorted(known, key=_sort_key)
+                place = {label: number for number, label in enumerate(ordered[name])}
+                new = [place[label] for label in known]
+            for array in self.arrays.values():
+                array[:, column] = np.array(new)[array[:, column].astype(np.intp)]
+        return ordered
+
+    def lattices(self) -> dict[str, float]:
+        """The target columns that lie on a lattice, each with its step."""
+        array = self.arrays.get("train", next(iter(self.arrays.values())))
+        steps = {
+            name: lattice_step(array[:, column])
+            for column, name in enumerate(self.columns.targets)
+        }
+        return {name: step for name, step in steps.items() if step is not None}
+
+    def dequantize(self, steps: Mapping[str, float]) -> None:
+        """Add uniform noise of the steps, the same in every conversion."""
+        generator = np.random.default_rng(42)
+        columns = {self.columns.targets.index(name): step for name, step in steps.items()}
+        for array in self.arrays.values():
+            dequantize(array, columns, generator=generator)
+
+    def refuse_not_positive(self, names: Sequence[str]) -> None:
+        """Refuse zero and less in columns of which the logarithm is taken.
+
+        Raises:
+            DataError: naming the first value; rows are counted without those that were dropped.
+        """
+        for name in names:
+            for array in self.arrays.values():
+                values = array[:, self.columns.targets.index(name)]
+                [rows] = np.nonzero(values <= 0)
+                if len(rows):
+                    raise DataError(
+                        f"{self.path}: row {rows[0] + 1}, column {name!r} is {values[rows[0]]}, "
+                        "but data.log_columns needs positive values"
+                    )
+
+    def _pieces(self, source: Part, where: str) -> Iterator[NDArray[Any]]:
+        """Complete rows, labels as numbers behind the numbers."""
+        first = 1
+        for piece in source.pieces(self.columns.numbers, self.columns.texts):
+            rows = len(piece.numbers)
+            complete = self._complete(piece, first, where)
+            self.dropped += rows - int(complete.sum())
+            codes = [
+                self._codes(name, texts, complete, first, where)
+                for name, texts in zip(self.columns.texts, piece.texts, strict=True)
+            ]
+            numbers = piece.numbers[complete]
+            whole = [numbers, *(code[:, None].astype(numbers.dtype) for code in codes)]
+            yield np.ascontiguousarray(np.concatenate(whole, axis=1))
+            first += rows
+
+    def _complete(self, piece: Piece, first: int, where: str) -> NDArray[np.bool_]:
+        """Which rows are kept; refuses what may neither be kept nor dropped."""
+        labels = np.array([[not text for text in texts] for texts in piece.texts], bool)
+        empty = labels.T.reshape(len(piece.numbers), len(piece.texts))
+        missing = np.concatenate([np.isnan(piece.numbers), empty], axis=1)
+        infinite = np.isinf(piece.numbers)
+        bad = infinite if self.drop else missing | np.pad(infinite, ((0, 0), (0, empty.shape[1])))
+        if bad.any():
+            names, cells = [*self.columns.numbers, *self.columns.texts], np.argwhere(bad)
+            told = []
+            for row, column in cells[:3]:
+                number = column < len(self.columns.numbers)
+                value = piece.numbers[row, column] if number else "empty"
+                told.append(f"row {first + row}, column {names[column]!r} is {value}")
+            more = " and more" if len(cells) > 3 else ""
+            raise DataError(f"{where}: every value must be finite, but {'; '.join(told)}{more}")
+        return np.logical_not(missing.any(axis=1))
+
+    def _codes(
+        self,
+        name: str,
+        texts: Sequence[str | None],
+        complete: NDArray[np.bool_],
+        first: int,
+        where: str,
+    ) -> NDArray[np.intp]:
+        labels = self.labels[name]
+        codes = []
+        for row in np.flatnonzero(complete).tolist():
+            label = str(texts[row])
+            if name == self.columns.split and label not in SPLIT_NAMES:
+                raise DataError(
+                    f"{where}: row {first + row}, column {name!r} holds {label!r}, "
+                    f"expected one of {', '.join(SPLIT_NAMES)}"
+                )
+            codes.append(labels.setdefault(label, len(labels)))
+        if name in self.columns.categorical and len(labels) > MOST_CATEGORIES:
+            raise DataError(
+                f"{where}: column {name!r} has more than {MOST_CATEGORIES} different values, "
+                "too many for categories"
+            )
+        return np.array(codes, np.intp)
+
+
+def _sort_key(label: str) -> tuple[bool, float, str]:
+    try:
+        return (False, float(label), label)
+    except ValueError:
+        return (True, 0.0, label)
