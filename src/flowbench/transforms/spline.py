@@ -4,7 +4,6 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from flowbench.transforms.univariate import UnivariateMap
@@ -87,28 +86,32 @@ class RationalQuadraticMap(UnivariateMap):
     def _prepare(self, value: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Where a value is inside, the value clamped there, and the knots, batches broadcast."""
         shape = torch.broadcast_shapes(value.shape, params.shape[:-1])
-        knots = self._knots(params).expand(*shape, 3, self.bins + 1)
+        knots = self._knots(params.expand(*shape, -1).movedim(-1, 0).contiguous())
         clamped = value.clamp(-self.bound, self.bound).expand(shape)
         return value.abs() <= self.bound, clamped, knots
 
     def _knots(self, params: Tensor) -> Tensor:
-        """Abscissae, ordinates and slopes of the knots, `[..., features, 3, bins + 1]`."""
-        widths, heights, slopes = params.split([self.bins, self.bins, self.bins - 1], dim=-1)
-        shares = torch.stack([widths, heights], dim=-2).softmax(-1)
+        """Abscissae, ordinates and slopes of the knots, `[3, bins + 1, ..., features]`.
+
+        The parameters `[params, ..., features]` come first: along a short last dimension sums and
+        softmaxes are slow.
+        """
+        widths, heights, slopes = params.split([self.bins, self.bins, self.bins - 1])
+        shares = torch.stack([widths, heights]).softmax(1)
         shares = SMALLEST_SHARE + (1 - self.bins * SMALLEST_SHARE) * shares
-        inner = self.bound * (2 * shares[..., :-1].cumsum(-1) - 1)
-        ends = inner.new_full((*inner.shape[:-1], 1), self.bound)
-        positions = torch.cat([-ends, inner, ends], dim=-1)
-        log_slopes = LOG_SLOPE_BOUND * torch.tanh(slopes / LOG_SLOPE_BOUND)
-        return torch.cat([positions, F.pad(log_slopes, (1, 1)).exp().unsqueeze(-2)], dim=-2)
+        inner = self.bound * (2 * shares[:, :-1].cumsum(1) - 1)
+        ends = torch.full_like(shares[:, :1], self.bound)
+        positions = torch.cat([-ends, inner, ends], dim=1)
+        inner_slopes = torch.exp(LOG_SLOPE_BOUND * torch.tanh(slopes / LOG_SLOPE_BOUND))
+        ones = torch.ones_like(params[:1])
+        return torch.cat([positions, torch.cat([ones, inner_slopes, ones]).unsqueeze(0)])
 
 
 def _select(knots: Tensor, value: Tensor, *, along: int) -> _Bin:
     """The bin of each value along the abscissa (0) or the ordinate (1)."""
-    inner = knots[..., along, 1:-1]
-    index = (value.unsqueeze(-1) >= inner).sum(-1)[..., None, None]
-    ends = torch.cat([index, index + 1], dim=-1).expand(*index.shape[:-2], 3, 2)
-    return _Bin(*knots.gather(-1, ends).flatten(-2).unbind(-1))
+    index = (value >= knots[along, 1:-1]).sum(0)
+    ends = torch.stack([index, index + 1]).expand(3, 2, *index.shape)
+    return _Bin(*knots.gather(1, ends).flatten(0, 1).unbind())
 
 
 def _evaluate(piece: _Bin, x: Tensor) -> tuple[Tensor, Tensor]:
