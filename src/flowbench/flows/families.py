@@ -51,7 +51,7 @@ class GaussianFamily(Family):
         ValueError: the bound is not positive.
 
     References:
-        Papamakarios et al. 2017 (arXiv:1705.07057), equation 2.
+        Papamakarios et al. 2017 (arXiv:1705.07057), section 3.1.
 
     Example:
         >>> import torch
@@ -133,7 +133,7 @@ class BernoulliFamily(Family):
         ValueError: by `log_prob`, where a feature is neither 0 nor 1.
 
     References:
-        Germain et al. 2015, "MADE" (arXiv:1502.03509), equation 3.
+        Germain et al. 2015, "MADE" (arXiv:1502.03509), section 2.
 
     Example:
         >>> import torch

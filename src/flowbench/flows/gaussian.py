@@ -28,7 +28,7 @@ class Gaussian(Flow):
             a covariance is singular.
 
     References:
-        Papamakarios et al. 2017 (arXiv:1705.07057), section 4 and appendix D.
+        Papamakarios et al. 2017 (arXiv:1705.07057), section 4.
 
     Example:
         >>> import torch

@@ -44,7 +44,7 @@ class MADE(Flow):
 
     References:
         Germain et al. 2015, "MADE" (arXiv:1502.03509); Papamakarios et al. 2017
-        (arXiv:1705.07057), sections 2.2 and 4.1.
+        (arXiv:1705.07057), sections 2.1 and 4.1.
 
     Example:
         >>> import torch

@@ -50,7 +50,7 @@ class RealNVP(Flow):
 
     References:
         Dinh et al. 2017, "Density estimation using Real NVP" (arXiv:1605.08803); Papamakarios et
-        al. 2017 (arXiv:1705.07057), section 4.2, whose form for vectors this is; Durkan et al.
+        al. 2017 (arXiv:1705.07057), section 4.1, whose form for vectors this is; Durkan et al.
         2019, "Neural spline flows" (arXiv:1906.04032).
 
     Example:
