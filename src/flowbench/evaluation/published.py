@@ -1,10 +1,11 @@
 """Published test log-likelihoods (`published.csv`), to stand beside ours."""
 
 import csv
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["PublishedError", "published"]
+__all__ = ["PublishedError", "comparable", "published", "table_name"]
 
 
 class PublishedError(Exception):
@@ -38,5 +39,25 @@ def published(source: str, model: str, data: str) -> dict[str, Any]:
             }
     known = sorted({row["model"] for row in rows if row["data"] == data})
     raise PublishedError(
-        f"published: {source!r} has no model {model!r} on data {data!r}; known there: {known}"
+        f"published: {source!r} has no model {model!r} on data {data!r}; known there: {known}; "
+        "published=null does without"
     )
+
+
+def table_name(data: Mapping[str, Any]) -> str:
+    """How the tables name a data set, given its configuration.
+
+    Example:
+        >>> table_name({"name": "mnist", "label_context": True})
+        'mnist conditional'
+    """
+    return f"{data['name']} conditional" if data.get("label_context") else data["name"]
+
+
+def comparable(score: Mapping[str, Any]) -> float:
+    """The mean that tables report, in nats in model space, given what `evaluate` says of a split.
+
+    Of a density given labels it is that of log p(x) = log Σ p(x | label) p(label), as in the MAF
+    paper, which makes it comparable with densities that know no labels.
+    """
+    return score.get("marginal", score["log_likelihood"])["model_space"]["mean"]

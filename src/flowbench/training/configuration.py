@@ -75,6 +75,7 @@ class _Everything:
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     overwrite: bool
     published: Mapping[str, Any] | None
+    protocol: Mapping[str, Any] | None = None
     paths: Mapping[str, Any]
     model: Mapping[str, Any]
     data: Mapping[str, Any]

@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from flowbench.checkpoint import build_flow, read_checkpoint, saved_values
 from flowbench.data import DataModule
 from flowbench.evaluation import evaluate
-from flowbench.evaluation.published import published
+from flowbench.evaluation.published import comparable, published, table_name
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.configuration import resolved, run_directory, run_hash
 from flowbench.training.figures import draw_density, draw_learning_curve
@@ -56,7 +56,7 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """The whole run; everything but hash and command of its result."""
     _quieten()
     reference = config["published"] and published(
-        **config["published"], data=config["data"]["name"]
+        **config["published"], data=table_name(config["data"])
     )
     pl.seed_everything(config["seed"], verbose=False)
     data = _data(config, folder)
@@ -90,8 +90,7 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     finally:
         _finish(loggers)
     if reference:
-        mean = scores["test"]["log_likelihood"]["model_space"]["mean"]
-        reference["difference"] = mean - reference["mean"]
+        reference["difference"] = comparable(scores["test"]) - reference["mean"]
     return {
         "data": config["data"]["name"],
         "model": config["model"]["name"],
