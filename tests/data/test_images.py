@@ -106,7 +106,7 @@ def test_noise_of_every_epoch(batches):
     assert torch.equal(data.rows["val"].x, fixed)
     resumed = data.train_dataloader()
     resumed.load_state_dict({"epoch": 0, "item": 0})
-    iter(resumed)
+    next(iter(resumed))
     assert torch.equal(data.rows["train"].x, seen[0])
 
 

@@ -146,6 +146,7 @@ def test_sequence_gives_each_frame_what_precedes_it(fsdd):
     assert data.scored["one"].context.shape == (10 * 24, 67)
     first = load(fsdd, window="sequence", context_frames=0)
     assert first.context_features == 1
+    assert first.rows["train"].context.std() == pytest.approx(1, abs=0.1)
 
 
 def test_frames_side_by_side(fsdd):
@@ -177,6 +178,13 @@ class Echo:
         return (context[..., 33:66] + 1).expand(n, *context.shape[:-1], 33)
 
 
+class Runaway(Echo):
+    """Draws infinity next."""
+
+    def sample(self, n, context=None):
+        return super().sample(n, context) / (context[..., -1:] == 0)
+
+
 def test_samples_of_clips(fsdd, tmp_path):
     data = load(fsdd, window="sequence")
     clips = sample_clips(Echo(), data, n=3)
@@ -187,6 +195,8 @@ def test_samples_of_clips(fsdd, tmp_path):
     whole = sample_clips(Echo(), load(fsdd), n=3)
     assert whole.shape == (3, 1, 33)
     save_spectrograms(whole, tmp_path / "new" / "whole.png")
+    with pytest.raises(ValueError, match="frame 2 of the drawn clips is not finite"):
+        sample_clips(Runaway(), data, n=3)
     with pytest.raises(ValueError, match="label=None is not one of the labels"):
         sample_clips(Echo(), load(fsdd, label_context=True), n=3)
 

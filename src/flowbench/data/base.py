@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
 from flowbench.transforms.preprocessing import Log
-from flowbench.transforms.spectral import LogMagnitude
 
 __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 
 SPLITS = ("train", "val", "test")
 CHUNK_VALUES = 2**21
-PREPROCESSING = {
-    cls.__name__: cls for cls in (Affine, Log, LogMagnitude, Logit, Permute, Standardize)
-}
+PREPROCESSING = {cls.__name__: cls for cls in (Affine, Log, Logit, Permute, Standardize)}
 
 
 class DataError(Exception):

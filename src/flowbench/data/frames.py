@@ -44,16 +44,16 @@ def frame_context_steps(
     """The preprocessing of contexts that follows from the one of frames.
 
     Args:
-        steps: of a frame: perhaps `LogMagnitude`, perhaps `Standardize`.
+        steps: of a frame: perhaps `Log`, perhaps `Standardize`.
         count: frames in a context.
         coefficients: of a frame.
         labels: one-hot features after the position; they stay as they are.
     """
     result: list[dict[str, Any]] = []
     for step in steps:
-        if step["name"] == "LogMagnitude":
-            result.append(step | {"features": count * coefficients})
-        else:
+        if step["name"] == "Log" and count:
+            result.append(step | {"columns": list(range(count * coefficients))})
+        elif step["name"] == "Standardize":
             mean = [*step["mean"] * count, 0.5, *[0.0] * labels]
             std = [*step["std"] * count, 12**-0.5, *[1.0] * labels]
             result.append(step | {"mean": mean, "std": std})

@@ -186,7 +186,7 @@ class _RedrawnLoader(BatchLoader):
 
     def __iter__(self) -> Iterator[list[Batch]]:
         self.redraw(self.epoch + (self.item >= len(self)))
-        return super().__iter__()
+        yield from super().__iter__()
 
 
 def _feature_names(shape: tuple[int, int, int]) -> list[str]:

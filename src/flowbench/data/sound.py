@@ -190,7 +190,7 @@ class SoundDataModule(OriginalDataModule):
         values = self._logarithm(events["train"]) if self.magnitude == "log" else events["train"]
         steps: list[dict[str, Any]] = []
         if self.magnitude == "log":
-            steps.append({"name": "LogMagnitude"})
+            steps.append({"name": "Log", "columns": list(range(len(names)))})
         if self.standardize:
             steps += standardize(values, names, where=f"training clips of {self.root}")
         if self.sequence:

@@ -37,7 +37,7 @@ def sample_clips(
         label: of the clips, where the label is (part of) the context.
 
     Raises:
-        ValueError: the label is needed and not known.
+        ValueError: the label is needed and not known, or a drawn magnitude is not finite.
     """
     if data.label_context and label not in data.labels:
         raise ValueError(f"label={label!r} is not one of the labels {data.labels}")
@@ -50,6 +50,11 @@ def sample_clips(
             return data.spectrograms(density.sample(n).double())
         present = torch.from_numpy(contexts.reshape(n, -1, contexts.shape[-1])[:, -1])
         drawn = density.sample(1, present)[0].double()
+        if not drawn.isfinite().all():
+            raise ValueError(
+                f"frame {step + 1} of the drawn clips is not finite: given frames unlike those of "
+                "the data, the density runs away from them; train it longer"
+            )
         if not data.sequence:
             return data.spectrograms(drawn)
         clips[:, step] = drawn.numpy()

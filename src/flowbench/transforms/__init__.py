@@ -15,7 +15,6 @@ from flowbench.transforms.linear import LULinear, Permute, TriangularAffine
 from flowbench.transforms.normalization import BatchNorm, recompute_statistics
 from flowbench.transforms.preprocessing import Log
 from flowbench.transforms.reshape import Folded, Reshape
-from flowbench.transforms.spectral import LogMagnitude
 from flowbench.transforms.spline import RationalQuadraticMap
 from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, UnivariateMap
 
@@ -31,7 +30,6 @@ __all__ = [
     "Inverse",
     "LULinear",
     "Log",
-    "LogMagnitude",
     "Logit",
     "MaskedAutoregressive",
     "Permute",
