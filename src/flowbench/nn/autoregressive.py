@@ -50,7 +50,7 @@ class AutoregressiveNetwork(nn.Module):
         residual: add skip connections; widths must be equal and odd in number.
         dropout: probability of dropping a hidden unit in training.
         validate_args: check every input for its shape and for NaN, at a cost.
-        seed: of random orders and degrees.
+        seed: of random orders and degrees; None draws one from PyTorch's generator.
 
     Raises:
         ValueError: a size is not positive, an option is unknown, an order is no permutation, or a
@@ -65,8 +65,6 @@ class AutoregressiveNetwork(nn.Module):
         >>> network(torch.zeros(5, 3)).shape
         torch.Size([5, 3, 2])
     """
-
-    input_degrees: Tensor
 
     def __init__(
         self,
@@ -110,7 +108,7 @@ class AutoregressiveNetwork(nn.Module):
 
         from_zero = context_features > 0 and conditional_input_layers == "first_layer"
         generator = torch.Generator()
-        generator.manual_seed(torch.seed() if seed is None else seed)
+        generator.manual_seed(int(torch.randint(2**62, ())) if seed is None else seed)
         degrees = assign_degrees(
             input_degrees(features, input_order, generator),
             hidden_units[:1] if residual else hidden_units,

@@ -33,6 +33,8 @@ def first_non_finite(flow: Flow, x: Tensor, context: Tensor | None = None) -> st
     """
     if not x.isfinite().all():
         return "the data"
+    if context is not None and flow.embedding is not None:
+        context = flow.embedding(context)
     layers = layers_from_data(flow.transform)
     for number, layer in enumerate(layers, start=1):
         name = f"layer {number} of {len(layers)} from the data ({type(layer).__name__})"
@@ -43,4 +45,7 @@ def first_non_finite(flow: Flow, x: Tensor, context: Tensor | None = None) -> st
         for what, value in (("its output", x), ("its log-determinant", log_det)):
             if not value.isfinite().all():
                 return f"{name}: {what}"
-    return "the base density"
+    for parameter, value in flow.base.named_parameters():
+        if not value.isfinite().all():
+            return f"the base ({type(flow.base).__name__}): its parameter {parameter}"
+    return f"the base ({type(flow.base).__name__}): its log-density"
