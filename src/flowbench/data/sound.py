@@ -137,8 +137,7 @@ class SoundDataModule(OriginalDataModule):
 
     def originals(self) -> list[Path]:
         """All clips of the folder."""
-        files = list_tree(self.root, suffixes=(".wav",), name=self.name, cache_dir=self.cache_dir)
-        return files or [self.root / "<label>" / "<clip>.wav"]
+        return self._files() or [self.root / "<label>" / "<clip>.wav"]
 
     def options(self) -> dict[str, Any]:
         """What else changes the conversion."""
@@ -146,10 +145,9 @@ class SoundDataModule(OriginalDataModule):
 
     def prepare_data(self) -> None:
         """Download clips that are missing and convert them, unless that was done before."""
-        missing = self.fingerprint() is None
-        if missing and self.path is None and self.name in SOURCES:
+        if self.path is None and self.name in SOURCES and not self._files():
             download(self.name, data_dir=self.data_dir)
-        self.conversion()
+        super().prepare_data()
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Write magnitudes: of the learnt word in train and val, of all words in test."""
@@ -250,6 +248,9 @@ class SoundDataModule(OriginalDataModule):
             return None
         joined = np.concatenate(parts, axis=-1)
         return joined.reshape(-1, joined.shape[-1])
+
+    def _files(self) -> list[Path]:
+        return list_tree(self.root, suffixes=(".wav",), name=self.name, cache_dir=self.cache_dir)
 
     def _learnt(self, label: str) -> bool:
         return self.train_label in (None, label)
