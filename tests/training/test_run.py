@@ -149,7 +149,7 @@ def command(tmp_path, *overrides):
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_a_killed_run_resumes_to_the_same_result_bit_for_bit(start, tmp_path, schedule):
     overrides = [*SMALL, "trainer.max_epochs=25", f"training.schedule={schedule}",
-                 "model.dropout=0.1", "seed=3"]  # fmt: skip
+                 "model.dropout=0.1", "training.noise=0.1", "seed=3"]  # fmt: skip
     start(*overrides)
     whole = without_times(folder_of(tmp_path))
     os.rename(tmp_path / "outputs", tmp_path / "undisturbed")

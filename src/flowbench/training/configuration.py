@@ -52,6 +52,7 @@ class Training:
     batch_size: AtLeastOne
     learning_rate: Positive
     weight_decay: NotNegative
+    noise: NotNegative
     gradient_clip_norm: Positive | None
     schedule: Literal["constant", "cosine"]
     patience: AtLeastOne | None

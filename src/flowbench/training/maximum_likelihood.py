@@ -33,6 +33,8 @@ class MaximumLikelihood(pl.LightningModule):
         flow: the density, a `Flow` or any module whose call gives log-likelihoods.
         learning_rate: of Adam, at the first step.
         weight_decay: λ of the penalty ½ λ Σ w², over all parameters.
+        noise: standard deviation of Gaussian noise added to the rows of every step, in model
+            space; contexts, validation and test stay as they are.
         gradient_clip_norm: longest gradient (L2 norm) of a step; None does not clip.
         schedule: "constant", or "cosine": lr(t) = lr · ½ (1 + cos(π t / total_steps)).
         total_steps: steps of the whole training, for "cosine".
@@ -48,6 +50,7 @@ class MaximumLikelihood(pl.LightningModule):
         *,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
+        noise: float = 0.0,
         gradient_clip_norm: float | None = None,
         schedule: Schedule = "constant",
         total_steps: int | None = None,
@@ -58,6 +61,7 @@ class MaximumLikelihood(pl.LightningModule):
         self.flow = flow
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.noise = noise
         self.gradient_clip_norm = math.inf if gradient_clip_norm is None else gradient_clip_norm
         self.schedule = schedule
         self.total_steps = total_steps
@@ -113,6 +117,8 @@ class MaximumLikelihood(pl.LightningModule):
     def _optimise(self, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
         optimizer.param_groups[0]["lr"] = self.current_learning_rate()
         optimizer.zero_grad(set_to_none=False)
+        if self.noise:
+            batch = batch._replace(x=batch.x + self.noise * torch.randn_like(batch.x))
         log_likelihood = self.flow(batch.x, batch.context).mean()
         value = log_likelihood.item()
         if not math.isfinite(value):
