@@ -1,5 +1,6 @@
 """A flow: a base distribution pushed through a transform."""
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -84,9 +85,18 @@ class Flow(nn.Module):
             context: `[..., context_features]`; every context gets `sample_shape` samples.
 
         Returns:
-            `[*sample_shape, *context_batch, features]`.
+            `[*sample_shape, *context_batch, features]`; a warning says if some are not finite.
         """
-        return self.sample_and_log_prob(sample_shape, context)[0]
+        x, _ = self.sample_and_log_prob(sample_shape, context)
+        lost = int((~x.isfinite()).any(-1).sum())
+        if lost:
+            warnings.warn(
+                f"{lost} of {x[..., 0].numel()} samples are not finite: the flow overflows there; "
+                "bound its log-scales, normalise its layers, or sample in float64",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return x
 
     def sample_and_log_prob(
         self, sample_shape: Sequence[int] = (), context: Tensor | None = None

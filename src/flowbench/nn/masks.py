@@ -118,6 +118,8 @@ def assign_degrees(
         lowest = min(lowest, features - 1)
         if hidden_degrees == "random":
             layer = torch.randint(lowest, max(features, lowest + 1), (units,), generator=generator)
+            if from_zero:
+                layer[0] = lowest  # or the first feature might not depend on the context
         elif from_zero:
             layer = torch.arange(units) * features // units
         else:

@@ -56,9 +56,12 @@ class MaskedAutoregressive(Transform):
     def _forward_incrementally(
         self, network: AutoregressiveNetwork, u: Tensor, context: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        noise = u.reshape(-1, u.shape[-1]).mT.contiguous()
         if network.check_context(context) is not None:
-            context = context.expand(*u.shape[:-1], -1).reshape(-1, context.shape[-1])  # type: ignore[union-attr]
+            assert context is not None
+            batch = torch.broadcast_shapes(u.shape[:-1], context.shape[:-1])
+            u = u.expand(*batch, -1)
+            context = context.expand(*batch, -1).reshape(-1, context.shape[-1])
+        noise = u.reshape(-1, u.shape[-1]).mT.contiguous()
         log_derivatives = []
 
         def next_value(params: Tensor, feature: int) -> Tensor:
