@@ -153,7 +153,7 @@ class ParquetPart:
             DataError: a column of numbers holds something else.
         """
         row = 1
-        with pyarrow.parquet.ParquetFile(self.path) as file:
+        with pyarrow.parquet.ParquetFile(self.path, pre_buffer=False) as file:  # else all of it
             for batch in file.iter_batches(columns=[*numbers, *texts]):
                 columns = [_floats(batch.column(name), name, row, self.path) for name in numbers]
                 labels = [
