@@ -1,7 +1,7 @@
 """Spoken words as spectra: what all data sets of sound have in common."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from flowbench.data.clips import Clip, find_clips
 from flowbench.data.download import download
 from flowbench.data.features import FeatureOptions, write_features
 from flowbench.data.frames import frame_context_steps, frame_contexts
+from flowbench.data.lazy import LazyRows
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, standardize
 from flowbench.data.originals import OriginalDataModule
@@ -213,7 +214,8 @@ class SoundDataModule(OriginalDataModule):
 
         The clips are in the order of `test_clips(label)`, `rows_per_clip` rows each.
         """
-        return _Scored(self)
+        known = [label for label in self.labels if self.test_clips(label)]
+        return LazyRows(known, self._scored_rows)
 
     def test_clips(self, label: str) -> list[str]:
         """Names of a label's test clips."""
@@ -291,21 +293,3 @@ class SoundDataModule(OriginalDataModule):
         magnitudes = self._test[self._of(label)]
         contexts = self.contexts(magnitudes, [label] * len(magnitudes))
         return self.model_space(self._events(magnitudes), contexts)
-
-
-class _Scored(Mapping[str, Rows]):
-    """Rows by label, none of which is kept."""
-
-    def __init__(self, data: SoundDataModule) -> None:
-        self.data = data
-
-    def __getitem__(self, label: str) -> Rows:
-        if not self.data.test_clips(label):
-            raise KeyError(label)
-        return self.data._scored_rows(label)
-
-    def __iter__(self) -> Iterator[str]:
-        return (label for label in self.data.labels if self.data.test_clips(label))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
