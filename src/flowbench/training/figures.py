@@ -1,31 +1,74 @@
-"""Figures of a run: the learning curve, and in two dimensions the density."""
+"""Figures of a run: learning curve, density in the plane, samples against data, base space."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from flowbench.data import Rows
-from flowbench.flows import Flow
+from flowbench.data import DataModule, Rows
+from flowbench.data.images import ImageDataModule
+from flowbench.data.sound import SoundDataModule
+from flowbench.flows import Flow, StandardNormal
+from flowbench.training.plotting import DATA, MODEL, new_figure, save
+from flowbench.training.sample_figures import draw_clips, draw_pairs, draw_pictures
 
-__all__ = ["draw_density", "draw_learning_curve"]
+__all__ = ["draw_base_space", "draw_density", "draw_figures", "draw_learning_curve"]
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
+SHOWN_ROWS = 2000
+FEW_FEATURES = 8
+
+
+def draw_figures(
+    flow: Flow, data: DataModule, history: list[dict[str, Any]], folder: Path
+) -> None:
+    """Draw whatever applies to a trained flow and its data; one that fails is only told.
+
+    Args:
+        flow: the density in model space.
+        data: the data module, set up.
+        history: the rows of `metrics.csv`.
+        folder: of the pictures.
+    """
+    rows = data.rows["test"]
+    drawings: dict[str, Callable[[Path], None]] = {}
+    if history:
+        drawings["learning_curve"] = lambda path: draw_learning_curve(history, path)
+    if data.features == 2 and not data.context_features:
+        true = getattr(data, "log_density", None)
+        drawings["density"] = lambda path: draw_density(flow, rows, path, true=true)
+    if isinstance(data, ImageDataModule):
+        drawings["samples"] = lambda path: draw_pictures(flow, data, path)
+    elif isinstance(data, SoundDataModule):
+        drawings["samples"] = lambda path: draw_clips(flow, data, path)
+    elif data.features > 1:
+        drawings["pairs"] = lambda path: draw_pairs(flow, data, path)
+    if isinstance(flow.base, StandardNormal):
+        drawings["base_space"] = lambda path: draw_base_space(flow, rows, path)
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for name, draw in drawings.items():
+            try:
+                draw(folder / f"{name}.png")
+            except Exception as error:  # a picture is not worth the result of a long training
+                print(f"figures/{name}.png could not be drawn: {error}", file=sys.stderr)
 
 
 def draw_learning_curve(history: list[dict[str, Any]], path: Path) -> None:
     """Training and validation log-likelihood by epoch."""
-    figure, axes = _figure(1)
+    figure, [axis] = new_figure(1)
     epochs = [row["epoch"] for row in history]
-    for split in ("train", "val"):
-        axes[0].plot(epochs, [row[f"{split}/log_likelihood"] for row in history], label=split)
-    axes[0].set(xlabel="epoch", ylabel="mean log-likelihood (nats)")
-    axes[0].legend()
-    _save(figure, path)
+    for split, color in (("train", DATA), ("val", MODEL)):
+        values = [row[f"{split}/log_likelihood"] for row in history]
+        axis.plot(epochs, values, color=color, label=split, marker="." if len(epochs) < 30 else "")
+    axis.set(xlabel="epoch", ylabel="mean log-likelihood (nats)")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend(frameon=False)
+    save(figure, path)
 
 
 def draw_density(flow: Flow, rows: Rows, path: Path, *, true: LogDensity | None = None) -> None:
@@ -43,20 +86,45 @@ def draw_density(flow: Flow, rows: Rows, path: Path, *, true: LogDensity | None 
     with torch.no_grad():
         learnt = flow.log_prob(torch.from_numpy(points).to(rows.x)).cpu().numpy()
     panels = {"learnt": learnt} if true is None else {"learnt": learnt, "true": true(points)}
-    figure, axes = _figure(len(panels))
+    figure, axes = new_figure(len(panels))
     highest = max(float(np.exp(values).max()) for values in panels.values())
     for axis, (title, values) in zip(axes, panels.items(), strict=True):
         axis.pcolormesh(first, second, np.exp(values), vmin=0, vmax=highest, rasterized=True)
         axis.set(title=title, xlabel="x1", ylabel="x2")
-    _save(figure, path)
+    save(figure, path)
 
 
-def _figure(panels: int) -> tuple[Figure, list[Any]]:
-    figure = Figure(figsize=(1 + 4 * panels, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, [figure.add_subplot(1, panels, index + 1) for index in range(panels)]
+def draw_base_space(flow: Flow, rows: Rows, path: Path) -> None:
+    r"""Test rows in base space against N(0, I): quantiles by feature, and of ‖u‖² against χ².
 
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    Args:
+        flow: a density whose base is standard normal.
+        rows: some of which are carried back to the noise.
+        path: of the picture.
+    """
+    some = Rows(*rows.batch(slice(SHOWN_ROWS)), rows.log_det)
+    context = some.context if flow.embedding is None else flow.embedding(some.context)
+    u = flow.transform.inverse(some.x, context)[0].cpu().double()
+    n, features = u.shape
+    probabilities = (torch.arange(n, dtype=torch.float64) + 0.5) / n
+    normal, sorted_u = torch.special.ndtri(probabilities), u.sort(dim=0).values
+    chi2 = torch.distributions.Chi2(torch.tensor(float(features))).sample((100_000,))
+    figure, [left, right] = new_figure(2)
+    if features <= FEW_FEATURES:
+        left.plot(normal, sorted_u, linewidth=1)
+        left.set(title="every feature")
+    else:
+        band = sorted_u.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64), dim=1)
+        left.fill_between(normal, band[0], band[2], color=MODEL, alpha=0.25, linewidth=0)
+        left.plot(normal, band[1], color=MODEL)
+        left.set(title=f"median and 5–95 % of {features} features")
+    left.set(xlabel="quantile of N(0, 1)", ylabel="quantile of u", ylim=(-5, 5))
+    expected = chi2.double().quantile(probabilities)
+    distance = u.square().sum(1).sort().values
+    right.plot(expected, distance, color=MODEL)
+    right.set(title="distance from the origin", ylabel="quantile of ‖u‖²")
+    right.set(xlabel=f"quantile of χ² with {features} degrees of freedom")
+    right.set(ylim=(0, 3 * float(expected[-1])))
+    for axis, line in ((left, normal), (right, expected)):
+        axis.plot(line[[0, -1]], line[[0, -1]], color="0.4", linewidth=0.8, linestyle="--")
+    save(figure, path)

@@ -1,16 +1,12 @@
 """One run: configuration → data → flow → Lightning module → fit → evaluation → result.json."""
 
 import logging
-import os
-import shlex
-import sys
 import warnings
 from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import Logger, WandbLogger
 
 from flowbench.checkpoint import build_flow, read_checkpoint, saved_values
 from flowbench.data import DataModule
@@ -18,8 +14,11 @@ from flowbench.evaluation import evaluate
 from flowbench.evaluation.published import comparable, published, table_name
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.configuration import resolved, run_directory, run_hash
-from flowbench.training.figures import draw_density, draw_learning_curve
+from flowbench.training.figures import draw_figures
+from flowbench.training.interruption import Interruptions
+from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood
+from flowbench.training.names import run_command
 from flowbench.training.result import environment, sampling_speed, summary
 from flowbench.training.run_folder import RunFolder
 
@@ -36,7 +35,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         The contents of `result.json`.
     """
     folder = RunFolder(run_directory(config))
-    command = _command()
+    command = run_command()
     with folder.lock(), folder.recording(command=command):
         if config.overwrite:
             folder.clear()
@@ -65,30 +64,22 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     checkpoints = BestAndLast(
         best=folder.best, last=folder.last, patience=config["training"]["patience"]
     )
-    loggers = _loggers(config, folder)
-    trainer = pl.Trainer(
-        **config["trainer"],
-        callbacks=[history, checkpoints, EpochBar()],
-        logger=loggers,
-        default_root_dir=folder.path,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
-    try:
+    interruptions = Interruptions(folder.last, minutes=config["save_minutes"])
+    with watching(config, folder) as loggers:
+        trainer = pl.Trainer(
+            **config["trainer"],
+            callbacks=[history, checkpoints, interruptions, EpochBar()],
+            logger=loggers,
+            default_root_dir=folder.path,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+        )
         _fit(trainer, module, data, folder)
         module.flow.load_state_dict(read_checkpoint(folder.best)[1])
         flow = module.flow.eval()
         scores = {split: evaluate(flow, data, split) for split in ("test", "val")}
-        for logger in loggers:
-            logger.log_metrics(
-                {
-                    f"{split}/log_likelihood": score["log_likelihood"]["model_space"]["mean"]
-                    for split, score in scores.items()
-                }
-            )
-        _draw(module, data, history, folder)
-    finally:
-        _finish(loggers)
+        draw_figures(flow, data, history.rows, folder.figures)
+        log_results(loggers, scores, folder)
     if reference:
         reference["difference"] = comparable(scores["test"]) - reference["mean"]
     return {
@@ -147,41 +138,6 @@ def _fit(
     else:
         trainer.strategy.connect(module)
         trainer.save_checkpoint(folder.best, weights_only=True)
-
-
-def _draw(
-    module: MaximumLikelihood, data: DataModule, history: History, folder: RunFolder
-) -> None:
-    if history.rows:
-        draw_learning_curve(history.rows, folder.figures / "learning_curve.png")
-    if data.features == 2 and not data.context_features:
-        path, true = folder.figures / "density.png", getattr(data, "log_density", None)
-        draw_density(module.flow, data.rows["test"], path, true=true)
-
-
-def _loggers(config: dict[str, Any], folder: RunFolder) -> list[Logger]:
-    loggers: list[Logger] = []
-    for node in config["logger"].values():
-        options = {"save_dir": str(folder.path)}
-        if node["_target_"].endswith(".WandbLogger"):
-            os.environ.setdefault("WANDB_SILENT", "true")
-            identity = f"{folder.path.parent.name}-{config['seed']}"
-            options |= {"id": identity, "name": identity, "resume": "allow"}
-        loggers.append(instantiate(node, **options))
-        loggers[-1].log_hyperparams(config)
-    return loggers
-
-
-def _finish(loggers: list[Logger]) -> None:
-    for logger in loggers:
-        logger.finalize("success")
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
-
-
-def _command() -> str:
-    program = ["python", *sys.argv] if sys.argv[0].endswith(".py") else sys.argv
-    return shlex.join(program)
 
 
 def _quieten() -> None:

@@ -1,0 +1,139 @@
+"""Who watches a run: Weights & Biases, TensorBoard, MLflow, a logger of your own, or several."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from flowbench.training.names import run_group, run_identity, run_name
+from flowbench.training.run_folder import RunFolder
+
+__all__ = ["LoggerError", "log_results", "watching"]
+
+RUN_TAG = "flowbench.run"
+
+
+class LoggerError(Exception):
+    """A logger that cannot be had, told in one sentence."""
+
+
+@contextmanager
+def watching(config: Mapping[str, Any], folder: RunFolder) -> Iterator[list[Logger]]:
+    """The loggers of a run, told its configuration; finished whether it succeeds or fails.
+
+    Args:
+        config: plain values; its section `logger` names the loggers.
+        folder: where those that keep files keep them.
+
+    Raises:
+        LoggerError: the package of a logger is not installed.
+    """
+    with ExitStack() as stack:
+        loggers = []
+        for name, node in config["logger"].items():
+            logger = _build(name, node, config, folder)
+            stack.push(_finisher(logger))
+            logger.log_hyperparams(dict(config))
+            loggers.append(logger)
+        yield loggers
+
+
+@rank_zero_only
+def log_results(loggers: list[Logger], scores: Mapping[str, Any], folder: RunFolder) -> None:
+    """Hand over the scores of the splits, every figure of the folder and, if asked, the density.
+
+    Args:
+        loggers: as `watching` gives them.
+        scores: split → its block of `result.json`.
+        folder: of the run.
+    """
+    metrics = {
+        f"{split}/log_likelihood": score["log_likelihood"]["model_space"]["mean"]
+        for split, score in scores.items()
+    }
+    figures = sorted(folder.figures.glob("*.png"))
+    for logger in loggers:
+        logger.log_metrics(metrics)
+        if isinstance(logger, WandbLogger):
+            logger.log_table("log_likelihoods", columns=COLUMNS, data=_table(scores))
+            for path in figures:
+                logger.log_image(f"figures/{path.stem}", images=[str(path)])
+            if getattr(logger, "checkpoint", False):
+                logger.experiment.log_artifact(str(folder.best), type="model")
+        elif isinstance(logger, TensorBoardLogger):
+            from matplotlib.image import imread
+
+            for path in figures:
+                logger.experiment.add_image(
+                    f"figures/{path.stem}", imread(path), dataformats="HWC"
+                )
+        elif isinstance(logger, MLFlowLogger):
+            for path in figures:
+                logger.experiment.log_artifact(logger.run_id, str(path), "figures")
+
+
+COLUMNS = ["split", "space", "mean", "two_standard_errors", "median", "min", "n"]
+
+
+def _table(scores: Mapping[str, Any]) -> list[list[Any]]:
+    return [
+        [split, space, *(values[column] for column in COLUMNS[2:])]
+        for split, score in scores.items()
+        for space, values in score["log_likelihood"].items()
+    ]
+
+
+def _build(
+    name: str, node: Mapping[str, Any], config: Mapping[str, Any], folder: RunFolder
+) -> Logger:
+    options = {"save_dir": str(folder.path)}
+    if node["_target_"].endswith((".WandbLogger", ".WandbRun")):
+        os.environ.setdefault("WANDB_SILENT", "true")
+        options["id"] = run_identity(folder, overwrite=config["overwrite"])
+        options |= {"name": run_name(config), "group": run_group()}
+    elif node["_target_"].endswith(".TensorBoardLogger"):
+        # A resumed run repeats its earlier rows; those of the first attempt are to be hidden.
+        options |= {"name": "tensorboard", "version": "", "purge_step": 0}
+        options |= {"default_hp_metric": False}
+    elif node["_target_"].endswith(".MLFlowLogger"):
+        options |= {"run_name": run_name(config), "tags": {RUN_TAG: _tag(folder)}}
+    given = {key: value for key, value in options.items() if key not in node}
+    try:
+        logger = instantiate(node, **given)
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        raise LoggerError(
+            f"logger={name} needs a package that is not installed: "
+            f'pip install "flowbench[{name}]" ({error.__cause__})'
+        ) from error
+    if isinstance(logger, MLFlowLogger):
+        _supersede(logger, _tag(folder))
+    return logger
+
+
+def _tag(folder: RunFolder) -> str:
+    return f"{folder.path.parent.name}-{folder.path.name}"
+
+
+@rank_zero_only
+def _supersede(logger: MLFlowLogger, tag: str) -> None:
+    """Delete the unfinished earlier attempts of a run, whose rows the new one repeats."""
+    client = logger.experiment
+    for run in client.search_runs([logger.experiment_id], f"tags.`{RUN_TAG}` = '{tag}'"):
+        if run.info.run_id != logger.run_id:
+            client.delete_run(run.info.run_id)
+
+
+def _finisher(logger: Logger) -> Callable[..., None]:
+    def finish(kind: type[BaseException] | None, *_: object) -> None:
+        logger.finalize("success" if kind is None else "failed")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=int(kind is not None))
+
+    return finish

@@ -1,0 +1,108 @@
+"""Samples beside the data: marginals and pairs of a table, grids of pictures, spectrograms."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from flowbench.checkpoint import TrainedDensity
+from flowbench.data import DataModule
+from flowbench.data.images import ImageDataModule
+from flowbench.data.sound import SoundDataModule
+from flowbench.evaluation.clips import sample_clips
+from flowbench.evaluation.pictures import save_pictures, save_spectrograms
+from flowbench.flows import Flow
+from flowbench.training.plotting import DATA, MODEL, plain, save
+
+__all__ = ["draw_clips", "draw_pairs", "draw_pictures"]
+
+SHOWN_ROWS = 2000
+SHOWN_FEATURES = 8
+PICTURES = 64
+CLIPS = 9
+
+
+def draw_pictures(flow: Flow, data: ImageDataModule, path: Path) -> None:
+    """Draw a grid of samples, and as `test_rows.png` beside it a grid of test rows."""
+    samples, rows = _samples(flow, data, PICTURES)
+    save_pictures(data.pictures(samples), path)
+    save_pictures(data.pictures(rows), path.with_name("test_rows.png"))
+
+
+def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
+    """Draw sampled spectrograms (or spectra), and beside them those of test clips."""
+    density = TrainedDensity(
+        flow,
+        preprocess=data.preprocess,
+        context_preprocess=data.context_preprocess,
+        config={},
+    )
+    labels = data.labels[:CLIPS] if data.label_context else [None]
+    each = CLIPS // len(labels)
+    drawn = [sample_clips(density, data, n=each, label=label) for label in labels]
+    save_spectrograms(np.concatenate(drawn), path)
+    clips = data.spectrograms(data.raw.x["test"])
+    known = clips[np.linspace(0, len(clips) - 1, CLIPS).astype(int)]
+    save_spectrograms(known, path.with_name("test_rows.png"))
+
+
+def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
+    """Draw every feature's distribution, test rows below the diagonal and samples above it.
+
+    Of more than eight features the first eight are drawn, in data units.
+    """
+    samples, rows = _samples(flow, data, SHOWN_ROWS)
+    names = data.raw.feature_names[:SHOWN_FEATURES]
+    limits = [_limits(rows[:, index]) for index in range(len(names))]
+    side = 1.2 + 1.35 * len(names)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    for line, y in enumerate(names):
+        for column, x in enumerate(names):
+            axis = plain(
+                figure.add_subplot(len(names), len(names), len(names) * line + column + 1)
+            )
+            axis.set(xlim=limits[column], xticks=[], yticks=[])
+            if line == column:
+                bins = np.linspace(*limits[line], 40)
+                shared = {"bins": bins, "density": True}
+                axis.hist(rows[:, line], color=DATA, alpha=0.5, **shared)
+                axis.hist(samples[:, line], color=MODEL, histtype="step", **shared)
+            else:
+                points, color = (rows, DATA) if line > column else (samples, MODEL)
+                axis.plot(points[:, column], points[:, line], ",", color=color, alpha=0.7)
+                axis.set(ylim=limits[line])
+            if line == len(names) - 1:
+                axis.set_xlabel(x)
+            if column == 0:
+                axis.set_ylabel(y)
+    figure.suptitle(_title(data.features, len(names)), fontsize=10)
+    save(figure, path)
+
+
+def _title(features: int, shown: int) -> str:
+    part = f", first {shown} of {features} features" if shown < features else ""
+    return f"test rows (grey, below) and samples (blue, above){part}"
+
+
+def _limits(values: NDArray[np.floating]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.005, 0.995])
+    margin = 0.08 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _samples(
+    flow: Flow, data: DataModule, n: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Samples, and as many test rows (evenly chosen), whose contexts they share; data units."""
+    rows = data.rows["test"]
+    index = torch.linspace(0, len(rows) - 1, min(n, len(rows))).long()
+    if rows.context is None:
+        drawn = flow.sample((len(index),))
+    else:
+        drawn = flow.sample((), rows.context[index])
+    samples = data.preprocess(drawn.cpu().double())[0].numpy()
+    return samples, np.asarray(data.raw.x["test"][index.numpy()], np.float64)
