@@ -15,7 +15,6 @@ from flowbench.evaluation.published import comparable, published, table_name
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.configuration import resolved, run_directory, run_hash
 from flowbench.training.figures import draw_figures
-from flowbench.training.interruption import Interruptions
 from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 from flowbench.training.names import run_command
@@ -64,11 +63,10 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     checkpoints = BestAndLast(
         best=folder.best, last=folder.last, patience=config["training"]["patience"]
     )
-    interruptions = Interruptions(folder.last, minutes=config["save_minutes"])
     with watching(config, folder) as loggers:
         trainer = pl.Trainer(
             **config["trainer"],
-            callbacks=[history, checkpoints, interruptions, EpochBar()],
+            callbacks=[history, checkpoints, EpochBar()],
             logger=loggers,
             default_root_dir=folder.path,
             num_sanity_val_steps=0,
