@@ -89,6 +89,9 @@ def test_fsdd_split_and_words_to_score(fsdd):
     assert torch.equal(data.scored["zero"].x, data.rows["test"].x)
     assert torch.equal(data.scored["zero"].log_det, data.rows["test"].log_det)
     assert not torch.equal(data.scored["one"].x, data.rows["test"].x)
+    validation = data.scored_of("val")
+    assert list(validation) == ["one", "zero"]
+    assert torch.equal(validation["zero"].x, data.rows["val"].x)
     assert data.test_clips("one")[0] == "ann_nohash_0"
     assert data.rows_per_clip == 1
     with pytest.raises(KeyError):

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -25,6 +26,7 @@ from flowbench.data.tree import list_tree
 __all__ = ["Magnitude", "SoundDataModule"]
 
 Magnitude = Literal["linear", "log"]
+ScoredSplit = Literal["val", "test"]
 
 
 class SoundDataModule(OriginalDataModule):
@@ -72,6 +74,7 @@ class SoundDataModule(OriginalDataModule):
 
     expected: ClassVar = {}
     own_rate: ClassVar[int] = 16_000
+    version = 2
 
     def __init__(
         self,
@@ -151,7 +154,7 @@ class SoundDataModule(OriginalDataModule):
         super().prepare_data()
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Write magnitudes: of the learnt word in train and val, of all words in test."""
+        """Write magnitudes: of the learnt word in train, of all words in val and test."""
         clips = find_clips(self.root, self.originals())
         labels = sorted({clip.label for clip in clips})
         if self.train_label is not None and self.train_label not in labels:
@@ -160,7 +163,7 @@ class SoundDataModule(OriginalDataModule):
             )
         kept = {}
         for split, members in self.splits(clips).items():
-            known = [c for c in members if split == "test" or self._learnt(c.label)]
+            known = [c for c in members if split != "train" or self._learnt(c.label)]
             if not any(self._learnt(clip.label) for clip in known):
                 raise DataError(
                     f"{self.name}: no clip of {self.train_label or 'any label'} in {self.root} "
@@ -178,12 +181,13 @@ class SoundDataModule(OriginalDataModule):
         """
         found = self.conversion()
         self.labels: list[str] = found.meta["labels"]
-        self._test, self._test_clips = found.arrays["test"], found.meta["clips"]["test"]
+        self._magnitudes, self._clips = found.arrays, found.meta["clips"]
         self.clips = {split: self._select(found.meta["clips"][split]) for split in SPLITS}
         magnitudes = {split: found.arrays[split] for split in SPLITS}
         if self.train_label is not None:
-            magnitudes["test"] = self._test[self._of(self.train_label)]
-        _, self.frames, self.coefficients = self._test.shape
+            for split in ("val", "test"):
+                magnitudes[split] = magnitudes[split][self._of(self.train_label, split)]
+        _, self.frames, self.coefficients = magnitudes["test"].shape
         events = {split: self._events(part) for split, part in magnitudes.items()}
         names = self._names()
         values = self._logarithm(events["train"]) if self.magnitude == "log" else events["train"]
@@ -214,12 +218,17 @@ class SoundDataModule(OriginalDataModule):
 
         The clips are in the order of `test_clips(label)`, `rows_per_clip` rows each.
         """
-        known = [label for label in self.labels if self.test_clips(label)]
-        return LazyRows(known, self._scored_rows)
+        return self.scored_of("test")
+
+    def scored_of(self, split: ScoredSplit) -> Mapping[str, Rows]:
+        """The same as `scored`, of "val" or "test" clips."""
+        present = {label for label, _ in self._clips[split]}
+        known = [label for label in self.labels if label in present]
+        return LazyRows(known, partial(self._scored_rows, split=split))
 
     def test_clips(self, label: str) -> list[str]:
         """Names of a label's test clips."""
-        return [name for other, name in self._test_clips if other == label]
+        return [name for other, name in self._clips["test"] if other == label]
 
     def spectrograms(self, x: NDArray[Any] | torch.Tensor) -> NDArray[Any]:
         """Rows in data units, whole clips, as magnitudes `[clips, frames, coefficients]`."""
@@ -260,8 +269,8 @@ class SoundDataModule(OriginalDataModule):
     def _select(self, clips: list[list[str]]) -> list[tuple[str, str]]:
         return [(label, name) for label, name in clips if self._learnt(label)]
 
-    def _of(self, label: str) -> NDArray[np.intp]:
-        return np.flatnonzero([other == label for other, _ in self._test_clips])
+    def _of(self, label: str, split: ScoredSplit) -> NDArray[np.intp]:
+        return np.flatnonzero([other == label for other, _ in self._clips[split]])
 
     def _events(self, magnitudes: NDArray[Any]) -> NDArray[Any]:
         """Rows of clips `[clips, frames, coefficients]`."""
@@ -289,7 +298,7 @@ class SoundDataModule(OriginalDataModule):
         sizes = {"count": self.context_frames, "coefficients": self.coefficients}
         return frame_context_steps(steps, **sizes, labels=labels)
 
-    def _scored_rows(self, label: str) -> Rows:
-        magnitudes = self._test[self._of(label)]
+    def _scored_rows(self, label: str, *, split: ScoredSplit) -> Rows:
+        magnitudes = self._magnitudes[split][self._of(label, split)]
         contexts = self.contexts(magnitudes, [label] * len(magnitudes))
         return self.model_space(self._events(magnitudes), contexts)
