@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowbench.data import SoundDataModule
+from flowbench.data import DataModule, SoundDataModule
 
-__all__ = ["Sampler", "per_clip", "sample_clips"]
+__all__ = ["Sampler", "per_clip", "rows_per_event", "sample_clips"]
 
 
 class Sampler(Protocol):
@@ -18,6 +18,11 @@ class Sampler(Protocol):
     def sample(self, n: int, context: Tensor | None = None) -> Tensor:
         """Draw n rows for every context."""
         ...
+
+
+def rows_per_event(data: DataModule) -> int:
+    """How many rows make up what was observed: a clip has one per frame, if it is a sequence."""
+    return data.rows_per_clip if isinstance(data, SoundDataModule) else 1
 
 
 def per_clip(terms: Tensor, data: SoundDataModule) -> Tensor:

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowbench.data import DataModule, Rows
+from flowbench.data import Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.flows import Flow
 
-__all__ = ["evaluate", "log_likelihoods", "summarize"]
+__all__ = ["least_likely", "log_likelihoods", "summarize"]
 
 
 @torch.no_grad()
@@ -44,29 +44,20 @@ def summarize(terms: Tensor) -> dict[str, float]:
         "mean": terms.mean().item(),
         "two_standard_errors": 2 * deviation / math.sqrt(len(terms)),
         "median": terms.median().item(),
+        "quantile_1_percent": terms.sort().values[(len(terms) - 1) // 100].item(),
         "min": terms.min().item(),
         "n": len(terms),
     }
 
 
-def evaluate(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
-    """Score one split: in model space, in data units, and as bits per dimension.
+def least_likely(terms: Tensor, *, count: int = 5) -> list[dict[str, Any]]:
+    """The rows of lowest log-likelihood, the lowest first; rows are counted from 0.
 
-    Args:
-        flow: the trained density.
-        data: the data module, set up.
-        split: "train", "val" or "test".
-
-    Returns:
-        The block of `result.json` for this split; `exact` is the highest mean that any density can
-        expect, where it is known.
+    Example:
+        >>> import torch
+        >>> least_likely(torch.tensor([0.0, -9.0, -1.0]), count=2)
+        [{'row': 1, 'log_likelihood': -9.0}, {'row': 2, 'log_likelihood': -1.0}]
     """
-    rows = data.rows[split]
-    terms = log_likelihoods(flow, rows)
-    data_space = summarize(terms + rows.log_det)
-    bits = -data_space["mean"] / (data.features * math.log(2)) if data.raw.dequantized else None
-    return {
-        "log_likelihood": {"model_space": summarize(terms), "data_space": data_space},
-        "bits_per_dim": bits,
-        "exact": data.raw.exact_log_likelihood,
-    }
+    values, rows = terms.topk(min(count, len(terms)), largest=False)
+    pairs = zip(rows.tolist(), values.tolist(), strict=True)
+    return [{"row": row, "log_likelihood": value} for row, value in pairs]

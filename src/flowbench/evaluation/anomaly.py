@@ -1,0 +1,93 @@
+"""A density of one label told from others by likelihood: is what it has not learnt less likely?"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+from flowbench.data import SoundDataModule
+from flowbench.evaluation.likelihood import log_likelihoods, summarize
+from flowbench.flows import Flow
+
+__all__ = ["anomaly_table", "evaluate_anomaly", "label_scores", "separation"]
+
+
+def label_scores(
+    flow: Flow, data: SoundDataModule, split: Literal["val", "test"]
+) -> dict[str, Tensor]:
+    """Label → log-likelihoods of its clips in model space, float64 `[clips]`.
+
+    They are in nats per frame where a row is a frame, otherwise in nats per clip.
+    """
+    return {
+        label: log_likelihoods(flow, rows).reshape(-1, data.rows_per_clip).mean(-1)
+        for label, rows in data.scored_of(split).items()
+    }
+
+
+def evaluate_anomaly(
+    flow: Flow, data: SoundDataModule, split: Literal["val", "test"]
+) -> dict[str, Any]:
+    """The table of a density of `data.train_label`; see `anomaly_table`."""
+    assert data.train_label is not None
+    return anomaly_table(label_scores(flow, data, split), learnt=data.train_label) | {
+        "unit": "nats per frame" if data.sequence else "nats per clip"
+    }
+
+
+def anomaly_table(scores: Mapping[str, Tensor], *, learnt: str) -> dict[str, Any]:
+    """Compare the scores of a learnt label with those of every other one.
+
+    Args:
+        scores: label → one score per event, higher where the event is more likely.
+        learnt: the label that the density has learnt.
+
+    Returns:
+        `labels`: label → mean, error and order statistics, and for others their `separation` from
+        the learnt one; `above`: how many others have a higher mean; `mean_auroc`: over the others,
+        and `worst_auroc`; `others`: the separation from all others together.
+
+    Example:
+        >>> import torch
+        >>> scores = {"a": torch.tensor([2.0, 3.0]), "b": torch.tensor([1.0, 2.5])}
+        >>> table = anomaly_table(scores, learnt="a")
+        >>> table["above"], table["mean_auroc"]
+        (0, 0.75)
+    """
+    own = scores[learnt]
+    others = {label: terms for label, terms in scores.items() if label != learnt}
+    labels: dict[str, Any] = {label: summarize(terms) for label, terms in scores.items()}
+    for label, terms in others.items():
+        labels[label] |= separation(own, terms)
+    curves = [labels[label]["auroc"] for label in others]
+    return {
+        "learnt": learnt,
+        "labels": labels,
+        "above": sum(labels[label]["mean"] > labels[learnt]["mean"] for label in others),
+        "mean_auroc": sum(curves) / len(curves),
+        "worst_auroc": min(curves),
+        "others": separation(own, torch.cat(list(others.values()))),
+    }
+
+
+def separation(own: Tensor, others: Tensor) -> dict[str, float]:
+    """How well scores tell one kind of event, the positive, from another.
+
+    Args:
+        own: scores of the positive events.
+        others: scores of the others.
+
+    Returns:
+        `auroc`: the probability that a positive event has the higher score, ties counted half;
+        `average_precision`: the area below precision over recall, in steps.
+    """
+    # By place, exactly: torchmetrics would send scores outside of [0, 1] through a sigmoid.
+    _, place = torch.unique(torch.cat([own, others]), return_inverse=True)
+    score = place.double() / max(1, place.max().item())
+    positive = torch.arange(len(place)) < len(own)
+    return {
+        "auroc": binary_auroc(score, positive.long()).item(),
+        "average_precision": binary_average_precision(score, positive.long()).item(),
+    }

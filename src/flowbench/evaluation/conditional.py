@@ -1,0 +1,63 @@
+r"""Densities given labels: log p(x) = log Σ p(x | y) p(y), and labels told by Bayes' rule.
+
+All labels are equally likely a priori, p(y) = 1 / labels, as in the MAF paper. The conditional
+columns of its tables are of log p(x), so that they compare with densities that know no labels.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flowbench.data import DataModule, Rows
+from flowbench.evaluation.clips import rows_per_event
+from flowbench.evaluation.likelihood import log_likelihoods, summarize
+from flowbench.flows import Flow
+
+__all__ = ["by_label", "evaluate_labels", "labels_of"]
+
+
+def labels_of(data: DataModule) -> list[str]:
+    """The labels whose one-hot form ends the context; none where it has no label."""
+    return getattr(data, "labels", []) if getattr(data, "label_context", False) else []
+
+
+def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
+    """The log p(x | y) of every event and every label in model space, float64 `[events, labels]`.
+
+    Args:
+        flow: the density; it is put into evaluation mode.
+        data: the data module, set up, whose contexts end in one-hot labels.
+        split: "train", "val" or "test".
+    """
+    rows, count = data.rows[split], len(labels_of(data))
+    assert rows.context is not None
+    context, columns = rows.context.clone(), []
+    for label in torch.eye(count).to(context):
+        context[:, -count:] = label
+        terms = log_likelihoods(flow, Rows(rows.x, context, rows.log_det))
+        columns.append(terms.reshape(-1, rows_per_event(data)).sum(-1))
+    return torch.stack(columns, dim=-1)
+
+
+def evaluate_labels(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
+    """What a density given labels says of one split without them.
+
+    Returns:
+        `marginal`: log p(x), in model space and in data units; `accuracy`: the share of events
+        whose label is argmax p(y | x).
+    """
+    rows, terms = data.rows[split], by_label(flow, data, split)
+    events, count = terms.shape
+    marginal = terms.logsumexp(-1) - math.log(count)
+    log_det = rows.log_det.expand(len(rows)).reshape(events, -1).sum(-1)
+    assert rows.context is not None
+    true = rows.context[:: rows_per_event(data), -count:].argmax(-1).cpu()
+    return {
+        "marginal": {
+            "model_space": summarize(marginal),
+            "data_space": summarize(marginal + log_det),
+        },
+        "accuracy": (terms.argmax(-1) == true).double().mean().item(),
+    }

@@ -1,0 +1,42 @@
+"""All that a result says of one split."""
+
+import math
+from typing import Any
+
+from flowbench.data import DataModule, SoundDataModule
+from flowbench.evaluation.anomaly import evaluate_anomaly
+from flowbench.evaluation.conditional import evaluate_labels, labels_of
+from flowbench.evaluation.likelihood import least_likely, log_likelihoods, summarize
+from flowbench.flows import Flow
+
+__all__ = ["evaluate"]
+
+
+def evaluate(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
+    """Score one split: in model space, in data units, and as bits per dimension.
+
+    Args:
+        flow: the trained density.
+        data: the data module, set up.
+        split: "train", "val" or "test".
+
+    Returns:
+        The block of `result.json` for this split; `exact` is the highest mean that any density can
+        expect, where it is known. Given labels there are also `marginal` and `accuracy`; of one
+        label, `anomaly`.
+    """
+    rows = data.rows[split]
+    terms = log_likelihoods(flow, rows)
+    data_space = summarize(terms + rows.log_det)
+    bits = -data_space["mean"] / (data.features * math.log(2)) if data.raw.dequantized else None
+    score: dict[str, Any] = {
+        "log_likelihood": {"model_space": summarize(terms), "data_space": data_space},
+        "bits_per_dim": bits,
+        "exact": data.raw.exact_log_likelihood,
+        "least_likely": least_likely(terms),
+    }
+    if labels_of(data):
+        score |= evaluate_labels(flow, data, split)
+    if isinstance(data, SoundDataModule) and data.train_label is not None and split != "train":
+        score["anomaly"] = evaluate_anomaly(flow, data, "val" if split == "val" else "test")
+    return score
