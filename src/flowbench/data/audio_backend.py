@@ -25,7 +25,7 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
         import soundfile
     except (ImportError, OSError) as error:
         raise DataError(
-            "reading sound needs soundfile, which cannot be imported: pip install soundfile"
+            "reading sound needs soundfile, which cannot be imported: pip install 'flowbench[sound]'"
         ) from error
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
@@ -75,7 +75,7 @@ def _functional() -> ModuleType:
         return importlib.import_module("torchaudio.functional")
     except ModuleNotFoundError as error:
         raise DataError(
-            "resampling and mel filters need torchaudio: pip install torchaudio"
+            "resampling and mel filters need torchaudio: pip install 'flowbench[sound]'"
         ) from error
     except OSError:
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:

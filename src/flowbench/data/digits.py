@@ -68,7 +68,7 @@ class Digits(ImageDataModule):
         if package is None or package.origin is None:
             raise DataError(
                 "data=digits takes its pictures from scikit-learn, which is not installed: "
-                "pip install scikit-learn"
+                'pip install "flowbench[scores]"'
             )
         return [Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"]
 
