@@ -73,7 +73,7 @@ def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
                 axis.hist(samples[:, line], color=MODEL, histtype="step", **shared)
             else:
                 points, color = (rows, DATA) if line > column else (samples, MODEL)
-                axis.plot(points[:, column], points[:, line], ",", color=color, alpha=0.7)
+                axis.scatter(points[:, column], points[:, line], s=1.5, c=color, linewidths=0)
                 axis.set(ylim=limits[line])
             if line == len(names) - 1:
                 axis.set_xlabel(x)

@@ -1,0 +1,117 @@
+"""From a tree of run folders to records: finished, failed and unfinished runs alike."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from flowbench.training.run_folder import HEADER, RunFolder
+
+__all__ = ["ReportError", "RunRecord", "collect"]
+
+FIGURES = ("samples", "test_rows", "density", "pairs", "base_space", "learning_curve")
+Status = Literal["finished", "failed", "unfinished"]
+
+
+class ReportError(Exception):
+    """A tree of which no report can be made, told in one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What one run has left behind.
+
+    Attributes:
+        path: of the folder, relative to the tree.
+        config: the configuration, plain values; empty where the run never got so far.
+        result: the contents of `result.json`; empty unless the run is finished.
+        error: why it failed, else None.
+        command: what starts the run again.
+        history: the rows of `metrics.csv`.
+        figures: name → PNG file.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    error: str | None
+    command: str
+    history: pd.DataFrame
+    figures: Mapping[str, Path]
+
+    @property
+    def status(self) -> Status:
+        """Whether there is a result, an error, or neither (yet)."""
+        if self.result:
+            return "finished"
+        return "failed" if self.error else "unfinished"
+
+    @property
+    def data(self) -> str:
+        """Name of the data set."""
+        return self._named("data", level=-4)
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self._named("model", level=-3)
+
+    @property
+    def hash(self) -> str:
+        """Of all that changes the result, the seed apart."""
+        return self.path.parent.name
+
+    @property
+    def seed(self) -> int:
+        """Of the run."""
+        return int(self.config.get("seed", self.path.name.removeprefix("seed=")))
+
+    def _named(self, section: str, *, level: int) -> str:
+        return self.config.get(section, {}).get("name") or self.path.parts[level]
+
+
+def collect(root: str | Path) -> list[RunRecord]:
+    """All runs below a folder, in the order of their paths.
+
+    Args:
+        root: e.g. `outputs`.
+
+    Raises:
+        ReportError: there is no run.
+    """
+    root = Path(root)
+    folders = {path.parent for path in root.glob("**/seed=*/config.yaml")}
+    folders |= {path.parent for path in root.glob("**/seed=*/error.json")}
+    if not folders:
+        raise ReportError(
+            f"{root}: no run folders there; expected <data>/<model>/<hash>/seed=<n>/config.yaml"
+        )
+    return [_record(RunFolder(folder), root.absolute()) for folder in sorted(folders)]
+
+
+def _record(folder: RunFolder, root: Path) -> RunRecord:
+    first, config = "", {}
+    if folder.config.is_file():
+        first = folder.config.read_text(encoding="utf-8").partition("\n")[0]
+        config = folder.read_config()
+    result = folder.read_result() if folder.finished else {}
+    failure = {}
+    if folder.error.is_file() and not result:
+        failure = json.loads(folder.error.read_text(encoding="utf-8"))
+    return RunRecord(
+        path=folder.path.absolute().relative_to(root.parent),
+        config=config,
+        result=result,
+        error=failure.get("error"),
+        command=first.removeprefix(HEADER) or failure.get("command", ""),
+        history=pd.read_csv(folder.metrics) if folder.metrics.is_file() else pd.DataFrame(),
+        figures={path.stem: path for path in sorted(folder.figures.glob("*.png"), key=_place)},
+    )
+
+
+def _place(figure: Path) -> tuple[int, str]:
+    name = figure.stem
+    return (FIGURES.index(name) if name in FIGURES else len(FIGURES)), name

@@ -1,0 +1,70 @@
+"""The report as one HTML page that needs nothing from outside itself."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.graph_objects import Figure
+from plotly.offline import get_plotlyjs
+
+from flowbench.report import numbers
+from flowbench.report.charts import learning_curves, sweeps
+from flowbench.report.collect import RunRecord
+from flowbench.report.overview import overview
+from flowbench.report.settings import Setting
+from flowbench.report.table import score_of
+
+__all__ = ["render_page"]
+
+STATUSES = ("finished", "unfinished", "failed")
+
+
+def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title: str) -> str:
+    """The whole page.
+
+    Args:
+        runs: as `collect` gives them.
+        settings: as `settings_of` groups them.
+        title: what they are called together, e.g. the name of the tree.
+    """
+    environment = Environment(
+        loader=PackageLoader("flowbench.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"embedded": _embedded, "words": lambda name: name.replace("_", " ")}
+    counts = {status: sum(run.status == status for run in runs) for status in STATUSES}
+    curves, swept = _charts(learning_curves(settings)), _charts(sweeps(settings))
+    return environment.get_template("page.html").render(
+        title=title,
+        counts={status: count for status, count in counts.items() if count},
+        runs=runs,
+        settings=settings,
+        overview=overview(settings),
+        curves=curves,
+        sweeps=swept,
+        n=numbers,
+        score=score_of,
+        css=_part("page.css"),
+        js=_part("page.js"),
+        plotly=Markup(get_plotlyjs()) if curves or swept else "",
+    )
+
+
+def _charts(charts: Iterable[tuple[str, Figure]]) -> list[tuple[str, Markup]]:
+    """Titles and charts as JSON, which cannot end the element that it stands in."""
+    plain = ((title, str(chart.to_json())) for title, chart in charts)
+    return [(title, Markup(text.replace("<", "\\u003c"))) for title, text in plain]
+
+
+def _part(name: str) -> Markup:
+    return Markup((files("flowbench.report") / "page" / name).read_text(encoding="utf-8"))
+
+
+def _embedded(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,155 @@
+"""Runs that differ in nothing but the seed: their mean, their errors, the published neighbour."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from flowbench.report.collect import RunRecord
+from flowbench.report.table import differing_keys, flat, score_of
+
+__all__ = ["Setting", "best_by_validation", "settings_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """All seeds of one configuration.
+
+    Attributes:
+        data: name of the data set, with those of its options in which runs differ.
+        model: name of the model.
+        keys: the other keys in which settings of this data set and model differ.
+        runs: one per seed.
+    """
+
+    data: str
+    model: str
+    keys: dict[str, Any]
+    runs: Sequence[RunRecord]
+
+    @cached_property
+    def finished(self) -> list[RunRecord]:
+        """The runs that have a result."""
+        return [run for run in self.runs if run.result]
+
+    @property
+    def name(self) -> str:
+        """The keys with their values, without their section; empty where there is but one."""
+        return ", ".join(f"{key.partition('.')[2]}={_show(v)}" for key, v in self.keys.items())
+
+    @property
+    def status(self) -> str:
+        """Finished, or what became of it instead."""
+        return "finished" if self.finished else self.runs[0].status
+
+    def mean(self, *path: str) -> float | None:
+        """The mean over finished seeds of a number in `result.json`, named by its keys."""
+        values = [_at(run.result, path) for run in self.finished]
+        known = [value for value in values if value is not None]
+        return statistics.fmean(known) if known else None
+
+    def log_likelihood(self, split: str) -> float | None:
+        """The mean over seeds of the mean log-likelihood, nats in model space."""
+        values = [score_of(run.result, split)["mean"] for run in self.finished]
+        return statistics.fmean(values) if values else None
+
+    @cached_property
+    def two_standard_errors(self) -> float | None:
+        """Of the mean over the test rows, as if one seed had scored them."""
+        errors = [score_of(run.result, "test")["two_standard_errors"] for run in self.finished]
+        return statistics.fmean(errors) if errors else None
+
+    @cached_property
+    def sd_over_seeds(self) -> float | None:
+        """Standard deviation of the test log-likelihood between seeds; None for a single one."""
+        values = [score_of(run.result, "test")["mean"] for run in self.finished]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    @cached_property
+    def published(self) -> dict[str, Any] | None:
+        """The published result that the configuration names."""
+        return next((r.result["published"] for r in self.finished if r.result["published"]), None)
+
+    @cached_property
+    def difference(self) -> float | None:
+        """Ours minus the published one."""
+        ours = self.log_likelihood("test")
+        return None if ours is None or not self.published else ours - self.published["mean"]
+
+    @cached_property
+    def combined_error(self) -> float | None:
+        r"""Of the difference: √(e² + p² + (2 sd/√n)²), over n seeds.
+
+        e and p are two standard errors over test rows, ours and the published.
+        """
+        if self.published is None or self.two_standard_errors is None:
+            return None
+        over_seeds = 2 * (self.sd_over_seeds or 0.0) / math.sqrt(len(self.finished))
+        theirs = self.published["two_standard_errors"]
+        return math.hypot(self.two_standard_errors, theirs, over_seeds)
+
+    @property
+    def verdict(self) -> Literal["within error", "above", "below"] | None:
+        """Where ours lies, seen from the published one."""
+        if self.difference is None or self.combined_error is None:
+            return None
+        if abs(self.difference) <= self.combined_error:
+            return "within error"
+        return "above" if self.difference > 0 else "below"
+
+
+def settings_of(runs: Sequence[RunRecord]) -> list[Setting]:
+    """Runs grouped into settings; by data set and, within it, from the best test result down."""
+    settings = []
+    for data_runs in _grouped(runs, "data").values():
+        data_keys = [k for k in differing_keys(data_runs) if k.startswith("data.")]
+        for model_runs in _grouped(data_runs, "model").values():
+            keys = [k for k in differing_keys(model_runs) if not k.startswith("data.")]
+            for members in _grouped(model_runs, "hash").values():
+                values = next((flat(run.config) for run in members if run.config), {})
+                label = ", ".join(
+                    f"{key.removeprefix('data.')}={_show(values[key])}"
+                    for key in data_keys
+                    if key in values
+                )
+                settings.append(
+                    Setting(
+                        data=data_runs[0].data + (f" ({label})" if label else ""),
+                        model=members[0].model,
+                        keys={key: values[key] for key in keys if key in values},
+                        runs=members,
+                    )
+                )
+    return sorted(settings, key=_rank)
+
+
+def best_by_validation(settings: Sequence[Setting]) -> Setting | None:
+    """The setting to stand for its data set and model, chosen without a look at test rows."""
+    known = [(setting.log_likelihood("val"), setting) for setting in settings if setting.finished]
+    return max(known, key=lambda pair: pair[0] or 0.0, default=(None, None))[1]
+
+
+def _rank(setting: Setting) -> tuple[str, float, str, str]:
+    value = setting.log_likelihood("test")
+    return setting.data, math.inf if value is None else -value, setting.model, setting.name
+
+
+def _grouped(runs: Sequence[RunRecord], attribute: str) -> dict[str, list[RunRecord]]:
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        groups.setdefault(getattr(run, attribute), []).append(run)
+    return groups
+
+
+def _at(value: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        value = None if value is None else value.get(key)
+    return value
+
+
+def _show(value: object) -> str:
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )

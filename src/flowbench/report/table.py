@@ -1,0 +1,108 @@
+"""The tidy table: one row per run, one column per quantity."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from flowbench.report.collect import RunRecord
+
+__all__ = ["differing_keys", "flat", "score_of", "tidy"]
+
+SECTIONS = ("data", "model", "training", "trainer", "ema", "init_from")
+IRRELEVANT = {
+    *("data.seed", "data.batch_size", "data.data_dir", "data.cache_dir"),
+    *("data.name", "data._target_", "model.name", "model._target_"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.enable_progress_bar", "trainer.log_every_n_steps"),
+}
+
+
+def tidy(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """One row per run; log-likelihoods in nats per row, in model space unless the name says else.
+
+    The last columns are the keys of the configuration in which runs of one data set and model
+    differ; they are empty where they do not apply.
+
+    Args:
+        runs: as `collect` gives them.
+    """
+    rows = []
+    for run in runs:
+        alike = [one for one in runs if (one.data, one.model) == (run.data, run.model)]
+        own = flat(run.config)
+        rows.append(_row(run) | {key: own[key] for key in differing_keys(alike) if key in own})
+    return pd.DataFrame(rows)
+
+
+def differing_keys(runs: Sequence[RunRecord]) -> list[str]:
+    """The keys, of those that change a result, in which the configurations of runs differ."""
+    known = [flat(run.config) for run in runs if run.config]
+    keys = dict.fromkeys(key for values in known for key in values)
+    return [key for key in keys if len({str(values.get(key)) for values in known}) > 1]
+
+
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration that change a result, written with dots; lists as text.
+
+    A seed is left out where it is the seed of the run.
+
+    Example:
+        >>> flat({"seed": 1, "model": {"name": "maf", "hidden_units": [8, 8], "seed": 1}})
+        {'model.hidden_units': '[8, 8]'}
+    """
+    pairs = (pair for name in SECTIONS for pair in _pairs(name, config.get(name, {})))
+    return {
+        key: value
+        for key, value in pairs
+        if key not in IRRELEVANT and not (key.endswith(".seed") and value == config.get("seed"))
+    }
+
+
+def score_of(result: Mapping[str, Any], split: str, space: str = "model_space") -> dict[str, Any]:
+    """The log-likelihoods of a split that tables report; of a density given labels, log p(x)."""
+    score = result.get(split, {})
+    return score.get("marginal", score.get("log_likelihood", {})).get(space, {})
+
+
+def _pairs(key: str, value: object) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _pairs(f"{key}.{name}", inner)
+    elif isinstance(value, list):
+        yield key, json.dumps(value)
+    else:
+        yield key, value
+
+
+def _row(run: RunRecord) -> dict[str, Any]:
+    result, published = run.result, run.result.get("published") or {}
+    test = result.get("test", {})
+    model_space, data_space = score_of(result, "test"), score_of(result, "test", "data_space")
+    return {
+        "data": run.data,
+        "model": run.model,
+        "hash": run.hash,
+        "seed": run.seed,
+        "status": run.status,
+        "test": model_space.get("mean"),
+        "test_two_standard_errors": model_space.get("two_standard_errors"),
+        "test_data_space": data_space.get("mean"),
+        "val": score_of(result, "val").get("mean"),
+        "bits_per_dim": test.get("bits_per_dim"),
+        "exact": test.get("exact"),
+        "published": published.get("mean"),
+        "published_two_standard_errors": published.get("two_standard_errors"),
+        "published_as": ", ".join(filter(None, map(published.get, ("model", "source")))),
+        "parameters": result.get("parameters"),
+        "epochs": result.get("epochs", len(run.history)),
+        "best_epoch": result.get("best_epoch"),
+        "seconds": result.get("seconds"),
+        "samples_per_second": result.get("samples_per_second"),
+        "device": result.get("device"),
+        "threads": result.get("threads"),
+        "folder": run.path.as_posix(),
+        "command": run.command,
+        "error": run.error,
+    }

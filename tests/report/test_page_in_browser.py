@@ -1,0 +1,100 @@
+"""The page in a real Chromium: it renders, sorts, filters, unfolds, in the light and the dark."""
+
+import shutil
+
+import pytest
+
+pytest.importorskip("plotly", reason="the report needs plotly: pip install -e '.[report]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="driving Chromium needs playwright")
+
+from flowbench.report.write import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync", "--no-first-run"]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tree, tmp_path_factory):
+    folder = write_report(tree, out=tmp_path_factory.mktemp("page"))
+    return (folder / "report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(browser, address, request):
+    """The page, all charts drawn; nothing was complained about, nothing asked of the network."""
+    context = browser.new_context(color_scheme=request.param)
+    page = context.new_page()
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda asked: complaints.extend(_from_outside(asked.url)))
+    page.scheme = request.param
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    yield page
+    assert complaints == []
+    context.close()
+
+
+def _from_outside(url):
+    return [] if url.startswith(("file:", "data:", "blob:")) else [url]
+
+
+def first_column(page):
+    return page.locator(".summary:visible td:first-child").all_inner_texts()
+
+
+def test_it_renders(page):
+    assert page.locator(".setting").count() == 7
+    assert page.locator(".chart .main-svg").count() >= 3
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    light = sum(int(part) for part in ground[4:-1].split(",")) > 3 * 128
+    assert light is (page.scheme == "light")
+
+
+def test_headings_sort_and_what_is_missing_comes_last(page):
+    assert first_column(page) == sorted(first_column(page))
+    heading = page.locator("th", has_text="test log-likelihood")
+    cells = page.locator(".summary td:nth-child(5)")
+    for order in ("descending", "ascending"):
+        heading.locator("button").click()
+        assert heading.get_attribute("aria-sort") == order
+        sorts = [cell.get_attribute("data-sort") for cell in cells.all()]
+        values = [float(value) for value in sorts if value]
+        assert values == sorted(values, reverse=order == "descending")
+        assert sorts[-2:] == ["", ""]
+
+
+def test_the_filter_keeps_what_has_all_words(page):
+    page.fill("#filter", "toy tanh")
+    assert first_column(page) == ["toy", "toy"]
+    assert page.inner_text("#count") == "2 of 7 settings"
+    page.fill("#filter", "failed")
+    assert first_column(page) == ["toy"]
+
+
+def test_a_row_unfolds_to_command_and_figures(page):
+    row = page.locator(".summary").first
+    detail = page.locator(".detail").first
+    assert not detail.is_visible()
+    row.click()
+    assert detail.is_visible()
+    assert detail.locator("code").first.inner_text()
+    image = detail.locator("img").first
+    image.scroll_into_view_if_needed()
+    page.wait_for_function("image => image.naturalWidth > 0", arg=image.element_handle())
+    row.press("Enter")
+    assert not detail.is_visible()

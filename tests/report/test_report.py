@@ -1,0 +1,164 @@
+"""The report over real runs says what their folders say, and nothing else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("plotly", reason="the report needs plotly: pip install -e '.[report]'")
+
+from flowbench.report import collect, settings_of, tidy
+from flowbench.report.charts import learning_curves, sweeps
+from flowbench.report.collect import ReportError
+from flowbench.report.overview import overview
+from flowbench.report.text import BEGIN, END
+from flowbench.report.write import write_report
+
+
+@pytest.fixture(scope="module")
+def runs(tree):
+    return collect(tree)
+
+
+@pytest.fixture(scope="module")
+def settings(runs):
+    return settings_of(runs)
+
+
+def files(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_run_is_there_with_its_status(runs):
+    statuses = sorted((run.data, run.model, run.status) for run in runs)
+    assert statuses == [
+        ("table", "gaussian", "finished"),
+        ("table", "realnvp", "unfinished"),
+        ("toy", "maf", "failed"),
+        *[("toy", "maf", "finished")] * 5,
+    ]
+    [failed] = [run for run in runs if run.error]
+    assert "step" in failed.error
+    assert all(run.command for run in runs)
+
+
+def test_the_tidy_table_holds_the_numbers_of_the_results(runs, tree):
+    table = tidy(runs)
+    for _, row in table[table.status == "finished"].iterrows():
+        result = json.loads((tree.parent / row.folder / "result.json").read_text())
+        score = result["test"]["log_likelihood"]["model_space"]
+        assert row.test == score["mean"]
+        assert row.test_two_standard_errors == score["two_standard_errors"]
+        assert row.parameters == result["parameters"]
+        assert row.command == result["command"]
+    assert table.test.isna().sum() == 2
+    swept = table[table.model == "maf"]
+    assert set(swept["model.activation"]) == {"relu", "tanh"}
+    assert "model.seed" not in table
+
+
+def test_seeds_are_one_setting(settings):
+    [setting] = [setting for setting in settings if len(setting.runs) > 1]
+    values = [run.result["test"]["log_likelihood"]["model_space"]["mean"] for run in setting.runs]
+    assert setting.log_likelihood("test") == pytest.approx(sum(values) / 2)
+    assert setting.sd_over_seeds == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert setting.keys["model.activation"] == "relu"
+    assert setting.published is None
+    assert setting.verdict is None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "verdict"), [(0.0, "within error"), (-1.0, "above"), (1.0, "below")]
+)
+def test_a_difference_is_held_against_the_combined_error(settings, theirs, verdict):
+    [gaussian] = [setting for setting in settings if setting.model == "gaussian"]
+    ours = gaussian.log_likelihood("test")
+    published = {"mean": ours + theirs, "two_standard_errors": 0.3, "source": "s", "model": "m"}
+    [run] = gaussian.runs
+    run.result["published"] = published
+    try:
+        again = type(gaussian)(data="d", model="m", keys={}, runs=[run])
+        assert again.difference == pytest.approx(-theirs)
+        error = run.result["test"]["log_likelihood"]["model_space"]["two_standard_errors"]
+        assert again.combined_error == pytest.approx((error**2 + 0.3**2) ** 0.5)
+        assert error < 0.9
+        assert again.verdict == verdict
+    finally:
+        run.result["published"] = None
+
+
+def test_missing_cells_are_shown_as_missing(settings):
+    cells = overview(settings)
+    assert cells["gaussian"]["toy"].status == "missing"
+    assert cells["realnvp"]["table"].status == "unfinished"
+    best = cells["maf"]["toy"].setting
+    validated = [s.log_likelihood("val") for s in settings if s.model == "maf" and s.finished]
+    assert best.log_likelihood("val") == max(validated)
+
+
+def test_a_sweep_is_drawn_over_the_keys_that_vary(settings):
+    grid = [s for s in settings if s.model == "maf" and s.finished]
+    assert len(grid) == 4
+    for setting in grid:  # as it is without the run that failed
+        for key in set(setting.keys) - {"model.activation", "model.batch_norm"}:
+            del setting.keys[key]
+    [(title, chart)] = sweeps(grid)
+    assert title == "maf on toy"
+    assert chart.data[0].type == "heatmap"
+    assert {len(line) for line in chart.data[0].z} == {2}
+    [(_, chart)] = sweeps(settings_of([run for s in settings for run in s.runs]))
+    assert {trace.type for trace in chart.data} == {"scatter"}
+    assert len(chart.data) == 4
+
+
+def test_learning_curves_hold_every_epoch(settings):
+    charts = dict(learning_curves(settings))
+    assert set(charts) == {"toy", "table"}
+    assert {len(trace.x) for trace in charts["table"].data} == {2}
+
+
+def test_the_report_is_a_pure_function_of_the_tree(tree, tmp_path):
+    before = files(tree)
+    first = write_report(tree, out=tmp_path / "first")
+    second = write_report(tree, out=tmp_path / "second")
+    assert files(tree) == before
+    for name in ("report.html", "report.md", "runs.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    assert len(pd.read_csv(first / "runs.csv")) == 8
+
+
+def test_the_page_needs_nothing_from_outside(tree, tmp_path):
+    page = (write_report(tree, out=tmp_path) / "report.html").read_text()
+    head = page.partition("<body>")[0]
+    for word in ("<script src", '<link rel="stylesheet"', "@import", "url("):
+        assert word not in head
+    assert "<script src" not in page
+    assert page.count("data:image/png;base64") > 10
+
+
+def test_the_command_prints_markdown_and_rewrites_a_readme(tree, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    script = Path(__file__).parents[2] / "scripts" / "report.py"
+    words = [tree, "--out", tmp_path / "report", "--markdown", "--readme", readme]
+    done = subprocess.run(
+        [sys.executable, script, *words], capture_output=True, text=True, check=True
+    )
+    assert "| table | gaussian |" in done.stdout
+    assert "## Failures" in done.stdout
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| table | gaussian |" in text
+
+
+def test_mistakes_are_one_sentence(tree, tmp_path):
+    with pytest.raises(ReportError, match="no run folders"):
+        collect(tmp_path)
+    (tmp_path / "README.md").write_text("nothing")
+    with pytest.raises(ReportError, match="expected the line <!-- results -->"):
+        write_report(tree, out=tmp_path, readme=tmp_path / "README.md")
