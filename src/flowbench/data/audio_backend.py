@@ -25,7 +25,7 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
         import soundfile
     except (ImportError, OSError) as error:
         raise DataError(
-            "reading sound needs soundfile, which cannot be imported: pip install 'flowbench[sound]'"
+            "reading sound needs soundfile, which is not there: pip install 'flowbench[sound]'"
         ) from error
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
