@@ -31,6 +31,7 @@ class TrainedDensity(nn.Module):
         preprocess: the transform from model space to data units (its `inverse` preprocesses).
         context_preprocess: the same for contexts.
         config: the configuration of the run.
+        context_features: size of a context, 0 for none.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class TrainedDensity(nn.Module):
         preprocess: Chain,
         context_preprocess: Chain,
         config: Mapping[str, Any],
+        context_features: int = 0,
     ) -> None:
         super().__init__()
         self.flow = flow
         self.preprocess = preprocess
         self.context_preprocess = context_preprocess
         self.config = config
+        self.context_features = context_features
         self.eval()
 
     @torch.no_grad()
@@ -114,12 +117,8 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         raise CheckpointError(f"{path}: no such checkpoint; expected a run folder or a .ckpt file")
     saved, state = read_checkpoint(path)
     model = saved["config"]["model"]
-    foreign = [name for name in _targets(model) if not name.startswith("flowbench.")]
-    if foreign and not trust:
-        raise CheckpointError(
-            f"{path}: the model is built by {foreign[0]}, from outside flowbench; "
-            "pass trust=True if you trust that code"
-        )
+    if not trust:
+        refuse_foreign(model, what="model", path=path)
     flow = build_flow(
         model, features=saved["features"], context_features=saved["context_features"]
     )
@@ -132,6 +131,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         preprocess=build_preprocess(saved["preprocess"]),
         context_preprocess=build_preprocess(saved["context_preprocess"]),
         config=saved["config"],
+        context_features=saved["context_features"],
     )
 
 
@@ -164,6 +164,20 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return saved, {
         key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
     }
+
+
+def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:
+    """Refuse a configuration that names classes from outside flowbench.
+
+    Raises:
+        CheckpointError: naming the first of them.
+    """
+    foreign = [name for name in _targets(config) if not name.startswith("flowbench.")]
+    if foreign:
+        raise CheckpointError(
+            f"{path}: the {what} is built by {foreign[0]}, from outside flowbench; "
+            "pass trust=True if you trust that code"
+        )
 
 
 def _targets(value: Any) -> Iterator[str]:

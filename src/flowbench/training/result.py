@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from flowbench.evaluation.text import label_lines
 from flowbench.flows import Flow
 
 __all__ = ["environment", "sampling_speed", "summary"]
@@ -68,6 +69,7 @@ def summary(result: dict[str, Any], folder: Path) -> str:
         lines.append(
             f"  exact                {test['exact']:.4f} nats (the true density's expectation)"
         )
+    lines += label_lines(test)
     if result["published"] is not None:
         known = result["published"]
         lines.append(

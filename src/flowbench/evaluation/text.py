@@ -1,0 +1,68 @@
+"""What `evaluate` says of a split, in lines for the screen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["describe", "label_lines", "score_text"]
+
+
+def score_text(score: Mapping[str, Any]) -> str:
+    """A mean with its error.
+
+    Example:
+        >>> score_text({"mean": -1.23456, "two_standard_errors": 0.01})
+        '-1.2346 ± 0.0100 nats'
+    """
+    return f"{score['mean']:.4f} ± {score['two_standard_errors']:.4f} nats"
+
+
+def describe(score: Mapping[str, Any]) -> list[str]:
+    """The block of a split, line by line, each of them indented."""
+    inner, outer = (score["log_likelihood"][space] for space in ("model_space", "data_space"))
+    lines = [
+        _line("log-likelihood", score_text(inner) + _order(inner)),
+        *([_line("in data units", score_text(outer))] if outer["mean"] != inner["mean"] else []),
+    ]
+    if score["bits_per_dim"] is not None:
+        lines.append(_line("bits per dimension", f"{score['bits_per_dim']:.4f}"))
+    if score["exact"] is not None:
+        lines.append(_line("exact", f"{score['exact']:.4f} nats (the true density's expectation)"))
+    least = ", ".join(f"{e['row']} ({e['log_likelihood']:.1f})" for e in score["least_likely"])
+    return [*lines, _line("least likely rows", least), *label_lines(score)]
+
+
+def label_lines(score: Mapping[str, Any]) -> list[str]:
+    """What the block of a split says of labels, if it does; each line indented."""
+    lines = []
+    if "marginal" in score:
+        lines.append(_line("without labels", score_text(score["marginal"]["model_space"])))
+        lines.append(_line("accuracy", f"{score['accuracy']:.2%} (by Bayes' rule)"))
+    return lines + (_anomaly(score["anomaly"]) if "anomaly" in score else [])
+
+
+def _anomaly(table: Mapping[str, Any]) -> list[str]:
+    labels = sorted(table["labels"].items(), key=lambda item: -item[1]["mean"])
+    width = max(len(label) for label, _ in labels)
+    lines = [f"  {table['unit']}, density of {table['learnt']!r}"]
+    for label, score in labels:
+        told = f"    {label:{width}}  {score['mean']:10.3f} ± {score['two_standard_errors']:.3f}"
+        if "auroc" in score:
+            told += f"  AUROC {score['auroc']:.4f}  AP {score['average_precision']:.4f}"
+        lines.append(told)
+    return [
+        *lines,
+        _line("labels above", f"{table['above']} of {len(labels) - 1}"),
+        _line("AUROC", f"mean {table['mean_auroc']:.4f}, worst {table['worst_auroc']:.4f}, "
+                       f"against all others together {table['others']['auroc']:.4f}"),
+    ]  # fmt: skip
+
+
+def _order(score: Mapping[str, Any]) -> str:
+    return (
+        f"  ({score['n']:,} rows; median {score['median']:.4f}, "
+        f"1 % {score['quantile_1_percent']:.4f}, min {score['min']:.4f})"
+    )
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:20} {text}"

@@ -1,0 +1,169 @@
+"""Finished runs scored again, on files, drawn from, and compared, by the commands."""
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+import flowbench
+from flowbench.evaluation.runs import open_run
+from flowbench.training.configuration import check, run_directory
+from flowbench.training.main import config_directory
+from flowbench.training.run import run
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+SMALL = ["model.layers=2", "model.hidden_units=[16]", "logger=csv", "trainer.max_epochs=3"]
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def train(folder, *overrides):
+    places = [f"paths.output={folder / 'outputs'}", f"paths.cache={folder / 'cache'}"]
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        config = compose("train", [*SMALL, *places, *overrides])
+    check(config)
+    return run_directory(config), run(config)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def table(folder):
+    """A CSV of two columns to model and one of context, and the same rows without the latter."""
+    rng = np.random.default_rng(0)
+    c = rng.normal(size=3000)
+    rows = pd.DataFrame(
+        {"a": 100 + 20 * rng.normal(size=3000), "c": c, "b": c + rng.normal(size=3000)}
+    )
+    rows.to_csv(folder / "rows.csv", index=False)
+    return folder / "rows.csv"
+
+
+@pytest.fixture(scope="module")
+def runs(folder, table):
+    options = ["data=table", f"data.path={table}", "data.context_columns=[c]"]
+    return train(folder, *options), train(folder, *options, "model.layers=1")
+
+
+def test_the_same_split_gives_the_result_of_the_run(runs, folder, capsys):
+    (path, result), _ = runs
+    script("evaluate")([str(path), "--json", str(folder / "scores.json")])
+    found = json.loads((folder / "scores.json").read_text())[str(path)]
+    assert found == {key: result["test"][key] for key in found}
+    out = capsys.readouterr().out
+    assert f"{result['test']['log_likelihood']['model_space']['mean']:.4f} ± " in out
+    assert "least likely rows" in out
+    script("evaluate")([str(path), "--split", "val", "--json", str(folder / "scores.json")])
+    found = json.loads((folder / "scores.json").read_text())[str(path)]
+    assert found["log_likelihood"] == result["val"]["log_likelihood"]
+
+
+def test_a_file_is_scored_row_by_row(runs, folder, table):
+    (path, _), _ = runs
+    rows = torch.from_numpy(pd.read_csv(table)[["a", "b", "c"]].to_numpy())
+    direct = flowbench.load(path).log_prob(rows[:, :2], rows[:, 2:]).numpy()
+    for name, read in (("out.csv", pd.read_csv), ("out.parquet", pd.read_parquet)):
+        script("score")([str(path), "--data", str(table), "--out", str(folder / name)])
+        found = read(folder / name)
+        assert list(found) == ["log_density"]
+        np.testing.assert_allclose(found["log_density"], direct, rtol=1e-5, atol=1e-5)
+    script("evaluate")([str(path), "--data", str(table), "--json", str(folder / "file.json")])
+    score = json.loads((folder / "file.json").read_text())[str(path)]
+    assert score["data_space"]["mean"] == pytest.approx(direct.mean(), abs=1e-6)
+    assert score["least_likely"][0]["row"] == direct.argmin()
+
+
+def test_a_file_without_the_columns_is_refused(runs, folder, table):
+    (path, _), _ = runs
+    rows = pd.read_csv(table)[["a", "b", "c"]].to_numpy()
+    np.save(folder / "rows.npy", rows)
+    with pytest.raises(SystemExit, match="has no column 'c'"):
+        script("score")(
+            [str(path), "--data", str(folder / "rows.npy"), "--out", str(folder / "a.csv")]
+        )
+
+
+def test_two_runs_are_compared_row_by_row(runs, folder, capsys):
+    (first, _), (second, _) = runs
+    script("evaluate")([str(first), str(second), "--paired", "--json", str(folder / "p.json")])
+    found = json.loads((folder / "p.json").read_text())["paired"]
+    terms = []
+    for path in (first, second):
+        opened = open_run(path)
+        raw = opened.data.raw
+        x, c = (torch.from_numpy(np.asarray(part["test"][:])) for part in (raw.x, raw.context))
+        terms.append(opened.density.log_prob(x.double(), c.double()).double())
+    difference = (terms[0] - terms[1]).numpy()
+    assert found["mean"] == pytest.approx(difference.mean(), abs=1e-5)
+    error = 2 * difference.std(ddof=1) / math.sqrt(len(difference))
+    assert found["two_standard_errors"] == pytest.approx(error, rel=1e-4)
+    assert "row by row" in capsys.readouterr().out
+
+
+def test_runs_on_other_rows_are_not_compared(runs, folder, table):
+    (first, _), _ = runs
+    options = ["data=table", f"data.path={table}", "data.context_columns=[c]", "seed=1"]
+    other, _ = train(folder, *options)
+    with pytest.raises(SystemExit, match="do not have the same test rows"):
+        script("evaluate")([str(first), str(other), "--paired"])
+    with pytest.raises(SystemExit, match="got 1"):
+        script("evaluate")([str(first), "--paired"])
+
+
+def test_diagnostics_of_a_run(runs, folder):
+    (path, _), _ = runs
+    script("evaluate")([str(path), "--diagnostics", "--json", str(folder / "d.json")])
+    found = json.loads((folder / "d.json").read_text())[str(path)]["diagnostics"]
+    assert found["round_trip"] < 1e-4
+    assert found["bounded_log_scales"] == 0.0
+    assert abs(found["gap"]) < 0.5
+    assert 0 < found["base"]["test"]["ks_mean"] <= found["base"]["test"]["ks_max"] < 0.2
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+def test_samples_are_written_in_data_units(runs, folder, suffix):
+    (path, _), _ = runs
+    out = folder / f"samples{suffix}"
+    script("sample")([str(path), "-n", "500", "--out", str(out)])
+    if suffix == ".npy":
+        values = np.load(out)
+    else:
+        frame = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+        assert list(frame) == ["a", "b"]
+        values = frame.to_numpy()
+    assert values.shape == (500, 2)
+    assert np.median(values[:, 0]) == pytest.approx(100, abs=10)
+
+
+def test_pictures_are_drawn_of_a_label(folder):
+    options = ["data=digits", "data.label_context=true", "training.batch_size=100"]
+    path, result = train(folder, *options)
+    assert 0 <= result["test"]["accuracy"] <= 1
+    script("sample")([str(path), "-n", "4", "--label", "3", "--out", str(folder / "three.png")])
+    assert (folder / "three.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit, match="label='dog' is not one of"):
+        script("sample")([str(path), "--label", "dog", "--out", str(folder / "dog.png")])
+
+
+def test_mistakes_end_in_one_sentence(runs, folder, table):
+    (path, _), _ = runs
+    with pytest.raises(SystemExit, match="no such checkpoint"):
+        script("evaluate")([str(folder / "nowhere")])
+    with pytest.raises(SystemExit, match=r"extension '.txt', expected .csv or .parquet"):
+        script("score")([str(path), "--data", str(table), "--out", str(folder / "a.txt")])
+    with pytest.raises(SystemExit, match=r"extension '.png', expected .csv"):
+        script("sample")([str(path), "--out", str(folder / "a.png")])
