@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flowbench.checkpoint import load
     from flowbench.flows import MAF, Flow, Gaussian
+    from flowbench.training.fitting import fit
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["MAF", "Flow", "Gaussian", "__version__", "load"]
+__all__ = ["MAF", "Flow", "Gaussian", "__version__", "fit", "load"]
 
-HOME = {"load": "flowbench.checkpoint"}
+HOME = {"fit": "flowbench.training.fitting", "load": "flowbench.checkpoint"}
 
 
 def __getattr__(name: str) -> Any:

@@ -110,11 +110,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         density = flowbench.load("outputs/toy/maf/1a2b3c4d/seed=0")
         density.log_prob(rows), density.sample(1000)
     """
-    path = Path(run)
-    if path.is_dir():
-        path = path / "checkpoints" / "best.ckpt"
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; expected a run folder or a .ckpt file")
+    path = _checkpoint_path(run)
     saved, state = read_checkpoint(path)
     model = saved["config"]["model"]
     if not trust:
@@ -122,10 +118,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     flow = build_flow(
         model, features=saved["features"], context_features=saved["context_features"]
     )
-    try:
-        flow.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    _load_state(flow, state, path)
     return TrainedDensity(
         flow,
         preprocess=build_preprocess(saved["preprocess"]),
@@ -133,6 +126,22 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         config=saved["config"],
         context_features=saved["context_features"],
     )
+
+
+def _checkpoint_path(run: str | Path) -> Path:
+    path = Path(run)
+    if path.is_dir():
+        path = path / "checkpoints" / "best.ckpt"
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; expected a run folder or a .ckpt file")
+    return path
+
+
+def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        flow.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
 
 
 def build_flow(model: Mapping[str, Any], *, features: int, context_features: int) -> Flow:
@@ -164,6 +173,20 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return saved, {
         key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
     }
+
+
+def start_from(flow: Flow, run: str | Path) -> None:
+    """Give a flow the parameters (and buffers) that another run of the same flow ended with.
+
+    Args:
+        flow: built with the same options.
+        run: a run folder (its best checkpoint is taken) or a checkpoint file.
+
+    Raises:
+        CheckpointError: there is none, it is unreadable, or it is of another flow.
+    """
+    path = _checkpoint_path(run)
+    _load_state(flow, read_checkpoint(path)[1], path)
 
 
 def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:

@@ -1,0 +1,82 @@
+"""An exponential moving average of the parameters, which takes their place outside of training."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+__all__ = ["WeightAverage"]
+
+
+class WeightAverage(Callback):
+    r"""Validate, save and score w̄ ← d w̄ + (1 − d) w, averaged at every optimiser step.
+
+    The parameters themselves wait while validation and checkpoints see the average, and come back
+    when training goes on, also in a resumed run. The average starts at the first step, and early
+    on d is (1 + t) / (10 + t) at step t where that is smaller.
+
+    Args:
+        decay: d, between 0 and 1; 1/(1 − d) is about the number of steps that count.
+
+    Raises:
+        ValueError: d lies elsewhere.
+
+    References:
+        Polyak and Juditsky 1992; the early decay is that of TensorFlow's moving averages.
+    """
+
+    def __init__(self, decay: float) -> None:
+        if not 0 < decay < 1:
+            raise ValueError(f"training.ema={decay}: expected a number between 0 and 1")
+        self.decay = decay
+        self.steps = 0
+        self.swapped = False
+        self.other: list[Tensor] = []  # the average while training, the parameters otherwise
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Follow the optimiser."""
+        optimizer = trainer.optimizers[0]
+        self.tensors: list[Tensor] = [t.data for t in optimizer.param_groups[0]["params"]]
+        if not self.other:
+            self.other = [tensor.clone() for tensor in self.tensors]
+        self.other = [o.to(t.device) for o, t in zip(self.other, self.tensors, strict=True)]
+        self.handle = optimizer.register_step_post_hook(lambda *_: self._update())
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the parameters their place back."""
+        self._swap(average=False)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the average in their place, before statistics are recomputed."""
+        self._swap(average=True)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the optimiser alone."""
+        self.handle.remove()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumption needs."""
+        return {"steps": self.steps, "swapped": self.swapped, "other": self.other}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.__dict__.update(state_dict)
+
+    @torch.no_grad()
+    def _update(self) -> None:
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for average, tensor in zip(self.other, self.tensors, strict=True):
+            average.lerp_(tensor, 1 - decay)
+
+    @torch.no_grad()
+    def _swap(self, *, average: bool) -> None:
+        if self.swapped == average:
+            return
+        for other, tensor in zip(self.other, self.tensors, strict=True):
+            waiting = tensor.clone()
+            tensor.copy_(other)
+            other.copy_(waiting)
+        self.swapped = average

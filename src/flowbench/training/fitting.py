@@ -1,0 +1,227 @@
+"""Train a flow on tensors in a few lines, without Hydra and without a run folder."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import ArrayLike, NDArray
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from flowbench.checkpoint import TrainedDensity, read_checkpoint, saved_values, start_from
+from flowbench.data import DataError, DataModule, RawData
+from flowbench.data.moments import refuse_non_finite, standardize
+from flowbench.flows import Flow
+from flowbench.training.averaging import WeightAverage
+from flowbench.training.callbacks import BestAndLast
+from flowbench.training.maximum_likelihood import MaximumLikelihood, Schedule
+
+__all__ = ["fit"]
+
+
+def fit(
+    flow: Flow,
+    x: Tensor | ArrayLike,
+    context: Tensor | ArrayLike | None = None,
+    *,
+    validation: float = 0.1,
+    standardized: bool = True,
+    init_from: str | Path | None = None,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.0,
+    noise: float = 0.0,
+    gradient_clip_norm: float | None = 5.0,
+    schedule: Schedule = "constant",
+    ema: float | None = None,
+    patience: int | None = 30,
+    max_epochs: int = 1000,
+    accelerator: str = "cpu",
+    seed: int = 0,
+) -> TrainedDensity:
+    """Train a flow by maximum likelihood; the best epoch on held-out rows is kept.
+
+    The engine is that of `python train.py`, with its early stopping and batch-norm statistics.
+    The flow itself is trained, in place.
+
+    Args:
+        flow: the density, e.g. `flowbench.MAF(features)`.
+        x: rows `[rows, features]` in their own units.
+        context: what the density is conditioned on, `[rows, context_features]`.
+        validation: share of the rows that is held out, drawn by the seed.
+        standardized: bring rows and contexts to mean 0 and standard deviation 1 first; what comes
+            back is a density in the units of x all the same.
+        init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
+        batch_size: rows per optimiser step.
+        learning_rate: of Adam, at the first step.
+        weight_decay: λ of the penalty ½ λ Σ w².
+        noise: standard deviation of noise added to rows of every step, after standardisation.
+        gradient_clip_norm: longest gradient of a step; None does not clip.
+        schedule: "constant", or "cosine" down to 0 at `max_epochs`.
+        ema: decay of a moving average of the parameters, which is then what is returned.
+        patience: epochs without a better validation log-likelihood; None goes on.
+        max_epochs: passes over the training rows, at most.
+        accelerator: "cpu", "gpu", "mps" or "auto".
+        seed: of the split, of the order of batches, of noise.
+
+    Returns:
+        The density in the units of x, as `flowbench.load` gives it.
+
+    Raises:
+        DataError: the rows are not finite, or constant in a column, or do not fit one another.
+        CheckpointError: `init_from` is not there, or is of another flow.
+
+    Example:
+        >>> import flowbench, torch
+        >>> x = 100 + 5 * torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+        >>> density = flowbench.fit(flowbench.MAF(2, layers=1), x, max_epochs=2)
+        >>> density.log_prob(x).shape, density.sample(3).shape
+        (torch.Size([500]), torch.Size([3, 2]))
+    """
+    data = _Arrays(
+        *_checked(x, context),
+        validation=validation,
+        standardized=standardized,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    data.setup()
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        flow.initialize(data.rows["train"].x, data.rows["train"].context)
+        if init_from is not None:
+            start_from(flow, init_from)
+        module = MaximumLikelihood(
+            flow,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            noise=noise,
+            gradient_clip_norm=gradient_clip_norm,
+            schedule=schedule,
+            total_steps=max_epochs * data.train_dataloader().steps,
+            saved=saved_values(
+                {},
+                features=data.features,
+                context_features=data.context_features,
+                preprocess=data.raw.preprocess,
+                context_preprocess=data.raw.context_preprocess,
+            ),
+        )
+        best = Path(folder) / "best.ckpt"
+        keeper = BestAndLast(best=best, last=Path(folder) / "last.ckpt", patience=patience)
+        averages: list[Callback] = [WeightAverage(ema)] if ema is not None else []
+        if any(parameter.requires_grad for parameter in flow.parameters()):
+            _train(module, data, [*averages, keeper], max_epochs, accelerator)
+            flow.load_state_dict(read_checkpoint(best)[1])
+    return TrainedDensity(
+        flow.cpu(),
+        preprocess=data.preprocess,
+        context_preprocess=data.context_preprocess,
+        config={},
+        context_features=data.context_features,
+    )
+
+
+def _train(
+    module: MaximumLikelihood,
+    data: DataModule,
+    callbacks: list[Callback],
+    max_epochs: int,
+    accelerator: str,
+) -> None:
+    with _quiet():
+        pl.Trainer(
+            max_epochs=max_epochs,
+            accelerator=accelerator,
+            devices=1,
+            callbacks=callbacks,
+            logger=False,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        ).fit(module, datamodule=data)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the Trainer's remarks about itself off the screen."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+        yield
+    logger.setLevel(level)
+
+
+def _checked(
+    x: Tensor | ArrayLike, context: Tensor | ArrayLike | None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    rows = [np.asarray(part) for part in (x, context) if part is not None]
+    for name, part in zip(("x", "context"), rows, strict=False):
+        if part.ndim != 2 or part.dtype.kind not in "fiub":
+            raise DataError(
+                f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
+            )
+        refuse_non_finite(part, _names(name, part), where=name)
+    if len(rows) == 2 and len(rows[0]) != len(rows[1]):
+        raise DataError(f"x has {len(rows[0])} rows and context {len(rows[1])}")
+    return rows[0], rows[1] if len(rows) == 2 else None
+
+
+def _names(name: str, part: NDArray[Any]) -> list[str]:
+    return [f"{name}[:, {column}]" for column in range(part.shape[1])]
+
+
+class _Arrays(DataModule):
+    """Rows in memory, some of them held out; the test split is the validation split."""
+
+    def __init__(
+        self,
+        x: NDArray[Any],
+        context: NDArray[Any] | None,
+        *,
+        validation: float,
+        standardized: bool,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        held_out = round(validation * len(x))
+        if not 0 < held_out < len(x):
+            raise DataError(
+                f"validation={validation} of {len(x)} rows holds out {held_out}, expected at "
+                "least one, and others to train on"
+            )
+        super().__init__(batch_size=min(batch_size, len(x) - held_out), seed=seed)
+        order = np.random.default_rng(seed).permutation(len(x))
+        self.index = {"train": order[held_out:], "val": order[:held_out], "test": order[:held_out]}
+        self.x = x
+        self.context = context
+        self.standardized = standardized
+
+    def read(self) -> RawData:
+        x = self._splits(self.x)
+        context = {} if self.context is None else self._splits(self.context)
+        return RawData(
+            x=x,
+            preprocess=self._steps(x, "x"),
+            feature_names=_names("x", self.x),
+            sha256="",
+            context=context,
+            context_preprocess=self._steps(context, "context"),
+        )
+
+    def _splits(self, part: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        return {split: part[index] for split, index in self.index.items()}
+
+    def _steps(self, part: dict[str, NDArray[Any]], name: str) -> list[dict[str, Any]]:
+        if not self.standardized or not part:
+            return []
+        return standardize(part["train"], _names(name, part["train"]), where="training rows")

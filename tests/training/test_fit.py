@@ -1,0 +1,129 @@
+"""A flow trained on tensors, without Hydra."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import flowbench
+from flowbench.checkpoint import CheckpointError
+from flowbench.data import DataError
+from flowbench.training.averaging import WeightAverage
+
+
+def rows(n=4000, *, seed=0):
+    rng = np.random.default_rng(seed)
+    c = rng.normal(3.0, 10.0, (n, 1))
+    a = 100 + 2 * c + 5 * rng.normal(size=(n, 1))
+    return np.concatenate([a, -1e-3 * rng.normal(size=(n, 1))], axis=1), c
+
+
+def entropy():
+    return np.log(2 * np.pi * np.e) + np.log(5 * 1e-3)
+
+
+def test_a_conditional_density_in_the_units_of_the_data():
+    x, c = rows()
+    flow = flowbench.MAF(2, context_features=1, layers=2, hidden_units=[16])
+    density = flowbench.fit(flow, x, c, max_epochs=30, batch_size=100)
+    fresh, given = (torch.from_numpy(part) for part in rows(seed=1))
+    mean = density.log_prob(fresh, given).mean().item()
+    assert mean == pytest.approx(-entropy(), abs=0.1)
+    drawn = density.sample(2000, torch.tensor([[13.0]]))[:, 0]
+    assert drawn[:, 0].mean().item() == pytest.approx(126, abs=2)
+    assert density.flow is flow
+    assert not flow.training
+
+
+def test_closed_form_flows_are_only_fitted():
+    x, _ = rows()
+    density = flowbench.fit(flowbench.Gaussian(2), x)
+    assert density.log_prob(torch.from_numpy(x)).mean().item() == pytest.approx(
+        -np.log(2 * np.pi * np.e) - np.log(np.sqrt(425) * 1e-3), abs=0.1
+    )
+
+
+def test_batch_norms_hold_the_statistics_of_the_training_rows():
+    x, _ = rows(1000)
+    flow = flowbench.MAF(2, layers=1, hidden_units=[8])
+    density = flowbench.fit(flow, x, max_epochs=2, validation=0.2)
+    first, norm = list(flow.transform.transforms)[::-1]
+    index = np.random.default_rng(0).permutation(1000)[200:]
+    with torch.no_grad():
+        u = density.preprocess.inverse(torch.from_numpy(x[index]))[0].float()
+        u, _ = first.inverse(u)
+    torch.testing.assert_close(norm.mean, u.mean(0), atol=1e-4, rtol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_density_and_leaves_the_random_state_alone():
+    x, _ = rows(600)
+
+    def trained():
+        torch.manual_seed(1)
+        flow = flowbench.MAF(2, layers=1, hidden_units=[8], dropout=0.1)
+        state = torch.get_rng_state()
+        density = flowbench.fit(flow, x, max_epochs=2, noise=0.1)
+        assert torch.equal(torch.get_rng_state(), state)
+        return density.log_prob(torch.from_numpy(x))
+
+    assert torch.equal(trained(), trained())
+
+
+def test_parameters_of_a_run_are_the_start(tmp_path):
+    x, _ = rows(600)
+    flow = flowbench.MAF(2, layers=1, hidden_units=[8])
+    flowbench.fit(flow, x, max_epochs=20)
+    state = {f"flow.{name}": value for name, value in flow.state_dict().items()}
+    torch.save({"flowbench": {"format": 1}, "state_dict": state}, tmp_path / "a.ckpt")
+    other = flowbench.MAF(2, layers=1, hidden_units=[8])
+    flowbench.fit(other, x, init_from=tmp_path / "a.ckpt", max_epochs=1, learning_rate=1e-9)
+    for one, two in zip(flow.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-6)
+    wide = flowbench.MAF(2, layers=1, hidden_units=[9])
+    with pytest.raises(CheckpointError, match="size mismatch"):
+        flowbench.fit(wide, x, init_from=tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        flowbench.fit(other, x, init_from=tmp_path / "b.ckpt")
+
+
+def test_the_average_is_what_is_validated_and_returned():
+    x, _ = rows(1000)
+    seen = []
+
+    class Spy(WeightAverage):
+        def _update(self):
+            super()._update()
+            seen.append((self.tensors[0].clone(), self.other[0].clone()))
+
+    flow = flowbench.MAF(2, layers=1, hidden_units=[8])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flowbench.training.fitting.WeightAverage", Spy)
+        flowbench.fit(flow, x, max_epochs=1, ema=0.9, learning_rate=1e-2)
+    weights = [one for one, _ in seen]
+    average = weights[0] * 0
+    decays = [min(0.9, (1 + t) / (10 + t)) for t in range(1, len(seen) + 1)]
+    first = seen[0][1] - (1 - decays[0]) * weights[0]
+    average = first / decays[0]
+    for weight, decay in zip(weights, decays, strict=True):
+        average = decay * average + (1 - decay) * weight
+    got = nn.utils.parameters_to_vector(flow.parameters())
+    torch.testing.assert_close(got, average, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(got, weights[-1], atol=1e-4)
+    with pytest.raises(ValueError, match=r"ema=1\.5"):
+        flowbench.fit(flow, x, ema=1.5)
+
+
+@pytest.mark.parametrize(
+    ("x", "context", "sentence"),
+    [
+        (np.zeros(5), None, r"x has float64 of shape \(5,\)"),
+        (np.array([["a"]]), None, "x has <U1"),
+        (np.full((5, 2), np.nan), None, "every value must be finite"),
+        (np.random.rand(5, 2), np.random.rand(4, 1), "x has 5 rows and context 4"),
+        (np.ones((50, 2)), None, "a column must vary"),
+        (np.random.rand(3, 2), None, "holds out 0"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(x, context, sentence):
+    with pytest.raises(DataError, match=sentence):
+        flowbench.fit(flowbench.MAF(2, layers=1), x, context)
