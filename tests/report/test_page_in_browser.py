@@ -4,10 +4,8 @@ import shutil
 
 import pytest
 
-pytest.importorskip("plotly", reason="the report needs plotly: pip install -e '.[report]'")
+report = pytest.importorskip("flowbench.report.write", reason="pip install -e '.[report]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="driving Chromium needs playwright")
-
-from flowbench.report.write import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -20,7 +18,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def address(tree, tmp_path_factory):
-    folder = write_report(tree, out=tmp_path_factory.mktemp("page"))
+    folder = report.write_report(tree, out=tmp_path_factory.mktemp("page"))
     return (folder / "report.html").as_uri()
 
 

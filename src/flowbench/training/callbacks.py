@@ -38,11 +38,14 @@ class History(Callback):
         """Time spent in training, earlier attempts included."""
         return self.seconds_before + time.monotonic() - self.started
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Repeat the rows of an earlier attempt to the loggers."""
-        self.started = time.monotonic()
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Repeat the rows of an earlier attempt to the loggers, also where no epoch is left."""
         for row in self.rows:
             self._log(trainer, row)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take down the epoch."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -91,7 +92,7 @@ def _table(scores: Mapping[str, Any]) -> list[list[Any]]:
 def _build(
     name: str, node: Mapping[str, Any], config: Mapping[str, Any], folder: RunFolder
 ) -> Logger:
-    options = {"save_dir": str(folder.path)}
+    options: dict[str, Any] = {"save_dir": str(folder.path.absolute())}
     if node["_target_"].endswith((".WandbLogger", ".WandbRun")):
         os.environ.setdefault("WANDB_SILENT", "true")
         options["id"] = run_identity(folder, overwrite=config["overwrite"])
@@ -134,6 +135,14 @@ def _finisher(logger: Logger) -> Callable[..., None]:
     def finish(kind: type[BaseException] | None, *_: object) -> None:
         logger.finalize("success" if kind is None else "failed")
         if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=int(kind is not None))
+            _finish_wandb(logger, exit_code=int(kind is not None))
 
     return finish
+
+
+@rank_zero_only
+def _finish_wandb(logger: WandbLogger, *, exit_code: int) -> None:
+    run = logger.experiment
+    run.finish(exit_code=exit_code)
+    if run.offline:
+        print(f"to upload: wandb sync {os.path.relpath(Path(run.dir).parent)}")
