@@ -78,6 +78,17 @@ def test_stft_is_a_direct_fourier_sum():
     np.testing.assert_allclose(found[0, 0], direct(whole, 64), atol=1e-10)
 
 
+def test_a_speaker_left_out_is_the_test(fsdd):
+    data = load(fsdd, train_label="zero", test_speaker="ann")
+    speakers = {s: {name.split("_")[0] for _, name in data.clips[s]} for s in data.clips}
+    assert speakers.pop("test") == {"ann"}
+    assert speakers == {"train": {"bob"}, "val": {"bob"}}
+    assert sizes(data) == {"train": 4, "val": 5, "test": 14}
+    assert len(data.scored["one"]) == 14
+    with pytest.raises(DataError, match="test_speaker=eve: no such speaker; known: ann, bob"):
+        load(fsdd, test_speaker="eve")
+
+
 def test_fsdd_split_and_words_to_score(fsdd):
     data = load(fsdd, train_label="zero")
     assert sizes(data) == {"train": 8, "val": 10, "test": 10}

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from flowbench.data.base import SPLITS, DataError
 
-__all__ = ["Clip", "find_clips", "hash_split", "speaker_splits"]
+__all__ = ["Clip", "find_clips", "hash_split", "leave_out", "speaker_splits"]
 
 HASHES = 2**27 - 1
 
@@ -65,6 +65,23 @@ def hash_split(speaker: str) -> str:
     digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
     percent = digest % (HASHES + 1) * (100 / HASHES)
     return "val" if percent < 10 else "test" if percent < 20 else "train"
+
+
+def leave_out(
+    splits: Mapping[str, Sequence[Clip]], clips: Sequence[Clip], speaker: str
+) -> dict[str, list[Clip]]:
+    """Splits in which all clips of a speaker, and none of the others, are the test.
+
+    Raises:
+        DataError: there is no such speaker.
+    """
+    own = [clip for clip in clips if clip.speaker == speaker]
+    if not own:
+        speakers = sorted({clip.speaker for clip in clips})
+        known = ", ".join(speakers[:10]) + (", ..." if len(speakers) > 10 else "")
+        raise DataError(f"data.test_speaker={speaker}: no such speaker; known: {known}")
+    kept = {s: [clip for clip in splits[s] if clip.speaker != speaker] for s in ("train", "val")}
+    return kept | {"test": own}
 
 
 def speaker_splits(clips: Sequence[Clip], *, fractions: Sequence[float]) -> dict[str, str]:

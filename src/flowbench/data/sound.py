@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError, RawData
-from flowbench.data.clips import Clip, find_clips
+from flowbench.data.clips import Clip, find_clips, leave_out
 from flowbench.data.download import download
 from flowbench.data.features import FeatureOptions, write_features
 from flowbench.data.frames import frame_context_steps, frame_contexts
@@ -49,6 +49,8 @@ class SoundDataModule(OriginalDataModule):
         path: folder of the labels, where it is another one than `<data_dir>/<name>`.
         train_label: the word that is learnt; None: all of them.
         label_context: the label, one-hot, is (part of) the context.
+        test_speaker: a speaker whose clips, all of them, are the test; train and val are those of
+            the others, whose own test clips are left out. None: the split of the data set.
         window: "article", "whole", "frames" or "sequence".
         context_frames: how many earlier frames condition a frame of a "sequence".
         magnitude: "linear" or "log".
@@ -82,6 +84,7 @@ class SoundDataModule(OriginalDataModule):
         path: str | Path | None = None,
         train_label: str | None = None,
         label_context: bool = False,
+        test_speaker: str | None = None,
         window: Window = "whole",
         context_frames: int = 2,
         magnitude: Magnitude = "log",
@@ -104,6 +107,7 @@ class SoundDataModule(OriginalDataModule):
         self.root = (self.path or self.data_dir / self.name).expanduser().absolute()
         self.train_label = train_label
         self.label_context = label_context
+        self.test_speaker = test_speaker
         self.context_frames = context_frames
         self.magnitude = magnitude
         self.standardize = standardize
@@ -145,7 +149,8 @@ class SoundDataModule(OriginalDataModule):
 
     def options(self) -> dict[str, Any]:
         """What else changes the conversion."""
-        return {"train_label": self.train_label, **vars(self.feature_options)}
+        own = {"train_label": self.train_label, "test_speaker": self.test_speaker}
+        return own | vars(self.feature_options)
 
     def prepare_data(self) -> None:
         """Download clips that are missing and convert them, unless that was done before."""
@@ -162,7 +167,7 @@ class SoundDataModule(OriginalDataModule):
                 f"data.train_label={self.train_label}: no such label; known: {', '.join(labels)}"
             )
         kept = {}
-        for split, members in self.splits(clips).items():
+        for split, members in self._all_splits(clips).items():
             known = [c for c in members if split != "train" or self._learnt(c.label)]
             if not any(self._learnt(clip.label) for clip in known):
                 raise DataError(
@@ -262,6 +267,10 @@ class SoundDataModule(OriginalDataModule):
 
     def _files(self) -> list[Path]:
         return list_tree(self.root, suffixes=(".wav",), name=self.name, cache_dir=self.cache_dir)
+
+    def _all_splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
+        splits = self.splits(clips)
+        return splits if self.test_speaker is None else leave_out(splits, clips, self.test_speaker)
 
     def _learnt(self, label: str) -> bool:
         return self.train_label in (None, label)

@@ -59,8 +59,8 @@ class SoundFolder(SoundDataModule):
     Args:
         path: the folder.
         fractions: of the clips for train, val, test, about; they sum to 1.
-        train_label, label_context, window, context_frames, magnitude, standardize, mel, floor,
-            sample_rate, seconds, frame_ms, step_ms, fft_length: see `SoundDataModule`.
+        train_label, label_context, test_speaker, window, context_frames, magnitude, standardize,
+            mel, floor, sample_rate, seconds, frame_ms, step_ms, fft_length: see `SoundDataModule`.
         cache_dir: folder of the converted arrays.
         batch_size: rows per optimiser step.
         seed: of the order of batches.
@@ -76,6 +76,7 @@ class SoundFolder(SoundDataModule):
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         train_label: str | None = None,
         label_context: bool = False,
+        test_speaker: str | None = None,
         window: Window = "whole",
         context_frames: int = 2,
         magnitude: Magnitude = "log",
@@ -95,6 +96,7 @@ class SoundFolder(SoundDataModule):
             path=path,
             train_label=train_label,
             label_context=label_context,
+            test_speaker=test_speaker,
             window=window,
             context_frames=context_frames,
             magnitude=magnitude,
