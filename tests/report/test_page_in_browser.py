@@ -65,7 +65,7 @@ def test_it_renders(page):
 
 def test_headings_sort_and_what_is_missing_comes_last(page):
     assert first_column(page) == sorted(first_column(page))
-    heading = page.locator("th", has_text="test log-likelihood")
+    heading = page.locator("th", has_text="test (nats)")
     cells = page.locator(".summary td:nth-child(5)")
     for order in ("descending", "ascending"):
         heading.locator("button").click()

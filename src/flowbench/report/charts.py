@@ -118,40 +118,42 @@ def _heat_map(settings: Sequence[Setting], levels: dict[str, list[str]]) -> go.F
 
 
 def _parallel(settings: Sequence[Setting], levels: dict[str, list[str]]) -> go.Figure:
-    finished = [setting for setting in settings if setting.finished]
-    results = np.array([setting.log_likelihood("val") for setting in finished], float)
-    low, high = (float(results.min()), float(results.max())) if len(results) else (0.0, 1.0)
-    low = max(low, float(np.quantile(results, 0.1)) - (high - low) / 10) if len(results) else low
-    figure = _figure(height=380)
-    for setting, result in sorted(zip(finished, results, strict=True), key=lambda pair: pair[1]):
-        share = float(np.clip((result - low) / ((high - low) or 1.0), 0, 1))
+    """One line per finished setting, the better the darker; the last axis is the result."""
+    known = [(setting.log_likelihood("val"), setting) for setting in settings]
+    ranked = sorted(((v, s) for v, s in known if v is not None), key=lambda pair: pair[0])
+    results = np.array([value for value, _ in ranked])
+    bottom, top = _range([results]) or [0.0, 1.0]
+    figure = _figure(height=420)
+    for rank, (result, setting) in enumerate(ranked):
+        shade = rank / max(1, len(ranked) - 1)
         heights = [_height(levels[key], _text(setting, key)) for key in levels]
         figure.add_scatter(
             x=list(range(len(levels) + 1)),
-            y=[*heights, share],
+            y=[*heights, max(0.0, (result - bottom) / (top - bottom))],
             mode="lines",
-            line={"width": 1.5 + 1.5 * share, "color": _shade(share), "shape": "spline"},
+            line={"width": 1.2 + 1.3 * shade, "color": _shade(shade)},
             name=setting.name,
             showlegend=False,
-            hovertemplate=f"{setting.name}<br>{result:.4f}<extra></extra>",
+            hovertemplate=f"{setting.name}<br>{signed(result, 0.01).lstrip('+')}<extra></extra>",
         )
     for index, values in enumerate(levels.values()):
         for value in values:
-            figure.add_annotation(
-                x=index, y=_height(values, value), text=value, showarrow=False, xshift=4,
-                xanchor="left",
-            )  # fmt: skip
-    for text, height in ((f"{high:.4g}", 1.0), (f"{low:.4g}", 0.0)):
-        figure.add_annotation(
-            x=len(levels), y=height, text=text, showarrow=False, xshift=4, xanchor="left"
-        )
+            _label(figure, value, x=index, y=_height(values, value))
+    for share in (0.0, 0.5, 1.0):
+        value = bottom + share * (top - bottom)
+        _label(figure, signed(value, (top - bottom) / 10).lstrip("+"), x=len(levels), y=share)
     names = [*map(_short, levels), "log-likelihood"]
     ticks = {"tickvals": list(range(len(names))), "ticktext": names, "side": "top"}
     figure.update_layout(
-        xaxis={**AXIS, **ticks, "ticks": "", "range": [-0.1, len(levels) + 0.4]},
+        margin={"l": 30, "t": 40, "b": 12},
+        xaxis={**AXIS, **ticks, "ticks": "", "range": [-0.15, len(levels) + 0.4]},
         yaxis={"visible": False, "range": [-0.06, 1.06]},
     )
     return figure
+
+
+def _label(figure: go.Figure, text: str, *, x: float, y: float) -> None:
+    figure.add_annotation(x=x, y=y, text=text, showarrow=False, xshift=5, xanchor="left")
 
 
 def _figure(*, height: int) -> go.Figure:

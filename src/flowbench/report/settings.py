@@ -109,11 +109,8 @@ def settings_of(runs: Sequence[RunRecord]) -> list[Setting]:
             keys = [k for k in differing_keys(model_runs) if not k.startswith("data.")]
             for members in _grouped(model_runs, "hash").values():
                 values = next((flat(run.config) for run in members if run.config), {})
-                label = ", ".join(
-                    f"{key.removeprefix('data.')}={_show(values[key])}"
-                    for key in data_keys
-                    if key in values
-                )
+                options = [_option(key, values.get(key)) for key in data_keys]
+                label = ", ".join(filter(None, options))
                 settings.append(
                     Setting(
                         data=data_runs[0].data + (f" ({label})" if label else ""),
@@ -147,6 +144,14 @@ def _at(value: Any, path: Sequence[str]) -> Any:
     for key in path:
         value = None if value is None else value.get(key)
     return value
+
+
+def _option(key: str, value: object) -> str:
+    """An option of a data set in its label; nothing where it is off."""
+    name = key.removeprefix("data.")
+    if value is None or value is False:
+        return ""
+    return name if value is True else f"{name}={_show(value)}"
 
 
 def _show(value: object) -> str:

@@ -50,7 +50,7 @@ def flat(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Example:
         >>> flat({"seed": 1, "model": {"name": "maf", "hidden_units": [8, 8], "seed": 1}})
-        {'model.hidden_units': '[8, 8]'}
+        {'model.hidden_units': '[8,8]'}
     """
     pairs = (pair for name in SECTIONS for pair in _pairs(name, config.get(name, {})))
     return {
@@ -71,7 +71,7 @@ def _pairs(key: str, value: object) -> Iterable[tuple[str, Any]]:
         for name, inner in value.items():
             yield from _pairs(f"{key}.{name}", inner)
     elif isinstance(value, list):
-        yield key, json.dumps(value)
+        yield key, json.dumps(value, separators=(",", ":"))
     else:
         yield key, value
 

@@ -69,14 +69,15 @@ filter.addEventListener("input", applyFilter);
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-function colors() {
+function colors(layout) {
   const style = getComputedStyle(document.documentElement);
-  const [ink, line, raised] = ["--ink", "--line", "--raised"].map((name) => style.getPropertyValue(name));
+  const [ink, line, raised, ground] = ["--ink", "--line", "--raised", "--ground"].map((name) => style.getPropertyValue(name));
+  const labels = (layout.annotations || []).map((_, index) => [`annotations[${index}].bgcolor`, ground]);
   const axis = (name) => ({
     [`${name}.gridcolor`]: line, [`${name}.linecolor`]: line, [`${name}.tickcolor`]: line,
   });
   return {
-    "font.color": ink, ...axis("xaxis"), ...axis("yaxis"),
+    ...Object.fromEntries(labels), "font.color": ink, ...axis("xaxis"), ...axis("yaxis"),
     "hoverlabel.bgcolor": raised, "hoverlabel.bordercolor": line, "hoverlabel.font.color": ink,
   };
 }
@@ -85,8 +86,8 @@ async function draw(figure) {
   const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
   const place = figure.querySelector(".plot");
   await Plotly.newPlot(place, data, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
-  await Plotly.relayout(place, colors());
-  dark.addEventListener("change", () => Plotly.relayout(place, colors()));
+  await Plotly.relayout(place, colors(layout));
+  dark.addEventListener("change", () => Plotly.relayout(place, colors(layout)));
 }
 
 Promise.all([...document.querySelectorAll(".chart")].map(draw)).then(() => {
