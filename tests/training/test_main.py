@@ -206,11 +206,11 @@ def test_help_is_a_page_that_helps_without_loading_torch(groups):
     assert page.returncode == 0, page.stderr
     for expected in (
         "python train.py",
-        "trainer: cpu, default, gpu",
+        "trainer: cpu, ddp, default, gpu",
         "training.schedule",
         "layers: 5",
     ):
         assert expected in page.stdout
-    keys = [line.split()[0] for line in page.stdout.splitlines() if line.startswith("training.")]
-    assert len(keys) == 6
-    assert max(map(len, page.stdout.splitlines())) <= 99
+    keys = [line for line in page.stdout.splitlines() if line.startswith("training.")]
+    assert len(keys) == 7
+    assert max(map(len, keys)) <= 99

@@ -132,8 +132,8 @@ class DataModule(pl.LightningDataModule, ABC):
         return BatchLoader(self.rows["train"], batch_size=self.batch_size, seed=self.seed)
 
     def val_dataloader(self) -> SequentialLoader:
-        """All validation rows, in their order."""
-        return SequentialLoader(self.rows["val"])
+        """All validation rows, in their order; of several ranks, each has its share."""
+        return SequentialLoader(self.rows["val"].share())
 
     def model_space(self, x: NDArray[Any], context: NDArray[Any] | None = None) -> Rows:
         """Rows `[rows, features]` in data units, and their contexts, as a model sees them."""

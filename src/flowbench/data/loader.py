@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from flowbench import ranks
+
 __all__ = ["Batch", "BatchLoader", "Rows", "SequentialLoader"]
 
 
@@ -35,6 +37,11 @@ class Rows(NamedTuple):
         """The rows of an index, as a batch."""
         return Batch(self.x[index], None if self.context is None else self.context[index])
 
+    def share(self) -> "Rows":
+        """Every n-th row, this rank's part where n train together; alone, all rows."""
+        part = slice(ranks.rank(), None, ranks.size())
+        return Rows(*self.batch(part), self.log_det[part] if self.log_det.ndim else self.log_det)
+
 
 class BatchLoader:
     """Minibatches for training, several of them per item.
@@ -43,7 +50,10 @@ class BatchLoader:
     item is paid once for all of them. Every row comes exactly once per epoch. The last minibatch
     takes a remainder of less than half a batch as well, so that no minibatch is too small for
     batch statistics. The order of epoch e depends on (seed, e) alone; `state_dict` holds the
-    position.
+    position. An epoch that goes on after an interruption has as many items as any other: those
+    that were handed out before come empty.
+
+    Where several ranks train together, each has its own share of every minibatch.
 
     Args:
         rows: what to draw from.
@@ -52,7 +62,7 @@ class BatchLoader:
         steps_per_item: how many minibatches come together.
 
     Raises:
-        ValueError: there are fewer rows than one batch.
+        ValueError: there are fewer rows than one batch, or fewer than two of a batch per rank.
 
     Example:
         >>> import torch
@@ -70,6 +80,11 @@ class BatchLoader:
                 f"the training split has {len(rows)} rows, fewer than "
                 f"training.batch_size={batch_size}"
             )
+        if 1 < ranks.size() > batch_size // 2:
+            raise ValueError(
+                f"training.batch_size={batch_size} is split over {ranks.size()} ranks: expected "
+                f"at least {2 * ranks.size()}, two rows for each"
+            )
         self.rows = rows
         self.batch_size = batch_size
         self.seed = seed
@@ -86,15 +101,16 @@ class BatchLoader:
             self.epoch, self.item = self.epoch + 1, 0
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.rows), generator=generator).to(self.rows.x.device)
+        yield from [[]] * self.item
         while self.item < len(self):
             first = self.item * self.steps_per_item
             steps = range(first, min(first + self.steps_per_item, self.steps))
             self.item += 1
-            yield [self.rows.batch(order[self._bounds(step)]) for step in steps]
+            yield [self.rows.batch(self._share(order, step)) for step in steps]
 
-    def _bounds(self, step: int) -> slice:
-        last = step == self.steps - 1
-        return slice(step * self.batch_size, None if last else (step + 1) * self.batch_size)
+    def _share(self, order: Tensor, step: int) -> Tensor:
+        stop = None if step == self.steps - 1 else (step + 1) * self.batch_size
+        return order[step * self.batch_size : stop].tensor_split(ranks.size())[ranks.rank()]
 
     def set_epoch(self, epoch: int) -> None:
         """Begin an epoch, unless the loader stands within it."""

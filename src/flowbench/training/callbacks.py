@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
 from tqdm import tqdm
 
+from flowbench.training.interruption import save_checkpoint
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
 __all__ = ["BestAndLast", "EpochBar", "History"]
@@ -50,12 +51,10 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take down the epoch."""
         assert isinstance(pl_module, MaximumLikelihood)
-        metrics = trainer.callback_metrics
         row = {
             "epoch": trainer.current_epoch,
             "step": pl_module.step,
-            "train/log_likelihood": metrics["train/log_likelihood"].item(),
-            VALIDATION: metrics[VALIDATION].item(),
+            **pl_module.scores,
             "learning_rate": pl_module.current_learning_rate(),
             "gradient_norm": float(pl_module.gradient_norm),
             "seconds": round(self.seconds, 3),
@@ -119,11 +118,12 @@ class BestAndLast(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, and stop if the patience is at its end."""
         self.epoch = trainer.current_epoch
-        value = trainer.callback_metrics[VALIDATION].item()
+        assert isinstance(pl_module, MaximumLikelihood)
+        value = pl_module.scores[VALIDATION]
         if value > self.best_value:
             self.best_value, self.best_epoch = value, self.epoch
-            trainer.save_checkpoint(self.best, weights_only=True)
-        trainer.save_checkpoint(self.last)
+            save_checkpoint(trainer, self.best, weights_only=True)
+        save_checkpoint(trainer, self.last)
         trainer.should_stop = trainer.should_stop or self.exhausted
 
     def state_dict(self) -> dict[str, Any]:
@@ -164,8 +164,8 @@ class EpochBar(ProgressBar):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the log-likelihoods of the epoch."""
         if self.bar is not None:
-            metrics = trainer.callback_metrics
-            shown = {name.split("/")[0]: f"{metrics[name].item():.4f}" for name in metrics}
+            assert isinstance(pl_module, MaximumLikelihood)
+            shown = {key.split("/")[0]: f"{value:.4f}" for key, value in pl_module.scores.items()}
             self.bar.set_postfix(shown, refresh=False)
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:

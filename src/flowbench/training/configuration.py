@@ -31,7 +31,7 @@ MISSING = "???"
 HYDRA_KEYS = {"_target_", "_args_", "_partial_", "_recursive_", "_convert_"}
 SIZES = {"features", "context_features"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
-TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary"}
+TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
 ELSEWHERE = {"accelerator", "devices", "num_nodes", "strategy"}
 DISPLAY = {"enable_progress_bar", "log_every_n_steps", "profiler"}
 
@@ -75,6 +75,7 @@ class _Published:
 class _Everything:
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     overwrite: bool
+    save_minutes: Positive
     published: Mapping[str, Any] | None
     protocol: Mapping[str, Any] | None = None
     paths: Mapping[str, Any]
@@ -190,10 +191,11 @@ def _of_name(key: str, name: object) -> Iterator[str]:
 
 
 def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
-    """Problems of the Trainer's keys; flowbench is stricter than the Trainer about two of them."""
+    """Problems of the Trainer's keys; flowbench is stricter than the Trainer about some."""
     import pytorch_lightning
 
     stricter = {"accelerator": Accelerator, "max_epochs": AtLeastOne}
+    stricter |= {"strategy": Literal["auto", "ddp"]} if "strategy" in trainer else {}
     for name, annotation in stricter.items():
         yield from _of_value(f"trainer.{name}", trainer.get(name), annotation)
     rest = _without(trainer, set(stricter))

@@ -41,9 +41,10 @@ class FlatParameters:
 
     def attach_gradients(self) -> None:
         """Set all gradients to zero, as views of those of the flat tensors."""
-        for flat, group in zip(self.tensors, self.groups, strict=True):
-            flat.grad = torch.zeros_like(flat)
-            for view, parameter in zip(_views(flat.grad, group), group, strict=True):
+        self.gradients = [torch.zeros_like(flat) for flat in self.tensors]
+        for flat, gradient, group in zip(self.tensors, self.gradients, self.groups, strict=True):
+            flat.grad = gradient
+            for view, parameter in zip(_views(gradient, group), group, strict=True):
                 parameter.grad = view
 
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flowbench.training.configuration import check, did_you_mean
+from flowbench.training.interrupted import Interrupted
 
 __all__ = ["config_directory", "main"]
 
@@ -23,13 +24,15 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1 or, interrupted, 130."""
+    """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1, or 128 + a signal's."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors, for us to complete
     try:
         directory = str(config_directory())
         hydra.main(version_base="1.3", config_path=directory, config_name="train")(_job)()
     except KeyboardInterrupt:
         _leave_interrupted()
+    except Interrupted as stop:
+        _leave_interrupted(str(stop), code=128 + stop.signum)
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # the Trainer has answered it
             _leave_interrupted()
@@ -74,9 +77,9 @@ def _job(config: DictConfig) -> Any:
         raise SystemExit(_sentence(error)) from error
 
 
-def _leave_interrupted() -> None:
-    print("interrupted; the same command resumes the run", file=sys.stderr)
-    sys.exit(INTERRUPTED)
+def _leave_interrupted(reason: str = "interrupted", *, code: int = INTERRUPTED) -> None:
+    print(f"{reason}; the same command resumes the run", file=sys.stderr)
+    sys.exit(code)
 
 
 def _is_expected(error: Exception) -> bool:

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from flowbench import ranks
 from flowbench.data import Batch
 from flowbench.flows import Flow
 from flowbench.nn import constrain, regularization
 from flowbench.training.diagnosis import first_non_finite
 from flowbench.training.flat import FlatParameters
+from flowbench.training.random_states import random_states, restore_random_states
 
 __all__ = ["MaximumLikelihood", "NonFiniteError", "Schedule"]
 
@@ -28,6 +30,11 @@ class MaximumLikelihood(pl.LightningModule):
 
     A training item is a list of minibatches, each one step of Adam; clipping, schedule and step
     count are the module's own, so that they mean optimiser steps whatever the Trainer counts.
+    Where several ranks train together, each has its share of every minibatch, and gradients are
+    added up over the ranks: they are those of one process with the whole of it.
+
+    The position in the epoch is the module's own as well: a run that goes on from a checkpoint
+    begins at the next item.
 
     Args:
         flow: the density, a `Flow` or any module whose call gives log-likelihoods.
@@ -67,8 +74,11 @@ class MaximumLikelihood(pl.LightningModule):
         self.total_steps = total_steps
         self.saved = saved or {}
         self.step = 0
-        self._validation: list[Tensor] = []
-        self._random_state: Tensor | None = None
+        self.scores: dict[str, float] = {}
+        self._position = {"epoch": 0, "item": 0}
+        self._training = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's rows, count
+        self._validation = torch.zeros(2, dtype=torch.float64)
+        self._random_states: list[dict[str, Any]] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all parameters, in one tensor."""
@@ -88,50 +98,58 @@ class MaximumLikelihood(pl.LightningModule):
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
     def on_train_start(self) -> None:
-        """Go on with the random numbers of the checkpoint, if there is one."""
-        if self._random_state is not None:
-            torch.set_rng_state(self._random_state.cpu())
+        """Go on with the random numbers of the checkpoint, or draw others on each rank."""
+        rank = ranks.rank()
+        if rank < len(self._random_states):
+            restore_random_states(self._random_states[rank])
+        elif rank:
+            torch.manual_seed(torch.initial_seed() + rank)
 
     def on_train_epoch_start(self) -> None:
-        """Shuffle by the number of the epoch, also after a resumption."""
-        self.trainer.train_dataloader.set_epoch(self.current_epoch)  # type: ignore[union-attr]
+        """Shuffle by the number of the epoch, and pass over what was done of it."""
+        self.trainer.train_dataloader.load_state_dict(self._position)  # type: ignore[union-attr]
 
     def training_step(self, item: list[Batch], batch_idx: int) -> None:
-        """One optimiser step per minibatch."""
+        """One optimiser step per minibatch; an item of an earlier attempt is empty."""
+        if not item:
+            return
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         self.flat.attach_gradients()  # the Trainer releases gradients before it validates
-        total, rows = 0.0, 0
         for batch in item:
-            total += self._optimise(optimizer, batch) * len(batch.x)
-            rows += len(batch.x)
-        self.log(
-            "train/log_likelihood",
-            total / rows,
-            on_step=False,
-            on_epoch=True,
-            batch_size=rows,
-            logger=False,
-        )
+            self._training += self._optimise(optimizer, batch)
+            self.step += 1
+        self._position["item"] = batch_idx + 1
 
-    def _optimise(self, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+    def _optimise(self, optimizer: torch.optim.Optimizer, batch: Batch) -> Tensor:
+        """One step; gives the sum of log-likelihoods over all ranks' rows and their number."""
         optimizer.param_groups[0]["lr"] = self.current_learning_rate()
         optimizer.zero_grad(set_to_none=False)
         if self.noise:
             batch = batch._replace(x=batch.x + self.noise * torch.randn_like(batch.x))
         log_likelihood = self.flow(batch.x, batch.context).mean()
-        value = log_likelihood.item()
-        if not math.isfinite(value):
-            self._fail(batch)
-        self.manual_backward(regularization(self.flow) - log_likelihood)
+        rows = len(batch.x)
+        local = torch.tensor([log_likelihood.item() * rows, rows], dtype=torch.float64)
+        total = self._summed(local)
+        if not total.isfinite().all():
+            self._fail(batch, here=not local.isfinite().all())
+        share = rows / total[1].item()
+        (regularization(self.flow) / ranks.size() - log_likelihood * share).backward()
+        for gradient in self.flat.gradients:
+            ranks.summed(gradient)
         self.gradient_norm = clip_grad_norm_(self.flat.tensors, self.gradient_clip_norm)
         optimizer.step()
         constrain(self.flow)
-        self.step += 1
-        return value
+        return total
 
-    def _fail(self, batch: Batch) -> None:
-        place = first_non_finite(self.flow, batch.x, batch.context)
+    def _summed(self, local: Tensor) -> Tensor:
+        return ranks.summed(local.to(self.device, copy=True)).cpu() if ranks.size() > 1 else local
+
+    def _fail(self, batch: Batch, *, here: bool) -> None:
+        if ranks.size() > 1:
+            self.flow.eval()  # batch statistics would wait for the other ranks
+        place = first_non_finite(self.flow, batch.x, batch.context) if here else ""
+        place = next(filter(None, ranks.gathered(place)))
         raise NonFiniteError(
             f"step {self.step + 1}: the log-likelihood is not finite; first in {place}. "
             f"training.learning_rate={self.learning_rate} may be too large, or "
@@ -140,25 +158,44 @@ class MaximumLikelihood(pl.LightningModule):
 
     def on_validation_start(self) -> None:
         """Replace the statistics of batch norms by those of the whole training set."""
-        self._validation = []
-        rows = self.trainer.datamodule.rows["train"]  # type: ignore[attr-defined]
+        self._validation.zero_()
+        rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
         self.flow.recompute_statistics(rows.x, rows.context)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log-likelihoods of validation rows, kept for the exact mean."""
-        self._validation.append(self.flow(batch.x, batch.context).double())
+        """Add up log-likelihoods of validation rows, for the exact mean."""
+        terms = self.flow(batch.x, batch.context).double()
+        self._validation += torch.stack([terms.sum(), terms.new_tensor(len(terms))]).cpu()
 
     def on_validation_epoch_end(self) -> None:
-        """The exact mean over all validation rows."""
-        self.log("val/log_likelihood", torch.cat(self._validation).mean(), logger=False)
+        """The means over all rows: of training as the epoch went, of validation now."""
+        sums = {"train": self._training, "val": self._summed(self._validation)}
+        self.scores = {
+            f"{split}/log_likelihood": (total / count).item()
+            for split, (total, count) in sums.items()
+        }
+
+    def on_train_epoch_end(self) -> None:
+        """The next epoch begins at its first item."""
+        self._position = {"epoch": self.current_epoch + 1, "item": 0}
+        self._training.zero_()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the density and an exact resumption need; plain values and tensors only."""
         checkpoint["flowbench"] = self.saved
-        checkpoint["step"] = self.step
-        checkpoint["random_state"] = torch.get_rng_state()
+        checkpoint["progress"] = {
+            "step": self.step,
+            "position": dict(self._position),
+            "training": self._training.tolist(),
+        }
+        checkpoint["random_states"] = ranks.gathered(random_states())
+        del checkpoint["loops"]  # the Trainer's own position, in place of which is ours
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back the step count and the random state."""
-        self.step = checkpoint["step"]
-        self._random_state = checkpoint["random_state"]
+        """Take back the position and the random states."""
+        self.step = checkpoint["progress"]["step"]
+        self._position = checkpoint["progress"]["position"]
+        self._training = torch.tensor(checkpoint["progress"]["training"], dtype=torch.float64)
+        self._random_states = checkpoint["random_states"]
+        epochs = self.trainer.fit_loop.epoch_progress.current
+        epochs.processed = epochs.completed = self._position["epoch"]  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench.checkpoint import build_flow, read_checkpoint, saved_values
 from flowbench.data import DataModule
@@ -14,7 +15,9 @@ from flowbench.evaluation import evaluate
 from flowbench.evaluation.published import comparable, published, table_name
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.configuration import resolved, run_directory, run_hash
+from flowbench.training.devices import cluster_plugins, refuse_children_of_a_sweep
 from flowbench.training.figures import draw_figures
+from flowbench.training.interruption import Interruptions
 from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 from flowbench.training.names import run_command
@@ -34,6 +37,8 @@ def run(config: DictConfig) -> dict[str, Any]:
         The contents of `result.json`.
     """
     folder = RunFolder(run_directory(config))
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        return _assist(config, folder)
     command = run_command()
     with folder.lock(), folder.recording(command=command):
         if config.overwrite:
@@ -50,8 +55,15 @@ def run(config: DictConfig) -> dict[str, Any]:
         return result
 
 
+def _assist(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """What ranks other than 0 do: train with it; it alone watches, scores and writes."""
+    if config.overwrite or not folder.finished:
+        _train(resolved(config) | {"logger": {}}, folder)
+    return {}
+
+
 def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """The whole run; everything but hash and command of its result."""
+    """The whole run; everything but hash and command of its result, which is rank 0's."""
     _quieten()
     reference = config["published"] and published(
         **config["published"], data=table_name(config["data"])
@@ -63,16 +75,22 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     checkpoints = BestAndLast(
         best=folder.best, last=folder.last, patience=config["training"]["patience"]
     )
+    bar = [EpochBar()] if config["trainer"].get("enable_progress_bar", True) else []
+    interruptions = Interruptions(folder.last, minutes=config["save_minutes"])
     with watching(config, folder) as loggers:
         trainer = pl.Trainer(
             **config["trainer"],
-            callbacks=[history, checkpoints, EpochBar()],
+            callbacks=[history, checkpoints, interruptions, *bar],
             logger=loggers,
             default_root_dir=folder.path,
             num_sanity_val_steps=0,
             enable_model_summary=False,
+            plugins=cluster_plugins(),
         )
-        _fit(trainer, module, data, folder)
+        refuse_children_of_a_sweep(trainer)
+        _fit(trainer, module, data, folder, start_over=config["overwrite"])
+        if not trainer.is_global_zero:
+            return {}
         module.flow.load_state_dict(read_checkpoint(folder.best)[1])
         flow = module.flow.eval()
         scores = {split: evaluate(flow, data, split) for split in ("test", "val")}
@@ -104,7 +122,7 @@ def _data(config: dict[str, Any], folder: RunFolder) -> DataModule:
     data: DataModule = instantiate(options, _convert_="all")
     data.prepare_data()
     data.setup()
-    folder.record_data(data.raw.sha256)
+    rank_zero_only(folder.record_data)(data.raw.sha256)
     return data
 
 
@@ -125,10 +143,15 @@ def _module(config: dict[str, Any], data: DataModule) -> MaximumLikelihood:
 
 
 def _fit(
-    trainer: pl.Trainer, module: MaximumLikelihood, data: DataModule, folder: RunFolder
+    trainer: pl.Trainer,
+    module: MaximumLikelihood,
+    data: DataModule,
+    folder: RunFolder,
+    *,
+    start_over: bool,
 ) -> None:
     """Train, from the last checkpoint if there is one; without parameters, only fit."""
-    resume = folder.last if folder.last.exists() else None
+    resume = folder.last if folder.last.exists() and not start_over else None
     if resume is None:
         module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
     if any(parameter.requires_grad for parameter in module.parameters()):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from flowbench import ranks
 from flowbench.transforms.base import Transform, layers_from_data
 from flowbench.transforms.reshape import Folded
 
@@ -22,7 +23,7 @@ class BatchNorm(Transform):
     Its log |det ∂u/∂x| is Σᵢ [γᵢ − ½ log(vᵢ + ε)]. While training, `inverse` (data → noise) takes
     the mean m and the biased variance v of the batch, and gradients flow through them; in
     evaluation, and in `forward` always, they are the stored ones, so that only in evaluation the
-    two directions undo each other.
+    two directions undo each other. Where several ranks train together, the batch is that of all.
 
     Args:
         features: size of the event.
@@ -87,7 +88,7 @@ class BatchNorm(Transform):
     def _normalize(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Data → noise by the statistics of the batch."""
         rows = x.flatten(0, -2) if x.ndim > 1 else x[None]
-        if len(rows) < 2:
+        if ranks.size() == 1 and len(rows) < 2:
             raise ValueError(f"batch statistics need at least two rows, got x of {tuple(x.shape)}")
         u, log_det, mean, variance = _BatchNormalize.apply(
             rows, self.log_gamma, self.beta, self.epsilon
@@ -105,14 +106,13 @@ class _BatchNormalize(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, log_gamma: Tensor, beta: Tensor, epsilon: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mean = x.mean(0)
-        centred = x - mean
-        variance = centred.square().mean(0)
+        count, mean, centred, variance = _centred(x)
         inverse_deviation = (variance + epsilon).rsqrt_()
         normal = centred.mul_(inverse_deviation)
         gamma = log_gamma.exp()
         log_det = (log_gamma + inverse_deviation.log()).sum()
         ctx.save_for_backward(normal, gamma, inverse_deviation)
+        ctx.count = count
         ctx.mark_non_differentiable(mean, variance)
         return torch.addcmul(beta, normal, gamma), log_det, mean, variance
 
@@ -124,11 +124,26 @@ class _BatchNormalize(torch.autograd.Function):
         normal, gamma, inverse_deviation = ctx.saved_tensors
         grad_beta = grad_u.sum(0)
         grad_gamma = (grad_u * normal).sum(0) * gamma
-        # x acts on u directly, and on both outputs through mean and variance.
-        common = (grad_gamma + grad_log_det) / -len(normal)
-        grad_x = torch.addcmul(grad_beta * gamma / -len(normal), grad_u, gamma)
-        grad_x = torch.addcmul(grad_x, normal, common).mul_(inverse_deviation)
-        return grad_x, grad_gamma + grad_log_det, grad_beta, None
+        grad_gamma = grad_gamma + grad_log_det
+        # x acts on u directly, and on both outputs of all ranks through mean and variance.
+        by_mean, by_variance = grad_beta, grad_gamma
+        if ranks.size() > 1:
+            by_mean, by_variance = ranks.summed(torch.stack([grad_beta, grad_gamma]))
+        grad_x = torch.addcmul(by_mean * gamma / -ctx.count, grad_u, gamma)
+        grad_x = torch.addcmul(grad_x, normal, by_variance / -ctx.count).mul_(inverse_deviation)
+        return grad_x, grad_gamma, grad_beta, None
+
+
+def _centred(x: Tensor) -> tuple[int | Tensor, Tensor, Tensor, Tensor]:
+    """Count, mean, rows less the mean, and biased variance of the rows of all ranks."""
+    if ranks.size() == 1:
+        mean = x.mean(0)
+        centred = x - mean
+        return len(x), mean, centred, centred.square().mean(0)
+    *sums, count = ranks.summed(torch.cat([x.sum(0), x.new_tensor([len(x)])])).split(x.shape[-1])
+    mean = sums[0] / count
+    centred = x - mean
+    return count, mean, centred, ranks.summed(centred.square().sum(0)) / count
 
 
 @torch.no_grad()
@@ -143,7 +158,8 @@ def recompute_statistics(
 
     Args:
         transform: the transform of a flow; its batch norms are in evaluation mode.
-        x: all training rows, `[rows, features]`.
+        x: all training rows, `[rows, features]`; where several ranks train together, this rank's
+            share of them.
         context: their contexts, `[rows, context_features]`, or None.
         chunk: rows that go through a layer at once.
     """
@@ -154,7 +170,7 @@ def recompute_statistics(
         if isinstance(layer, Folded):
             recompute_statistics(layer.transform, *layer.fold(x, context), chunk=chunk)
         elif isinstance(layer, BatchNorm) and layer.statistics == "dataset":
-            mean, variance = moments(x.split(chunk))
+            mean, variance = _over_ranks(*moments(x.split(chunk)), len(x))
             layer.mean.copy_(mean)
             layer.variance.copy_(variance)
         if index == last:
@@ -162,6 +178,18 @@ def recompute_statistics(
         for start in range(0, len(x), chunk):
             part = slice(start, start + chunk)
             x[part], _ = layer.inverse(x[part], None if context is None else context[part])
+
+
+def _over_ranks(mean: Tensor, variance: Tensor, count: int) -> Moments:
+    """Moments of the rows of all ranks, from those of each."""
+    if ranks.size() == 1:
+        return mean, variance
+    found = ranks.gathered((mean.cpu(), variance.cpu(), count))
+    means, variances, counts = zip(*found, strict=True)
+    weights = torch.tensor(counts, dtype=torch.float64).unsqueeze(-1) / sum(counts)
+    overall = (weights * torch.stack(means)).sum(0)
+    squares = torch.stack(variances) + (torch.stack(means) - overall).square()
+    return overall, (weights * squares).sum(0)
 
 
 def _wants_dataset(layer: Transform) -> bool:

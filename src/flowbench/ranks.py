@@ -1,0 +1,50 @@
+"""The processes of one training: each is a rank, and what they compute is put together here.
+
+Alone, without a process group, every function gives back what it got.
+"""
+
+from typing import TypeVar
+
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["gathered", "highest", "rank", "size", "summed"]
+
+T = TypeVar("T")
+
+
+def size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if size() > 1 else 0
+
+
+def summed(value: Tensor) -> Tensor:
+    """The sum over all ranks, in place."""
+    if size() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def highest(value: Tensor) -> Tensor:
+    """The largest entries over all ranks, in place."""
+    if size() > 1:
+        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return value
+
+
+def gathered(value: T) -> list[T]:
+    """The values of all ranks, in their order; anything that can be pickled.
+
+    Example:
+        >>> gathered("alone")
+        ['alone']
+    """
+    values = [value] * size()
+    if len(values) > 1:
+        dist.all_gather_object(values, value)
+    return values

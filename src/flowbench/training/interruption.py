@@ -1,0 +1,103 @@
+"""A run that is told to stop saves first, and one that is killed loses some minutes only."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from flowbench import ranks
+from flowbench.training.interrupted import Interrupted
+
+__all__ = ["Interruptions", "save_checkpoint"]
+
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+]
+
+
+def save_checkpoint(trainer: pl.Trainer, path: Path, *, weights_only: bool = False) -> None:
+    """Save so that a reader sees the earlier file or the new one, whenever a crash comes.
+
+    Called on every rank; rank 0 writes.
+
+    Args:
+        trainer: at any point of its training.
+        path: of the checkpoint.
+        weights_only: leave out what only a resumption needs.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    trainer.save_checkpoint(temporary, weights_only=weights_only)
+    if trainer.is_global_zero:
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+
+class Interruptions(Callback):
+    """Saves every few minutes, and at the next item after SIGTERM, SIGUSR1 or SIGUSR2.
+
+    A handler that stood before ours (submitit's, which requeues the job) acts after saving.
+
+    Args:
+        last: path of the checkpoint.
+        minutes: how often it is written within an epoch.
+
+    Raises:
+        Interrupted: from the training, once the run is saved.
+    """
+
+    def __init__(self, last: Path, *, minutes: float) -> None:
+        self.last = last
+        self.seconds = 60 * minutes
+        self.signum = 0
+        self.earlier: dict[int, Any] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Remember the handlers that stand; the Trainer sets its own later, and restores them."""
+        self.earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen."""
+        self.saved = time.monotonic()
+        for signum in SIGNALS:
+            signal.signal(signum, self._note)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        """Save if it is time to, and stop if a signal has come."""
+        due = trainer.is_global_zero and time.monotonic() - self.saved >= self.seconds
+        signum, due = self._agreed(pl_module, due=due)
+        if signum or due:
+            save_checkpoint(trainer, self.last)
+            self.saved = time.monotonic()
+        if signum:
+            self._stop(signum)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A signal that came during the last validation; the end of the epoch has saved."""
+        signum, _ = self._agreed(pl_module, due=False)
+        if signum:
+            self._stop(signum)
+
+    def _note(self, signum: int, frame: object) -> None:
+        self.signum = signum
+
+    def _agreed(self, pl_module: pl.LightningModule, *, due: bool) -> tuple[int, bool]:
+        """What any rank wants, the same on all ranks."""
+        wishes = [self.signum, int(due)]
+        if ranks.size() > 1:
+            wishes = ranks.highest(torch.tensor(wishes, device=pl_module.device)).tolist()
+        return wishes[0], bool(wishes[1])
+
+    def _stop(self, signum: int) -> None:
+        earlier = self.earlier.get(signum)
+        if isinstance(earlier, Callable):
+            earlier(signum, None)
+        raise Interrupted(signum)

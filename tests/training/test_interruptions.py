@@ -1,0 +1,163 @@
+"""Whenever a run is stopped or killed, the same command ends with the same numbers."""
+
+import csv
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from flowbench.training.main import config_directory
+
+SMALL = [
+    "data.train_rows=16000",
+    "data.val_rows=500",
+    "model.layers=2",
+    "model.hidden_units=[16]",
+    "model.dropout=0.1",
+    "training.batch_size=50",
+    "trainer=cpu",
+    "trainer.max_epochs=4",
+    "logger=csv",
+    "save_minutes=0.0001",
+]
+ITEMS = 5  # of an epoch: 320 steps by 64
+
+
+def train(output, overrides):
+    """The command, without starting an interpreter."""
+    from flowbench.training.run import run
+
+    torch.set_num_threads(1)
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        config = compose("train", [f"paths.output={output}", *overrides])
+    run(config)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["flowbench.training.run"])
+    return context
+
+
+@pytest.fixture(scope="module")
+def start(processes):
+    def start(output, *overrides):
+        process = processes.Process(target=train, args=(output, [*SMALL, *overrides]))
+        process.start()
+        return process
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def undisturbed(start, tmp_path_factory):
+    output = tmp_path_factory.mktemp("undisturbed")
+    process = start(output)
+    process.join()
+    assert process.exitcode == 0
+    return numbers(output)
+
+
+def folder_of(output):
+    [config] = output.glob("*/*/*/seed=*/config.yaml")
+    return config.parent
+
+
+def numbers(output):
+    """All that a run reports, less what the clock says."""
+    folder = folder_of(output)
+    result = json.loads((folder / "result.json").read_text())
+    with (folder / "metrics.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    kept = ("test", "val", "best_epoch", "epochs", "parameters", "hash")
+    return {key: result[key] for key in kept}, rows
+
+
+def progress(output):
+    """What the checkpoint says, which is readable whenever there is one."""
+    try:
+        last = folder_of(output) / "checkpoints" / "last.ckpt"
+    except ValueError:
+        return None
+    if not last.exists():
+        return None
+    return torch.load(last, weights_only=True)["progress"]
+
+
+def wait_for(condition, *, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        if process.exitcode is not None:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def test_killed_in_mid_epoch(start, undisturbed, tmp_path):
+    process = start(tmp_path)
+
+    def within_the_second_epoch():
+        found = progress(tmp_path)
+        return found and found["position"]["epoch"] >= 1 and 0 < found["position"]["item"] < ITEMS
+
+    assert wait_for(within_the_second_epoch, process=process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    position = progress(tmp_path)["position"]
+    again = start(tmp_path)
+    again.join()
+    assert again.exitcode == 0
+    assert numbers(tmp_path) == undisturbed, position
+
+
+def test_told_to_stop_it_saves_at_the_next_item_and_says_so(start, undisturbed, tmp_path):
+    root = Path(__file__).parents[2]
+    words = [*SMALL[:-1], "save_minutes=1000"]
+    process = subprocess.Popen(
+        [sys.executable, str(root / "train.py"), f"paths.output={tmp_path}", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while progress(tmp_path) is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert error.splitlines()[-1] == "stopped by SIGTERM; the same command resumes the run"
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not (folder_of(tmp_path) / "error.json").exists()
+    assert progress(tmp_path)["position"]["item"] > 0
+    again = start(tmp_path)
+    again.join()
+    assert numbers(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_random_kills_change_nothing_and_every_checkpoint_is_readable(
+    start, undisturbed, tmp_path, kills
+):
+    done, rng = 0, random.Random(0)
+    while not list(tmp_path.glob("*/*/*/*/result.json")):
+        process = start(tmp_path)
+        before = progress(tmp_path)
+        if done < kills and wait_for(lambda: progress(tmp_path) != before, process=process):  # noqa: B023
+            time.sleep(rng.random() * 0.1)
+            os.kill(process.pid, signal.SIGKILL)
+            done += 1
+        process.join()
+        for path in folder_of(tmp_path).glob("checkpoints/*.ckpt"):
+            torch.load(path, weights_only=True)
+    assert done == kills
+    assert numbers(tmp_path) == undisturbed
