@@ -34,6 +34,9 @@ def draw_pictures(flow: Flow, data: ImageDataModule, path: Path) -> None:
 
 def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
     """Draw sampled spectrograms (or spectra), and beside them those of test clips."""
+    clips = data.spectrograms(data.raw.x["test"])
+    known = clips[np.linspace(0, len(clips) - 1, CLIPS).astype(int)]
+    save_spectrograms(known, path.with_name("test_rows.png"))
     density = TrainedDensity(
         flow,
         preprocess=data.preprocess,
@@ -44,9 +47,6 @@ def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
     each = CLIPS // len(labels)
     drawn = [sample_clips(density, data, n=each, label=label) for label in labels]
     save_spectrograms(np.concatenate(drawn), path)
-    clips = data.spectrograms(data.raw.x["test"])
-    known = clips[np.linspace(0, len(clips) - 1, CLIPS).astype(int)]
-    save_spectrograms(known, path.with_name("test_rows.png"))
 
 
 def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
