@@ -53,6 +53,7 @@ class Training:
     learning_rate: Positive
     weight_decay: NotNegative
     noise: NotNegative
+    ema: Annotated[float, Field(gt=0, lt=1)] | None
     gradient_clip_norm: Positive | None
     schedule: Literal["constant", "cosine"]
     patience: AtLeastOne | None
@@ -75,6 +76,7 @@ class _Published:
 class _Everything:
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     overwrite: bool
+    init_from: str | None
     save_minutes: Positive
     published: Mapping[str, Any] | None
     protocol: Mapping[str, Any] | None = None
@@ -84,6 +86,7 @@ class _Everything:
     training: Mapping[str, Any]
     trainer: Mapping[str, Any]
     logger: Mapping[str, Any]
+    callbacks: Mapping[str, Any]
 
 
 def check(config: DictConfig) -> None:
@@ -139,6 +142,7 @@ def run_hash(config: DictConfig) -> str:
         "training": plain["training"],
         "trainer": _without(plain["trainer"], ELSEWHERE | DISPLAY),
     }
+    kept |= {key: plain[key] for key in ("init_from", "callbacks") if plain[key]}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -183,6 +187,8 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _of_node(key, _without(sections[key], {"name"}), supplied=supplied)
     for name, node in sections.get("logger", {}).items():
         yield from _of_node(f"logger.{name}", node, supplied={"save_dir"})
+    for name, node in sections.get("callbacks", {}).items():
+        yield from _of_node(f"callbacks.{name}", node, supplied=set())
 
 
 def _of_name(key: str, name: object) -> Iterator[str]:

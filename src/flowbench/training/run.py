@@ -7,12 +7,14 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_only
 
-from flowbench.checkpoint import build_flow, read_checkpoint, saved_values
+from flowbench.checkpoint import build_flow, read_checkpoint, saved_values, start_from
 from flowbench.data import DataModule
 from flowbench.evaluation import evaluate
 from flowbench.evaluation.published import comparable, published, table_name
+from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.configuration import resolved, run_directory, run_hash
 from flowbench.training.devices import cluster_plugins, refuse_children_of_a_sweep
@@ -80,7 +82,7 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     with watching(config, folder) as loggers:
         trainer = pl.Trainer(
             **config["trainer"],
-            callbacks=[history, checkpoints, interruptions, *bar],
+            callbacks=[history, *_callbacks(config), checkpoints, interruptions, *bar],
             logger=loggers,
             default_root_dir=folder.path,
             num_sanity_val_steps=0,
@@ -88,7 +90,14 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
             plugins=cluster_plugins(),
         )
         refuse_children_of_a_sweep(trainer)
-        _fit(trainer, module, data, folder, start_over=config["overwrite"])
+        _fit(
+            trainer,
+            module,
+            data,
+            folder,
+            init_from=config["init_from"],
+            start_over=config["overwrite"],
+        )
         if not trainer.is_global_zero:
             return {}
         module.flow.load_state_dict(read_checkpoint(folder.best)[1])
@@ -126,9 +135,17 @@ def _data(config: dict[str, Any], folder: RunFolder) -> DataModule:
     return data
 
 
+def _callbacks(config: dict[str, Any]) -> list[Callback]:
+    """Those that the configuration asks for."""
+    ema = config["training"]["ema"]
+    averages: list[Callback] = [WeightAverage(ema)] if ema is not None else []
+    return averages + [instantiate(node) for node in config["callbacks"].values()]
+
+
 def _module(config: dict[str, Any], data: DataModule) -> MaximumLikelihood:
     sizes = {"features": data.features, "context_features": data.context_features}
-    options = {k: v for k, v in config["training"].items() if k not in ("batch_size", "patience")}
+    elsewhere = ("batch_size", "patience", "ema")
+    options = {k: v for k, v in config["training"].items() if k not in elsewhere}
     return MaximumLikelihood(
         build_flow(config["model"], **sizes),
         **options,
@@ -148,12 +165,15 @@ def _fit(
     data: DataModule,
     folder: RunFolder,
     *,
+    init_from: str | None,
     start_over: bool,
 ) -> None:
     """Train, from the last checkpoint if there is one; without parameters, only fit."""
     resume = folder.last if folder.last.exists() and not start_over else None
     if resume is None:
         module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
+        if init_from is not None:
+            start_from(module.flow, init_from)
     if any(parameter.requires_grad for parameter in module.parameters()):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:

@@ -1,0 +1,129 @@
+"""Log-likelihoods while a flow learns, in files of the run folder; `callbacks` asks for them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from flowbench.data import DataModule, Rows, SoundDataModule
+from flowbench.evaluation.anomaly import label_scores
+from flowbench.evaluation.likelihood import log_likelihoods
+from flowbench.flows import Flow
+from flowbench.flows.base import log_normal
+from flowbench.training.maximum_likelihood import MaximumLikelihood
+
+__all__ = ["LabelCurve", "StepCurve"]
+
+
+class Curve(Callback, ABC):
+    """Rows of numbers that grow while training goes on, kept in a file and in checkpoints."""
+
+    file: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    @abstractmethod
+    def measure(self, flow: Flow, data: DataModule) -> Mapping[str, float]:
+        """One row, given the flow in evaluation mode."""
+
+    def add(self, trainer: pl.Trainer, module: pl.LightningModule, **place: float) -> None:
+        """Measure and write, on rank 0."""
+        if not trainer.is_global_zero:
+            return
+        assert isinstance(module, MaximumLikelihood)
+        training = module.flow.training
+        data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
+        self.rows.append({**place, **self.measure(module.flow.eval(), data)})
+        module.flow.train(training)
+        pd.DataFrame(self.rows).to_csv(Path(trainer.default_root_dir) / self.file, index=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after the rows of a checkpoint."""
+        self.rows = state_dict["rows"]
+
+
+class LabelCurve(Curve):
+    """After every epoch: the mean log-likelihood of the test clips of each label, in model space.
+
+    For sound with a `train_label`; in nats per clip, or per frame where a row is a frame. It goes
+    to `labels.csv`.
+
+    Args:
+        labels: those to follow; None: all.
+    """
+
+    file = "labels.csv"
+
+    def __init__(self, labels: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self.labels = labels
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After validation, when batch norms have their statistics."""
+        self.add(trainer, pl_module, epoch=trainer.current_epoch)
+
+    def measure(self, flow: Flow, data: DataModule) -> dict[str, float]:
+        """Label → mean.
+
+        Raises:
+            ValueError: the data have no clips.
+        """
+        if not isinstance(data, SoundDataModule):
+            raise ValueError(f"LabelCurve needs data of sound, got {type(data).__name__}")
+        scores = label_scores(flow, data, "test")
+        chosen = scores if self.labels is None else self.labels
+        return {label: scores[label].mean().item() for label in chosen}
+
+
+class StepCurve(Curve):
+    """Every so many steps: the mean log-likelihood of training and test rows, in model space.
+
+    The first row is of the untrained flow; `base/…` is the log-likelihood of the data themselves
+    under N(0, I). It goes to `steps.csv`.
+
+    Args:
+        every: steps from one row to the next; it comes with the end of a training item.
+        rows: the first so many of each split are scored, and give batch norms their statistics.
+    """
+
+    file = "steps.csv"
+
+    def __init__(self, *, every: int = 1000, rows: int = 100_000) -> None:
+        super().__init__()
+        self.every = every
+        self.count = rows
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The untrained flow."""
+        if not self.rows:
+            self.add(trainer, pl_module, step=0)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        """A row, if one is due."""
+        assert isinstance(pl_module, MaximumLikelihood)
+        if trainer.is_global_zero and pl_module.step >= self.rows[-1]["step"] + self.every:
+            self.add(trainer, pl_module, step=pl_module.step)
+
+    def measure(self, flow: Flow, data: DataModule) -> dict[str, float]:
+        """Means under the flow and under N(0, I)."""
+        first = {split: self._first(data.rows[split]) for split in ("train", "test")}
+        flow.recompute_statistics(first["train"].x, first["train"].context)
+        found = {s: log_likelihoods(flow, rows).mean().item() for s, rows in first.items()}
+        return found | {
+            f"base/{split}": log_normal(rows.x.double()).mean().item()
+            for split, rows in first.items()
+        }
+
+    def _first(self, rows: Rows) -> Rows:
+        return Rows(*rows.batch(slice(self.count)), rows.log_det)

@@ -1,0 +1,142 @@
+"""Every experiment is sound; what their callbacks write; runs from another's parameters."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from hydra import compose, initialize_config_dir
+
+import flowbench
+from flowbench.training.configuration import ConfigError, check, resolved, run_directory, run_hash
+from flowbench.training.main import config_directory
+from flowbench.training.run import run
+
+FOLDER = config_directory() / "experiment"
+FILES = sorted(FOLDER.rglob("*.yaml"))
+TOY = ["data.train_rows=2000", "data.val_rows=500", "model.layers=2", "model.hidden_units=[8]",
+       "training.batch_size=100", "logger=csv"]  # fmt: skip
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        config = compose("train", list(overrides))
+    check(config)
+    return config
+
+
+def start(tmp_path, *overrides):
+    places = [f"paths.output={tmp_path / 'outputs'}", f"paths.cache={tmp_path / 'cache'}"]
+    config = composed(*places, *overrides)
+    return run_directory(config), run(config)
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Two words by two speakers, 14 times each, in the layout of FSDD."""
+    rng = np.random.default_rng(0)
+    for pitch, word in ((0.05, "one"), (0.2, "zero")):
+        folder = tmp_path / "clips" / word
+        folder.mkdir(parents=True)
+        for speaker in ("ann", "bob"):
+            for n in range(14):
+                samples = np.sin(pitch * np.arange(6000)) + 0.1 * rng.standard_normal(6000)
+                path = folder / f"{speaker}_nohash_{n}.wav"
+                soundfile.write(path, 0.1 * samples, 8000, subtype="PCM_16")
+    return tmp_path / "clips"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_is_sound_and_explained(file):
+    name = file.relative_to(FOLDER).with_suffix("").as_posix()
+    overrides = ["data.path=rows.npz"] if name == "power_2007h1" else []
+    composed(f"experiment={name}", *overrides)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# @package _global_"
+    assert lines[1].startswith("# ")
+
+
+def test_the_settings_of_the_article():
+    gas = resolved(composed("experiment=seed_article/gas"))
+    speech = resolved(composed("experiment=seed_article/speech_zero"))
+    for config, width, rate in ((gas, 100, 1e-4), (speech, 512, 1e-3)):
+        model, training = config["model"], config["training"]
+        assert (model["layers"], model["hidden_units"]) == (10, [width, width])
+        assert (model["activation"], model["batch_norm"], model["reverse"]) == ("tanh", True, True)
+        assert (training["batch_size"], training["learning_rate"]) == (100, rate)
+        assert training["gradient_clip_norm"] is None
+    assert gas["data"]["name"] == "gas_article"
+    assert speech["data"]["fft_length"] == 2 * (257 - 1)
+    assert (speech["data"]["window"], speech["data"]["train_label"]) == ("article", "zero")
+
+
+def test_words_are_followed_epoch_by_epoch(tmp_path, clips):
+    path, result = start(
+        tmp_path, "experiment=seed_article/speech_zero", "data=fsdd", f"data.path={clips}",
+        "model.hidden_units=[8]", "model.layers=1", "training.batch_size=8", "logger=csv",
+        "trainer.max_epochs=3",
+    )  # fmt: skip
+    assert result["features"] == 257
+    curve = pd.read_csv(path / "labels.csv")
+    assert list(curve) == ["epoch", "one", "zero"]
+    assert list(curve.epoch) == [0, 1, 2]
+    table = result["test"]["anomaly"]
+    best = curve.iloc[result["best_epoch"]]
+    for label in ("one", "zero"):
+        assert table["labels"][label]["mean"] == pytest.approx(best[label], rel=1e-6)
+    assert table["learnt"] == "zero"
+
+
+def test_frames_of_a_word_tell_it_from_others(tmp_path, clips):
+    _, result = start(
+        tmp_path, "experiment=fsdd_zero", f"data.path={clips}", "model.hidden_units=[16]",
+        "model.layers=2", "trainer.max_epochs=5", "logger=csv",
+    )  # fmt: skip
+    assert (result["features"], result["context_features"]) == (32, 97)
+    table = result["test"]["anomaly"]
+    assert (table["above"], table["unit"]) == (0, "nats per frame")
+    assert table["mean_auroc"] == 1.0
+
+
+def test_a_curve_by_steps_starts_with_the_untrained_flow(tmp_path):
+    path, _ = start(
+        tmp_path, *TOY, "trainer.max_epochs=3",
+        "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 20}",
+    )  # fmt: skip
+    curve = pd.read_csv(path / "steps.csv")
+    assert list(curve) == ["step", "train", "test", "base/train", "base/test"]
+    assert list(curve.step) == [0, 20, 40, 60]
+    assert curve.test.iloc[-1] > curve.test.iloc[0]
+    assert curve["base/test"].nunique() == 1
+    with (path / "metrics.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["20", "40", "60"]
+
+
+def test_a_run_starts_from_the_parameters_of_another(tmp_path):
+    first, before = start(tmp_path, *TOY, "trainer.max_epochs=4")
+    still = ["trainer.max_epochs=1", "training.learning_rate=1e-12", "training.weight_decay=0"]
+    second, after = start(tmp_path, *TOY, *still, f"init_from='{first}'")
+    assert first.parent != second.parent
+    means = [r["val"]["log_likelihood"]["model_space"]["mean"] for r in (before, after)]
+    assert means[0] == pytest.approx(means[1], abs=1e-4)
+
+
+def test_the_average_is_what_is_scored(tmp_path):
+    path, result = start(tmp_path, *TOY, "trainer.max_epochs=2", "training.ema=0.99")
+    other, _ = start(tmp_path, *TOY, "trainer.max_epochs=2")
+    one, two = (flowbench.load(folder).flow for folder in (path, other))
+    parameters = [torch.nn.utils.parameters_to_vector(f.parameters()) for f in (one, two)]
+    assert not torch.allclose(*parameters, atol=1e-3)
+    assert result["val"]["log_likelihood"]["model_space"]["mean"] > -5
+
+
+def test_callbacks_are_checked_and_change_the_hash_only_where_there_are_some():
+    assert run_hash(composed()) == run_hash(composed("init_from=null"))
+    curve = "+callbacks.a={_target_: flowbench.evaluation.curves.StepCurve}"
+    assert run_hash(composed()) != run_hash(composed(curve))
+    with pytest.raises(ConfigError, match=r"callbacks\.a\.ever: unknown key"):
+        composed("+callbacks.a={_target_: flowbench.evaluation.curves.StepCurve, ever: 1}")
+    with pytest.raises(ConfigError, match=r"training\.ema=1\.0: expected a number above 0"):
+        composed("training.ema=1.0")
