@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from flowbench.report import collect, settings_of, tidy
 from flowbench.report.charts import learning_curves, sweeps
 from flowbench.report.collect import ReportError
 from flowbench.report.overview import overview
+from flowbench.report.table import score_of
 from flowbench.report.text import BEGIN, END
 from flowbench.report.write import write_report
 
@@ -88,6 +90,18 @@ def test_a_difference_is_held_against_the_combined_error(settings, theirs, verdi
         assert again.verdict == verdict
     finally:
         run.result["published"] = None
+
+
+def test_densities_given_labels_are_told_apart_and_compared_by_log_p_of_x(settings):
+    [gaussian] = [setting for setting in settings if setting.model == "gaussian"]
+    [run] = gaussian.runs
+    score = run.result["test"] | {"marginal": {"model_space": {"mean": -9.0}}}
+    config = run.config | {"data": run.config["data"] | {"label_context": True}}
+    path = run.path.parent.with_name("another") / "seed=0"
+    conditional = replace(run, path=path, config=config, result=run.result | {"test": score})
+    labels = {setting.data: setting for setting in settings_of([run, conditional])}
+    assert set(labels) == {"table", "table (label_context)"}
+    assert score_of(conditional.result, "test")["mean"] == -9.0
 
 
 def test_missing_cells_are_shown_as_missing(settings):

@@ -12,13 +12,15 @@ from flowbench.report.table import differing_keys, flat, score_of
 
 __all__ = ["Setting", "best_by_validation", "settings_of"]
 
+TOLD = ("data.label_context", "data.train_label")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """All seeds of one configuration.
 
     Attributes:
-        data: name of the data set, with those of its options in which runs differ.
+        data: name of the data set, with its labels and the options in which runs differ.
         model: name of the model.
         keys: the other keys in which settings of this data set and model differ.
         runs: one per seed.
@@ -70,7 +72,7 @@ class Setting:
     @cached_property
     def published(self) -> dict[str, Any] | None:
         """The published result that the configuration names."""
-        return next((r.result["published"] for r in self.finished if r.result["published"]), None)
+        return next(filter(None, (run.result.get("published") for run in self.finished)), None)
 
     @cached_property
     def difference(self) -> float | None:
@@ -104,7 +106,8 @@ def settings_of(runs: Sequence[RunRecord]) -> list[Setting]:
     """Runs grouped into settings; by data set and, within it, from the best test result down."""
     settings = []
     for data_runs in _grouped(runs, "data").values():
-        data_keys = [k for k in differing_keys(data_runs) if k.startswith("data.")]
+        differing = [k for k in differing_keys(data_runs) if k.startswith("data.")]
+        data_keys = dict.fromkeys([*TOLD, *differing])
         for model_runs in _grouped(data_runs, "model").values():
             keys = [k for k in differing_keys(model_runs) if not k.startswith("data.")]
             for members in _grouped(model_runs, "hash").values():

@@ -84,6 +84,7 @@ def _explanation(settings: Sequence[Setting]) -> str:
     sources = dict.fromkeys(s.published["source"] for s in settings if s.published)
     text = (
         "Nats per row in model space, ± two standard errors over the test rows, sd over seeds; "
-        "epochs, wall time and samples per second are means over seeds."
+        "of densities given labels, log p(x) = log Σ p(x | label) p(label); epochs, wall time and "
+        "samples per second are means over seeds."
     )
     return f"{text} Published: {'; '.join(sources)}." if sources else text
