@@ -188,7 +188,7 @@ def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
     code, _, error = call("-m", "seed=0,1,2,3", run=run)
     assert code == 1
     assert seeds == [0, 1, 2, 3]
-    assert error.splitlines()[0] == error.splitlines()[-1] == "seed 1 has no data"
+    assert error.splitlines()[0] == "seed 1 has no data"
     assert "KeyError: 'a bug'" in error
 
 

@@ -140,3 +140,7 @@ def _full_keys(prefix: str, value: object) -> list[str]:
         return []
     own = {f"{prefix}{name}": inner for name, inner in value.items() if name != "hydra"}
     return [*own, *(key for name, inner in own.items() for key in _full_keys(f"{name}.", inner))]
+
+
+if __name__ == "__main__":
+    main()

@@ -144,6 +144,12 @@ class RunFolder:
         """The result of a finished run."""
         return json.loads(self.result.read_text(encoding="utf-8"))
 
+    def read_error(self) -> str | None:
+        """The sentence in which the last attempt has failed, if it has."""
+        if not self.error.is_file():
+            return None
+        return json.loads(self.error.read_text(encoding="utf-8"))["error"]
+
     def _made_by_a_run(self) -> bool:
         if not self.config.is_file():
             return False

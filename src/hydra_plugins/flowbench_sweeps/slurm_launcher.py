@@ -1,0 +1,91 @@
+"""Every job of a sweep as a Slurm job, by submitit; one that is pre-empted saves and requeues."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from hydra_plugins.flowbench_sweeps.commands import job_arguments
+
+__all__ = ["SlurmLauncher"]
+
+
+class SlurmJob:
+    """A run, as it is pickled for the cluster.
+
+    Args:
+        arguments: of `train.py`.
+    """
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.arguments = arguments
+        self.directory = os.getcwd()
+
+    def __call__(self) -> object:
+        """Run it; its folder tells what became of it."""
+        from flowbench.training.main import main
+
+        os.chdir(self.directory)
+        sys.argv = ["train.py", *self.arguments]
+        try:
+            main()
+        except SystemExit as stop:
+            if stop.code == -1:  # submitit has requeued it
+                raise
+            print(stop.code, file=sys.stderr)
+            return stop.code
+        return 0
+
+    def checkpoint(self) -> Any:
+        """What to run when the job comes back: the same, which resumes."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
+
+
+class SlurmLauncher(Launcher):
+    """Submits all jobs at once and waits for them.
+
+    Args:
+        max_num_timeout: how often a job that has reached its time limit is requeued.
+        parameters: of submitit's Slurm executor, e.g. `partition`, `gpus_per_node`, `timeout_min`.
+    """
+
+    def __init__(self, *, max_num_timeout: int, **parameters: Any) -> None:
+        self.max_num_timeout = max_num_timeout
+        self.parameters = parameters
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Remember what Hydra tells."""
+        self.config = config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run all jobs; what becomes of each is in its folder."""
+        import submitit
+
+        folder = Path(self.config.hydra.sweep.dir, ".jobs").absolute()
+        executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=self.max_num_timeout)
+        plain = OmegaConf.to_container(OmegaConf.create(self.parameters), resolve=True)
+        assert isinstance(plain, dict)
+        given = {str(key): value for key, value in plain.items() if value is not None}
+        executor.update_parameters(**given)
+        with executor.batch():
+            jobs = [
+                executor.submit(SlurmJob(job_arguments(self.config, overrides)))
+                for overrides in job_overrides
+            ]
+        numbers = " ".join(job.job_id for job in jobs)
+        print(f"Slurm jobs {numbers}; what they print is in {folder}/", flush=True)
+        for job in jobs:
+            job.wait()
+        return []
