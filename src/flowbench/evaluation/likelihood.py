@@ -10,7 +10,11 @@ from flowbench.data import Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.flows import Flow
 
-__all__ = ["least_likely", "log_likelihoods", "summarize"]
+__all__ = ["LikelihoodError", "least_likely", "log_likelihoods", "summarize"]
+
+
+class LikelihoodError(ArithmeticError):
+    """A log-likelihood that is NaN or infinite, told in one sentence."""
 
 
 @torch.no_grad()
@@ -20,9 +24,20 @@ def log_likelihoods(flow: Flow, rows: Rows) -> Tensor:
     Args:
         flow: the density; it is put into evaluation mode.
         rows: one split.
+
+    Raises:
+        LikelihoodError: a log-likelihood is not finite; the sentence counts them.
     """
     flow.eval()
-    return torch.cat([flow.log_prob(*batch).cpu().double() for batch in SequentialLoader(rows)])
+    parts = [flow.log_prob(*batch).cpu().double() for batch in SequentialLoader(rows)]
+    terms = torch.cat(parts)
+    lost = (~terms.isfinite()).nonzero().flatten().tolist()
+    if lost:
+        raise LikelihoodError(
+            f"{len(lost)} of {len(terms)} rows have a log-likelihood that is not finite, the first "
+            f"of them row {lost[0]} (from 0): the flow overflows there"
+        )
+    return terms
 
 
 def summarize(terms: Tensor) -> dict[str, float]:

@@ -21,7 +21,7 @@ from flowbench.training.devices import cluster_plugins, refuse_children_of_a_swe
 from flowbench.training.figures import draw_figures
 from flowbench.training.interruption import Interruptions
 from flowbench.training.loggers import log_results, watching
-from flowbench.training.maximum_likelihood import MaximumLikelihood
+from flowbench.training.maximum_likelihood import MaximumLikelihood, NonFiniteError
 from flowbench.training.names import run_command
 from flowbench.training.result import environment, sampling_speed, summary
 from flowbench.training.run_folder import RunFolder
@@ -176,6 +176,11 @@ def _fit(
             start_from(module.flow, init_from)
     if any(parameter.requires_grad for parameter in module.parameters()):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        if trainer.is_global_zero and not folder.best.exists():
+            raise NonFiniteError(
+                "no epoch had a finite validation log-likelihood: the flow overflows on validation "
+                "rows; standardise the data, or lower model.log_scale_bound or the learning rate"
+            )
     else:
         trainer.strategy.connect(module)
         trainer.save_checkpoint(folder.best, weights_only=True)
