@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,17 +190,23 @@ def test_overwrite_starts_over(start, tmp_path):
     assert not stale.exists()
 
 
-def test_resuming_on_changed_data_is_refused(start, tmp_path):
+def test_reusing_a_run_whose_data_changed_is_refused(start, tmp_path):
     path = tmp_path / "rows.npy"
     rows = np.random.default_rng(0).normal(size=(1000, 2))
     np.save(path, rows)
     overrides = ["data=table", f"data.path={path}", "logger=csv", "trainer.max_epochs=1",
                  "model.layers=1", "model.hidden_units=[4]"]  # fmt: skip
-    start(*overrides)
-    (folder_of(tmp_path) / "result.json").unlink()
+    result = start(*overrides)
     np.save(path, rows + 1)
     with pytest.raises(RunFolderError, match="the data have changed"):
         start(*overrides)
+    (folder_of(tmp_path) / "result.json").unlink()
+    with pytest.raises(RunFolderError, match="the data have changed"):
+        start(*overrides)
+    path.unlink()
+    shutil.rmtree(tmp_path / "cache")
+    (folder_of(tmp_path) / "result.json").write_text(json.dumps(result))
+    assert start(*overrides) == result
 
 
 MISTAKES = {

@@ -46,6 +46,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         if config.overwrite:
             folder.clear()
         if folder.finished:
+            _refuse_changed_data(config, folder)
             print("this run is finished (overwrite=true starts over):")
         else:
             plain = resolved(config)
@@ -126,9 +127,20 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _data(config: dict[str, Any], folder: RunFolder) -> DataModule:
+def _refuse_changed_data(config: DictConfig, folder: RunFolder) -> None:
+    """Hold the data against those of the result, as far as they are still there."""
+    present = _data_module(resolved(config)).fingerprint()
+    if present is not None:
+        folder.record_data(present)
+
+
+def _data_module(config: dict[str, Any]) -> DataModule:
     options = {key: value for key, value in config["data"].items() if key != "name"}
-    data: DataModule = instantiate(options, _convert_="all")
+    return instantiate(options, _convert_="all")
+
+
+def _data(config: dict[str, Any], folder: RunFolder) -> DataModule:
+    data = _data_module(config)
     data.prepare_data()
     data.setup()
     rank_zero_only(folder.record_data)(data.raw.sha256)
