@@ -190,8 +190,8 @@ def _fit(
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         if trainer.is_global_zero and not folder.best.exists():
             raise NonFiniteError(
-                "no epoch had a finite validation log-likelihood: the flow overflows on validation "
-                "rows; standardise the data, or lower model.log_scale_bound or the learning rate"
+                "no epoch had a finite validation log-likelihood: the flow overflows there; "
+                "standardise the data, or lower model.log_scale_bound or the learning rate"
             )
     else:
         trainer.strategy.connect(module)
