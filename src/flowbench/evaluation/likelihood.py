@@ -34,8 +34,8 @@ def log_likelihoods(flow: Flow, rows: Rows) -> Tensor:
     lost = (~terms.isfinite()).nonzero().flatten().tolist()
     if lost:
         raise LikelihoodError(
-            f"{len(lost)} of {len(terms)} rows have a log-likelihood that is not finite, the first "
-            f"of them row {lost[0]} (from 0): the flow overflows there"
+            f"{len(lost)} of {len(terms)} log-likelihoods are not finite, the first that of row "
+            f"{lost[0]} (from 0): the flow overflows there"
         )
     return terms
 
