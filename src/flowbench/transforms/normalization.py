@@ -148,7 +148,7 @@ def _centred(x: Tensor) -> tuple[int | Tensor, Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def recompute_statistics(
-    transform: Transform, x: Tensor, context: Tensor | None = None, *, chunk: int = 65536
+    transform: Transform, x: Tensor, context: Tensor | None = None, *, chunk: int = 8192
 ) -> None:
     """Set the statistics of every "dataset" batch norm to those of the whole training set.
 
