@@ -97,6 +97,16 @@ class MaskedLinear(nn.Module):
         if self.bias is not None:
             self.bias_initializer(self.bias)
 
+    @property
+    def regularized(self) -> bool:
+        """Whether the layer adds to the loss."""
+        return self.kernel_regularizer is not None or self.bias_regularizer is not None
+
+    @property
+    def constrained(self) -> bool:
+        """Whether the layer is changed after each step."""
+        return self.kernel_constraint is not None or self.bias_constraint is not None
+
     @torch.no_grad()
     def set_mask(self, mask: Tensor) -> None:
         """Exchange the mask; the weight keeps its entries inside the new one."""

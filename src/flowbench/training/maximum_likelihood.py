@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from flowbench import ranks
 from flowbench.data import Batch
 from flowbench.flows import Flow
-from flowbench.nn import constrain, regularization
+from flowbench.nn import MaskedLinear, constrain, regularization
 from flowbench.training.diagnosis import first_non_finite
 from flowbench.training.flat import FlatParameters
 from flowbench.training.random_states import random_states, restore_random_states
@@ -66,6 +66,9 @@ class MaximumLikelihood(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.flow = flow
+        masked = [layer for layer in flow.modules() if isinstance(layer, MaskedLinear)]
+        self.regularized = any(layer.regularized for layer in masked)
+        self.constrained = any(layer.constrained for layer in masked)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.noise = noise
@@ -134,12 +137,14 @@ class MaximumLikelihood(pl.LightningModule):
         if not total.isfinite().all():
             self._fail(batch, here=not local.isfinite().all())
         share = rows / total[1].item()
-        (regularization(self.flow) / ranks.size() - log_likelihood * share).backward()
+        penalty = regularization(self.flow) if self.regularized else 0.0
+        (penalty / ranks.size() - log_likelihood * share).backward()
         for gradient in self.flat.gradients:
             ranks.summed(gradient)
         self.gradient_norm = clip_grad_norm_(self.flat.tensors, self.gradient_clip_norm)
         optimizer.step()
-        constrain(self.flow)
+        if self.constrained:
+            constrain(self.flow)
         return total
 
     def _summed(self, local: Tensor) -> Tensor:
