@@ -37,7 +37,7 @@ class Toy(DataModule):
     def __init__(
         self,
         *,
-        train_rows: int = 50_000,
+        train_rows: int = 20_000,
         val_rows: int = 10_000,
         batch_size: int = 256,
         seed: int = 0,
