@@ -1,7 +1,9 @@
 """Every job of a sweep as a Slurm job, by submitit; one that is pre-empted saves and requeues."""
 
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.flowbench_sweeps.commands import job_arguments
 
 __all__ = ["SlurmLauncher"]
+
+POLL_SECONDS = 2.0
 
 
 class SlurmJob:
@@ -84,8 +88,17 @@ class SlurmLauncher(Launcher):
                 executor.submit(SlurmJob(job_arguments(self.config, overrides)))
                 for overrides in job_overrides
             ]
-        numbers = " ".join(job.job_id for job in jobs)
-        print(f"Slurm jobs {numbers}; what they print is in {folder}/", flush=True)
-        for job in jobs:
-            job.wait()
+        array = jobs[0].job_id.partition("_")[0]
+        print(f"Slurm job {array}, {len(jobs)} runs; their output is in {folder}/", flush=True)
+        while _is_queued(array):
+            time.sleep(POLL_SECONDS)
         return []
+
+
+def _is_queued(job: str) -> bool:
+    """Whether Slurm has any of it waiting or running; needs no accounting, as `sacct` would."""
+    found = subprocess.run(
+        ["squeue", "--noheader", f"--jobs={job}"], capture_output=True, text=True, check=False
+    )
+    unknown = found.returncode == 0 or "Invalid job id" in found.stderr
+    return bool(found.stdout.strip()) or not unknown

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# One training on Slurm, over as many nodes as are asked for, one task per device:
+#   sbatch --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 scripts/slurm_train.sh model=maf data=gas
+# Two minutes before its time limit, or when it is pre-empted, it saves; then it is requeued, and
+# goes on where it stood.
+#SBATCH --job-name=flowbench
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=USR1@120
+set -uo pipefail
+told_to_stop=138  # 128 + SIGUSR1
+
+options=("trainer.num_nodes=$SLURM_JOB_NUM_NODES")
+tasks=${SLURM_NTASKS_PER_NODE:-1}
+if [ $((SLURM_JOB_NUM_NODES * tasks)) -gt 1 ]; then
+  options=(trainer=ddp "${options[@]}" "trainer.devices=$tasks")
+else
+  options=()
+fi
+
+srun --export=ALL "${PYTHON:-python}" train.py "${options[@]}" "$@"
+code=$?
+if [ "$code" -eq "$told_to_stop" ]; then
+  scontrol requeue "$SLURM_JOB_ID"
+  sleep 60  # until Slurm ends this attempt; an exit of ours would count as the job's failure
+fi
+exit "$code"
