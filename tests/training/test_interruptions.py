@@ -153,7 +153,7 @@ def test_random_kills_change_nothing_and_every_checkpoint_is_readable(
         process = start(tmp_path)
         before = progress(tmp_path)
         if done < kills and wait_for(lambda: progress(tmp_path) != before, process=process):  # noqa: B023
-            time.sleep(rng.random() * 0.1)
+            time.sleep(rng.random() * 0.03)
             os.kill(process.pid, signal.SIGKILL)
             done += 1
         process.join()
