@@ -200,7 +200,7 @@ def _peer_samplers(
 
 def _zuko(features: int, hidden: Sequence[int], *, layers: int, activation: str) -> Any:
     try:
-        import zuko
+        import zuko  # pyright: ignore[reportMissingImports]
     except ImportError:
         return None
     kinds = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -211,9 +211,11 @@ def _zuko(features: int, hidden: Sequence[int], *, layers: int, activation: str)
 
 def _nflows(features: int, hidden: Sequence[int], *, layers: int) -> Any:
     try:
-        from nflows.distributions import StandardNormal
-        from nflows.flows import Flow
-        from nflows.transforms import (
+        from nflows.distributions import (  # pyright: ignore[reportMissingImports]
+            StandardNormal,
+        )
+        from nflows.flows import Flow  # pyright: ignore[reportMissingImports]
+        from nflows.transforms import (  # pyright: ignore[reportMissingImports]
             CompositeTransform,
             MaskedAffineAutoregressiveTransform,
             ReversePermutation,
