@@ -4,11 +4,11 @@ A step of a small flow costs more in bookkeeping than in arithmetic. Here one au
 whole layer: the masked network and u = (x − t) exp(−s), s = b tanh(s′ / b), log det = −Σ s. Units
 run down the rows and the batch along the columns, in which products and slices are contiguous.
 
-It gives first derivatives only. `MaskedAutoregressive` takes it in training mode where it applies;
-in evaluation mode autograd sees the plain operations.
+It gives first derivatives only. `MaskedAutoregressive` takes it in training mode, and wherever no
+gradient is asked for; in evaluation mode autograd sees the plain operations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 import torch
@@ -57,8 +57,7 @@ def applies(
     """Whether this path computes what the network computes, in its present mode."""
     return (
         isinstance(network, AutoregressiveNetwork)
-        and network.training
-        and torch.is_grad_enabled()
+        and (network.training or not torch.is_grad_enabled())
         and network.activation in KNOWN
         and not network.residual
         and not network.dropout.p
@@ -91,30 +90,49 @@ def inverse(
         for index, layer in enumerate(network.context_layers):
             term, bias = layer(context), biases[index]
             biases[index] = term if bias is None else term + bias
+    if not torch.is_grad_enabled():
+        values = _forward(plan, x, weights, biases)
+        return values.u.mT, values.log_det
     return _MaskedAffine.apply(plan, x, *weights, *biases)  # type: ignore[return-value]
+
+
+class _Values(NamedTuple):
+    """What the forward pass computes: its results, and what the backward pass needs."""
+
+    u: Tensor
+    log_det: Tensor
+    scale: Tensor
+    slope: Tensor | None
+    units: list[Tensor]
+
+
+def _forward(
+    plan: _Plan, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
+) -> _Values:
+    depth = len(plan.masks)
+    units = [x.mT]
+    for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        above = _affine(weight, units[-1], bias)
+        units.append(plan.activation.forward(above) if index + 1 < depth else above)
+    shift, raw = units.pop().view(x.shape[1], 2, -1).unbind(1)
+    slope = None if plan.bound is None else torch.tanh(raw / plan.bound)
+    scale = -raw if slope is None else slope * -plan.bound  # type: ignore[operator]
+    log_det = scale.sum(0)
+    scale = scale.exp_()
+    u = (units[0] - shift).mul_(scale)
+    return _Values(u, log_det, scale, slope, units)
 
 
 class _MaskedAffine(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, plan: _Plan, x: Tensor, *tensors: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, plan: _Plan, x: Tensor, *tensors: Any) -> tuple[Tensor, Tensor]:
         depth = len(plan.masks)
         weights, biases = tensors[:depth], tensors[depth:]
-        units = [x.mT]
-        for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            above = _affine(weight, units[-1], bias)  # pyright: ignore[reportArgumentType]
-            units.append(plan.activation.forward(above) if index + 1 < depth else above)
-        shift, raw = units.pop().view(x.shape[1], 2, -1).unbind(1)
-        slope = None if plan.bound is None else torch.tanh(raw / plan.bound)
-        scale = -raw if slope is None else slope * -plan.bound  # type: ignore[operator]
-        log_det = scale.sum(0)
-        scale = scale.exp_()
-        u = (units[0] - shift).mul_(scale)
+        values = _forward(plan, x, weights, biases)
         ctx.plan = plan
         ctx.shapes = [None if bias is None else bias.shape for bias in biases]
-        ctx.save_for_backward(u, scale, slope, *units, *weights)
-        return u.mT, log_det
+        ctx.save_for_backward(values.u, values.scale, values.slope, *values.units, *weights)
+        return values.u.mT, values.log_det
 
     @staticmethod
     @once_differentiable
