@@ -13,9 +13,10 @@ from hydra import compose, initialize_config_dir
 
 import flowbench
 from flowbench.evaluation.runs import open_run
-from flowbench.training.configuration import check, run_directory
+from flowbench.training.configuration import check
 from flowbench.training.main import config_directory
 from flowbench.training.run import run
+from flowbench.training.run_identity import run_directory
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SMALL = ["model.layers=2", "model.hidden_units=[16]", "logger=csv", "trainer.max_epochs=3"]

@@ -10,14 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.training.configuration import (
-    ConfigError,
-    check,
-    resolved,
-    run_directory,
-    run_hash,
-)
+from flowbench.training.configuration import ConfigError, check, resolved
 from flowbench.training.main import config_directory
+from flowbench.training.run_identity import run_directory, run_hash
 
 MODULE = "tests_of_configuration"
 GROUPS = {

@@ -10,9 +10,10 @@ import torch
 from hydra import compose, initialize_config_dir
 
 import flowbench
-from flowbench.training.configuration import ConfigError, check, resolved, run_directory, run_hash
+from flowbench.training.configuration import ConfigError, check, resolved
 from flowbench.training.main import config_directory
 from flowbench.training.run import run
+from flowbench.training.run_identity import run_directory, run_hash
 
 FOLDER = config_directory() / "experiment"
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -65,6 +66,7 @@ def test_the_settings_of_the_article():
         model, training = config["model"], config["training"]
         assert (model["layers"], model["hidden_units"]) == (10, [width, width])
         assert (model["activation"], model["batch_norm"], model["reverse"]) == ("tanh", True, True)
+        assert model["batch_norm_side"] == "data"
         assert (training["batch_size"], training["learning_rate"]) == (100, rate)
         assert training["gradient_clip_norm"] is None
     assert gas["data"]["name"] == "gas_article"

@@ -18,8 +18,9 @@ from flowbench.data import (
     Power,
 )
 from flowbench.evaluation.published import published, table_name
-from flowbench.training.configuration import ConfigError, check, resolved, run_hash
+from flowbench.training.configuration import ConfigError, check, resolved
 from flowbench.training.main import config_directory
+from flowbench.training.run_identity import run_hash
 
 SETS = {
     "power": Power, "gas": Gas, "hepmass": Hepmass, "miniboone": Miniboone, "bsds300": Bsds300,

@@ -14,8 +14,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flowbench.training.configuration import check, did_you_mean
+from flowbench.training.configuration import check
 from flowbench.training.interrupted import Interrupted
+from flowbench.training.signatures import did_you_mean
 
 __all__ = ["config_directory", "main"]
 

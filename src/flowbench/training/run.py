@@ -16,7 +16,7 @@ from flowbench.evaluation import evaluate
 from flowbench.evaluation.published import comparable, published, table_name
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
-from flowbench.training.configuration import resolved, run_directory, run_hash
+from flowbench.training.configuration import resolved
 from flowbench.training.devices import cluster_plugins, refuse_children_of_a_sweep
 from flowbench.training.figures import draw_figures
 from flowbench.training.interruption import Interruptions
@@ -25,6 +25,7 @@ from flowbench.training.maximum_likelihood import MaximumLikelihood, NonFiniteEr
 from flowbench.training.names import run_command
 from flowbench.training.result import environment, sampling_speed, summary
 from flowbench.training.run_folder import RunFolder
+from flowbench.training.run_identity import run_directory, run_hash
 
 __all__ = ["run"]
 

@@ -9,8 +9,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, open_dict
 
-from flowbench.training.configuration import ConfigError, check, run_directory
+from flowbench.training.configuration import ConfigError, check
 from flowbench.training.run_folder import RunFolder
+from flowbench.training.run_identity import run_directory
 
 __all__ = ["GridSweeper"]
 
