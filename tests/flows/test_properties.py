@@ -69,6 +69,7 @@ FLOWS = {
     "made_bernoulli": partial(MADE, **SMALL, family="bernoulli"),
     "maf": partial(MAF, **STACK),
     "maf_running": partial(MAF, **STACK, batch_norm_statistics="running"),
+    "maf_norm_first": partial(MAF, **STACK, batch_norm_side="data"),
     "maf_random": partial(
         MAF,
         **STACK,
@@ -84,6 +85,7 @@ FLOWS = {
     "iaf": partial(IAF, **STACK),
     "iaf_gated": partial(IAF, **STACK, univariate="gated", batch_norm=True, lu_linear=True),
     "realnvp": partial(RealNVP, **STACK),
+    "realnvp_norm_first": partial(RealNVP, **STACK, batch_norm_side="data"),
     "realnvp_masked": partial(RealNVP, **STACK, fraction_masked=-0.5),
     "realnvp_spline": partial(
         RealNVP, **STACK, univariate="spline", batch_norm=False, lu_linear=True

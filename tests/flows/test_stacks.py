@@ -24,10 +24,18 @@ def test_maf_reverses_the_order_at_each_layer():
     assert orders == [[3, 1, 4, 2], [2, 4, 1, 3], [3, 1, 4, 2]]
 
 
-@pytest.mark.parametrize("flow", [MAF(4, layers=2), RealNVP(4, layers=2)])
-def test_a_batch_norm_lies_behind_every_layer(flow):
+@pytest.mark.parametrize("kind", [MAF, IAF, RealNVP])
+@pytest.mark.parametrize(("side", "first"), [("noise", False), ("data", True)])
+def test_a_batch_norm_lies_beside_every_layer(kind, side, first):
+    flow = kind(4, layers=2, batch_norm=True, batch_norm_side=side)
     kinds = [isinstance(layer, BatchNorm) for layer in layers_from_data(flow.transform)]
-    assert kinds == [False, True, False, True]
+    assert kinds == [first, not first, first, not first]
+
+
+def test_a_batch_norm_lies_behind_the_layer_unless_told_otherwise():
+    for kind in (MAF, RealNVP):
+        last = layers_from_data(kind(4, layers=1).transform)[-1]
+        assert isinstance(last, BatchNorm)
 
 
 def test_lu_linear_maps_lie_before_and_behind_every_layer():
@@ -102,6 +110,7 @@ def test_wrong_options_are_named():
         (lambda: RealNVP(3, layers=0), "layers=0"),
         (lambda: RealNVP(3, num_masked=1, fraction_masked=0.5), "expected one of them"),
         (lambda: NICE(3, num_masked=3), "num_masked=3"),
+        (lambda: MAF(3, batch_norm_side="left"), "batch_norm_side='left' is unknown"),
         (lambda: IAF(3, univariate="cubic"), "univariate='cubic' is unknown"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -113,6 +122,7 @@ COMMON = {
     "univariate": st.sampled_from(["affine", "shift", "gated", "spline"]),
     "activation": st.sampled_from(["relu", "tanh", "elu", None]),
     "batch_norm": st.booleans(),
+    "batch_norm_side": st.sampled_from(["noise", "data"]),
     "batch_norm_statistics": st.sampled_from(["dataset", "running"]),
     "lu_linear": st.booleans(),
     "bins": st.integers(1, 6),

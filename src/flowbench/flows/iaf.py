@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flowbench.flows.base import StandardNormal
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Univariate, masked_layers, stack, univariate_map
+from flowbench.flows.stack import Side, Univariate, masked_layers, stack, univariate_map
 from flowbench.nn.autoregressive import ConditionalInputLayers
 from flowbench.nn.masks import HiddenDegrees, InputOrder
 from flowbench.nn.options import Function
@@ -32,7 +32,8 @@ class IAF(Flow):
         input_order: order of the layer at the data; "random" draws a new one for every layer.
         reverse: reverse the order at each layer.
         hidden_degrees: "equal" or "random".
-        batch_norm: put a batch norm on the noise side of every layer.
+        batch_norm: put a batch norm beside every layer.
+        batch_norm_side: on which side of the layer: "noise" or "data".
         batch_norm_statistics: "dataset" or "running".
         lu_linear: put a random permutation and an LU linear map before and behind every layer.
         conditional_input_layers: "all_layers" or "first_layer".
@@ -71,6 +72,7 @@ class IAF(Flow):
         reverse: bool = True,
         hidden_degrees: HiddenDegrees = "equal",
         batch_norm: bool = False,
+        batch_norm_side: Side = "noise",
         batch_norm_statistics: Statistics = "dataset",
         lu_linear: bool = False,
         conditional_input_layers: ConditionalInputLayers = "all_layers",
@@ -104,6 +106,7 @@ class IAF(Flow):
             [Inverse(layer) for layer in masked],
             features,
             batch_norm=batch_norm,
+            batch_norm_side=batch_norm_side,
             batch_norm_statistics=batch_norm_statistics,
             lu_linear=lu_linear,
             seed=seed,

@@ -7,7 +7,14 @@ from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.base import Base, StandardNormal
 from flowbench.flows.families import MixtureFamily
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Univariate, layer_order, masked_layers, stack, univariate_map
+from flowbench.flows.stack import (
+    Side,
+    Univariate,
+    layer_order,
+    masked_layers,
+    stack,
+    univariate_map,
+)
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.autoregressive import ConditionalInputLayers
 from flowbench.nn.masks import HiddenDegrees, InputOrder
@@ -22,9 +29,9 @@ class MAF(Flow):
 
     Layer 1 touches the data and has the given order; the orders of the layers behind it are
     reversed in turn (`reverse`), which costs nothing: a permutation is folded into the degrees.
-    Each batch norm sits on the noise side of its layer. With `base="mixture"` it is MAF MoG: the
-    noise is a `MADE` of mixtures with the networks' options, its order the next in turn. With
-    `univariate="spline"` it is an autoregressive neural spline flow.
+    Each batch norm sits on the noise side of its layer (`batch_norm_side`). With `base="mixture"`
+    it is MAF MoG: the noise is a `MADE` of mixtures with the networks' options, its order the next
+    in turn. With `univariate="spline"` it is an autoregressive neural spline flow.
 
     Args:
         features: size of the event.
@@ -36,7 +43,8 @@ class MAF(Flow):
         input_order: order of the first layer; "random" draws a new one for every layer.
         reverse: reverse the order at each layer.
         hidden_degrees: "equal" or "random".
-        batch_norm: put a batch norm behind every layer, the last included.
+        batch_norm: put a batch norm beside every layer, the last included.
+        batch_norm_side: on which side of the layer: "noise" (the paper) or "data".
         batch_norm_statistics: "dataset" (the paper) or "running".
         lu_linear: put a random permutation and an LU linear map before and behind every layer.
         conditional_input_layers: "all_layers" or "first_layer".
@@ -80,6 +88,7 @@ class MAF(Flow):
         reverse: bool = True,
         hidden_degrees: HiddenDegrees = "equal",
         batch_norm: bool = True,
+        batch_norm_side: Side = "noise",
         batch_norm_statistics: Statistics = "dataset",
         lu_linear: bool = False,
         conditional_input_layers: ConditionalInputLayers = "all_layers",
@@ -120,6 +129,7 @@ class MAF(Flow):
             masked,
             features,
             batch_norm=batch_norm,
+            batch_norm_side=batch_norm_side,
             batch_norm_statistics=batch_norm_statistics,
             lu_linear=lu_linear,
             seed=seed,

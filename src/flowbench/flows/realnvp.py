@@ -7,7 +7,7 @@ from torch import nn
 
 from flowbench.flows.base import StandardNormal
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Univariate, coupling_layers, stack, univariate_map
+from flowbench.flows.stack import Side, Univariate, coupling_layers, stack, univariate_map
 from flowbench.nn.mlp import MLP, ShiftAndLogScale
 from flowbench.nn.options import Function
 from flowbench.transforms.normalization import Statistics
@@ -35,7 +35,8 @@ class RealNVP(Flow):
             ones, or the last ones where it is negative. Without it and `fraction_masked`, those of
             odd index (from 0) are.
         fraction_masked: the same as a share of the features, rounded toward zero.
-        batch_norm: put a batch norm behind every layer, the last included.
+        batch_norm: put a batch norm beside every layer, the last included.
+        batch_norm_side: on which side of the layer: "noise" (the paper) or "data".
         batch_norm_statistics: "dataset" (the paper) or "running".
         lu_linear: put a random permutation and an LU linear map before and behind every layer.
         log_scale_bound: largest |log-scale| of an affine map, softly; None leaves it free.
@@ -73,6 +74,7 @@ class RealNVP(Flow):
         num_masked: int | None = None,
         fraction_masked: float | None = None,
         batch_norm: bool = True,
+        batch_norm_side: Side = "noise",
         batch_norm_statistics: Statistics = "dataset",
         lu_linear: bool = False,
         log_scale_bound: float | None = 7.0,
@@ -112,6 +114,7 @@ class RealNVP(Flow):
             layer_list,
             features,
             batch_norm=batch_norm,
+            batch_norm_side=batch_norm_side,
             batch_norm_statistics=batch_norm_statistics,
             lu_linear=lu_linear,
             seed=seed,

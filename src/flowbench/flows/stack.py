@@ -1,7 +1,7 @@
 """What the stacked flows share: maps by name, layers, and what lies between layers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -26,6 +26,7 @@ from flowbench.transforms import (
 from flowbench.transforms.normalization import Statistics
 
 __all__ = [
+    "Side",
     "Univariate",
     "coupling_layers",
     "layer_order",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 Univariate = Literal["affine", "shift", "gated", "spline"]
+Side = Literal["noise", "data"]
 
 
 def univariate_map(
@@ -165,6 +167,7 @@ def stack(
     features: int,
     *,
     batch_norm: bool,
+    batch_norm_side: Side,
     batch_norm_statistics: Statistics,
     lu_linear: bool,
     seed: int | None,
@@ -174,20 +177,30 @@ def stack(
     Args:
         layers: from the data side to the noise side.
         features: size of the event.
-        batch_norm: put a batch norm on the noise side of every layer.
+        batch_norm: put a batch norm beside every layer.
+        batch_norm_side: of the layer, "noise" or "data".
         batch_norm_statistics: "dataset" or "running".
         lu_linear: put an `LULinear` with a random permutation before and behind every layer.
         seed: of the permutations.
+
+    Raises:
+        ValueError: the side is unknown.
     """
+    if batch_norm_side not in get_args(Side):
+        raise ValueError(
+            f"batch_norm_side={batch_norm_side!r} is unknown: expected 'noise' or 'data'"
+        )
     # The seeds before this one are those of the networks.
     generator = None if seed is None else torch.Generator().manual_seed(seed + len(layers) + 1)
     from_data: list[Transform] = []
     for layer in layers:
         if lu_linear:
             from_data.append(_lu_linear(features, generator))
-        from_data.append(layer)
+        members: list[Transform] = [layer]
         if batch_norm:
-            from_data.append(BatchNorm(features, statistics=batch_norm_statistics))
+            norm = BatchNorm(features, statistics=batch_norm_statistics)
+            members = [layer, norm] if batch_norm_side == "noise" else [norm, layer]
+        from_data += members
     if lu_linear:
         from_data.append(_lu_linear(features, generator))
     return Chain(reversed(from_data))
