@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,24 @@ def test_bad_original_is_one_sentence(folder, damage, message):
     damage(folder / "mnist")
     with pytest.raises(DataError, match=message):
         small(folder)
+
+
+@pytest.mark.parametrize("form", ["as they came", "all unzipped", "all gzipped"])
+def test_originals_may_go_after_conversion(folder, form):
+    for file in list((folder / "mnist").iterdir()):
+        if form == "all unzipped" and file.suffix:
+            file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+            file.unlink()
+        elif form == "all gzipped" and not file.suffix:
+            file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+            file.unlink()
+    before = small(folder)
+    shutil.rmtree(folder / "mnist")
+    after = SmallMnist(data_dir=folder, cache_dir=folder / "cache")
+    assert after.fingerprint() == before.raw.sha256
+    after.prepare_data()  # where nothing may be downloaded
+    after.setup()
+    np.testing.assert_array_equal(after.raw.x["train"], before.raw.x["train"])
 
 
 def test_other_number_of_images_is_refused(folder):

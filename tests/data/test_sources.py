@@ -127,9 +127,9 @@ def test_registry_is_sound():
         assert source.expected
         for file in source.files:
             assert all(url.startswith(("https://", "http://")) for url in file.urls)
-            if file.checksum is not None:
-                algorithm, digest = file.checksum.split(":")
-                assert len(digest) == 2 * hashlib.new(algorithm).digest_size
+            assert file.checksum is not None, file.name
+            algorithm, digest = file.checksum.split(":")
+            assert len(digest) == 2 * hashlib.new(algorithm).digest_size
         for pattern, template in (source.members or {}).items():
             assert re.compile(pattern)
             assert not template.startswith("/")

@@ -1,6 +1,7 @@
 """The protocols of POWER, HEPMASS, MINIBOONE and BSDS300, against straightforward versions."""
 
 import os
+import shutil
 from pathlib import Path
 
 import h5py
@@ -182,3 +183,33 @@ def test_half_a_year_of_power_gives_the_known_gaussian(tmp_path):
     data.setup()
     assert len(data.rows["train"].x) == 208_065
     assert gaussian(data) == pytest.approx(-7.864, abs=0.005)
+
+
+def write_originals(name, root, rng):
+    root.mkdir()
+    if name == "hepmass":
+        hepmass_files(root / "hepmass", rng)
+    elif name == "bsds300":  # in the folder of the authors' archive
+        (root / "BSDS300").mkdir()
+        with h5py.File(root / "BSDS300" / "BSDS300.hdf5", "w") as file:
+            for key in ("train", "validation", "test"):
+                file[key] = rng.normal(size=(30, 63))
+    else:
+        (root / name).mkdir()
+        columns = {"power": 8, "miniboone": 43}[name]
+        np.save(root / name / "data.npy", rng.normal(size=(100, columns)))
+
+
+@pytest.mark.parametrize("cls", [Power, Miniboone, Hepmass, Bsds300])
+def test_originals_may_go_after_conversion(tmp_path, rng, cls):
+    write_originals(cls.name, tmp_path / "data", rng)
+    places = {"data_dir": tmp_path / "data", "cache_dir": tmp_path / "cache"}
+    small = type(cls.__name__, (cls,), {"expected": {}})
+    before = small(**places)
+    before.setup()
+    shutil.rmtree(tmp_path / "data")
+    after = small(**places)
+    assert after.fingerprint() == before.raw.sha256
+    after.prepare_data()  # where nothing may be downloaded
+    after.setup()
+    np.testing.assert_array_equal(after.raw.x["train"], before.raw.x["train"])

@@ -40,6 +40,7 @@ def convert(
     build: Callable[[Path], dict[str, Any]],
     *,
     originals: Sequence[Path],
+    places: Sequence[Path] | None = None,
     cache_dir: str | Path,
     version: int,
     options: Mapping[str, Any] | None = None,
@@ -57,6 +58,8 @@ def convert(
         name: of the data set.
         build: writes `<array>.npy` files into the folder that it gets, and returns plain values.
         originals: the files to convert; they are only read.
+        places: what the key is made of, where the originals may come in several forms (gzipped or
+            not, say): without them nobody could tell which it was. None: the originals.
         cache_dir: where conversions are kept.
         version: of `build`; a new one leaves the old conversions aside.
         options: what else changes the result.
@@ -79,12 +82,12 @@ def convert(
         >>> done.arrays["x"].tolist(), done.meta["feature_names"]
         ([1.0, 2.0, 3.0], ['x'])
     """
-    places = _places(originals)
-    folder = _folder(name, places, cache_dir=cache_dir, version=version, options=options)
+    files, named = _absolute(originals), _absolute(places or originals)
+    folder = _folder(name, named, cache_dir=cache_dir, version=version, options=options)
     try:
-        if fetch is not None and _missing(places) and _load(folder) is None:
+        if fetch is not None and _missing(files) and _load(folder) is None:
             fetch()
-        return _find_or_make(name, build, folder=folder, originals=places, source=source)
+        return _find_or_make(name, build, folder=folder, originals=files, source=source)
     except OSError as error:
         raise DataError(f"{name}: a file cannot be read or written: {error}") from error
 
@@ -93,6 +96,7 @@ def fingerprint(
     name: str,
     *,
     originals: Sequence[Path],
+    places: Sequence[Path] | None = None,
     cache_dir: str | Path,
     version: int,
     options: Mapping[str, Any] | None = None,
@@ -105,6 +109,7 @@ def fingerprint(
     Args:
         name: as in `convert`, like all other arguments.
         originals: the files.
+        places: what the key is made of; None: the originals.
         cache_dir: where conversions are kept.
         version: of the conversion.
         options: of the conversion.
@@ -115,19 +120,19 @@ def fingerprint(
     Raises:
         DataError: a file cannot be read.
     """
-    places = _places(originals)
-    folder = _folder(name, places, cache_dir=cache_dir, version=version, options=options)
+    files, named = _absolute(originals), _absolute(places or originals)
+    folder = _folder(name, named, cache_dir=cache_dir, version=version, options=options)
     try:
-        found, missing = _load(folder), _missing(places)
-        if found is not None and (missing or _same_stamps(found, places)):
+        found, missing = _load(folder), _missing(files)
+        if found is not None and (missing or _same_stamps(found, files)):
             return found.sha256
-        return None if missing else _combined([_sha256(place) for place in places])
+        return None if missing else _combined([_sha256(file) for file in files])
     except OSError as error:
         raise DataError(f"{name}: a file cannot be read: {error}") from error
 
 
-def _places(originals: Sequence[Path]) -> list[Path]:
-    return [Path(original).expanduser().absolute() for original in originals]
+def _absolute(files: Sequence[Path]) -> list[Path]:
+    return [Path(file).expanduser().absolute() for file in files]
 
 
 def _missing(places: list[Path]) -> list[Path]:

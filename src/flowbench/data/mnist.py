@@ -44,10 +44,14 @@ class Mnist(ImageDataModule):
 
     def originals(self) -> list[Path]:
         """The four files, each in the form in which it is there."""
-        folder = self.path or self.data_dir / self.name
-        plain = [folder / file for file in self.files]
+        plain = self.places()
         packed = [place.with_name(place.name + ".gz") for place in plain]
         return [p if p.exists() else z for p, z in zip(plain, packed, strict=True)]
+
+    def places(self) -> list[Path]:
+        """The four files as they are unzipped."""
+        folder = self.path or self.data_dir / self.name
+        return [folder / file for file in self.files]
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Check the files, split, dequantise."""

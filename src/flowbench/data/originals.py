@@ -62,6 +62,10 @@ class OriginalDataModule(DataModule):
             return [self.path]
         return [self.data_dir / (self.folder or self.name) / file for file in self.files]
 
+    def places(self) -> list[Path]:
+        """The originals in one of the forms in which they may lie there, always the same one."""
+        return self.originals()
+
     def options(self) -> dict[str, Any]:
         """What else changes the conversion."""
         return {}
@@ -78,6 +82,7 @@ class OriginalDataModule(DataModule):
             self.name,
             self.build,
             originals=self.originals(),
+            places=self.places(),
             cache_dir=self.cache_dir,
             version=self.version,
             options=self.options(),
@@ -90,6 +95,7 @@ class OriginalDataModule(DataModule):
         return fingerprint(
             self.name,
             originals=self.originals(),
+            places=self.places(),
             cache_dir=self.cache_dir,
             version=self.version,
             options=self.options(),

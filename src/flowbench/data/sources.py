@@ -16,8 +16,8 @@ class File:
         name: its name here.
         urls: addresses of byte-identical copies, in the order in which they are tried.
         size: bytes, for messages and the check of free space (of some files only about).
-        checksum: "sha256:…", or "md5:…" where no more is published; None: the SHA-256 of the first
-            download is recorded and holds from then on.
+        checksum: "sha256:…", or "md5:…" or "sha1:…" where no more is published; None: the SHA-256
+            of the first download is recorded and holds from then on.
     """
 
     name: str
@@ -75,6 +75,7 @@ MAF = File(
         "https://zenodo.org/api/records/1161203/files/data.tar.gz/content",
     ),
     size=857_000_000,
+    # That of the Zenodo record itself.
     checksum="md5:9b9c9b0375315ad270eba4ce80c093ab",
 )
 GAS_RAW = File(
@@ -83,6 +84,9 @@ GAS_RAW = File(
         "https://archive.ics.uci.edu/static/public/322/gas+sensor+array+under+dynamic+gas+mixtures.zip",
     ),
     size=369_001_314,
+    # UCI publishes none; this is the one of github.com/gsq7474741/UCI_dataset,
+    # enose_uci_dataset/datasets/_info.py.
+    checksum="sha1:12dd9c43e621d56b53f2f8894dddd6e410283d47",
 )
 MNIST = (
     _mnist(
@@ -129,9 +133,12 @@ FSDD_COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 FSDD = File(
     name=f"fsdd-{FSDD_COMMIT[:12]}.tar.gz",
     urls=(
+        f"https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/tar.gz/{FSDD_COMMIT}",
         f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_COMMIT}.tar.gz",
     ),
     size=16_000_000,
+    # GitHub publishes none; a public benchmark pins this one for the first address above.
+    checksum="sha256:9a68686ad29274bd0affde81b244953e677c9d7048dfb8acaf1168d7758bafab",
 )
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPEECH_MEMBERS = {r"(?:\./)?((?:\w+/)?\w+\.(?:wav|txt|md)|LICENSE)": r"\1"}

@@ -143,6 +143,10 @@ class Bsds300(OriginalDataModule):
         other = self.data_dir / "BSDS300" / place.name
         return [other if self.path is None and not place.exists() and other.exists() else place]
 
+    def places(self) -> list[Path]:
+        """The file in `bsds300/`, wherever it is."""
+        return super().originals()
+
     def build(self, folder: Path) -> dict[str, Any]:
         """Copy the three data sets."""
         [path] = self.originals()
