@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import torch.distributed as dist
 
 from flowbench import ranks
+from flowbench.data import Rows
+from flowbench.evaluation import evaluate, log_likelihoods, summarize
+from flowbench.evaluation.runs import open_run
 from flowbench.flows import MAF
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +52,8 @@ def test_two_ranks_equal_one_process(tmp_path, batch_norm):
     """Twenty steps of 101 rows: the ranks have 51 and 50 of them."""
     alone, together = tmp_path / "alone", tmp_path / "together"
     launcher = TORCHRUN if batch_norm == "true" else ()
-    overrides = [f"model.batch_norm={batch_norm}"]
+    curve = "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 5}"
+    overrides = [f"model.batch_norm={batch_norm}", curve]
     one = train(alone, *overrides, "trainer=cpu")
     two = train(together, *overrides, *TOGETHER, launcher=launcher)
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
@@ -71,6 +76,11 @@ def test_two_ranks_equal_one_process(tmp_path, batch_norm):
         mine, other = (r[split]["log_likelihood"]["model_space"] for r in (one_result, two_result))
         assert mine["n"] == other["n"]
         assert mine["mean"] == pytest.approx(other["mean"], abs=1e-5)
+    curves = [pd.read_csv(folder_of(output) / "steps.csv") for output in (alone, together)]
+    assert list(curves[1].step) == [0, 10, 20]
+    pd.testing.assert_frame_equal(*curves, rtol=1e-4)
+    rescored = open_run(folder_of(together))
+    assert evaluate(rescored.density.flow, rescored.data, "test") == two_result["test"]
     again = train(together, *overrides, *TOGETHER)
     assert again.stdout.startswith("this run is finished")
 
@@ -106,6 +116,32 @@ def test_batch_norm_over_ranks_is_that_of_one_process(tmp_path):
     alone, together = (torch.load(tmp_path / name) for name in ("alone", "together"))
     for name, value in alone.items():
         torch.testing.assert_close(together[name], value, rtol=1e-8, atol=1e-8)
+
+
+def score(rank, size, path):
+    """All that is said of rows of 50 chunks and of one; the sizes leave no rank the same share."""
+    if size > 1:
+        dist.init_process_group("gloo", f"file://{path}.init", rank=rank, world_size=size)
+    torch.manual_seed(0)
+    flow = MAF(3, context_features=2, layers=3, hidden_units=[32], seed=0)
+    terms = []
+    for count in (400_001, 1000):
+        rows = Rows(torch.randn(count, 3), torch.rand(count, 2), torch.tensor(0.0))
+        terms.append(log_likelihoods(flow, rows))
+    torch.save([terms, [summarize(part) for part in terms]], f"{path}.{rank}")
+    if size > 1:
+        dist.destroy_process_group()
+
+
+def test_scores_of_ranks_are_those_of_one_process_to_the_last_digit(tmp_path):
+    score(0, 1, tmp_path / "alone")
+    torch.multiprocessing.spawn(score, args=(2, tmp_path / "together"), nprocs=2)
+    alone, first, second = (
+        torch.load(tmp_path / name) for name in ("alone.0", "together.0", "together.1")
+    )
+    for together in (first, second):
+        assert all(map(torch.equal, together[0], alone[0]))
+        assert together[1] == alone[1]
 
 
 def test_several_devices_within_a_sweep_of_one_process_are_refused(tmp_path):

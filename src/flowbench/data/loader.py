@@ -147,6 +147,8 @@ class SequentialLoader:
     def __len__(self) -> int:
         return -(-len(self.rows) // self.chunk)
 
+    def __getitem__(self, index: int) -> Batch:
+        return self.rows.batch(slice(index * self.chunk, (index + 1) * self.chunk))
+
     def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self.rows), self.chunk):
-            yield self.rows.batch(slice(start, start + self.chunk))
+        return map(self.__getitem__, range(len(self)))

@@ -32,15 +32,14 @@ class Curve(Callback, ABC):
         """One row, given the flow in evaluation mode."""
 
     def add(self, trainer: pl.Trainer, module: pl.LightningModule, **place: float) -> None:
-        """Measure and write, on rank 0."""
-        if not trainer.is_global_zero:
-            return
+        """Measure on all ranks, and write on rank 0."""
         assert isinstance(module, MaximumLikelihood)
         training = module.flow.training
         data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
         self.rows.append({**place, **self.measure(module.flow.eval(), data)})
         module.flow.train(training)
-        pd.DataFrame(self.rows).to_csv(Path(trainer.default_root_dir) / self.file, index=False)
+        if trainer.is_global_zero:
+            pd.DataFrame(self.rows).to_csv(Path(trainer.default_root_dir) / self.file, index=False)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
@@ -112,13 +111,14 @@ class StepCurve(Curve):
     ) -> None:
         """A row, if one is due."""
         assert isinstance(pl_module, MaximumLikelihood)
-        if trainer.is_global_zero and pl_module.step >= self.rows[-1]["step"] + self.every:
+        if pl_module.step >= self.rows[-1]["step"] + self.every:
             self.add(trainer, pl_module, step=pl_module.step)
 
     def measure(self, flow: Flow, data: DataModule) -> dict[str, float]:
         """Means under the flow and under N(0, I)."""
         first = {split: self._first(data.rows[split]) for split in ("train", "test")}
-        flow.recompute_statistics(first["train"].x, first["train"].context)
+        share = first["train"].share()
+        flow.recompute_statistics(share.x, share.context)
         found = {s: log_likelihoods(flow, rows).mean().item() for s, rows in first.items()}
         return found | {
             f"base/{split}": log_normal(rows.x.double()).mean().item()

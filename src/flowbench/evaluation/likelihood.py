@@ -1,4 +1,4 @@
-"""Exact log-likelihoods: every row once, sums in float64."""
+"""Exact log-likelihoods: every row once, sums in float64, on however many processes."""
 
 import math
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowbench import ranks
 from flowbench.data import Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.flows import Flow
@@ -21,16 +22,21 @@ class LikelihoodError(ArithmeticError):
 def log_likelihoods(flow: Flow, rows: Rows) -> Tensor:
     """The log-likelihood of every row in model space, float64 `[rows]`, in nats.
 
+    Where several ranks train together, all of them call this: each scores its share of the chunks
+    that one process alone would score, and all get all terms, so that they are the same digits.
+
     Args:
-        flow: the density; it is put into evaluation mode.
-        rows: one split.
+        flow: the density, the same on every rank; it is put into evaluation mode.
+        rows: one split, the same on every rank.
 
     Raises:
         LikelihoodError: a log-likelihood is not finite; the sentence counts them.
     """
     flow.eval()
-    parts = [flow.log_prob(*batch).cpu().double() for batch in SequentialLoader(rows)]
-    terms = torch.cat(parts)
+    loader = SequentialLoader(rows)
+    own = torch.arange(len(loader)).tensor_split(ranks.size())[ranks.rank()].tolist()
+    parts = [flow.log_prob(*loader[chunk]).cpu().double() for chunk in own]
+    terms = torch.cat([part for parts in ranks.gathered(parts) for part in parts])
     lost = (~terms.isfinite()).nonzero().flatten().tolist()
     if lost:
         raise LikelihoodError(
@@ -43,7 +49,8 @@ def log_likelihoods(flow: Flow, rows: Rows) -> Tensor:
 def summarize(terms: Tensor) -> dict[str, float]:
     r"""Mean with its error and the order statistics of log-likelihoods.
 
-    The error is two standard errors, 2 s / √n, as in the tables of the literature.
+    The error is two standard errors, 2 s / √n, as in the tables of the literature. Sums are
+    rounded once, so that they depend on the values alone, not on threads or the order of terms.
 
     Args:
         terms: one per row, in nats.
@@ -54,14 +61,16 @@ def summarize(terms: Tensor) -> dict[str, float]:
         1.29...
     """
     terms = terms.to(torch.float64)
-    deviation = terms.std().item() if len(terms) > 1 else 0.0
+    n = len(terms)
+    mean = math.fsum(terms.tolist()) / n
+    squares = math.fsum((terms - mean).square().tolist())
     return {
-        "mean": terms.mean().item(),
-        "two_standard_errors": 2 * deviation / math.sqrt(len(terms)),
+        "mean": mean,
+        "two_standard_errors": 2 * math.sqrt(squares / (max(1, n - 1) * n)),
         "median": terms.median().item(),
-        "quantile_1_percent": terms.sort().values[(len(terms) - 1) // 100].item(),
+        "quantile_1_percent": terms.sort().values[(n - 1) // 100].item(),
         "min": terms.min().item(),
-        "n": len(terms),
+        "n": n,
     }
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_only
 
+from flowbench import ranks
 from flowbench.checkpoint import build_flow, read_checkpoint, saved_values, start_from
 from flowbench.data import DataModule
 from flowbench.evaluation import evaluate
@@ -60,7 +61,7 @@ def run(config: DictConfig) -> dict[str, Any]:
 
 
 def _assist(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
-    """What ranks other than 0 do: train with it; it alone watches, scores and writes."""
+    """What ranks other than 0 do: train and score with it; it alone watches and writes."""
     if config.overwrite or not folder.finished:
         _train(resolved(config) | {"logger": {}}, folder)
     return {}
@@ -100,11 +101,13 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
             init_from=config["init_from"],
             start_over=config["overwrite"],
         )
-        if not trainer.is_global_zero:
+        if ranks.size() == 1 and not trainer.is_global_zero:  # a flow that needs no training
             return {}
         module.flow.load_state_dict(read_checkpoint(folder.best)[1])
         flow = module.flow.eval()
         scores = {split: evaluate(flow, data, split) for split in ("test", "val")}
+        if not trainer.is_global_zero:
+            return {}
         draw_figures(flow, data, history.rows, folder.figures)
         log_results(loggers, scores, folder)
     if reference:
