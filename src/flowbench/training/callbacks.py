@@ -1,7 +1,6 @@
 """What happens around epochs: history, checkpoints, early stopping, a progress bar."""
 
 import csv
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
 from tqdm import tqdm
 
+from flowbench.training.atomic_files import replacing
 from flowbench.training.interruption import save_checkpoint
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
@@ -69,12 +69,11 @@ class History(Callback):
             logger.log_metrics({k: v for k, v in row.items() if k != "step"}, step=row["step"])
 
     def _write(self) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.part")
-        with temporary.open("w", newline="") as file:
+        # every checkpoint has the rows too: a power cut costs nothing
+        with replacing(self.path, durable=False) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(temporary, self.path)
 
     def state_dict(self) -> dict[str, Any]:
         """Rows and time so far."""

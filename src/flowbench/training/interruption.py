@@ -1,9 +1,9 @@
 """A run that is told to stop saves first, and one that is killed loses some minutes only."""
 
-import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from flowbench import ranks
+from flowbench.training.atomic_files import replacing
 from flowbench.training.interrupted import Interrupted
 
 __all__ = ["Interruptions", "save_checkpoint"]
@@ -31,12 +32,8 @@ def save_checkpoint(trainer: pl.Trainer, path: Path, *, weights_only: bool = Fal
         path: of the checkpoint.
         weights_only: leave out what only a resumption needs.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    trainer.save_checkpoint(temporary, weights_only=weights_only)
-    if trainer.is_global_zero:
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+    with replacing(path) if trainer.is_global_zero else nullcontext(path) as part:
+        trainer.save_checkpoint(part, weights_only=weights_only)
 
 
 class Interruptions(Callback):

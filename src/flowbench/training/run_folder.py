@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
+
+from flowbench.training.atomic_files import replacing
 
 __all__ = ["RunFolder", "RunFolderError"]
 
@@ -26,7 +27,7 @@ class RunFolder:
     """The files of one run; nothing is created before `lock`.
 
     Args:
-        path: the folder, as `configuration.run_directory` gives it.
+        path: the folder, as `run_identity.run_directory` gives it.
 
     Example:
         >>> import tempfile
@@ -48,6 +49,7 @@ class RunFolder:
         self.figures = self.path / "figures"
         self.result = self.path / "result.json"
         self.error = self.path / "error.json"
+        self.pruned = self.path / "pruned.json"
 
     @property
     def finished(self) -> bool:
@@ -73,11 +75,12 @@ class RunFolder:
 
     @contextmanager
     def recording(self, *, command: str) -> Iterator[None]:
-        """Leave `error.json` behind if what follows fails; an earlier one goes.
+        """Leave `error.json` behind if what follows fails; the marks of earlier attempts go.
 
         An interruption (Ctrl-C) is not a failure: the same command resumes.
         """
         self.error.unlink(missing_ok=True)
+        self.pruned.unlink(missing_ok=True)
         try:
             yield
         except Exception as error:
@@ -150,6 +153,16 @@ class RunFolder:
             return None
         return json.loads(self.error.read_text(encoding="utf-8"))["error"]
 
+    def write_pruned(self, *, epoch: int, command: str) -> None:
+        """Mark a run that a search has given up after an epoch, counted from 0."""
+        _write_json(self.pruned, {"epoch": epoch, "command": command})
+
+    def read_pruned(self) -> int | None:
+        """The epoch after which a search has given the run up, if it has."""
+        if not self.pruned.is_file():
+            return None
+        return json.loads(self.pruned.read_text(encoding="utf-8"))["epoch"]
+
     def _made_by_a_run(self) -> bool:
         if not self.config.is_file():
             return False
@@ -174,10 +187,5 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the whole of it or nothing, whatever happens."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")

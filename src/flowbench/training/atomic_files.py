@@ -1,0 +1,32 @@
+"""Files that a reader sees whole or not at all, whatever happens while they are written."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["replacing"]
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Where to write what takes the place of a file at the end of the block, unless it fails.
+
+    Args:
+        path: of the file.
+        durable: outlast a power cut as well, which waits for the disk.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "result.json"
+        >>> with replacing(path) as part:
+        ...     _ = part.write_text("{}")
+        >>> [file.name for file in path.parent.iterdir()]
+        ['result.json']
+    """
+    part = path.with_name(f".{path.name}.part")
+    yield part
+    if durable:
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+    os.replace(part, path)
