@@ -13,7 +13,7 @@ from flowbench.data import DataError
 from flowbench.evaluation import evaluate, paired_difference, summarize
 from flowbench.evaluation.diagnostics import diagnose
 from flowbench.evaluation.files import scored_rows
-from flowbench.evaluation.likelihood import least_likely
+from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.runs import open_run, same_rows
 from flowbench.evaluation.text import describe, score_text
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"--paired compares two runs, got {len(options.runs)}")
     try:
         found = _on_file(options) if options.data else _on_split(options)
-    except (CheckpointError, DataError, ValueError, OSError) as error:
+    except (CheckpointError, DataError, LikelihoodError, ValueError, OSError) as error:
         sys.exit(str(error))
     if options.json:
         options.json.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
@@ -56,6 +56,11 @@ def _on_file(options: argparse.Namespace) -> dict[str, Any]:
     for path in options.runs:
         density = load(path, trust=options.trust)
         scores.append(torch.cat(list(scored_rows(density, options.data, key=options.key))))
+        if lost := int((~scores[-1].isfinite()).sum()):
+            raise LikelihoodError(
+                f"{options.data}: {lost} of {len(scores[-1])} rows have no finite log-density "
+                f"under {path}, so that there is no mean; scripts/score.py tells which"
+            )
         score = summarize(scores[-1])
         least = least_likely(scores[-1])
         found[str(path)] = {"data_space": score, "least_likely": least}

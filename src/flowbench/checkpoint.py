@@ -138,6 +138,9 @@ def _checkpoint_path(run: str | Path) -> Path:
 
 
 def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
+    broken = [name for name, value in state.items() if value.isnan().any()]
+    if broken:
+        raise CheckpointError(f"{path}: {broken[0]} holds NaN, expected numbers")
     try:
         flow.load_state_dict(state)
     except RuntimeError as error:

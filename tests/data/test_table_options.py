@@ -176,8 +176,11 @@ def test_values_beyond_quantiles_of_the_training_rows_are_moved_to_them(path):
     data = open_table(path, clip_quantiles=[0.05, 0.95])
     low, high = np.quantile(np.asarray(plain.raw.x["train"]), [0.05, 0.95], axis=0)
     for split in data.rows:
-        clipped = np.clip(np.asarray(plain.raw.x[split]), low, high)
-        np.testing.assert_allclose(np.asarray(data.raw.x[split]), clipped, rtol=1e-12)
+        raw = np.asarray(plain.raw.x[split])
+        clipped, log_det = data.preprocess(data.rows[split].x.double())
+        np.testing.assert_allclose(clipped, np.clip(raw, low, high), atol=1e-5)
+        np.testing.assert_allclose(data.rows[split].log_det, -log_det, rtol=1e-6)
+        np.testing.assert_allclose(np.asarray(data.raw.x[split]), raw, rtol=1e-12)
     np.testing.assert_allclose(data.rows["train"].x.std(0, correction=0), 1, rtol=1e-5)
 
 

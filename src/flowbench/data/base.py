@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
-from flowbench.transforms.preprocessing import Log
+from flowbench.transforms.preprocessing import Clip, Log
 
 __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 
 SPLITS = ("train", "val", "test")
 CHUNK_VALUES = 2**21
-PREPROCESSING = {cls.__name__: cls for cls in (Affine, Log, Logit, Permute, Standardize)}
+PREPROCESSING = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standardize)}
 
 
 class DataError(Exception):
@@ -136,8 +136,18 @@ class DataModule(pl.LightningDataModule, ABC):
         return SequentialLoader(self.rows["val"].share())
 
     def model_space(self, x: NDArray[Any], context: NDArray[Any] | None = None) -> Rows:
-        """Rows `[rows, features]` in data units, and their contexts, as a model sees them."""
+        """Rows `[rows, features]` in data units, and their contexts, as a model sees them.
+
+        Raises:
+            DataError: a row lies where preprocessing leaves no density.
+        """
         u, log_det = _preprocessed(x, self.preprocess)
+        if outside := (~log_det.isfinite()).nonzero().flatten().tolist():
+            steps = ", ".join(type(step).__name__ for step in self.preprocess.transforms)
+            raise DataError(
+                f"{len(outside)} of {len(x)} rows, the first of them row {outside[0]} (from 0), "
+                f"have values that {steps} cannot map"
+            )
         if context is None:
             return Rows(u, None, log_det)
         return Rows(u, _preprocessed(context, self.context_preprocess)[0], log_det)

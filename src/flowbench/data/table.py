@@ -124,7 +124,8 @@ class Table(DataModule):
         numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
         names, where = columns.numbers, f"training rows of {self.path}"
         refuse_constant(moments(numbers[0]), names, where=where)
-        x = self._targets(rows, columns)
+        targets = [split.then(lambda part: part[:, : len(columns.targets)]) for split in rows]
+        x = dict(zip(SPLITS, targets, strict=True))
         categories = found.meta["categories"]
         context = context_rows(rows, columns, categories=categories, path=self.path)
         return RawData(
@@ -140,16 +141,8 @@ class Table(DataModule):
             ),
         )
 
-    def _targets(self, rows: list[Selection], columns: Columns) -> dict[str, Any]:
-        """The columns to model, clipped."""
-        x = [split.then(lambda part: part[:, : len(columns.targets)]) for split in rows]
-        if self.clip_quantiles is not None:
-            low, high = self._bounds(x[0])
-            x = [split.then(lambda part: np.clip(part, low, high)) for split in x]
-        return dict(zip(SPLITS, x, strict=True))
-
-    def _bounds(self, train: Selection) -> NDArray[Any]:
-        """The quantiles of the training rows, one column in memory at a time."""
+    def _clip(self, train: Selection) -> dict[str, Any]:
+        """The step to the quantiles of the training rows, one column in memory at a time."""
         pair = list(self.clip_quantiles or ())
         if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
             raise DataError(
@@ -160,16 +153,19 @@ class Table(DataModule):
             np.quantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
             for column in columns
         ]
-        return np.stack(quantiles, axis=1).astype(train.dtype)
+        low, high = np.stack(quantiles, axis=1).tolist()
+        return {"name": "Clip", "low": low, "high": high}
 
     def _preprocess(self, train: Selection, columns: Columns) -> list[dict[str, Any]]:
         steps: list[dict[str, Any]] = []
+        if self.clip_quantiles is not None:
+            steps.append(self._clip(train))
         if self.log_columns:
-            steps = [
-                {"name": "Log", "columns": list(map(columns.targets.index, self.log_columns))}
-            ]
-            log = build_preprocess(steps)
-            train = train.then(lambda part: log.inverse(torch.from_numpy(part))[0].numpy())
+            logs = list(map(columns.targets.index, self.log_columns))
+            steps.append({"name": "Log", "columns": logs})
+        if steps:
+            first = build_preprocess(steps)
+            train = train.then(lambda part: first.inverse(torch.from_numpy(part))[0].numpy())
         if self.standardize:
             steps += standardize(train, columns.targets, where=str(self.path))
         return steps

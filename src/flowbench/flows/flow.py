@@ -57,6 +57,10 @@ class Flow(nn.Module):
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Log-density in nats.
 
+        In evaluation mode a row without NaN never has one: it is −inf where the computation
+        overflows, far from all data. In training mode NaN stays NaN, so that what went wrong can
+        be told.
+
         Args:
             x: `[..., features]`.
             context: `[..., context_features]`, where the flow is conditional.
@@ -74,7 +78,8 @@ class Flow(nn.Module):
             batch = torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
             x = x.expand(*batch, self.features)
         u, log_det = self.transform.inverse(x, context)
-        return self.base.log_prob(u, context) + log_det
+        log_prob = self.base.log_prob(u, context) + log_det
+        return log_prob if self.training else _overflow_as_zero_density(log_prob, x, context)
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = (), context: Tensor | None = None) -> Tensor:
@@ -148,3 +153,11 @@ class Flow(nn.Module):
 
     def _embed(self, context: Tensor | None) -> Tensor | None:
         return context if context is None or self.embedding is None else self.embedding(context)
+
+
+def _overflow_as_zero_density(log_prob: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
+    """−inf for NaN, except in rows that have one themselves; without waiting for the device."""
+    overflow = log_prob.isnan() & ~x.isnan().any(-1)
+    if context is not None:
+        overflow = overflow & ~context.isnan().any(-1)
+    return log_prob.masked_fill(overflow, -torch.inf)

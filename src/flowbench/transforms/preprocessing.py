@@ -7,13 +7,49 @@ from torch import Tensor
 
 from flowbench.transforms.base import Transform
 
-__all__ = ["Log"]
+__all__ = ["Clip", "Log"]
+
+
+class Clip(Transform):
+    r"""What lies beyond two bounds is moved to them, in both directions: uᵢ = min(max(xᵢ, l), h).
+
+    log |det ∂u/∂x| is 0. It is no bijection: the density is one of clipped values, and a value
+    beyond a bound has that of the bound.
+
+    Args:
+        low: l, one per feature.
+        high: h, one per feature, not below `low`.
+
+    Raises:
+        ValueError: a lower bound is above the upper one.
+
+    Example:
+        >>> Clip(low=[0.0], high=[1.0]).inverse(torch.tensor([[0.5], [7.0]]))
+        (tensor([[0.5000], [1.0000]]), tensor([0., 0.]))
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, low: Sequence[float] | Tensor, high: Sequence[float] | Tensor) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.as_tensor(low, dtype=torch.float64))
+        self.register_buffer("high", torch.as_tensor(high, dtype=torch.float64))
+        if not (self.low <= self.high).all():
+            raise ValueError(f"low must not exceed high, got {list(low)} and {list(high)}")
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return u.clamp(self.low, self.high).to(u.dtype), u.new_zeros(u.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return self.forward(x)
 
 
 class Log(Transform):
     r"""The logarithm of some features: uᵢ = log xᵢ, the others as they are.
 
-    log |det ∂u/∂x| = −Σᵢ log xᵢ over these features, which must be positive.
+    log |det ∂u/∂x| = −Σᵢ log xᵢ over these features. Where one of them is not positive there is no
+    density: there it is −inf, and uᵢ is 0.
 
     Args:
         columns: the features, counted from 0.
@@ -40,5 +76,8 @@ class Log(Transform):
         return u.index_copy(-1, self.columns, logs.exp()), logs.sum(-1)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        logs = x[..., self.columns].log()
-        return x.index_copy(-1, self.columns, logs), -logs.sum(-1)
+        values = x[..., self.columns]
+        outside = values <= 0
+        logs = values.masked_fill(outside, 1.0).log()
+        log_det = (-logs.sum(-1)).masked_fill(outside.any(-1), -torch.inf)
+        return x.index_copy(-1, self.columns, logs), log_det

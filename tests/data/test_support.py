@@ -1,0 +1,68 @@
+"""Where preprocessing leaves no density: −inf of a trained density, an error of training data."""
+
+import numpy as np
+import pytest
+import torch
+
+from flowbench.checkpoint import TrainedDensity
+from flowbench.data import DataError, DataModule, RawData
+from flowbench.data.base import build_preprocess
+from flowbench.flows import MAF
+
+LOG = [{"name": "Log", "columns": [1]}, {"name": "Standardize", "mean": [0, 0], "std": [1, 2]}]
+LOGIT = [{"name": "Affine", "scale": 256.0, "features": 2}, {"name": "Logit", "alpha": 0.05}]
+CLIP = [{"name": "Clip", "low": [0, 1], "high": [10, 20]}, *LOG]
+CASES = [
+    (LOG, [[3.0, 2.0], [-3.0, 1e-30]], [[3.0, 0.0], [3.0, -2.0], [0.0, -torch.inf]]),
+    (LOGIT, [[0.0, 255.9], [-10.0, 3.0]], [[-20.0, 3.0], [3.0, 300.0], [1e30, 3.0]]),
+    (CLIP, [[3.0, 2.0], [-3.0, 0.5], [99.0, -7.0]], []),
+]
+
+
+class Rows(DataModule):
+    """Given rows in all three splits."""
+
+    def __init__(self, x, preprocess):
+        super().__init__()
+        self.raw_rows = RawData(
+            x=dict.fromkeys(("train", "val", "test"), np.array(x)),
+            preprocess=preprocess,
+            feature_names=["a", "b"],
+            sha256="",
+        )
+
+    def read(self):
+        return self.raw_rows
+
+
+@pytest.mark.parametrize(("steps", "inside", "outside"), CASES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outside_of_its_support_a_density_is_zero(steps, inside, outside, dtype):
+    flow = MAF(2, layers=1, hidden_units=[4])
+    empty = build_preprocess([])
+    density = TrainedDensity(
+        flow, preprocess=build_preprocess(steps), context_preprocess=empty, config={}
+    )
+    assert density.log_prob(torch.tensor(inside, dtype=dtype)).isfinite().all()
+    if outside:
+        assert (density.log_prob(torch.tensor(outside, dtype=dtype)) == -torch.inf).all()
+
+
+def test_clipped_values_have_the_density_of_the_bound():
+    flow = MAF(2, layers=1, hidden_units=[4])
+    empty = build_preprocess([])
+    density = TrainedDensity(
+        flow, preprocess=build_preprocess(CLIP), context_preprocess=empty, config={}
+    )
+    beyond, bound = torch.tensor([[-5.0, 2.0], [3.0, 0.0]]), torch.tensor([[0.0, 2.0], [3.0, 1.0]])
+    assert torch.equal(density.log_prob(beyond), density.log_prob(bound))
+    samples = density.sample(1000)
+    assert (samples >= torch.tensor([0.0, 1.0])).all()
+    assert (samples <= torch.tensor([10.0, 20.0])).all()
+
+
+@pytest.mark.parametrize(("steps", "inside", "outside"), CASES[:2])
+def test_no_model_is_trained_on_rows_outside(steps, inside, outside):
+    Rows(inside, steps).setup()
+    with pytest.raises(DataError, match=r"1 of 3 rows, the first of them row 2 \(from 0\), have"):
+        Rows([*inside, outside[0]], steps).setup()
