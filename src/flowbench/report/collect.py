@@ -1,8 +1,8 @@
-"""From a tree of run folders to records: finished, failed and unfinished runs alike."""
+"""From a tree of run folders to records, whatever has become of the runs."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +10,10 @@ import pandas as pd
 
 from flowbench.training.run_folder import HEADER, RunFolder
 
-__all__ = ["ReportError", "RunRecord", "collect"]
+__all__ = ["ReportError", "RunRecord", "collect", "read_run"]
 
 FIGURES = ("samples", "test_rows", "density", "pairs", "base_space", "learning_curve")
-Status = Literal["finished", "failed", "unfinished"]
+Status = Literal["finished", "failed", "pruned", "unfinished"]
 
 
 class ReportError(Exception):
@@ -27,27 +27,36 @@ class RunRecord:
     Attributes:
         path: of the folder, relative to the tree.
         config: the configuration, plain values; empty where the run never got so far.
+        command: what starts the run again.
         result: the contents of `result.json`; empty unless the run is finished.
         error: why it failed, else None.
-        command: what starts the run again.
+        pruned: the epoch after which a search gave it up, else None.
         history: the rows of `metrics.csv`.
         figures: name → PNG file.
     """
 
     path: Path
     config: Mapping[str, Any]
-    result: Mapping[str, Any]
-    error: str | None
     command: str
-    history: pd.DataFrame
-    figures: Mapping[str, Path]
+    result: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    pruned: int | None = None
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    figures: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def status(self) -> Status:
-        """Whether there is a result, an error, or neither (yet)."""
+        """Whether there is a result, an error, the mark of a search, or nothing (yet)."""
         if self.result:
             return "finished"
-        return "failed" if self.error else "unfinished"
+        if self.error:
+            return "failed"
+        return "unfinished" if self.pruned is None else "pruned"
+
+    @property
+    def outcome(self) -> str:
+        """The status, and how far a run came that was given up."""
+        return self.status + (f" at epoch {self.pruned}" if self.status == "pruned" else "")
 
     @property
     def data(self) -> str:
@@ -89,10 +98,16 @@ def collect(root: str | Path) -> list[RunRecord]:
         raise ReportError(
             f"{root}: no run folders there; expected <data>/<model>/<hash>/seed=<n>/config.yaml"
         )
-    return [_record(RunFolder(folder), root.absolute()) for folder in sorted(folders)]
+    return [read_run(RunFolder(folder), root=root.absolute()) for folder in sorted(folders)]
 
 
-def _record(folder: RunFolder, root: Path) -> RunRecord:
+def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
+    """What lies in one run folder.
+
+    Args:
+        folder: of the run, which need not exist yet.
+        root: of the tree, absolute.
+    """
     first, config = "", {}
     if folder.config.is_file():
         first = folder.config.read_text(encoding="utf-8").partition("\n")[0]
@@ -104,9 +119,10 @@ def _record(folder: RunFolder, root: Path) -> RunRecord:
     return RunRecord(
         path=folder.path.absolute().relative_to(root.parent),
         config=config,
+        command=first.removeprefix(HEADER) or failure.get("command", ""),
         result=result,
         error=failure.get("error"),
-        command=first.removeprefix(HEADER) or failure.get("command", ""),
+        pruned=folder.read_pruned(),
         history=pd.read_csv(folder.metrics) if folder.metrics.is_file() else pd.DataFrame(),
         figures={path.stem: path for path in sorted(folder.figures.glob("*.png"), key=_place)},
     )

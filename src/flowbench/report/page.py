@@ -19,7 +19,7 @@ from flowbench.report.table import score_of
 
 __all__ = ["render_page"]
 
-STATUSES = ("finished", "unfinished", "failed")
+STATUSES = ("finished", "unfinished", "pruned", "failed")
 
 
 def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title: str) -> str:

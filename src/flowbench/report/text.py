@@ -1,14 +1,15 @@
-"""The report as text: a table in Markdown, also for a README."""
+"""The report as text: tables in Markdown, also for a README and the end of a sweep."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from flowbench.report import numbers
-from flowbench.report.collect import ReportError
-from flowbench.report.settings import Setting
+from flowbench.report.collect import ReportError, RunRecord
+from flowbench.report.settings import Setting, settings_of
+from flowbench.report.table import score_of
 
-__all__ = ["markdown_report", "markdown_table", "rewrite_readme"]
+__all__ = ["markdown_report", "markdown_table", "rewrite_readme", "run_table"]
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
@@ -24,17 +25,59 @@ def markdown_table(settings: Sequence[Setting]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
+def run_table(runs: Sequence[RunRecord], statuses: Sequence[str] | None = None) -> str:
+    """One line per run: what became of it, the keys in which it differs, its scores or its error.
+
+    Args:
+        runs: in the order of the lines.
+        statuses: what became of each; None: their own words.
+    """
+    settings = {id(run): setting for setting in settings_of(runs) for run in setting.runs}
+    names = any(setting.name for setting in settings.values())
+    header = ["status", "data", "model", *(["setting"] if names else []), "seed", "epochs"]
+    header += ["validation log-likelihood", "test log-likelihood"]
+    rows = [header]
+    for run, status in zip(runs, statuses or [run.outcome for run in runs], strict=True):
+        setting = settings[id(run)]
+        rows.append(
+            [
+                status,
+                setting.data,
+                setting.model,
+                *([_cell(setting.name)] if names else []),
+                run.path.name.removeprefix("seed="),
+                numbers.integer(run.result.get("epochs", len(run.history))),
+                _score(run, "val"),
+                _cell(run.error) if run.error else _score(run, "test"),
+            ]
+        )
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    rows.insert(1, ["-" * width for width in widths] + ["---"])
+    return "\n".join(_padded(row, widths) for row in rows)
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=False)]
+    return f"| {' | '.join([*padded, cells[-1]])} |"
+
+
+def _score(run: RunRecord, split: str) -> str:
+    score = score_of(run.result, split)
+    return numbers.with_error(score.get("mean"), score.get("two_standard_errors"))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def markdown_report(settings: Sequence[Setting], *, title: str) -> str:
-    """The table, the commands that reproduce it, and what went wrong."""
+    """The table, the commands that reproduce it, and what became of every run."""
     lines = [f"# {title}", "", _explanation(settings), "", markdown_table(settings), ""]
     lines += ["## Commands", "", "```sh"]
     lines += dict.fromkeys(run.command for setting in settings for run in setting.runs)
     lines += ["```", ""]
-    failures = [run for setting in settings for run in setting.runs if run.error]
-    if failures:
-        lines += ["## Failures", ""]
-        lines += [f"- `{run.path.as_posix()}`: {run.error}" for run in failures]
-        lines += [""]
+    runs = [run for setting in settings for run in setting.runs]
+    lines += ["## Runs", "", run_table(runs), ""]
     return "\n".join(lines)
 
 
@@ -68,7 +111,7 @@ def _row(setting: Setting, *, names: bool) -> list[str]:
     return [
         setting.data,
         setting.model,
-        *([setting.name.replace("|", "\\|")] if names else []),
+        *([_cell(setting.name)] if names else []),
         str(ran) if finished == ran else f"{finished} of {ran}",
         score,
         numbers.with_error(published.get("mean"), published.get("two_standard_errors")),

@@ -1,5 +1,6 @@
 """What a run is called where several are shown together."""
 
+import os
 import shlex
 import sys
 import time
@@ -8,20 +9,19 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from hydra.types import RunMode
 
 from flowbench.training.run_folder import RunFolder
 
-__all__ = ["run_command", "run_group", "run_identity", "run_name"]
+__all__ = ["SWEEP", "run_command", "run_group", "run_identity", "run_name", "sweep_text"]
 
+SWEEP = "FLOWBENCH_SWEEP"
 LONGEST = 128
 UNTOLD = ("hydra", "logger", "paths", "overwrite", "trainer.accelerator", "trainer.devices")
 
 
 def run_command() -> str:
     """The command that makes this run alone, also where a sweep has started it."""
-    if _in_sweep():
+    if SWEEP in os.environ:
         return shlex.join(["python", "train.py", *_job_overrides()])
     program = ["python", *sys.argv] if sys.argv[0].endswith(".py") else sys.argv
     return shlex.join(program)
@@ -44,51 +44,36 @@ def run_identity(folder: RunFolder, *, overwrite: bool) -> str:
 def run_name(config: Mapping[str, Any]) -> str:
     """The overrides that distinguish a run: those swept over in a sweep, else those given."""
     overrides = _job_overrides()
-    swept = _swept()
-    told = [text for text in overrides if _key(text) in swept] if swept else overrides
+    swept = {_key(text) for text in os.environ.get(SWEEP, "").splitlines() if _is_swept(text)}
+    told = [text for text in overrides if _key(text) in swept] or overrides
     words = [text for text in told if not _key(text).startswith(UNTOLD)]
     default = f"{config['model']['name']} on {config['data']['name']}, seed {config['seed']}"
     return (" ".join(words) or default)[:LONGEST]
 
 
 def run_group() -> str | None:
-    """What the runs of one sweep have in common; None outside sweeps."""
-    swept = _swept()
-    if not swept:
-        return None
-    fixed = [text for text in _job_overrides() if _key(text) not in swept]
-    words = [text for text in fixed if not _key(text).startswith(UNTOLD)]
-    over = [f"{key}={value}" for key, value in swept.items() if not key.startswith(UNTOLD)]
-    return " ".join([*words, *over])[:LONGEST]
+    """What the runs of one sweep have in common, whoever starts them; None outside sweeps."""
+    return " ".join(os.environ.get(SWEEP, "").splitlines())[:LONGEST] or None
+
+
+def sweep_text(overrides: Iterable[str]) -> str:
+    """A sweep in lines: what it fixes, then what it sweeps over; the last word on a key counts.
+
+    Example:
+        >>> print(sweep_text(["model.layers=1,2", "model=maf", "hydra/launcher=local"]))
+        model=maf
+        model.layers=1,2
+    """
+    last = {_key(text): text for text in overrides if not _key(text).startswith(UNTOLD)}
+    return "\n".join(sorted(last.values(), key=_is_swept))
 
 
 def _job_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
-def _in_sweep() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
-
-
-def _swept() -> dict[str, str]:
-    """Key → the values swept over, as they were written: on the command line or in a preset."""
-    if not _in_sweep():
-        return {}
-    preset = dict(HydraConfig.get().sweeper.get("params") or {})
-    return {**_sweeps(f"{key}={value}" for key, value in preset.items()), **_sweeps(sys.argv[1:])}
-
-
-def _sweeps(texts: Iterable[str]) -> dict[str, str]:
-    parser = OverridesParser.create()
-    found = {}
-    for text in texts:
-        try:
-            override = parser.parse_override(text)
-        except HydraException:  # a flag such as --multirun
-            continue
-        if override.is_sweep_override():
-            found[_key(text)] = text.partition("=")[2]
-    return found
+def _is_swept(text: str) -> bool:
+    return OverridesParser.create().parse_override(text).is_sweep_override()
 
 
 def _key(override: str) -> str:

@@ -24,6 +24,7 @@ from flowbench.training.interruption import Interruptions
 from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood, NonFiniteError
 from flowbench.training.names import run_command
+from flowbench.training.pruning import Pruning
 from flowbench.training.result import environment, sampling_speed, summary
 from flowbench.training.run_folder import RunFolder
 from flowbench.training.run_identity import run_directory, run_hash
@@ -38,7 +39,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         config: as composed by Hydra and checked by `configuration.check`.
 
     Returns:
-        The contents of `result.json`.
+        The contents of `result.json`; nothing where a search has given the run up.
     """
     folder = RunFolder(run_directory(config))
     if rank_zero_only.rank:  # type: ignore[attr-defined]
@@ -54,7 +55,11 @@ def run(config: DictConfig) -> dict[str, Any]:
             plain = resolved(config)
             folder.write_config(plain, command=command)
             name = {"hash": run_hash(config), "command": command}
-            folder.write_result(_train(plain, folder) | name)
+            result = _train(plain, folder, command=command)
+            if not result:
+                print(f"pruned at epoch {folder.read_pruned()}: {folder.path}")
+                return {}
+            folder.write_result(result | name)
         result = folder.read_result()
         print(summary(result, folder.path))
         return result
@@ -63,12 +68,15 @@ def run(config: DictConfig) -> dict[str, Any]:
 def _assist(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """What ranks other than 0 do: train and score with it; it alone watches and writes."""
     if config.overwrite or not folder.finished:
-        _train(resolved(config) | {"logger": {}}, folder)
+        _train(resolved(config) | {"logger": {}}, folder, command="")
     return {}
 
 
-def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """The whole run; everything but hash and command of its result, which is rank 0's."""
+def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[str, Any]:
+    """The whole run; everything but hash and command of its result, which is rank 0's.
+
+    Nothing where a search has given it up.
+    """
     _quieten()
     reference = config["published"] and published(
         **config["published"], data=table_name(config["data"])
@@ -82,10 +90,11 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     )
     bar = [EpochBar()] if config["trainer"].get("enable_progress_bar", True) else []
     interruptions = Interruptions(folder.last, minutes=config["save_minutes"])
+    pruning = Pruning(folder, command=command)
     with watching(config, folder) as loggers:
         trainer = pl.Trainer(
             **config["trainer"],
-            callbacks=[history, *_callbacks(config), checkpoints, interruptions, *bar],
+            callbacks=[history, *_callbacks(config), pruning, checkpoints, interruptions, *bar],
             logger=loggers,
             default_root_dir=folder.path,
             num_sanity_val_steps=0,
@@ -101,6 +110,8 @@ def _train(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
             init_from=config["init_from"],
             start_over=config["overwrite"],
         )
+        if pruning.pruned:
+            return {}
         if ranks.size() == 1 and not trainer.is_global_zero:  # a flow that needs no training
             return {}
         module.flow.load_state_dict(read_checkpoint(folder.best)[1])

@@ -1,13 +1,38 @@
-"""A job of a sweep as a command of its own, so that it does not matter who starts it."""
+"""A job of a sweep as a configuration, and as a command of its own whoever starts it."""
 
 import sys
+import threading
 from collections.abc import Sequence
 
-from omegaconf import DictConfig
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, open_dict
 
-__all__ = ["job_arguments"]
+from flowbench.training.run_identity import run_directory
+
+__all__ = ["compose", "job_arguments", "slug"]
 
 OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode")
+COMPOSING = threading.Lock()
+
+
+def compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a job, without its `hydra` node.
+
+    Args:
+        loader: Hydra's.
+        config: of the sweep.
+        overrides: of the job.
+    """
+    with COMPOSING:
+        job = loader.load_sweep_config(config, list(overrides))
+    with open_dict(job):
+        del job["hydra"]
+    return job
+
+
+def slug(config: DictConfig) -> str:
+    """The run folder of a job as a file name, e.g. `toy-maf-c9654196-seed=0`."""
+    return "-".join(run_directory(config).parts[-4:])
 
 
 def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:

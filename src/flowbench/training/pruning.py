@@ -1,0 +1,64 @@
+"""A run as a trial of a search: it reports every validation, and stops if told to."""
+
+import os
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from flowbench import ranks
+from flowbench.training.callbacks import VALIDATION
+from flowbench.training.maximum_likelihood import MaximumLikelihood
+from flowbench.training.run_folder import RunFolder
+from flowbench.training.study import open_study
+
+__all__ = ["STUDY", "TRIAL", "Pruning"]
+
+STUDY, TRIAL = "FLOWBENCH_STUDY", "FLOWBENCH_TRIAL"
+
+
+class Pruning(Callback):
+    """Reports the validation log-likelihood of every epoch; ends a run that is below the median.
+
+    The median is that of the finished trials at the same epoch, once there are five. The folder of
+    a run that ends so has `pruned.json`. Outside a search it does nothing.
+
+    Args:
+        folder: of the run.
+        command: that makes the run alone.
+    """
+
+    def __init__(self, folder: RunFolder, *, command: str) -> None:
+        self.folder = folder
+        self.command = command
+        self.trial: Any = None
+        self.pruned = False
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find the trial, which the environment names; rank 0 speaks for all."""
+        if TRIAL in os.environ and trainer.is_global_zero:
+            import optuna
+
+            study = open_study(os.environ[STUDY], pruner=optuna.pruners.MedianPruner())
+            frozen = study.get_trials(deepcopy=False)[int(os.environ[TRIAL])]
+            self.trial = optuna.trial.Trial(study, frozen._trial_id)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report, and stop on all ranks if Optuna says so."""
+        if TRIAL not in os.environ:
+            return
+        assert isinstance(pl_module, MaximumLikelihood)
+        here = trainer.is_global_zero and self._is_hopeless(
+            trainer.current_epoch, pl_module.scores[VALIDATION]
+        )
+        verdict = torch.tensor(int(here), device=pl_module.device)
+        self.pruned = bool(ranks.highest(verdict))
+        trainer.should_stop = trainer.should_stop or self.pruned
+
+    def _is_hopeless(self, epoch: int, value: float) -> bool:
+        self.trial.report(value, epoch)
+        if not self.trial.should_prune():
+            return False
+        self.folder.write_pruned(epoch=epoch, command=self.command)
+        return True

@@ -1,0 +1,59 @@
+"""An Optuna study in a file that survives crashes and serves several processes at once."""
+
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+__all__ = ["open_study"]
+
+
+class JournalLock:
+    """One writer at a time, even after a crash: the lock falls with its process.
+
+    A line that a crash has cut short is removed before the next one is written.
+
+    Args:
+        journal: the file that is written.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.journal = journal
+        self.lock = FileLock(f"{journal}.lock", thread_local=False)
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        self.lock.acquire()
+        with self.journal.open("rb+") as file:
+            if not (whole := file.read()).endswith(b"\n"):
+                file.truncate(whole.rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        """Let the next one write."""
+        self.lock.release()
+
+
+def open_study(journal: str | Path, **options: Any) -> Any:
+    """The study in a file, which is made if need be; higher values are better.
+
+    Args:
+        journal: path of the file, which several processes may use at once.
+        options: of `optuna.create_study`, e.g. its sampler.
+
+    Returns:
+        An `optuna.Study`.
+    """
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    lock: Any = JournalLock(Path(journal))
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+    return optuna.create_study(
+        storage=storage,
+        study_name="flowbench",
+        direction="maximize",
+        load_if_exists=True,
+        **options,
+    )
