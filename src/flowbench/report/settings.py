@@ -1,5 +1,6 @@
 """Runs that differ in nothing but the seed: their mean, their errors, the published neighbour."""
 
+import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -158,6 +159,6 @@ def _option(key: str, value: object) -> str:
 
 
 def _show(value: object) -> str:
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

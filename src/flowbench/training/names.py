@@ -12,9 +12,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from flowbench.training.run_folder import RunFolder
 
-__all__ = ["SWEEP", "run_command", "run_group", "run_identity", "run_name", "sweep_text"]
+__all__ = [
+    "STUDY",
+    "SWEEP",
+    "TRIAL",
+    "run_command",
+    "run_group",
+    "run_identity",
+    "run_name",
+    "sweep_text",
+]
 
-SWEEP = "FLOWBENCH_SWEEP"
+# What a sweep tells its jobs: itself, the file of its study, the number of the trial.
+SWEEP, STUDY, TRIAL = "FLOWBENCH_SWEEP", "FLOWBENCH_STUDY", "FLOWBENCH_TRIAL"
 LONGEST = 128
 UNTOLD = ("hydra", "logger", "paths", "overwrite", "trainer.accelerator", "trainer.devices")
 

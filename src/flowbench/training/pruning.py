@@ -10,19 +10,19 @@ from pytorch_lightning.callbacks import Callback
 from flowbench import ranks
 from flowbench.training.callbacks import VALIDATION
 from flowbench.training.maximum_likelihood import MaximumLikelihood
+from flowbench.training.names import STUDY, TRIAL
 from flowbench.training.run_folder import RunFolder
 from flowbench.training.study import open_study
 
-__all__ = ["STUDY", "TRIAL", "Pruning"]
-
-STUDY, TRIAL = "FLOWBENCH_STUDY", "FLOWBENCH_TRIAL"
+__all__ = ["Pruning"]
 
 
 class Pruning(Callback):
     """Reports the validation log-likelihood of every epoch; ends a run that is below the median.
 
-    The median is that of the finished trials at the same epoch, once there are five. The folder of
-    a run that ends so has `pruned.json`. Outside a search it does nothing.
+    The median is that of the finished trials at the same epoch, once there are five; the first
+    five epochs of a run tell too little. The folder of a run that ends so has `pruned.json`.
+    Outside a search it does nothing.
 
     Args:
         folder: of the run.
@@ -40,7 +40,8 @@ class Pruning(Callback):
         if TRIAL in os.environ and trainer.is_global_zero:
             import optuna
 
-            study = open_study(os.environ[STUDY], pruner=optuna.pruners.MedianPruner())
+            pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=5)
+            study = open_study(os.environ[STUDY], pruner=pruner)
             frozen = study.get_trials(deepcopy=False)[int(os.environ[TRIAL])]
             self.trial = optuna.trial.Trial(study, frozen._trial_id)
 

@@ -1,7 +1,8 @@
-"""What Hydra finds of flowbench: a sweep with a table at its end, and two launchers."""
+"""What Hydra finds of flowbench: sweeps with a table at their end, and two launchers."""
 
 from hydra_plugins.flowbench_sweeps.grid_sweeper import GridSweeper
 from hydra_plugins.flowbench_sweeps.local_launcher import LocalLauncher
+from hydra_plugins.flowbench_sweeps.search_sweeper import SearchSweeper
 from hydra_plugins.flowbench_sweeps.slurm_launcher import SlurmLauncher
 
-__all__ = ["GridSweeper", "LocalLauncher", "SlurmLauncher"]
+__all__ = ["GridSweeper", "LocalLauncher", "SearchSweeper", "SlurmLauncher"]

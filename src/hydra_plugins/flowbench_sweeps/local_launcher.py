@@ -1,20 +1,22 @@
 """Several jobs at a time on this machine, each with GPUs or processor cores of its own."""
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.flowbench_sweeps.commands import job_arguments
+from flowbench.training.configuration import ConfigError
+from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, slug
 
 __all__ = ["LocalLauncher"]
 
@@ -39,6 +41,25 @@ class LocalLauncher(Launcher):
     ) -> None:
         """Remember what Hydra tells."""
         self.config = config
+        self.loader = hydra_context.config_loader
+
+    @property
+    def at_a_time(self) -> int:
+        """How many jobs run side by side."""
+        return len(self._free)
+
+    @cached_property
+    def _free(self) -> list[Slot]:
+        """The devices of each job that could be started now."""
+        gpus, cores, jobs = _gpus(), _cores(), self.jobs or 1
+        if not gpus:
+            return [cores[job::jobs] or cores for job in range(jobs)]
+        if self.devices > len(gpus):
+            raise ConfigError(
+                f"hydra.launcher.devices={self.devices}: this machine has {len(gpus)} GPUs"
+            )
+        groups = [gpus[i : i + self.devices] for i in range(0, len(gpus), self.devices)]
+        return [group for group in groups if len(group) == self.devices][: self.jobs]
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -46,22 +67,19 @@ class LocalLauncher(Launcher):
         """Run all jobs; what becomes of each is in its folder."""
         logs = Path(self.config.hydra.sweep.dir, ".jobs")
         logs.mkdir(parents=True, exist_ok=True)
-        print(f"{len(job_overrides)} jobs; what they print is in {logs}/", flush=True)
-        waiting = list(enumerate(job_overrides, start=initial_job_idx))
-        gpus = _gpus()
-        free = self._slots(gpus)
+        if len(job_overrides) > 1:
+            print(f"{len(job_overrides)} jobs; what they print is in {logs}/", flush=True)
+        waiting = list(job_overrides)
         running: list[tuple[subprocess.Popen[bytes], Slot]] = []
         try:
             while waiting or running:
-                while waiting and free:
-                    index, overrides = waiting.pop(0)
-                    words = job_arguments(self.config, overrides)
-                    slot = free.pop(0)
-                    log = logs / f"{index}.log"
-                    running.append((_start(words, log, slot, on_gpus=bool(gpus)), slot))
+                while waiting and self._free:
+                    slot = self._free.pop(0)
+                    running.append((self._start(waiting.pop(0), logs, slot), slot))
                 time.sleep(POLL_SECONDS)
-                free += [slot for process, slot in running if process.poll() is not None]
-                running = [(process, slot) for process, slot in running if process.poll() is None]
+                ended = [pair for pair in running if pair[0].poll() is not None]
+                running = [pair for pair in running if pair not in ended]
+                self._free.extend(slot for _, slot in ended)
         finally:
             for process, _ in running:
                 process.terminate()  # each saves
@@ -69,12 +87,22 @@ class LocalLauncher(Launcher):
                 process.wait()
         return []
 
-    def _slots(self, gpus: Slot) -> list[Slot]:
-        if gpus:
-            groups = [gpus[i : i + self.devices] for i in range(0, len(gpus), self.devices)]
-            return [group for group in groups if len(group) == self.devices][: self.jobs]
-        cores, jobs = _cores(), self.jobs or 1
-        return [cores[job::jobs] or cores for job in range(jobs)]
+    def _start(self, overrides: Sequence[str], logs: Path, slot: Slot) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "flowbench.training.main"]
+        command += job_arguments(self.config, overrides)
+        if _gpus():
+            own = {"CUDA_VISIBLE_DEVICES": _visible(slot)}
+        else:
+            own = {"OMP_NUM_THREADS": str(len(slot))}
+            cores = ",".join(map(str, slot))
+            command = ["taskset", "-c", cores, *command] if shutil.which("taskset") else command
+        log = logs / f"{slug(compose(self.loader, self.config, overrides))}.log"
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                command, env=os.environ | own, stdout=file, stderr=subprocess.STDOUT
+            )
+        atexit.register(process.terminate)  # where this process is interrupted in another thread
+        return process
 
 
 def _gpus() -> Slot:
@@ -87,20 +115,6 @@ def _cores() -> Slot:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
-
-
-def _start(words: list[str], log: Path, slot: Slot, *, on_gpus: bool) -> subprocess.Popen[Any]:
-    command = [sys.executable, "-m", "flowbench.training.main", *words]
-    numbers = ",".join(map(str, slot))
-    if on_gpus:
-        own = {"CUDA_VISIBLE_DEVICES": _visible(slot)}
-    else:
-        own = {"OMP_NUM_THREADS": str(len(slot))}
-        command = ["taskset", "-c", numbers, *command] if shutil.which("taskset") else command
-    with log.open("wb") as file:
-        return subprocess.Popen(
-            command, env=os.environ | own, stdout=file, stderr=subprocess.STDOUT
-        )
 
 
 def _visible(slot: Slot) -> str:

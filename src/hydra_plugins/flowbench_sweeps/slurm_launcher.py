@@ -71,6 +71,11 @@ class SlurmLauncher(Launcher):
         """Remember what Hydra tells."""
         self.config = config
 
+    @property
+    def at_a_time(self) -> int:
+        """How many jobs run side by side."""
+        return self.parameters.get("array_parallelism") or 1
+
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:

@@ -1,0 +1,184 @@
+"""A search: what to run is drawn from a space, at random or as the runs so far suggest."""
+
+import hashlib
+import importlib.util
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import env_override
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
+
+from flowbench.training.configuration import ConfigError
+from flowbench.training.names import STUDY, SWEEP, TRIAL, sweep_text
+from flowbench.training.run_identity import run_hash
+from flowbench.training.signatures import problems_of_node
+from hydra_plugins.flowbench_sweeps.commands import compose
+from hydra_plugins.flowbench_sweeps.jobs import Job, conclude
+from hydra_plugins.flowbench_sweeps.space import search_space
+from hydra_plugins.flowbench_sweeps.trials import Sampler, Trials
+
+__all__ = ["SearchSweeper"]
+
+POLL_SECONDS = 0.2
+
+
+class SearchSweeper(Sweeper):
+    """Trials drawn from a space until there are enough; a table of all comes at the end.
+
+    The study is a file in the sweep's folder, named by what is searched and how: the same command
+    goes on with it, also in several terminals or on several machines at once.
+
+    Args:
+        sampler: "tpe", or "random".
+        n_trials: finished or pruned ones that the study shall have.
+        seed: of the sampler.
+        pruner: "median" gives up a run that at some epoch is worse than the median; None: no run.
+        params: key → values, as in an override.
+    """
+
+    def __init__(
+        self,
+        *,
+        sampler: Sampler,
+        n_trials: Annotated[int, Field(ge=1)],
+        seed: Annotated[int, Field(ge=0)],
+        pruner: Literal["median"] | None,
+        params: Mapping[str, str] | None = None,
+    ) -> None:
+        self.sampler: Sampler = sampler
+        self.n_trials = n_trials
+        self.seed = seed
+        self.pruner = pruner
+        self.params = params or {}
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Remember what Hydra tells."""
+        from hydra.core.plugins import Plugins
+
+        self.loader = hydra_context.config_loader
+        self.base: DictConfig = config
+        self.launcher: Any = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Search.
+
+        Args:
+            arguments: overrides as on the command line.
+
+        Raises:
+            ConfigError: the space or an option makes no sense, or Optuna is not installed.
+        """
+        self._check_options()
+        texts = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
+        parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(texts)
+        overrides = {override.get_key_element(): override for override in parsed}
+        space = search_space(overrides.values())
+        fixed = [
+            f"{key}={override.get_value_element_as_str()}"
+            for key, override in overrides.items()
+            if key not in space
+        ]
+
+        def job(parameters: Mapping[str, Any]) -> Job:
+            words = [*fixed, *(f"{key}={value}" for key, value in parameters.items())]
+            return Job.of(words, compose(self.loader, self.base, words))
+
+        _refuse_bad_ends(space, job)
+        journal = self._journal(compose(self.loader, self.base, fixed), space)
+        trials = Trials(
+            journal,
+            space,
+            job=job,
+            sampler=self.sampler,
+            seed=self.seed,
+            n_trials=self.n_trials,
+            pruned=self.pruner is not None,
+        )
+        with env_override({SWEEP: sweep_text(texts), STUDY: str(journal.absolute())}):
+            workers = min(getattr(self.launcher, "at_a_time", 1), self.n_trials)
+            _in_parallel(lambda: self._work(trials), workers)
+        conclude(trials.jobs())
+
+    def _work(self, trials: Trials) -> None:
+        while (trial := trials.take()) is not None:
+            print(f"trial {trial.number}: {trial.told}", flush=True)
+            words = list(trial.job.overrides)
+            if self.pruner is not None:
+                words.append(f"+hydra.job.env_set.{TRIAL}={trial.number}")
+            self.launcher.launch([words], initial_job_idx=trial.number)
+            trials.tell(trial)
+
+    def _check_options(self) -> None:
+        if importlib.util.find_spec("optuna") is None:
+            raise ConfigError(
+                'a search needs Optuna, which is not installed: pip install "flowbench[sweep]"'
+            )
+        node = OmegaConf.to_container(self.base.hydra.sweeper, resolve=True)
+        if problems := list(problems_of_node("hydra.sweeper", node, supplied=set())):
+            raise ConfigError("\n".join(problems))
+
+    def _journal(self, base: DictConfig, space: Mapping[str, Any]) -> Path:
+        """The file of the study, named by all that makes it another one."""
+        identity = [run_hash(base), base.data.name, base.model.name, base.seed]
+        identity += [self.sampler, self.seed, self.pruner, sorted(map(str, space.items()))]
+        name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+        return Path(self.base.hydra.sweep.dir, ".studies", f"{name}.journal")
+
+
+def _refuse_bad_ends(space: Mapping[str, Any], job: Callable[[Mapping[str, Any]], Job]) -> None:
+    """Refuse a space whose first or last values cannot be run.
+
+    Raises:
+        ConfigError: with what is wrong there.
+    """
+    for end in (0, -1):
+        ends = {
+            key: of.choices[end] if hasattr(of, "choices") else (of.low, of.high)[end]
+            for key, of in space.items()
+        }
+        corner = job(ends)
+        if corner.error:
+            raise ConfigError(corner.error)
+        if corner.config.overwrite:
+            raise ConfigError(
+                "overwrite=true: a search goes on with its trials; to start it over, delete its "
+                "file in .studies/"
+            )
+
+
+def _in_parallel(work: Callable[[], None], workers: int) -> None:
+    """Do it in several threads, which end with this one; alone in this one.
+
+    Raises:
+        BaseException: the first that any of them has raised.
+    """
+    if workers == 1:
+        work()
+        return
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads) and not errors:
+        time.sleep(POLL_SECONDS)
+    if errors:
+        raise errors[0]
