@@ -15,7 +15,7 @@ from flowbench.evaluation.diagnostics import diagnose
 from flowbench.evaluation.files import scored_rows
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.runs import open_run, same_rows
-from flowbench.evaluation.text import describe, score_text
+from flowbench.evaluation.text import describe, diagnostic_lines, score_text
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,7 +40,7 @@ def _on_split(options: argparse.Namespace) -> dict[str, Any]:
         found[str(run.path)] = score
         if options.diagnostics:
             score["diagnostics"] = diagnose(run.density.flow, run.data)
-            print("  diagnostics", json.dumps(score["diagnostics"], indent=4), sep="\n")
+            print(*diagnostic_lines(score["diagnostics"]), sep="\n")
     if options.paired:
         first, second = runs
         same_rows(first, second, options.split)
@@ -87,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", help="the array in an .npz or .h5 that holds several")
     parser.add_argument("--paired", action="store_true", help="two runs on the same rows")
     parser.add_argument(
-        "--diagnostics", action="store_true", help="round trip, noise, gap, bounds"
+        "--diagnostics",
+        action="store_true",
+        help="round trip, bounds, noise against N(0, I), gradient norms",
     )
     parser.add_argument("--json", type=Path, help="write all of it there too")
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")

@@ -125,14 +125,23 @@ def test_runs_on_other_rows_are_not_compared(runs, folder, table):
         script("evaluate")([str(first), "--paired"])
 
 
-def test_diagnostics_of_a_run(runs, folder):
+def test_diagnostics_of_a_run(runs, folder, capsys):
     (path, _), _ = runs
     script("evaluate")([str(path), "--diagnostics", "--json", str(folder / "d.json")])
     found = json.loads((folder / "d.json").read_text())[str(path)]["diagnostics"]
-    assert found["round_trip"] < 1e-4
-    assert found["bounded_log_scales"] == 0.0
     assert abs(found["gap"]) < 0.5
-    assert 0 < found["base"]["test"]["ks_mean"] <= found["base"]["test"]["ks_max"] < 0.2
+    for split in ("train", "test"):
+        assert found[split]["round_trip"] < 1e-4
+        assert found[split]["bounded_log_scales"] == 0.0
+        base = found[split]["base"]
+        assert 0 < base["ks_mean"] <= base["ks_max"] < 0.2
+        assert 0 < base["qq_mean"] <= base["qq_max"] < 1
+    assert [part["layer"] for part in found["gradient_norms"]] == [
+        "1 MaskedAutoregressive", "2 BatchNorm", "3 MaskedAutoregressive", "4 BatchNorm", "all",
+    ]  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "noise, QQ" in printed
+    assert "4 BatchNorm" in printed
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])

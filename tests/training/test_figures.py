@@ -87,7 +87,8 @@ def test_noise_that_is_normal_lies_on_the_diagonal(tmp_path, monkeypatch):
     flow.initialize(data.rows["train"].x, None)
     seen = []
     monkeypatch.setattr(figures, "save", lambda figure, path: seen.append(figure))
-    figures.draw_base_space(flow, data.rows["train"], tmp_path / "base.png")
+    figures.draw_base_space(flow, data.rows, tmp_path / "base.png")
+    assert [axis.get_title().split()[0] for axis in seen[0].axes[::2]] == list(data.rows)
     for line in seen[0].axes[0].lines[:3]:
         expected, found = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
         middle = abs(expected) < 1.5

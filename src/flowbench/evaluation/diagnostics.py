@@ -1,22 +1,25 @@
 """Is a density what it claims: invertible, with normal noise, as good on new rows as on old?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from flowbench.data import DataModule, Rows
+from flowbench.data import Batch, DataModule, Rows
 from flowbench.data.loader import SequentialLoader
+from flowbench.evaluation.base_space import base_normality, embedded, noise
 from flowbench.evaluation.invertibility import round_trip_error
 from flowbench.evaluation.likelihood import log_likelihoods
 from flowbench.flows import Flow, StandardNormal
 from flowbench.transforms import AffineMap
 from flowbench.transforms.base import layers_from_data
 
-__all__ = ["base_normality", "bounded_share", "diagnose"]
+__all__ = ["bounded_share", "diagnose", "gradient_norms"]
 
 NEAR = 0.95
+ROUND_TRIPS = 1000
+CHUNK = 1024
 
 
 def diagnose(flow: Flow, data: DataModule, *, rows: int = 10_000) -> dict[str, Any]:
@@ -29,63 +32,70 @@ def diagnose(flow: Flow, data: DataModule, *, rows: int = 10_000) -> dict[str, A
 
     Returns:
         `gap`: mean log-likelihood of the training rows less that of the test rows, in nats;
-        `round_trip`: the largest relative error of data → noise → data, null where a value is not
-        finite; `bounded_log_scales`: see `bounded_share`; `base`: `base_normality` of the training
-        and the test rows, null where the base is no standard normal.
+        `gradient_norms`: see there, over up to 64 minibatches of training rows; and for `train`
+        and `test` rows each `round_trip`: the largest relative error of data → noise → data, null
+        where a value is not finite; `bounded_log_scales`: see `bounded_share`; `base`:
+        `base_normality`, null where the base is no standard normal.
     """
     flow.eval()
     first = {split: _first(data.rows[split], rows) for split in ("train", "test")}
     means = {split: log_likelihoods(flow, part).mean().item() for split, part in first.items()}
-    error = round_trip_error(flow.transform, *first["test"].batch(slice(1000))).relative
-    normal = isinstance(flow.base, StandardNormal) and len(list(flow.transform.modules())) > 1
     return {
         "gap": means["train"] - means["test"],
-        "round_trip": error if error == error else None,
-        "bounded_log_scales": bounded_share(flow, first["test"]),
-        "base": {s: base_normality(noise(flow, part)) for s, part in first.items()}
-        if normal
-        else None,
+        "gradient_norms": gradient_norms(flow, next(iter(data.train_dataloader()))),
+        **{split: _of_rows(flow, part) for split, part in first.items()},
     }
 
 
-@torch.no_grad()
-def noise(flow: Flow, rows: Rows) -> Tensor:
-    """The rows on the noise side of a flow, `[rows, features]`."""
-    return torch.cat([flow.transform.inverse(*batch)[0] for batch in SequentialLoader(rows)])
+def _of_rows(flow: Flow, rows: Rows) -> dict[str, Any]:
+    normal = isinstance(flow.base, StandardNormal)
+    error = round_trip_error(flow.transform, *embedded(flow, rows).batch(slice(ROUND_TRIPS)))
+    return {
+        "round_trip": error.relative if error.relative == error.relative else None,
+        "bounded_log_scales": bounded_share(flow, rows),
+        "base": base_normality(noise(flow, rows)) if normal else None,
+    }
 
 
-def base_normality(u: Tensor) -> dict[str, float]:
-    r"""How far noise `[rows, features]` is from N(0, I).
+def gradient_norms(flow: Flow, batches: Iterable[Batch]) -> list[dict[str, Any]]:
+    """L2 norms of the gradient of −mean log p, over minibatches, by layer and of all parameters.
+
+    The flow is as it is evaluated: without dropout, with the stored statistics of batch norms.
+
+    Args:
+        flow: the density, in evaluation mode.
+        batches: minibatches of rows; their size matters, as gradients of small ones are noisier.
 
     Returns:
-        `ks_max` and `ks_mean` over the features of the Kolmogorov-Smirnov distance
-        sup |F(u) − Φ(u)|; `ks_critical`, which a normal feature exceeds in 5 % of samples,
-        1.358 / √rows; `correlation_max`: the largest |correlation| of two features.
-
-    Example:
-        >>> import torch
-        >>> u = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
-        >>> found = base_normality(u)
-        >>> found["ks_max"] < found["ks_critical"], found["correlation_max"] < 0.1
-        (True, True)
+        For every layer with parameters, from the data side, then for the base and the embedding
+        where they have some, and for all together: `layer`, and the `mean` and `max` of the norm.
     """
-    u = u.double()
-    n = len(u)
-    expected = torch.special.ndtr(u.sort(dim=0).values)
-    steps = torch.arange(n + 1, dtype=torch.float64).unsqueeze(-1) / n
-    distance = torch.maximum(steps[1:] - expected, expected - steps[:-1]).amax(0)
-    correlation = 0.0
-    if u.shape[1] > 1:
-        correlation = u.T.corrcoef().fill_diagonal_(0).abs().max().item()
-    return {
-        "ks_max": distance.max().item(),
-        "ks_mean": distance.mean().item(),
-        "ks_critical": 1.358 / n**0.5,
-        "correlation_max": correlation,
+    layers = layers_from_data(flow.transform)
+    parts: dict[str, list[nn.Parameter]] = {
+        f"{place} {type(layer).__name__}": _parameters(layer)
+        for place, layer in enumerate(layers, start=1)
     }
+    parts["base"] = _parameters(flow.base)
+    parts["embedding"] = _parameters(flow.embedding)
+    parts["all"] = _parameters(flow)
+    parts = {name: parameters for name, parameters in parts.items() if parameters}
+    norms: dict[str, list[float]] = {name: [] for name in parts}
+    for batch in batches if parts else ():
+        loss = -flow(batch.x, batch.context).mean()
+        gradients = torch.autograd.grad(loss, parts["all"], allow_unused=True)
+        squares = {
+            parameter: gradient.double().square().sum()
+            for parameter, gradient in zip(parts["all"], gradients, strict=True)
+            if gradient is not None
+        }
+        for name, parameters in parts.items():
+            norms[name].append(sum(float(squares.get(p, 0.0)) for p in parameters) ** 0.5)
+    return [
+        {"layer": name, "mean": sum(values) / len(values), "max": max(values)}
+        for name, values in norms.items()
+    ]
 
 
-@torch.no_grad()
 def bounded_share(flow: Flow, rows: Rows) -> float | None:
     """The share of log-scales beyond 95 % of their soft bound; None where nothing is bounded.
 
@@ -108,8 +118,9 @@ def _log_scales(flow: Flow, rows: Rows) -> Iterator[tuple[Tensor, float]]:
         if isinstance(map_, AffineMap) and map_.bound is not None and conditioner is not None:
             handles.append(conditioner.register_forward_hook(_keep(found, map_.bound)))
     try:
-        for batch in SequentialLoader(rows):
-            flow.transform.inverse(*batch)
+        for batch in SequentialLoader(embedded(flow, rows), chunk=CHUNK) if handles else ():
+            with torch.enable_grad():  # else a fused path is taken, which calls no conditioner
+                flow.transform.inverse(*batch)
             yield from found
             found.clear()
     finally:
@@ -119,9 +130,13 @@ def _log_scales(flow: Flow, rows: Rows) -> Iterator[tuple[Tensor, float]]:
 
 def _keep(found: list[tuple[Tensor, float]], bound: float) -> Any:
     def keep(module: object, args: object, params: Tensor) -> None:
-        found.append((torch.tanh(params[..., 1] / bound) * bound, bound))
+        found.append((torch.tanh(params[..., 1].detach() / bound) * bound, bound))
 
     return keep
+
+
+def _parameters(module: nn.Module | None) -> list[nn.Parameter]:
+    return [] if module is None else [p for p in module.parameters() if p.requires_grad]
 
 
 def _first(rows: Rows, count: int) -> Rows:

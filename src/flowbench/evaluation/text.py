@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["describe", "label_lines", "score_text"]
+__all__ = ["describe", "diagnostic_lines", "label_lines", "score_text"]
 
 
 def score_text(score: Mapping[str, Any]) -> str:
@@ -38,6 +38,37 @@ def label_lines(score: Mapping[str, Any]) -> list[str]:
         lines.append(_line("without labels", score_text(score["marginal"]["model_space"])))
         lines.append(_line("accuracy", f"{score['accuracy']:.2%} (by Bayes' rule)"))
     return lines + (_anomaly(score["anomaly"]) if "anomaly" in score else [])
+
+
+def diagnostic_lines(found: Mapping[str, Any]) -> list[str]:
+    """What `diagnose` has found, line by line, each of them indented."""
+    lines = [_line("train less test", f"{found['gap']:.4f} nats")]
+    for split in ("train", "test"):
+        of = found[split]
+        error, share = of["round_trip"], of["bounded_log_scales"]
+        lines.append(f"  {split} rows")
+        lines.append(_line("  round trip", "not finite" if error is None else f"{error:.1e}"))
+        if share is not None:
+            lines.append(_line("  log-scales at bound", f"{share:.2%}"))
+        if of["base"] is not None:
+            lines += _normality(of["base"])
+    lines.append(f"  {'gradient norms':28} {'mean':11} max")
+    for layer in found["gradient_norms"]:
+        lines.append(f"    {layer['layer']:26} {layer['mean']:<11.4g} {layer['max']:.4g}")
+    return lines
+
+
+def _normality(base: Mapping[str, Any]) -> list[str]:
+    lines = [
+        _line("  noise, KS", f"mean {base['ks_mean']:.4f}, max {base['ks_max']:.4f} "
+                             f"(normal: 5 % above {base['ks_critical']:.4f})"),
+        _line("  noise, correlation", f"max {base['correlation_max']:.4f}"),
+        _line("  noise, QQ", f"rms mean {base['qq_mean']:.4f}, max {base['qq_max']:.4f}"),
+    ]  # fmt: skip
+    for q in base["quantiles"]:
+        told = f"{q['mean']:.3f} ({q['lowest']:.3f} to {q['highest']:.3f})"
+        lines.append(_line(f"    {q['probability']:g}", f"{told}, normal {q['normal']:.3f}"))
+    return lines
 
 
 def _anomaly(table: Mapping[str, Any]) -> list[str]:

@@ -1,18 +1,22 @@
 """Figures of a run: learning curve, density in the plane, samples against data, base space."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from flowbench.data import DataModule, Rows
 from flowbench.data.images import ImageDataModule
 from flowbench.data.sound import SoundDataModule
+from flowbench.evaluation.base_space import noise, normal_quantiles
 from flowbench.flows import Flow, StandardNormal
-from flowbench.training.plotting import DATA, MODEL, new_figure, save
+from flowbench.training.plotting import DATA, MODEL, new_figure, plain, save
 from flowbench.training.sample_figures import draw_clips, draw_pairs, draw_pictures
 
 __all__ = ["draw_base_space", "draw_density", "draw_figures", "draw_learning_curve"]
@@ -47,7 +51,8 @@ def draw_figures(
     elif data.features > 1:
         drawings["pairs"] = lambda path: draw_pairs(flow, data, path)
     if isinstance(flow.base, StandardNormal):
-        drawings["base_space"] = lambda path: draw_base_space(flow, rows, path)
+        splits = {split: data.rows[split] for split in ("train", "test")}
+        drawings["base_space"] = lambda path: draw_base_space(flow, splits, path)
     folder.mkdir(parents=True, exist_ok=True)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -94,37 +99,49 @@ def draw_density(flow: Flow, rows: Rows, path: Path, *, true: LogDensity | None 
     save(figure, path)
 
 
-def draw_base_space(flow: Flow, rows: Rows, path: Path) -> None:
-    r"""Test rows in base space against N(0, I): quantiles by feature, and of ‖u‖² against χ².
+def draw_base_space(flow: Flow, splits: Mapping[str, Rows], path: Path) -> None:
+    r"""Rows in base space against N(0, I): quantiles by feature, and of ‖u‖² against χ².
 
     Args:
         flow: a density whose base is standard normal.
-        rows: some of which are carried back to the noise.
+        splits: name → rows, some of which are carried back to the noise; one line of panels each.
         path: of the picture.
     """
-    some = Rows(*rows.batch(slice(SHOWN_ROWS)), rows.log_det)
-    context = some.context if flow.embedding is None else flow.embedding(some.context)
-    u = flow.transform.inverse(some.x, context)[0].cpu().double()
-    n, features = u.shape
-    probabilities = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    normal, sorted_u = torch.special.ndtri(probabilities), u.sort(dim=0).values
-    chi2 = torch.distributions.Chi2(torch.tensor(float(features))).sample((100_000,))
-    figure, [left, right] = new_figure(2)
-    if features <= FEW_FEATURES:
-        left.plot(normal, sorted_u, linewidth=1)
-        left.set(title="every feature")
-    else:
-        band = sorted_u.quantile(torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64), dim=1)
-        left.fill_between(normal, band[0], band[2], color=MODEL, alpha=0.25, linewidth=0)
-        left.plot(normal, band[1], color=MODEL)
-        left.set(title=f"median and 5–95 % of {features} features")
-    left.set(xlabel="quantile of N(0, 1)", ylabel="quantile of u", ylim=(-5, 5))
-    expected = chi2.double().quantile(probabilities)
-    distance = u.square().sum(1).sort().values
-    right.plot(expected, distance, color=MODEL)
-    right.set(title="distance from the origin", ylabel="quantile of ‖u‖²")
-    right.set(xlabel=f"quantile of χ² with {features} degrees of freedom")
-    right.set(ylim=(0, 3 * float(expected[-1])))
-    for axis, line in ((left, normal), (right, expected)):
-        axis.plot(line[[0, -1]], line[[0, -1]], color="0.4", linewidth=0.8, linestyle="--")
+    figure = Figure(figsize=(8.6, 3.4 * len(splits)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for line, (split, rows) in enumerate(splits.items()):
+        some = Rows(*rows.batch(slice(SHOWN_ROWS)), rows.log_det)
+        u = noise(flow, some)
+        left, right = (plain(figure.add_subplot(len(splits), 2, 2 * line + k)) for k in (1, 2))
+        _draw_quantiles(u.sort(dim=0).values, left, split)
+        _draw_distances(u, right, split)
     save(figure, path)
+
+
+def _draw_quantiles(ordered: Tensor, axis: Any, split: str) -> None:
+    normal, features = normal_quantiles(len(ordered)), ordered.shape[1]
+    if features <= FEW_FEATURES:
+        axis.plot(normal, ordered, linewidth=1)
+        axis.set(title=f"{split} rows, every feature")
+    else:
+        band = ordered.quantile(torch.tensor([0.05, 0.5, 0.95]).double(), dim=1)
+        axis.fill_between(normal, band[0], band[2], color=MODEL, alpha=0.25, linewidth=0)
+        axis.plot(normal, band[1], color=MODEL)
+        axis.set(title=f"{split} rows, median and 5–95 % of {features} features")
+    axis.set(xlabel="quantile of N(0, 1)", ylabel="quantile of u", ylim=(-5, 5))
+    _draw_diagonal(axis, normal)
+
+
+def _draw_distances(u: Tensor, axis: Any, split: str) -> None:
+    n, features = u.shape
+    chi2 = torch.distributions.Chi2(torch.tensor(float(features))).sample((100_000,))
+    expected = chi2.double().quantile((torch.arange(n).double() + 0.5) / n)
+    axis.plot(expected, u.square().sum(1).sort().values, color=MODEL)
+    axis.set(title=f"{split} rows, distance from the origin", ylabel="quantile of ‖u‖²")
+    axis.set(xlabel=f"quantile of χ² with {features} degrees of freedom")
+    axis.set(ylim=(0, 3 * float(expected[-1])))
+    _draw_diagonal(axis, expected)
+
+
+def _draw_diagonal(axis: Any, line: Tensor) -> None:
+    axis.plot(line[[0, -1]], line[[0, -1]], color="0.4", linewidth=0.8, linestyle="--")
