@@ -56,6 +56,19 @@ def test_goes_on_in_the_middle_of_an_epoch():
     assert values(resumed) == values(whole)
 
 
+def test_an_epoch_that_was_stopped_after_its_last_item_is_not_the_next_one():
+    whole = loader()
+    iterator = iter(whole)
+    for _ in range(len(whole)):
+        next(iterator)
+    state = whole.state_dict()
+    assert list(iterator) == []
+    resumed = loader()
+    resumed.load_state_dict(state)
+    assert list(resumed) == [[]] * len(whole)
+    assert values(resumed) == values(whole)
+
+
 def test_fewer_rows_than_a_batch_is_refused():
     with pytest.raises(ValueError, match=r"5 rows, fewer than training\.batch_size=8"):
         loader(5)

@@ -42,6 +42,14 @@ def train(output, overrides):
     run(config)
 
 
+def train_until_validation(output, overrides):
+    """The command, killed between the last item of an epoch and its end."""
+    from flowbench.training.maximum_likelihood import MaximumLikelihood
+
+    MaximumLikelihood.on_validation_start = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+    train(output, overrides)
+
+
 @pytest.fixture(scope="module")
 def processes():
     context = multiprocessing.get_context("forkserver")
@@ -51,8 +59,8 @@ def processes():
 
 @pytest.fixture(scope="module")
 def start(processes):
-    def start(output, *overrides):
-        process = processes.Process(target=train, args=(output, [*SMALL, *overrides]))
+    def start(output, *overrides, target=train):
+        process = processes.Process(target=target, args=(output, [*SMALL, *overrides]))
         process.start()
         return process
 
@@ -104,21 +112,45 @@ def wait_for(condition, *, process, seconds=120):
     return True
 
 
-def test_killed_in_mid_epoch(start, undisturbed, tmp_path):
-    process = start(tmp_path)
+def train_killed_in_mid_epoch(start, output, *overrides):
+    """Kill it within the second epoch, complete it, and tell where it stood."""
+    process = start(output, *overrides)
 
     def within_the_second_epoch():
-        found = progress(tmp_path)
+        found = progress(output)
         return found and found["position"]["epoch"] >= 1 and 0 < found["position"]["item"] < ITEMS
 
     assert wait_for(within_the_second_epoch, process=process)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    position = progress(tmp_path)["position"]
-    again = start(tmp_path)
+    position = progress(output)["position"]
+    again = start(output, *overrides)
     again.join()
     assert again.exitcode == 0
+    return position
+
+
+def test_killed_in_mid_epoch(start, undisturbed, tmp_path):
+    position = train_killed_in_mid_epoch(start, tmp_path)
     assert numbers(tmp_path) == undisturbed, position
+
+
+def test_killed_with_a_moving_average_a_schedule_and_noise(start, tmp_path):
+    overrides = ["training.ema=0.99", "training.schedule=cosine", "training.noise=0.1"]
+    whole = start(tmp_path / "whole", *overrides)
+    position = train_killed_in_mid_epoch(start, tmp_path / "killed", *overrides)
+    whole.join()
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole"), position
+
+
+def test_killed_between_the_last_item_of_an_epoch_and_its_end(start, undisturbed, tmp_path):
+    process = start(tmp_path, target=train_until_validation)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert progress(tmp_path)["position"] == {"epoch": 0, "item": ITEMS}
+    again = start(tmp_path)
+    again.join()
+    assert numbers(tmp_path) == undisturbed
 
 
 def test_told_to_stop_it_saves_at_the_next_item_and_says_so(start, undisturbed, tmp_path):

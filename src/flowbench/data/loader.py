@@ -97,8 +97,6 @@ class BatchLoader:
         return -(-self.steps // self.steps_per_item)
 
     def __iter__(self) -> Iterator[list[Batch]]:
-        if self.item >= len(self):
-            self.epoch, self.item = self.epoch + 1, 0
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.rows), generator=generator).to(self.rows.x.device)
         yield from [[]] * self.item
@@ -107,15 +105,11 @@ class BatchLoader:
             steps = range(first, min(first + self.steps_per_item, self.steps))
             self.item += 1
             yield [self.rows.batch(self._share(order, step)) for step in steps]
+        self.epoch, self.item = self.epoch + 1, 0
 
     def _share(self, order: Tensor, step: int) -> Tensor:
         stop = None if step == self.steps - 1 else (step + 1) * self.batch_size
         return order[step * self.batch_size : stop].tensor_split(ranks.size())[ranks.rank()]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Begin an epoch, unless the loader stands within it."""
-        if epoch != self.epoch:
-            self.epoch, self.item = epoch, 0
 
     def state_dict(self) -> dict[str, int]:
         """Position in the epoch: the next item to hand out."""

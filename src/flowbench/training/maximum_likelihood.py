@@ -77,6 +77,7 @@ class MaximumLikelihood(pl.LightningModule):
         self.total_steps = total_steps
         self.saved = saved or {}
         self.step = 0
+        self.gradient_norm = torch.zeros(())  # before clipping, of the latest step
         self.scores: dict[str, float] = {}
         self._position = {"epoch": 0, "item": 0}
         self._training = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's rows, count
@@ -190,6 +191,7 @@ class MaximumLikelihood(pl.LightningModule):
         checkpoint["flowbench"] = self.saved
         checkpoint["progress"] = {
             "step": self.step,
+            "gradient_norm": self.gradient_norm.item(),
             "position": dict(self._position),
             "training": self._training.tolist(),
         }
@@ -199,6 +201,7 @@ class MaximumLikelihood(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take back the position and the random states."""
         self.step = checkpoint["progress"]["step"]
+        self.gradient_norm = torch.tensor(checkpoint["progress"]["gradient_norm"])
         self._position = checkpoint["progress"]["position"]
         self._training = torch.tensor(checkpoint["progress"]["training"], dtype=torch.float64)
         self._random_states = checkpoint["random_states"]
