@@ -13,11 +13,11 @@ from flowbench.evaluation.samples import write_samples
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write samples: a table, or for pictures and sound also a .png."""
+    """Write samples: a table, for pictures and sound also a .png, for sound a .wav each."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("run", type=Path, help="a run folder or checkpoint")
     parser.add_argument("-n", type=int, default=100, help="how many")
-    parser.add_argument("--out", type=Path, required=True, help=".csv .parquet .npy or .png")
+    parser.add_argument("--out", type=Path, required=True, help=".csv .parquet .npy; .png .wav")
     parser.add_argument("--label", help="of the samples, where the density is given labels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")

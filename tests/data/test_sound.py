@@ -301,7 +301,7 @@ def test_without_soundfile_it_says_so(fsdd, monkeypatch):
         return plain(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(DataError, match="reading sound needs soundfile"):
+    with pytest.raises(DataError, match="sound files need soundfile"):
         read_sound(fsdd / "one" / "ann_nohash_0.wav")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from hydra import compose, initialize_config_dir
 
@@ -167,6 +168,44 @@ def test_pictures_are_drawn_of_a_label(folder):
     assert (folder / "three.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SystemExit, match="label='dog' is not one of"):
         script("sample")([str(path), "--label", "dog", "--out", str(folder / "dog.png")])
+
+
+@pytest.fixture(scope="module")
+def words(folder):
+    """Two words of two speakers, a low and a high tone, in the layout of FSDD."""
+    noise = np.random.default_rng(0).standard_normal
+    for word, hertz in (("low", 300), ("high", 1200)):
+        (folder / "words" / word).mkdir(parents=True)
+        for speaker in ("ann", "bob"):
+            for n in range(14):
+                t = np.arange(2000) / 4000
+                loudness = 0.2 * (1 + 0.3 * np.sin(n))
+                samples = loudness * np.sin(2 * np.pi * hertz * t) + 0.02 * noise(2000)
+                path = folder / "words" / word / f"{speaker}_nohash_{n}.wav"
+                soundfile.write(path, samples, 4000, subtype="PCM_16")
+    return folder / "words"
+
+
+def test_sound_is_drawn_of_a_label(folder, words):
+    options = ["data=fsdd", f"data.path={words}", "data.window=sequence", "data.mel=16",
+               "data.context_frames=0",
+               "data.label_context=true", "data.sample_rate=4000", "data.seconds=0.5",
+               "model.batch_norm=false", "training.noise=0.1", "training.batch_size=64",
+               "training.learning_rate=3e-3", "trainer.max_epochs=10"]  # fmt: skip
+    path, _ = train(folder, *options)
+    for word, hertz in (("low", 300), ("high", 1200)):
+        out = folder / "drawn" / f"{word}.wav"
+        script("sample")([str(path), "-n", "2", "--label", word, "--out", str(out)])
+        assert {file.name for file in out.parent.glob(f"{word}*")} == {
+            f"{word}_1.wav", f"{word}_2.wav",
+        }  # fmt: skip
+        samples, rate = soundfile.read(out.with_stem(f"{word}_2"))
+        assert (len(samples), rate) == (2000, 4000)
+        loudest = np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples)
+        assert loudest == pytest.approx(hertz, abs=150)
+    one = folder / "one.wav"
+    script("sample")([str(path), "-n", "1", "--label", "low", "--out", str(one)])
+    assert len(soundfile.read(one)[0]) == 2000
 
 
 def test_mistakes_end_in_one_sentence(runs, folder, table):

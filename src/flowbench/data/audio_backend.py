@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
 
-__all__ = ["mel_filters", "read_sound", "resample"]
+__all__ = ["griffin_lim", "mel_filters", "read_sound", "resample", "write_sound"]
+
+ITERATIONS = 64
 
 
 def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -22,16 +24,19 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
         DataError: the file is no sound; soundfile is not installed.
     """
     try:
-        import soundfile
-    except (ImportError, OSError) as error:
-        raise DataError(
-            "reading sound needs soundfile, which is not there: pip install 'flowbench[sound]'"
-        ) from error
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = _soundfile().read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path} is no readable sound: {error}") from error
     return samples[:, 0].astype(np.float32), rate
+
+
+def write_sound(path: Path, samples: NDArray[np.float32], *, rate: int) -> None:
+    """Write samples `[n]` in [−1, 1] as 16-bit sound.
+
+    Raises:
+        DataError: soundfile is not installed.
+    """
+    _soundfile().write(path, samples, rate, subtype="PCM_16")
 
 
 def resample(samples: NDArray[np.float32], *, rate: int, to: int) -> NDArray[np.float32]:
@@ -69,13 +74,46 @@ def mel_filters(coefficients: int, filters: int, *, rate: int) -> NDArray[np.flo
     return bank.numpy()
 
 
+def griffin_lim(magnitudes: torch.Tensor, window: torch.Tensor, *, step: int) -> torch.Tensor:
+    """Sound `[clips, samples]` of magnitudes `[clips, fft_length/2 + 1, frames]`.
+
+    Frame i is centred on sample i · step.
+
+    Raises:
+        DataError: torchaudio is not installed.
+    """
+    return _functional().griffinlim(
+        magnitudes,
+        window,
+        n_fft=2 * (magnitudes.shape[1] - 1),
+        hop_length=step,
+        win_length=len(window),
+        power=1.0,
+        n_iter=ITERATIONS,
+        momentum=0.99,
+        length=None,
+        rand_init=True,
+    )
+
+
+def _soundfile() -> ModuleType:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise DataError(
+            "sound files need soundfile, which is not there: pip install 'flowbench[sound]'"
+        ) from error
+    return soundfile
+
+
 def _functional() -> ModuleType:
     """`torchaudio.functional`; without its compiled part where that does not fit torch."""
     try:
         return importlib.import_module("torchaudio.functional")
     except ModuleNotFoundError as error:
         raise DataError(
-            "resampling and mel filters need torchaudio: pip install 'flowbench[sound]'"
+            "resampling, mel filters and sound from spectra need torchaudio: "
+            "pip install 'flowbench[sound]'"
         ) from error
     except OSError:
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Framing", "Window", "fit_length", "stft_magnitudes"]
+__all__ = ["Framing", "Window", "fit_length", "stft_magnitudes", "stft_window"]
 
 Window = Literal["article", "whole", "frames", "sequence"]
 
@@ -61,6 +61,12 @@ def stft_magnitudes(samples: Tensor, framing: Framing) -> Tensor:
         padding = -frames.shape[-1] % n
         frames = torch.nn.functional.pad(frames, (0, padding)).unflatten(-1, (-1, n)).sum(-2)
     return torch.fft.rfft(frames[..., :n], n=n).abs()
+
+
+def stft_window(framing: Framing) -> Tensor:
+    """The window of a frame, as far as it is transformed, float64 `[≤ fft_length]`."""
+    window = torch.hann_window(framing.frame_length, periodic=True, dtype=torch.float64)
+    return window[: framing.fft_length]
 
 
 def _hann(frames: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
-"""Samples of a run, in the units of its data, as a table or a picture."""
+"""Samples of a run, in the units of its data: a table, a picture, or sound."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data import DataError, ImageDataModule, SoundDataModule
+from flowbench.data.audio_backend import write_sound
 from flowbench.evaluation.clips import sample_clips
 from flowbench.evaluation.conditional import labels_of
 from flowbench.evaluation.pictures import save_pictures, save_spectrograms
 from flowbench.evaluation.runs import Run
+from flowbench.evaluation.sound import to_sound
 
 __all__ = ["draw", "write_samples"]
+
+Writer = Callable[[NDArray[np.float64], Path], None]
 
 
 def draw(run: Run, *, n: int, label: str | None = None) -> NDArray[np.float64]:
@@ -49,38 +55,53 @@ def draw(run: Run, *, n: int, label: str | None = None) -> NDArray[np.float64]:
 
 
 def write_samples(run: Run, *, n: int, out: Path, label: str | None = None) -> None:
-    """Draw samples and write them: `.csv`, `.parquet`, `.npy`; pictures and sound as `.png` too.
+    """Draw samples and write them: `.csv`, `.parquet`, `.npy`; pictures and sound also as `.png`.
+
+    Sound may be `.wav` too: one clip is the file, several are `<file>_1.wav`, `<file>_2.wav`, …
 
     Raises:
-        DataError: the file has another extension, or the data are no pictures.
+        DataError: the file has another extension, or clips cannot be made audible.
         ValueError: see `draw`.
     """
-    known = {".csv", ".parquet", ".npy"}
-    pictured = isinstance(run.data, ImageDataModule | SoundDataModule)
-    if out.suffix not in known | ({".png"} if pictured else set()):
+    writers = _writers(run)
+    if out.suffix not in writers:
         raise DataError(
-            f"{out} has the extension {out.suffix!r}, expected .csv, .parquet or .npy, or for "
-            "pictures and sound .png"
+            f"{out} has the extension {out.suffix!r}, expected {', '.join(writers)} for samples "
+            f"of {type(run.data).__name__}"
         )
     samples = draw(run, n=n, label=label)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".npy":
-        np.save(out, samples)
-    elif out.suffix == ".png" and isinstance(run.data, ImageDataModule):
-        save_pictures(run.data.pictures(samples), out)
-    elif out.suffix == ".png" and isinstance(run.data, SoundDataModule):
-        save_spectrograms(run.data.spectrograms(samples), out)
-    else:
-        _write_table(samples, _names(run, samples.shape[1]), out)
+    writers[out.suffix](samples, out)
 
 
-def _names(run: Run, columns: int) -> list[str]:
-    names = run.data.raw.feature_names
-    steps = columns // len(names)  # more than one where a row is a frame
-    return names if steps == 1 else [f"frame{s}_{name}" for s in range(steps) for name in names]
+def _writers(run: Run) -> dict[str, Writer]:
+    """What can be written of the samples of a run, by extension."""
+    data = run.data
+    table = partial(_write_table, data.raw.feature_names)
+    writers: dict[str, Writer] = {".csv": table, ".parquet": table, ".npy": _write_array}
+    if isinstance(data, ImageDataModule):
+        writers[".png"] = lambda samples, out: save_pictures(data.pictures(samples), out)
+    elif isinstance(data, SoundDataModule):
+        writers[".png"] = lambda samples, out: save_spectrograms(data.spectrograms(samples), out)
+        writers[".wav"] = lambda samples, out: _write_sound(samples, out, data)
+    return writers
 
 
-def _write_table(samples: NDArray[np.float64], names: list[str], out: Path) -> None:
+def _write_array(samples: NDArray[np.float64], out: Path) -> None:
+    np.save(out, samples)
+
+
+def _write_sound(samples: NDArray[np.float64], out: Path, data: SoundDataModule) -> None:
+    clips = to_sound(data.spectrograms(samples), data.feature_options)
+    for number, clip in enumerate(clips, start=1):
+        path = out if len(clips) == 1 else out.with_stem(f"{out.stem}_{number}")
+        write_sound(path, clip, rate=data.feature_options.sample_rate)
+
+
+def _write_table(names: list[str], samples: NDArray[np.float64], out: Path) -> None:
+    steps = samples.shape[1] // len(names)  # more than one where a row is a frame
+    if steps > 1:
+        names = [f"frame{step}_{name}" for step in range(steps) for name in names]
     table = pa.table(dict(zip(names, samples.T, strict=True)))
     if out.suffix == ".csv":
         pyarrow.csv.write_csv(table, out)
