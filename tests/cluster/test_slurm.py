@@ -93,7 +93,7 @@ def numbers(tree):
 
 def statuses(text):
     rows = [line.split() for line in text.splitlines()]
-    return [row[0] for row in rows if row and row[0] in ("done", "failed", "skipped")]
+    return [row[1] for row in rows if row[:1] == ["|"] and row[1] in ("done", "failed", "skipped")]
 
 
 def test_a_sweep_with_failed_and_killed_jobs_is_completed_by_the_same_command(tmp_path):

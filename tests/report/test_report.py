@@ -1,6 +1,7 @@
 """The report over real runs says what their folders say, and nothing else."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -162,7 +163,8 @@ def test_the_command_prints_markdown_and_rewrites_a_readme(tree, tmp_path):
         [sys.executable, script, *words], capture_output=True, text=True, check=True
     )
     assert "| table | gaussian |" in done.stdout
-    assert "## Failures" in done.stdout
+    assert "## Runs" in done.stdout
+    assert re.search(r"\| failed +\| toy .*\| step \d+: the log-likelihood is not", done.stdout)
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")

@@ -1,0 +1,41 @@
+"""Sweeps as a user starts them, of runs that take a second."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+SMALL = [
+    "data.train_rows=400",
+    "data.val_rows=100",
+    "model.layers=1",
+    "model.hidden_units=[4]",
+    "training.batch_size=100",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+    "logger=csv",
+]
+
+
+def command(output, *overrides):
+    words = ["-m", *SMALL, f"paths.output={output}", *overrides]
+    return [sys.executable, str(ROOT / "train.py"), *words]
+
+
+def sweep(output, *overrides):
+    return subprocess.run(
+        command(output, *overrides), capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+
+
+def table(text):
+    """The rows at the end of a sweep, as dictionaries."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:2] == "| "]
+    header, _, *rows = [[cell.strip() for cell in line] for line in lines]
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def statuses(text):
+    return [row["status"].partition(" ")[0] for row in table(text)]

@@ -1,0 +1,170 @@
+"""Searches: several workers on one study, kills, pruning, failures, and the same command again."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from sweep_commands import ENVIRONMENT, command, statuses, sweep, table
+
+from flowbench.report import collect
+from flowbench.report.text import run_table
+from flowbench.training import main
+from flowbench.training.study import open_study
+
+pytest.importorskip("optuna", reason="a search needs Optuna")
+RATES = "training.learning_rate=tag(log,interval(1e-7,1e-1))"
+TRIALS = 8
+
+
+def trials(output):
+    [journal] = output.glob(".studies/*.journal")
+    return open_study(journal).get_trials()
+
+
+def states(output):
+    return [trial.state.name for trial in trials(output)]
+
+
+def results(output):
+    return {path: path.stat().st_mtime_ns for path in output.glob("*/*/*/*/result.json")}
+
+
+def cells(text):
+    """The rows at the end of a sweep without the first column, by name."""
+    return sorted(list(row.values())[1:] for row in table(text))
+
+
+def start(output, log, *overrides):
+    words = command(output, *overrides)
+    with log.open("w") as file:
+        return subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=ENVIRONMENT)
+
+
+def begun(log):
+    """The numbers of the trials that a worker has begun."""
+    return [int(number) for number in re.findall(r"(?m)^trial (\d+):", log.read_text())]
+
+
+def in_mid_trial(output, log):
+    """The number of the trial that a worker has reported some epochs of, if there is one."""
+    if not begun(log):
+        return None
+    number = begun(log)[-1]
+    trial = trials(output)[number]
+    is_begun = 2 < len(trial.intermediate_values) < 15 and not trial.state.is_finished()
+    return number if is_begun else None
+
+
+def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(tmp_path):
+    words = ["hydra/sweeper=optuna", f"hydra.sweeper.n_trials={TRIALS}", RATES]
+    words += ["trainer.max_epochs=30"]
+    output, logs = tmp_path / "outputs", [tmp_path / "victim", tmp_path / "survivor"]
+    victim, survivor = [start(output, log, *words) for log in logs]
+    deadline = time.monotonic() + 120
+    while not begun(logs[1]) or (lost := in_mid_trial(output, logs[0])) is None:
+        assert time.monotonic() < deadline, logs[0].read_text()
+        time.sleep(0.01)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert survivor.wait(timeout=200) == 0, logs[1].read_text()
+    told = logs[1].read_text()
+    assert lost in begun(logs[1])
+    assert len(states(output)) == TRIALS
+    assert set(states(output)) == {"COMPLETE", "PRUNED"}
+    assert len(table(told)) == TRIALS
+    taken_up = trials(output)[lost]
+    epochs = sorted(taken_up.intermediate_values)
+    assert epochs == list(range(len(epochs)))
+
+    pruned = [run for run in collect(output) if run.status == "pruned"]
+    assert len(pruned) == states(output).count("PRUNED") > 0
+    for run in pruned:
+        mark = json.loads((tmp_path / run.path / "pruned.json").read_text())
+        assert mark == {"epoch": run.pruned, "command": run.command}
+        assert run.outcome == f"pruned at epoch {run.pruned}"
+    assert cells(told) == cells(run_table(collect(output)))
+
+    before = results(output)
+    again = sweep(output, *words)
+    assert again.returncode == 0, again.stderr
+    assert "trial" not in again.stdout
+    assert set(statuses(again.stdout)) == {"skipped", "pruned"}
+    assert results(output) == before
+    assert len(states(output)) == TRIALS
+
+
+def test_a_random_search_fails_in_part_and_the_same_command_completes_it(tmp_path):
+    """It draws the batch sizes 200, 400, 400 again, 500 (more than there are rows), then 300."""
+    words = ["hydra/sweeper=random", "hydra.sweeper.seed=1", "hydra.sweeper.n_trials=4"]
+    words += ["training.batch_size=range(100,600,100)"]
+    words += ["hydra/launcher=local", "hydra.launcher.jobs=2"]
+    first = sweep(tmp_path, *words)
+    assert first.returncode == 1, first.stdout + first.stderr
+    assert states(tmp_path) == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
+    assert statuses(first.stdout) == ["done", "done", "failed"]
+    assert "400 rows, fewer than training.batch_size=500" in first.stdout
+    logs = {path: path.read_text() for path in tmp_path.glob(".jobs/*.log")}
+    assert len(logs) == 3
+
+    second = sweep(tmp_path, *words)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert states(tmp_path) == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
+    assert statuses(second.stdout) == ["skipped", "skipped", "done"]
+    assert all(path.read_text() == text for path, text in logs.items())
+    assert {run.status for run in collect(tmp_path)} == {"finished", "failed"}
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch, capsys):
+    """Run the command in this process: what it ends with."""
+
+    def told(*words):
+        monkeypatch.setattr("sys.argv", ["train.py", *command(tmp_path, *words)[2:]])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+        with pytest.raises(SystemExit) as stop:
+            main.main()
+        assert not list(tmp_path.iterdir())
+        return str(stop.value.code)
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("sweeper", "words", "sentence"),
+    [
+        ("optuna", ["seed=0"], "there is nothing to search: give a choice, e.g. model.layers="),
+        ("optuna", ["model.layers=range(3,1)"], "model.layers=range(3,1): the range is empty"),
+        (
+            "random",
+            ["training.batch_size=range(0,3)"],
+            "batch_size=0: expected an integer at least",
+        ),
+        ("random", ["training.schedule=constant,cos"], "training.schedule=cos: expected constant"),
+        ("random", ["model.layer=1,2"], "did you mean model.layers"),
+        (
+            "optuna",
+            ["training.learning_rate=tag(log,interval(0,1))"],
+            "training.learning_rate=tag(log,interval(0,1)): `low > 0` must hold",
+        ),
+        ("optuna", ["training.learning_rate=interval(2,1)"], "interval(2,1): `low <= high` must"),
+        ("optuna", [RATES, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected an"),
+        ("optuna", [RATES, "hydra.sweeper.pruner=x"], "hydra.sweeper.pruner=x: expected median"),
+        ("optuna", [RATES, "hydra.sweeper.trials=3"], "Key 'trials' is not in struct"),
+        ("optuna", [RATES, "overwrite=true"], "overwrite=true: a search goes on with its trials"),
+        ("grid", [RATES], "a grid needs single values; draw from an interval with hydra/sweeper="),
+    ],
+)
+def test_a_bad_space_or_option_is_one_sentence(told, sweeper, words, sentence):
+    assert sentence in told(f"hydra/sweeper={sweeper}", *words)
+
+
+def test_a_line_cut_short_by_a_crash_does_not_spoil_the_study(tmp_path):
+    journal = tmp_path / "study.journal"
+    open_study(journal).ask()
+    with journal.open("a") as file:
+        file.write('{"op_code": 4, "worker')
+    open_study(journal).ask()
+    assert len(open_study(journal).get_trials()) == 2
