@@ -1,19 +1,19 @@
 """From a run folder or a checkpoint to the trained density, without executing what lies in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from flowbench.data.base import build_preprocess
-from flowbench.flows import Flow
+from flowbench.data.base import DataModule, build_preprocess
+from flowbench.flows import Flow, equal_blocks
 from flowbench.transforms import Chain
 
 __all__ = ["CheckpointError", "TrainedDensity", "load"]
 
-FORMAT = 1
+FORMAT = 2
 PREFIX = "flow."
 
 
@@ -32,6 +32,8 @@ class TrainedDensity(nn.Module):
         context_preprocess: the same for contexts.
         config: the configuration of the run.
         context_features: size of a context, 0 for none.
+        feature_names: of the columns of an event.
+        categories: of the context's last features: column → its labels, one feature each.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class TrainedDensity(nn.Module):
         context_preprocess: Chain,
         config: Mapping[str, Any],
         context_features: int = 0,
+        feature_names: Sequence[str] = (),
+        categories: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init__()
         self.flow = flow
@@ -49,11 +53,19 @@ class TrainedDensity(nn.Module):
         self.context_preprocess = context_preprocess
         self.config = config
         self.context_features = context_features
+        self.feature_names = list(feature_names)
+        self.categories = dict(categories or {})
         self.eval()
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log-density of rows `[..., features]` in data units, in nats, with the batch's shape."""
+        """Log-density of rows `[..., features]` in data units, in nats, with the batch's shape.
+
+        It is −inf outside of the support, and where the flow overflows; only NaN gives NaN.
+
+        Raises:
+            ValueError: a context has a value that its preprocessing cannot map.
+        """
         u, log_det = self.preprocess.inverse(x)
         return self.flow.log_prob(self._float(u), self._context(context)) + log_det
 
@@ -62,10 +74,31 @@ class TrainedDensity(nn.Module):
         """Draw `[n, *context_batch, features]` in data units."""
         return self.preprocess(self.flow.sample((n,), self._context(context)))[0]
 
+    def one_hot(self, column: str, labels: Sequence[str | None]) -> Tensor:
+        """Labels of a categorical column as the zeros and ones of a context, `[rows, labels]`.
+
+        A context is its columns of numbers, then these, in the order of `categories`.
+
+        Raises:
+            ValueError: the column is unknown, or holds a label that no training row had.
+        """
+        if column not in self.categories:
+            raise ValueError(f"{column!r} is none of the columns {', '.join(self.categories)}")
+        known = {label: number for number, label in enumerate(self.categories[column])}
+        if unknown := [label for label in labels if label not in known]:
+            raise ValueError(
+                f"column {column!r} holds {unknown[0]!r}, expected one of {', '.join(known)}"
+            )
+        return torch.eye(len(known))[[known[str(label)] for label in labels]]
+
     def _context(self, context: Tensor | None) -> Tensor | None:
-        return (
-            None if context is None else self._float(self.context_preprocess.inverse(context)[0])
-        )
+        if context is None:
+            return None
+        value, log_det = self.context_preprocess.inverse(context)
+        if (log_det == -torch.inf).any():
+            steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
+            raise ValueError(f"the context has values that {steps} cannot map")
+        return self._float(value)
 
     def _float(self, value: Tensor) -> Tensor:
         return value.to(next(self._floating(), torch.zeros(())).dtype)
@@ -74,22 +107,16 @@ class TrainedDensity(nn.Module):
         return (p for p in self.flow.parameters() if p.is_floating_point())
 
 
-def saved_values(
-    config: Mapping[str, Any],
-    *,
-    features: int,
-    context_features: int,
-    preprocess: list[dict[str, Any]],
-    context_preprocess: list[dict[str, Any]],
-) -> dict[str, Any]:
+def saved_values(config: Mapping[str, Any], data: DataModule) -> dict[str, Any]:
     """What a checkpoint carries beside tensors, as plain values."""
     return {
         "format": FORMAT,
         "config": dict(config),
-        "features": features,
-        "context_features": context_features,
-        "preprocess": preprocess,
-        "context_preprocess": context_preprocess,
+        "sizes": data.sizes,
+        "preprocess": data.raw.preprocess,
+        "context_preprocess": data.raw.context_preprocess,
+        "feature_names": list(data.raw.feature_names),
+        "categories": dict(data.raw.categories),
     }
 
 
@@ -115,16 +142,16 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     model = saved["config"]["model"]
     if not trust:
         refuse_foreign(model, what="model", path=path)
-    flow = build_flow(
-        model, features=saved["features"], context_features=saved["context_features"]
-    )
+    flow = build_flow(model, **saved["sizes"])
     _load_state(flow, state, path)
     return TrainedDensity(
         flow,
         preprocess=build_preprocess(saved["preprocess"]),
         context_preprocess=build_preprocess(saved["context_preprocess"]),
         config=saved["config"],
-        context_features=saved["context_features"],
+        context_features=saved["sizes"]["context_features"],
+        feature_names=saved["feature_names"],
+        categories=saved["categories"],
     )
 
 
@@ -147,15 +174,34 @@ def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
         raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def build_flow(model: Mapping[str, Any], *, features: int, context_features: int) -> Flow:
-    """The flow that a `model` configuration describes, for events and contexts of these sizes."""
+def build_flow(
+    model: Mapping[str, Any],
+    *,
+    features: int,
+    context_features: int,
+    blocks: int = 1,
+    shared: bool = False,
+) -> Flow:
+    """The flow that a `model` configuration describes, for events and contexts of these sizes.
+
+    Args:
+        model: the configuration.
+        features: size of an event.
+        context_features: size of a context, 0 for none.
+        blocks: number of equal blocks of an event that do not depend on each other.
+        shared: whether one flow has the same weights for all blocks, or each has its own.
+    """
     from hydra.utils import instantiate  # the library part does without Hydra
 
     options = {key: value for key, value in model.items() if key != "name"}
-    sizes = {"features": features}
-    if context_features:
-        sizes["context_features"] = context_features
-    return instantiate(options, **sizes, _convert_="all")
+
+    def flow(features: int, **sizes: int) -> Flow:
+        return instantiate(options, features=features, **sizes, _convert_="all")
+
+    sizes = {"context_features": context_features} if context_features else {}
+    if blocks == 1:
+        return flow(features, **sizes)
+    return equal_blocks(features, **sizes, blocks=blocks, shared=shared, flow=flow)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -64,7 +64,10 @@ def test_cifar_without_flips(batches):
     assert len(cifar(batches, flips=False).rows["train"]) == 36
 
 
-@pytest.mark.parametrize("layout", ["interleaved", "planar"])
+LAYOUTS = ["interleaved", "planar", "shared_channels", "separate_channels"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("pixel_order", ["raster", "reversed", "random"])
 def test_layout_and_its_inverse(batches, layout, pixel_order):
     plain = cifar(batches)
@@ -76,13 +79,16 @@ def test_layout_and_its_inverse(batches, layout, pixel_order):
         "random": np.random.RandomState(3).permutation(1024),
     }[pixel_order]
     expected = picture[:, torch.from_numpy(order.copy())]
-    if layout == "planar":
+    if layout != "interleaved":
         expected = expected.transpose(1, 2)
     torch.testing.assert_close(data.rows["test"].x, expected.reshape(-1, 3072))
     torch.testing.assert_close(data.rows["test"].log_det, plain.rows["test"].log_det)
     back = data.pictures(data.preprocess(data.rows["test"].x.double())[0] + 1e-4)
     original = cifar_records(6, 6)[:, 1:].reshape(6, 3, 32, 32).transpose(0, 2, 3, 1)
     assert (back != original).mean() < 1e-3  # noise next to the upper end
+    apart = layout in LAYOUTS[2:]
+    blocks = {"blocks": 3, "shared": layout == "shared_channels"} if apart else {}
+    assert data.sizes == {"features": 3072, "context_features": 0} | blocks
 
 
 def test_pixels_are_the_integer_part(batches):

@@ -18,6 +18,7 @@ from flowbench.flows import (
     Flow,
     Gaussian,
     RealNVP,
+    equal_blocks,
 )
 from flowbench.nn import AutoregressiveNetwork, MaskedLinear
 from flowbench.transforms import MaskedAutoregressive
@@ -49,6 +50,14 @@ def blockwise(features, *, context_features=0, seed=None):
     options = SMALL | {"context_features": context_features, "seed": seed}
     first = MAF(1, layers=1, **options)
     return Blockwise([first, MADE(features - 1, **options)] if features > 1 else [first])
+
+
+def shared_blocks(features, *, base="normal", context_features=0, seed=None):
+    options = STACK | {"context_features": context_features, "seed": seed, "base": base}
+    block = partial(MAF, **options)
+    return equal_blocks(
+        features, context_features=context_features, blocks=features, shared=True, flow=block
+    )
 
 
 def gaussian(features, *, context_features=0, seed=None):
@@ -93,6 +102,8 @@ FLOWS = {
     "nice": lambda features, seed=None, **options: NICE(features, hidden_units=[8], **options),
     "learnt_base": learnt_base,
     "blockwise": blockwise,
+    "shared_blocks": shared_blocks,
+    "shared_blocks_mog": partial(shared_blocks, base="mixture"),
     "embedded": embedded,
 }
 WITHOUT_CONTEXT = [name for name in FLOWS if name != "embedded"]

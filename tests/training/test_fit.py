@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import flowbench
-from flowbench.checkpoint import CheckpointError
+from flowbench.checkpoint import FORMAT, CheckpointError
 from flowbench.data import DataError
 from flowbench.training.averaging import WeightAverage
 
@@ -74,7 +74,7 @@ def test_parameters_of_a_run_are_the_start(tmp_path):
     flow = flowbench.MAF(2, layers=1, hidden_units=[8])
     flowbench.fit(flow, x, max_epochs=20)
     state = {f"flow.{name}": value for name, value in flow.state_dict().items()}
-    torch.save({"flowbench": {"format": 1}, "state_dict": state}, tmp_path / "a.ckpt")
+    torch.save({"flowbench": {"format": FORMAT}, "state_dict": state}, tmp_path / "a.ckpt")
     other = flowbench.MAF(2, layers=1, hidden_units=[8])
     flowbench.fit(other, x, init_from=tmp_path / "a.ckpt", max_epochs=1, learning_rate=1e-9)
     for one, two in zip(flow.parameters(), other.parameters(), strict=True):

@@ -40,6 +40,7 @@ class RawData:
         exact_log_likelihood: −entropy of the true density in data units, where it is known (nats).
         dequantized: the data units are those of integers plus uniform noise, so that bits per
             dimension have a meaning.
+        categories: of the context's last features: column → its labels, one feature each.
     """
 
     x: Mapping[str, NDArray[Any]]
@@ -50,6 +51,7 @@ class RawData:
     context_preprocess: list[dict[str, Any]] = field(default_factory=list)
     exact_log_likelihood: float | None = None
     dequantized: bool = False
+    categories: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def build_preprocess(steps: list[dict[str, Any]]) -> Chain:
@@ -127,6 +129,11 @@ class DataModule(pl.LightningDataModule, ABC):
         context = self.rows["train"].context
         return 0 if context is None else context.shape[-1]
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What `build_flow` wants to know of the data, by its keywords."""
+        return {"features": self.features, "context_features": self.context_features}
+
     def train_dataloader(self) -> BatchLoader:
         """Shuffled minibatches of the training rows."""
         return BatchLoader(self.rows["train"], batch_size=self.batch_size, seed=self.seed)
@@ -142,12 +149,6 @@ class DataModule(pl.LightningDataModule, ABC):
             DataError: a row lies where preprocessing leaves no density.
         """
         u, log_det = _preprocessed(x, self.preprocess)
-        if outside := (~log_det.isfinite()).nonzero().flatten().tolist():
-            steps = ", ".join(type(step).__name__ for step in self.preprocess.transforms)
-            raise DataError(
-                f"{len(outside)} of {len(x)} rows, the first of them row {outside[0]} (from 0), "
-                f"have values that {steps} cannot map"
-            )
         if context is None:
             return Rows(u, None, log_det)
         return Rows(u, _preprocessed(context, self.context_preprocess)[0], log_det)
@@ -161,4 +162,10 @@ def _preprocessed(source: NDArray[Any], preprocess: Chain) -> tuple[torch.Tensor
         part = slice(start, start + chunk)
         values = torch.from_numpy(np.array(source[part], np.float64))
         u[part], log_det[part] = preprocess.inverse(values)
+    if outside := (~log_det.isfinite()).nonzero().flatten().tolist():
+        steps = ", ".join(type(step).__name__ for step in preprocess.transforms)
+        raise DataError(
+            f"{len(outside)} of {len(source)} rows, the first of them row {outside[0]} (from 0), "
+            f"have values that {steps} cannot map"
+        )
     return u, log_det

@@ -36,7 +36,9 @@ class ImageDataModule(OriginalDataModule):
             of validation and test rows is always the same.
         binarize: None; "threshold": the upper half of the levels is 1; "sampled": 1 with the
             probability pixel / (levels − 1), drawn when the noise would be.
-        layout: "interleaved" (r0 g0 b0 r1 g1 b1 …) or "planar" (channel after channel).
+        layout: "interleaved" (r0 g0 b0 r1 g1 b1 …) or "planar" (channel after channel), one event
+            each; "shared_channels" or "separate_channels": the channels do not depend on each
+            other, and one model has the same weights for all, or weights of its own for each.
         pixel_order: "raster", "reversed", or "random" by the seed.
         label_context: the label, one-hot, is the context.
         data_dir: folder of all originals; only read.
@@ -79,8 +81,16 @@ class ImageDataModule(OriginalDataModule):
         self.label_context = label_context
 
     @property
+    def sizes(self) -> dict[str, Any]:
+        """What `build_flow` wants to know; channels that are modelled apart are blocks."""
+        if not self.layout.endswith("_channels"):
+            return super().sizes
+        shared = self.layout == "shared_channels"
+        return super().sizes | {"blocks": self.channels, "shared": shared}
+
+    @property
     def channels(self) -> int:
-        """Of a picture; a model over `[..., channels, pixels]` takes them in planar layout."""
+        """Of a picture."""
         return self.image_shape[2]
 
     @property

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["Layout", "PixelOrder", "layout_steps"]
 
-Layout = Literal["interleaved", "planar"]
+Layout = Literal["interleaved", "planar", "shared_channels", "separate_channels"]
 PixelOrder = Literal["raster", "reversed", "random"]
 
 
@@ -20,8 +20,8 @@ def layout_steps(
 
     Args:
         shape: height, width, channels.
-        layout: "interleaved" keeps the channels of a pixel together; "planar" puts channel after
-            channel, as a model over `[..., channels, pixels]` expects it.
+        layout: "interleaved" keeps the channels of a pixel together; all others put channel after
+            channel, `[channels, pixels]`.
         pixel_order: line by line, from the last pixel to the first, or drawn at random; the
             channels keep their order.
         seed: of the random order.
@@ -37,7 +37,8 @@ def layout_steps(
     elif pixel_order == "random":
         pixels = np.random.RandomState(seed).permutation(pixels)
     source = pixels[:, None] * channels + np.arange(channels)
-    permutation = np.argsort((source.T if layout == "planar" else source).reshape(-1)).tolist()
+    source = source if layout == "interleaved" else source.T
+    permutation = np.argsort(source.reshape(-1)).tolist()
     if permutation == sorted(permutation):
         return []
     return [{"name": "Permute", "permutation": permutation}]

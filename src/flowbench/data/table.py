@@ -125,7 +125,7 @@ class Table(DataModule):
         names, where = columns.numbers, f"training rows of {self.path}"
         refuse_constant(moments(numbers[0]), names, where=where)
         targets = [split.then(lambda part: part[:, : len(columns.targets)]) for split in rows]
-        x = dict(zip(SPLITS, targets, strict=True))
+        x: dict[str, Any] = dict(zip(SPLITS, targets, strict=True))
         categories = found.meta["categories"]
         context = context_rows(rows, columns, categories=categories, path=self.path)
         return RawData(
@@ -133,6 +133,7 @@ class Table(DataModule):
             preprocess=self._preprocess(x["train"], columns),
             feature_names=columns.targets,
             sha256=found.sha256,
+            categories=categories,
             context=context,
             context_preprocess=(
                 standardize_context(context["train"], columns.contexts, path=self.path)

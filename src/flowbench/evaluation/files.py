@@ -14,12 +14,12 @@ from torch import Tensor
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataError
 from flowbench.data.table_files import open_table
+from flowbench.training.atomic_files import replacing
 
 __all__ = ["score_file", "scored_rows", "write_scores"]
 
 COLUMN = "log_density"
 CHUNK = 8192
-NOT_MODELLED = ("context_columns", "categorical_columns", "split_column", "group_column")
 
 
 def score_file(density: TrainedDensity, path: Path, *, out: Path, key: str | None = None) -> int:
@@ -49,11 +49,13 @@ def scored_rows(
             raise DataError(
                 f"{path} holds several arrays: {', '.join(parts)}; expected one, or its name (key)"
             )
-        columns, features = _columns(density, parts["all"].names, path)
-        for piece in parts["all"].pieces(columns, []):
-            rows = torch.from_numpy(np.asarray(piece.numbers, np.float64))
-            for chunk in rows.split(CHUNK):
-                context = chunk[:, features:] if len(columns) > features else None
+        columns = _columns(density, parts["all"].names, path)
+        features, categories = density.flow.features, list(density.categories)
+        for piece in parts["all"].pieces(columns, categories):
+            numbers = torch.from_numpy(np.asarray(piece.numbers, np.float64))
+            labels = map(density.one_hot, categories, piece.texts)
+            for chunk in torch.cat([numbers, *labels], dim=-1).split(CHUNK):
+                context = chunk[:, features:] if density.context_features else None
                 yield density.log_prob(chunk[:, :features], context).double()
 
 
@@ -64,37 +66,31 @@ def write_scores(pieces: Iterator[Tensor], out: Path) -> int:
         raise DataError(f"{out} has the extension {out.suffix!r}, expected .csv or .parquet")
     out.parent.mkdir(parents=True, exist_ok=True)
     count, schema = 0, pa.schema([(COLUMN, pa.float64())])
-    with writers[out.suffix](out, schema) as writer:
+    with replacing(out) as part, writers[out.suffix](part, schema) as writer:
         for terms in pieces:
             writer.write_table(pa.table({COLUMN: terms.numpy()}, schema=schema))
             count += len(terms)
     return count
 
 
-def _columns(density: TrainedDensity, names: Sequence[str], path: Path) -> tuple[list[str], int]:
-    """The columns of events, then of contexts, and how many are of events."""
+def _columns(density: TrainedDensity, names: Sequence[str], path: Path) -> list[str]:
+    """The columns of numbers: those of events, then those of contexts."""
     options: Mapping[str, Any] = density.config.get("data", {})
-    if options.get("categorical_columns"):
-        raise DataError(
-            f"{path}: a density given labels (data.categorical_columns) cannot score a file"
-        )
     contexts = [str(name) for name in options.get("context_columns") or []]
-    other = {str(name) for key in NOT_MODELLED for name in _listed(options.get(key))}
-    chosen = options.get("columns") or [name for name in names if name not in other]
-    events = [str(name) for name in chosen]
-    features, context_features = density.flow.features, density.context_features
-    if not contexts and context_features and len(events) == features + context_features:
+    events = density.feature_names
+    if "context_columns" not in options and not set(events) <= set(names):
+        events = list(names)  # of data that are no table: by their place
+    labels = sum(map(len, density.categories.values()))
+    features, numbers = density.flow.features, density.context_features - labels
+    if not contexts and numbers and len(events) == features + numbers:
         events, contexts = events[:features], events[features:]
-    missing = [name for name in [*events, *contexts] if name not in names]
+    needed = [*contexts, *density.categories, *events]
+    missing = [name for name in needed if name not in names]
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}; it has {', '.join(names)}")
-    if (len(events), len(contexts)) != (features, context_features):
+    if (len(events), len(contexts)) != (features, numbers):
         raise DataError(
             f"{path} has {len(events)} columns to score and {len(contexts)} of context, expected "
-            f"{features} and {context_features}"
+            f"{features} and {numbers}"
         )
-    return [*events, *contexts], features
-
-
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+    return [*events, *contexts]

@@ -3,7 +3,7 @@
 from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.autoregressive_transform import AutoregressiveTransform, DistributionBase
 from flowbench.flows.base import Base, DiagonalNormal, StandardNormal
-from flowbench.flows.blockwise import Blockwise
+from flowbench.flows.blockwise import Blockwise, SharedBlocks, equal_blocks
 from flowbench.flows.conditional import ConditionalNormal
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.flows.families import BernoulliFamily, Family, GaussianFamily, MixtureFamily
@@ -35,5 +35,7 @@ __all__ = [
     "GaussianFamily",
     "MixtureFamily",
     "RealNVP",
+    "SharedBlocks",
     "StandardNormal",
+    "equal_blocks",
 ]

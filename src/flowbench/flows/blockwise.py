@@ -1,6 +1,6 @@
-"""Independent flows over consecutive blocks of features."""
+"""Independent flows over consecutive blocks of features, with own or with shared weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,16 +8,15 @@ from torch import Tensor, nn
 
 from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
-from flowbench.transforms import Chain
+from flowbench.transforms import Chain, Folded
 
-__all__ = ["Blockwise"]
+__all__ = ["Blockwise", "SharedBlocks", "equal_blocks"]
 
 
 class Blockwise(Flow):
     r"""p(x) = Πₖ pₖ(x in block k), with weights of their own for every block.
 
-    All flows get the same context. (Weights shared by all blocks are one flow on
-    `[..., blocks, features]`, whose log-densities are summed over the blocks.)
+    All flows get the same context. (Weights shared by all blocks: `SharedBlocks`.)
 
     Args:
         flows: one per block, in the order of the blocks; their sizes are the blocks'.
@@ -51,6 +50,85 @@ class Blockwise(Flow):
         """Set the statistics of every flow by its block of the training rows."""
         for flow, block in self.base.pairs(x):
             flow.recompute_statistics(block, context)
+
+
+class SharedBlocks(Flow):
+    r"""p(x) = Πₖ p(x in block k), with the same flow for every block.
+
+    The event `[..., blocks · features]` is seen as `[..., blocks, features]`: the channels of a
+    picture, say. All blocks get the same context.
+
+    Args:
+        flow: the density of one block.
+        blocks: how many there are.
+
+    Raises:
+        ValueError: there is no block.
+
+    Example:
+        >>> import torch
+        >>> from flowbench.flows import MADE
+        >>> flow = SharedBlocks(MADE(2), blocks=3)
+        >>> flow.log_prob(torch.zeros(7, 6)).shape, flow.sample((4,)).shape
+        (torch.Size([7]), torch.Size([4, 6]))
+    """
+
+    def __init__(self, flow: Flow, *, blocks: int) -> None:
+        transform = Folded(flow.transform, groups=blocks)
+        super().__init__(_Repeated(flow.base, blocks), transform, flow.embedding)
+
+
+def equal_blocks(
+    features: int,
+    *,
+    context_features: int = 0,
+    blocks: int,
+    shared: bool = False,
+    flow: Callable[..., Flow],
+) -> Flow:
+    """A flow for each of the equal blocks of an event, or one for all of them.
+
+    Args:
+        features: size of the event.
+        context_features: size of the context, 0 for none.
+        blocks: how many blocks there are.
+        shared: one set of weights for all blocks, instead of own weights for each.
+        flow: builds the flow of a block from `features`, and `context_features` where there are.
+
+    Raises:
+        ValueError: the event has no such number of equal blocks.
+
+    Example:
+        >>> from functools import partial
+        >>> from flowbench.flows import MADE
+        >>> equal_blocks(6, blocks=3, flow=partial(MADE, hidden_units=[8])).base.sizes
+        [2, 2, 2]
+    """
+    if blocks < 1 or features % blocks:
+        raise ValueError(f"blocks={blocks}: {features} features have no {blocks} equal blocks")
+    context = {"context_features": context_features} if context_features else {}
+    if shared:
+        return SharedBlocks(flow(features=features // blocks, **context), blocks=blocks)
+    return Blockwise([flow(features=features // blocks, **context) for _ in range(blocks)])
+
+
+class _Repeated(Base):
+    """Independent draws of one base, side by side."""
+
+    def __init__(self, base: Base, blocks: int) -> None:
+        super().__init__()
+        self.base = base
+        self.blocks = blocks
+        self.features = blocks * base.features
+        self.has_rsample = base.has_rsample
+
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        context = None if context is None else context.unsqueeze(-2)
+        return self.base.log_prob(u.unflatten(-1, (self.blocks, -1)), context).sum(-1)
+
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
+        context = None if context is None else context.unsqueeze(-2)
+        return self.base.sample(torch.Size((*shape, self.blocks)), context).flatten(-2)
 
 
 class _Blocks(Base):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from flowbench.flows import Flow
+from flowbench.transforms import Folded
 from flowbench.transforms.base import layers_from_data
 
 __all__ = ["first_non_finite"]
@@ -35,7 +36,10 @@ def first_non_finite(flow: Flow, x: Tensor, context: Tensor | None = None) -> st
         return "the data"
     if context is not None and flow.embedding is not None:
         context = flow.embedding(context)
-    layers = layers_from_data(flow.transform)
+    transform = flow.transform
+    if isinstance(transform, Folded):  # shared by the blocks of an event
+        (x, context), transform = transform.fold(x, context), transform.transform
+    layers = layers_from_data(transform)
     for number, layer in enumerate(layers, start=1):
         name = f"layer {number} of {len(layers)} from the data ({type(layer).__name__})"
         for parameter, value in layer.named_parameters():

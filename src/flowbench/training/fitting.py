@@ -106,13 +106,7 @@ def fit(
             gradient_clip_norm=gradient_clip_norm,
             schedule=schedule,
             total_steps=max_epochs * data.train_dataloader().steps,
-            saved=saved_values(
-                {},
-                features=data.features,
-                context_features=data.context_features,
-                preprocess=data.raw.preprocess,
-                context_preprocess=data.raw.context_preprocess,
-            ),
+            saved=saved_values({}, data),
         )
         best = Path(folder) / "best.ckpt"
         keeper = BestAndLast(best=best, last=Path(folder) / "last.ckpt", patience=patience)

@@ -14,7 +14,8 @@ from flowbench import ranks
 from flowbench.checkpoint import build_flow, read_checkpoint, saved_values, start_from
 from flowbench.data import DataModule
 from flowbench.evaluation import evaluate
-from flowbench.evaluation.published import comparable, published, table_name
+from flowbench.evaluation.curves import step_summary
+from flowbench.evaluation.published import comparable, published, published_curve, table_name
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.configuration import resolved
@@ -134,6 +135,10 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
         "rows": {split: len(rows) for split, rows in data.rows.items()},
         **scores,
         "published": reference,
+        "steps": step_summary(
+            folder.path,
+            published_curve(reference["source"], config["data"]["name"]) if reference else (),
+        ),
         "best_epoch": checkpoints.best_epoch,
         "epochs": len(history.rows),
         "seconds": history.rows[-1]["seconds"] if history.rows else 0.0,
@@ -170,19 +175,13 @@ def _callbacks(config: dict[str, Any]) -> list[Callback]:
 
 
 def _module(config: dict[str, Any], data: DataModule) -> MaximumLikelihood:
-    sizes = {"features": data.features, "context_features": data.context_features}
     elsewhere = ("batch_size", "patience", "ema")
     options = {k: v for k, v in config["training"].items() if k not in elsewhere}
     return MaximumLikelihood(
-        build_flow(config["model"], **sizes),
+        build_flow(config["model"], **data.sizes),
         **options,
         total_steps=config["trainer"]["max_epochs"] * data.train_dataloader().steps,
-        saved=saved_values(
-            config,
-            **sizes,
-            preprocess=data.raw.preprocess,
-            context_preprocess=data.raw.context_preprocess,
-        ),
+        saved=saved_values(config, data),
     )
 
 
