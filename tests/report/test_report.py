@@ -12,10 +12,12 @@ import pytest
 
 pytest.importorskip("plotly", reason="the report needs plotly: pip install -e '.[report]'")
 
+from flowbench.evaluation.published import published_curve
 from flowbench.report import collect, settings_of, tidy
 from flowbench.report.charts import learning_curves, sweeps
 from flowbench.report.collect import ReportError
 from flowbench.report.overview import overview
+from flowbench.report.recorded import recorded_curves
 from flowbench.report.table import score_of
 from flowbench.report.text import BEGIN, END
 from flowbench.report.write import write_report
@@ -133,6 +135,27 @@ def test_learning_curves_hold_every_epoch(settings):
     charts = dict(learning_curves(settings))
     assert set(charts) == {"toy", "table"}
     assert {len(trace.x) for trace in charts["table"].data} == {2}
+
+
+def test_what_runs_recorded_is_drawn_beside_what_is_published(runs):
+    [run] = [run for run in runs if run.model == "gaussian"]
+    article = tuple(row["test"] for row in published_curve("Experimenting", "gas_article"))
+    config = run.config | {
+        "data": run.config["data"] | {"name": "gas_article", "train_label": "zero"},
+        "published": {"source": "Experimenting", "model": ""},
+    }
+    words = {"epoch": [0, 1], "zero": [1.0, 2.0], "cat": [0.0, 0.5]}
+    many = words | {f"word{n}": [0.0, 0.1 * n] for n in range(20)}
+    steps = pd.DataFrame({"step": [0, 9], "test": [-9.0, -8.0], "base/test": [-11.0, -11.0]})
+    for labels, names in ((words, ["cat", "zero"]), (many, ["21 others"] * 21 + ["zero"])):
+        recorded = replace(run, config=config, steps=steps, labels=pd.DataFrame(labels))
+        (_, by_step), (_, by_word) = recorded_curves(settings_of([recorded]))
+        assert [line.name for line in by_step.data] == ["test", "under N(0, I)", "published, test"]
+        assert by_step.data[0].y == (-9.0, -8.0)
+        assert by_step.data[2].y == article
+        assert [line.name for line in by_word.data] == names
+        assert by_word.data[-1].y == (1.0, 2.0)
+    assert list(recorded_curves(settings_of(runs))) == []
 
 
 def test_the_report_is_a_pure_function_of_the_tree(tree, tmp_path):

@@ -10,6 +10,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 import flowbench
+from flowbench.evaluation.published import published_curve
 from flowbench.training.configuration import ConfigError, check, resolved
 from flowbench.training.main import config_directory
 from flowbench.training.run import run
@@ -100,6 +101,38 @@ def test_frames_of_a_word_tell_it_from_others(tmp_path, clips):
     table = result["test"]["anomaly"]
     assert (table["above"], table["unit"]) == (0, "nats per frame")
     assert table["mean_auroc"] == 1.0
+
+
+def test_the_article_on_gas_stands_beside_ours(tmp_path, capsys):
+    """Its figures have no error bars: under N(0, I), untrained, and by batch."""
+    rng = np.random.default_rng(0)
+    readings = np.tanh(rng.normal(size=(2000, 8)) @ rng.normal(size=(8, 16)))
+    header = "Time (seconds), CO conc (ppm), Ethylene conc (ppm), sensor readings (16 channels)"
+    rows = np.hstack([np.arange(2000)[:, None] / 100, np.zeros((2000, 2)), readings])
+    np.savetxt(tmp_path / "gas.txt", rows, fmt="%.3f", header=header, comments="")
+    path, result = start(
+        tmp_path, "experiment=seed_article/gas", f"data.path={tmp_path / 'gas.txt'}",
+        "model.hidden_units=[8]", "model.layers=1", "trainer.max_epochs=2", "logger=csv",
+        "callbacks.steps.every=9",
+    )  # fmt: skip
+    known = result["published"]
+    assert (known["mean"], known["two_standard_errors"]) == (5.29119, None)
+    assert known["difference"] == pytest.approx(
+        result["test"]["log_likelihood"]["model_space"]["mean"] - 5.29119
+    )
+    steps, curve = result["steps"], pd.read_csv(path / "steps.csv")
+    assert steps["untrained"] == curve.iloc[0].to_dict()
+    assert steps["last"] == curve.iloc[-1].to_dict()
+    article = steps["published"]
+    assert (article["untrained"]["base/train"], article["untrained"]["train"]) == (
+        -11.33871, -11.22097,
+    )  # fmt: skip
+    assert (article["last"]["step"], article["last"]["test"]) == (1, -10.09264)
+    printed = capsys.readouterr().out
+    for text in ("under N(0, I)", "(published -11.3643)", "at step 1\n", "5.2912 nats  (MAF (10)"):
+        assert text in printed
+    in_full = published_curve("Experimenting", "gas_article")
+    assert [row["test"] for row in in_full if row["step"] == 20001] == [5.29119]
 
 
 def test_a_curve_by_steps_starts_with_the_untrained_flow(tmp_path):

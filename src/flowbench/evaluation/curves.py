@@ -16,7 +16,30 @@ from flowbench.flows import Flow
 from flowbench.flows.base import log_normal
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
-__all__ = ["LabelCurve", "StepCurve"]
+__all__ = ["LabelCurve", "StepCurve", "step_summary"]
+
+
+def step_summary(
+    folder: Path, published: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any] | None:
+    """The ends of the curve of a `StepCurve`, beside those of a published one.
+
+    Args:
+        folder: of the run.
+        published: as `published_curve` gives it.
+
+    Returns:
+        `untrained` and `last` rows of `steps.csv`, and as `published` the same of the other curve,
+        its `last` being the one whose step is nearest to ours; None where there is no curve.
+    """
+    if not (folder / StepCurve.file).is_file():
+        return None
+    rows = pd.read_csv(folder / StepCurve.file).to_dict("records")
+    ends: dict[str, Any] = {"untrained": rows[0], "last": rows[-1], "published": None}
+    if published:
+        nearest = min(published, key=lambda row: abs(row["step"] - rows[-1]["step"]))
+        ends["published"] = {"untrained": published[0], "last": nearest}
+    return ends
 
 
 class Curve(Callback, ABC):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["describe", "diagnostic_lines", "label_lines", "score_text"]
+__all__ = ["describe", "diagnostic_lines", "label_lines", "score_text", "step_lines"]
 
 
 def score_text(score: Mapping[str, Any]) -> str:
@@ -56,6 +56,25 @@ def diagnostic_lines(found: Mapping[str, Any]) -> list[str]:
     for layer in found["gradient_norms"]:
         lines.append(f"    {layer['layer']:26} {layer['mean']:<11.4g} {layer['max']:.4g}")
     return lines
+
+
+def step_lines(steps: Mapping[str, Any]) -> list[str]:
+    """What `step_summary` says, beside what is published; each line indented."""
+    ours, theirs = steps, steps["published"] or {}
+
+    def told(end: str, key: str) -> str:
+        known = theirs.get(end, {}).get(key)
+        beside = "" if known is None else f" (published {known:.4f})"
+        return f"{ours[end][key]:.4f}{beside}"
+
+    lines = [
+        _line(name, f"train {told('untrained', f'{prefix}train')}, "
+                    f"test {told('untrained', f'{prefix}test')}")
+        for name, prefix in (("under N(0, I)", "base/"), ("untrained", ""))
+    ]  # fmt: skip
+    there = f", at step {theirs['last']['step']:,.0f}" if theirs else ""
+    last = _line(f"at step {ours['last']['step']:,}", f"test {told('last', 'test')}{there}")
+    return [*lines, last]
 
 
 def _normality(base: Mapping[str, Any]) -> list[str]:

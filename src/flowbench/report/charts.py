@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from flowbench.report.numbers import signed
 from flowbench.report.settings import Setting
 
-__all__ = ["learning_curves", "sweeps"]
+__all__ = ["AXIS", "COLORS", "curve_range", "learning_curves", "new_figure", "sweeps"]
 
 COLORS = ("#3b78c3", "#d9822b", "#3f9d6b", "#b4547c", "#7d68b8", "#8c7353", "#4aa3b5", "#a3a13a")
 SCALE = [[0.0, "#eef3fa"], [0.5, "#86aedb"], [1.0, "#1f4e8c"]]
@@ -30,7 +30,7 @@ def learning_curves(settings: Sequence[Setting]) -> Iterator[tuple[str, go.Figur
 
 
 def _curves(settings: Sequence[Setting], colors: Mapping[str, str]) -> go.Figure:
-    figure = _figure(height=320)
+    figure = new_figure(height=320)
     shown: set[str] = set()
     seen: list[np.ndarray] = []
     for setting, run in ((s, run) for s in settings for run in s.runs):
@@ -54,7 +54,7 @@ def _curves(settings: Sequence[Setting], colors: Mapping[str, str]) -> go.Figure
     longest = max(map(len, seen), default=0)
     figure.update_layout(
         xaxis={**AXIS, "title": "epoch", "dtick": 1 if longest < 12 else None},
-        yaxis={**AXIS, "title": UNIT, "range": _range(seen)},
+        yaxis={**AXIS, "title": UNIT, "range": curve_range(seen)},
     )
     return figure
 
@@ -92,7 +92,7 @@ def _heat_map(settings: Sequence[Setting], levels: dict[str, list[str]]) -> go.F
         values[place] = np.nan if value is None else value
         texts[place] = setting.status if value is None else signed(value, 0.01).lstrip("+")
     names = ["<br>".join(column) for column in columns]
-    figure = _figure(height=110 + 44 * len(levels[down]) + 18 * len(across))
+    figure = new_figure(height=110 + 44 * len(levels[down]) + 18 * len(across))
     known = values[np.isfinite(values)]
     bare = {**AXIS, "ticks": "", "showgrid": False, "type": "category"}
     figure.add_heatmap(
@@ -122,8 +122,8 @@ def _parallel(settings: Sequence[Setting], levels: dict[str, list[str]]) -> go.F
     known = [(setting.log_likelihood("val"), setting) for setting in settings]
     ranked = sorted(((v, s) for v, s in known if v is not None), key=lambda pair: pair[0])
     results = np.array([value for value, _ in ranked])
-    bottom, top = _range([results]) or [0.0, 1.0]
-    figure = _figure(height=420)
+    bottom, top = curve_range([results]) or [0.0, 1.0]
+    figure = new_figure(height=420)
     for rank, (result, setting) in enumerate(ranked):
         shade = rank / max(1, len(ranked) - 1)
         heights = [_height(levels[key], _text(setting, key)) for key in levels]
@@ -156,7 +156,8 @@ def _label(figure: go.Figure, text: str, *, x: float, y: float) -> None:
     figure.add_annotation(x=x, y=y, text=text, showarrow=False, xshift=5, xanchor="left")
 
 
-def _figure(*, height: int) -> go.Figure:
+def new_figure(*, height: int) -> go.Figure:
+    """Without a ground of its own, so that it fits a light and a dark page."""
     figure = go.Figure(layout={"template": None})  # pyright: ignore[reportArgumentType]
     figure.update_layout(
         height=height,
@@ -170,7 +171,7 @@ def _figure(*, height: int) -> go.Figure:
     return figure
 
 
-def _range(curves: Sequence[np.ndarray]) -> list[float] | None:
+def curve_range(curves: Sequence[np.ndarray]) -> list[float] | None:
     """All values, or all but the lowest tenth where that lies far below the others."""
     if not curves:
         return None

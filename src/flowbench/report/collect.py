@@ -32,6 +32,8 @@ class RunRecord:
         error: why it failed, else None.
         pruned: the epoch after which a search gave it up, else None.
         history: the rows of `metrics.csv`.
+        steps: those of `steps.csv`, log-likelihoods by optimiser step, where they were asked for.
+        labels: those of `labels.csv`, log-likelihoods of test clips of each label by epoch.
         figures: name → PNG file.
     """
 
@@ -42,6 +44,8 @@ class RunRecord:
     error: str | None = None
     pruned: int | None = None
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    steps: pd.DataFrame = field(default_factory=pd.DataFrame)
+    labels: pd.DataFrame = field(default_factory=pd.DataFrame)
     figures: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -123,9 +127,15 @@ def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
         result=result,
         error=failure.get("error"),
         pruned=folder.read_pruned(),
-        history=pd.read_csv(folder.metrics) if folder.metrics.is_file() else pd.DataFrame(),
+        history=_rows(folder.metrics),
+        steps=_rows(folder.path / "steps.csv"),
+        labels=_rows(folder.path / "labels.csv"),
         figures={path.stem: path for path in sorted(folder.figures.glob("*.png"), key=_place)},
     )
+
+
+def _rows(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
 
 
 def _place(figure: Path) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from flowbench.report import numbers
 from flowbench.report.charts import learning_curves, sweeps
 from flowbench.report.collect import RunRecord
 from flowbench.report.overview import overview
+from flowbench.report.recorded import recorded_curves
 from flowbench.report.settings import Setting
 from flowbench.report.table import score_of
 
@@ -40,6 +41,7 @@ def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title
     environment.filters |= {"embedded": _embedded, "words": lambda name: name.replace("_", " ")}
     counts = {status: sum(run.status == status for run in runs) for status in STATUSES}
     curves, swept = _charts(learning_curves(settings)), _charts(sweeps(settings))
+    recorded = _charts(recorded_curves(settings))
     return environment.get_template("page.html").render(
         title=title,
         counts={status: count for status, count in counts.items() if count},
@@ -48,6 +50,7 @@ def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title
         overview=overview(settings),
         curves=curves,
         sweeps=swept,
+        recorded=recorded,
         n=numbers,
         score=score_of,
         css=_part("page.css"),

@@ -85,12 +85,12 @@ class Setting:
     def combined_error(self) -> float | None:
         r"""Of the difference: √(e² + p² + (2 sd/√n)²), over n seeds.
 
-        e and p are two standard errors over test rows, ours and the published.
+        e and p are two standard errors over test rows, ours and the published, 0 if unknown.
         """
         if self.published is None or self.two_standard_errors is None:
             return None
         over_seeds = 2 * (self.sd_over_seeds or 0.0) / math.sqrt(len(self.finished))
-        theirs = self.published["two_standard_errors"]
+        theirs = self.published["two_standard_errors"] or 0.0
         return math.hypot(self.two_standard_errors, theirs, over_seeds)
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from flowbench.evaluation.text import label_lines
+from flowbench.evaluation.text import label_lines, step_lines
 from flowbench.flows import Flow
 
 __all__ = ["environment", "sampling_speed", "summary"]
@@ -70,6 +70,8 @@ def summary(result: dict[str, Any], folder: Path) -> str:
             f"  exact                {test['exact']:.4f} nats (the true density's expectation)"
         )
     lines += label_lines(test)
+    if result.get("steps"):
+        lines += step_lines(result["steps"])
     if result["published"] is not None:
         known = result["published"]
         lines.append(
@@ -79,7 +81,8 @@ def summary(result: dict[str, Any], folder: Path) -> str:
 
 
 def _score(score: dict[str, float]) -> str:
-    return f"{score['mean']:.4f} ± {score['two_standard_errors']:.4f} nats"
+    error = score["two_standard_errors"]
+    return f"{score['mean']:.4f}" + ("" if error is None else f" ± {error:.4f}") + " nats"
 
 
 def _commit() -> str | None:
