@@ -232,6 +232,6 @@ def test_runs_of_a_sweep_are_named_by_what_differs_and_grouped_by_the_sweep(
         f"model.layers={layers} seed={seed}" for layers in (1, 2) for seed in (0, 1)
     ]
     assert {group for _, group, _ in seen} == {
-        "trainer.max_epochs=3 model.layers=1,2 seed=range(2)"
+        "model.layers=1,2 seed=range(2) trainer.max_epochs=3"
     }
     assert seen[0][2].startswith("python train.py model.layers=1 seed=0 logger=none")

@@ -67,15 +67,15 @@ def run_group() -> str | None:
 
 
 def sweep_text(overrides: Iterable[str]) -> str:
-    """A sweep in lines: what it fixes, then what it sweeps over; the last word on a key counts.
+    """A sweep in lines: what it sweeps over, then what it fixes; the last word on a key counts.
 
     Example:
-        >>> print(sweep_text(["model.layers=1,2", "model=maf", "hydra/launcher=local"]))
-        model=maf
+        >>> print(sweep_text(["model=maf", "model.layers=1,2", "hydra/launcher=local"]))
         model.layers=1,2
+        model=maf
     """
     last = {_key(text): text for text in overrides if not _key(text).startswith(UNTOLD)}
-    return "\n".join(sorted(last.values(), key=_is_swept))
+    return "\n".join(sorted(last.values(), key=_is_swept, reverse=True))
 
 
 def _job_overrides() -> list[str]:
