@@ -8,7 +8,7 @@
 #SBATCH --open-mode=append
 #SBATCH --signal=USR1@120
 set -uo pipefail
-told_to_stop=138  # 128 + SIGUSR1
+told_to_stop="138 143"  # 128 + SIGUSR1, 128 + SIGTERM
 
 options=("trainer.num_nodes=$SLURM_JOB_NUM_NODES")
 tasks=${SLURM_NTASKS_PER_NODE:-1}
@@ -20,7 +20,8 @@ fi
 
 srun --export=ALL "${PYTHON:-python}" train.py "${options[@]}" "$@"
 code=$?
-if [ "$code" -eq "$told_to_stop" ]; then
+state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
+if [[ " $told_to_stop " == *" $code "* && $state == RUNNING ]]; then  # and not cancelled
   scontrol requeue "$SLURM_JOB_ID"
   sleep 60  # until Slurm ends this attempt; an exit of ours would count as the job's failure
 fi

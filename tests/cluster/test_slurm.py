@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,21 @@ LONG = [  # four epochs of five items
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "PYTHON": sys.executable}
 
 
-@pytest.fixture(autouse=True)
-def _environment(slurm, monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(scope="module", autouse=True)
+def _environment(slurm):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(_environment, tmp_path_factory):
+    """What one process makes of LONG."""
+    tree = tmp_path_factory.mktemp("undisturbed")
+    done = run(*LONG, f"paths.output={tree}")
+    assert done.returncode == 0, done.stderr
+    return numbers(tree)
 
 
 def command(*words):
@@ -77,23 +89,25 @@ def ended(folder, job):
     assert state(job) == "COMPLETED", (folder / "slurm.log").read_text()
 
 
-def folder_of(tree):
-    [config] = tree.glob("*/*/*/seed=*/config.yaml")
+def folder_of(tree, seed=0):
+    [config] = tree.glob(f"*/*/*/seed={seed}/config.yaml")
     return config.parent
 
 
+def history(tree):
+    with (folder_of(tree) / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 def numbers(tree):
-    folder = folder_of(tree)
-    result = json.loads((folder / "result.json").read_text())
-    with (folder / "metrics.csv").open() as file:
-        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    result = json.loads((folder_of(tree) / "result.json").read_text())
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history(tree)]
     kept = ("test", "val", "best_epoch", "epochs", "parameters", "hash")
     return {key: result[key] for key in kept}, rows
 
 
 def statuses(text):
-    rows = [line.split() for line in text.splitlines()]
-    return [row[1] for row in rows if row[:1] == ["|"] and row[1] in ("done", "failed", "skipped")]
+    return Counter(re.findall(r"^\|\s*(done|failed|skipped)\b", text, re.MULTILINE))
 
 
 def test_a_sweep_with_failed_and_killed_jobs_is_completed_by_the_same_command(tmp_path):
@@ -113,16 +127,46 @@ def test_a_sweep_with_failed_and_killed_jobs_is_completed_by_the_same_command(tm
 
     wait_until(running, seconds=60, what="no job has started")
     output("scancel", "--signal=KILL", "--full", victim[0])
-    assert sweep.wait(timeout=200) == 1
+    assert sweep.wait(timeout=400) == 1
     first = (tmp_path / "log").read_text()
-    assert statuses(first) == ["failed"] + ["done"] * 3 + ["failed"] * 4, first
+    assert statuses(first) == {"done": 3, "failed": 5}, first
     assert first.count("no result: killed") == 1
     assert first.count("b.npy is expected but does not exist") == 4, first
 
     np.save(tmp_path / "b.npy", rows)
     again = run(*words)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert statuses(again.stdout) == ["done"] + ["skipped"] * 3 + ["done"] * 4
+    assert statuses(again.stdout) == {"done": 5, "skipped": 3}
+
+
+def pre_empt(tree, signal, *, log):
+    """Stop the job of seed 0 in its second epoch, bring it back at once, and give its history."""
+
+    def within_the_second_epoch():
+        last = list(tree.glob("*/*/*/seed=0/checkpoints/last.ckpt"))
+        if not last:
+            return False
+        position = torch.load(last[0], weights_only=True)["progress"]["position"]
+        return position["epoch"] == 1 and 0 < position["item"] < 5
+
+    wait_until(within_the_second_epoch, seconds=120, what=log)
+    [job] = [
+        name for name in output("squeue", "-h", "-r", "-t", "R", "-o", "%i").split()
+        if not name.endswith("_1")
+    ]  # fmt: skip
+    output("scancel", f"--signal={signal}", job)
+    wait_until(lambda: state(job) == "PENDING", seconds=60, what=lambda: f"{state(job)}: {log()}")
+    rows = history(tree)
+    time.sleep(2)  # in the second of its end, a node takes the job for the one that has ended
+    output("scontrol", "update", f"job={job}", "StartTime=now")
+    return rows
+
+
+def assert_close(result, other):
+    for split in ("test", "val"):
+        mine, others = (r[split]["log_likelihood"]["model_space"] for r in (result, other))
+        assert mine["mean"] == pytest.approx(others["mean"], abs=1e-4)
+        assert mine["n"] == others["n"]
 
 
 def test_two_nodes_train_what_one_process_would(tmp_path):
@@ -131,31 +175,54 @@ def test_two_nodes_train_what_one_process_would(tmp_path):
     ended(tmp_path, submit(tmp_path, *short, f"paths.output={two}", tasks=2))
     done = run(*short, f"paths.output={one}")
     assert done.returncode == 0, done.stderr
-    (first, _), (second, _) = numbers(one), numbers(two)
-    for split in ("test", "val"):
-        mine, other = (r[split]["log_likelihood"]["model_space"] for r in (first, second))
-        assert mine["mean"] == pytest.approx(other["mean"], abs=1e-4)
-        assert mine["n"] == other["n"]
+    assert_close(numbers(one)[0], numbers(two)[0])
 
 
-def test_a_job_pre_empted_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path):
-    job = submit(tmp_path, *LONG, f"paths.output={tmp_path / 'disturbed'}")
-    last = []
-
-    def within_an_epoch():
-        last[:] = (tmp_path / "disturbed").glob("*/*/*/*/checkpoints/last.ckpt")
-        if not last:
-            return False
-        position = torch.load(last[0], weights_only=True)["progress"]["position"]
-        return 0 < position["item"] < 5
-
-    wait_until(within_an_epoch, seconds=90, what=lambda: (tmp_path / "slurm.log").read_text())
-    output("scancel", "--signal=USR1", job)
-    wait_until(lambda: state(job) == "PENDING", seconds=60, what=f"{state(job)}: not requeued")
+def test_a_job_pre_empted_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path, undisturbed):
+    job = submit(tmp_path, *LONG, f"paths.output={tmp_path}")
+    before = pre_empt(tmp_path, "USR1", log=(tmp_path / "slurm.log").read_text)
     assert "stopped by SIGUSR1; the same command resumes" in (tmp_path / "slurm.log").read_text()
-    time.sleep(2)  # in the second of its end, a node takes the job for the one that has ended
-    output("scontrol", "update", f"job={job}", "StartTime=now")
     ended(tmp_path, job)
-    undisturbed = run(*LONG, f"paths.output={tmp_path / 'undisturbed'}")
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    assert numbers(tmp_path / "disturbed") == numbers(tmp_path / "undisturbed")
+    assert history(tmp_path)[: len(before)] == before  # to the second: it has not started over
+    assert numbers(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("signal", "words"),
+    [
+        ("USR1", ["seed=0,1"]),
+        ("TERM", ["seed=0", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2",
+                  "hydra.launcher.ntasks_per_node=2", "hydra.launcher.cpus_per_task=1"]),
+    ],
+)  # fmt: skip
+def test_a_job_of_a_sweep_comes_back_after_pre_emption(tmp_path, undisturbed, signal, words):
+    """Alone it ends with the digits of an undisturbed run; two devices agree within rounding."""
+    with (tmp_path / "log").open("w") as log:
+        sweep = subprocess.Popen(
+            command("-m", *LONG, f"paths.output={tmp_path}", "hydra/launcher=slurm", *words),
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    before = pre_empt(tmp_path, signal, log=lambda: told(tmp_path))
+    assert sweep.wait(timeout=200) == 0, told(tmp_path)
+    assert set(statuses((tmp_path / "log").read_text())) == {"done"}, told(tmp_path)
+    assert history(tmp_path)[: len(before)] == before
+    if signal == "USR1":
+        assert numbers(tmp_path) == undisturbed
+    else:
+        assert_close(numbers(tmp_path)[0], undisturbed[0])
+
+
+def test_what_slurm_refuses_is_told_in_one_sentence(tmp_path):
+    done = run("-m", f"paths.output={tmp_path}", "hydra/launcher=slurm", "seed=0,1",
+               "hydra.launcher.partition=nowhere")  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "Slurm refuses hydra.launcher: Batch job submission failed: "
+        "Invalid partition name specified"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def told(tree):
+    logs = [tree / "log", *sorted(tree.glob(".jobs/*.out")), *sorted(tree.glob(".jobs/*.err"))]
+    return "\n".join(f"{path}:\n{path.read_text()}" for path in logs)

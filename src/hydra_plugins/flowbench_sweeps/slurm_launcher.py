@@ -1,6 +1,8 @@
 """Every job of a sweep as a Slurm job, by submitit; one that is pre-empted saves and requeues."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from flowbench.training.configuration import ConfigError
 from hydra_plugins.flowbench_sweeps.commands import job_arguments
 
 __all__ = ["SlurmLauncher"]
@@ -35,6 +38,7 @@ class SlurmJob:
         """Run it; its folder tells what became of it."""
         from flowbench.training.main import main
 
+        _requeue_when_told_to_stop()
         os.chdir(self.directory)
         sys.argv = ["train.py", *self.arguments]
         try:
@@ -79,31 +83,69 @@ class SlurmLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Run all jobs; what becomes of each is in its folder."""
-        import submitit
+        """Run all jobs; what becomes of each is in its folder.
 
+        Raises:
+            ConfigError: submitit or Slurm is not there, or Slurm refuses the jobs.
+        """
         folder = Path(self.config.hydra.sweep.dir, ".jobs").absolute()
+        array = self._submit(folder, job_overrides)
+        print(
+            f"Slurm job {array}, {len(job_overrides)} runs; their output is in {folder}/",
+            flush=True,
+        )
+        while _is_queued(array):
+            time.sleep(POLL_SECONDS)
+        return []
+
+    def _submit(self, folder: Path, job_overrides: Sequence[Sequence[str]]) -> str:
+        """The number of the job array."""
+        try:
+            import submitit
+            from submitit.core.utils import FailedJobError
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f'hydra/launcher=slurm needs pip install "flowbench[sweep]" ({error})'
+            ) from error
+        if shutil.which("sbatch") is None:
+            raise ConfigError("hydra/launcher=slurm: there is no sbatch on this machine")
         executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=self.max_num_timeout)
         plain = OmegaConf.to_container(OmegaConf.create(self.parameters), resolve=True)
         assert isinstance(plain, dict)
         given = {str(key): value for key, value in plain.items() if value is not None}
         executor.update_parameters(**given)
-        with executor.batch():
-            jobs = [
-                executor.submit(SlurmJob(job_arguments(self.config, overrides)))
-                for overrides in job_overrides
-            ]
-        array = jobs[0].job_id.partition("_")[0]
-        print(f"Slurm job {array}, {len(jobs)} runs; their output is in {folder}/", flush=True)
-        while _is_queued(array):
-            time.sleep(POLL_SECONDS)
-        return []
+        try:
+            with executor.batch():
+                jobs = [
+                    executor.submit(SlurmJob(job_arguments(self.config, overrides)))
+                    for overrides in job_overrides
+                ]
+        except FailedJobError as error:
+            reason = str(error).splitlines()[-1].removeprefix("sbatch: error: ")
+            raise ConfigError(f"Slurm refuses hydra.launcher: {reason}") from error
+        return jobs[0].job_id.partition("_")[0]
+
+
+def _requeue_when_told_to_stop() -> None:
+    """Answer SIGUSR1 as submitit answers SIGUSR2, and SIGTERM too, unless the job is cancelled."""
+    requeue = signal.getsignal(signal.SIGUSR2)
+    assert callable(requeue)
+
+    def if_not_cancelled(signum: int, frame: Any) -> None:
+        if _squeue(os.environ["SLURM_JOB_ID"], "--states=running").stdout.strip():
+            requeue(signum, frame)
+
+    signal.signal(signal.SIGUSR1, requeue)
+    signal.signal(signal.SIGTERM, if_not_cancelled)
 
 
 def _is_queued(job: str) -> bool:
     """Whether Slurm has any of it waiting or running; needs no accounting, as `sacct` would."""
-    found = subprocess.run(
-        ["squeue", "--noheader", f"--jobs={job}"], capture_output=True, text=True, check=False
-    )
+    found = _squeue(job)
     unknown = found.returncode == 0 or "Invalid job id" in found.stderr
     return bool(found.stdout.strip()) or not unknown
+
+
+def _squeue(job: str, *options: str) -> subprocess.CompletedProcess[str]:
+    words = ["squeue", "--noheader", f"--jobs={job}", *options]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
