@@ -31,13 +31,13 @@ TOGETHER = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-def train(output, *overrides, launcher=()):
+def train(output, *overrides, launcher=(), **environment):
     words = [*launcher, str(ROOT / "train.py"), *overrides, f"paths.output={output}", *SMALL]
     return subprocess.run(
         [sys.executable, *words],
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         check=False,
     )
 
@@ -47,13 +47,13 @@ def folder_of(output):
     return result.parent
 
 
-@pytest.mark.parametrize("batch_norm", ["true", "false"])
-def test_two_ranks_equal_one_process(tmp_path, batch_norm):
+@pytest.mark.parametrize(("batch_norm", "ema"), [("true", "null"), ("false", "0.9")])
+def test_two_ranks_equal_one_process(tmp_path, batch_norm, ema):
     """Twenty steps of 101 rows: the ranks have 51 and 50 of them."""
     alone, together = tmp_path / "alone", tmp_path / "together"
     launcher = TORCHRUN if batch_norm == "true" else ()
     curve = "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 5}"
-    overrides = [f"model.batch_norm={batch_norm}", curve]
+    overrides = [f"model.batch_norm={batch_norm}", f"training.ema={ema}", curve]
     one = train(alone, *overrides, "trainer=cpu")
     two = train(together, *overrides, *TOGETHER, launcher=launcher)
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
@@ -66,6 +66,11 @@ def test_two_ranks_equal_one_process(tmp_path, batch_norm):
     if batch_norm == "false":  # else rounding moves the shifts that a batch norm takes away again
         for name, value in first["state_dict"].items():
             torch.testing.assert_close(second["state_dict"][name], value, rtol=1e-4, atol=1e-5)
+    if ema != "null":  # the checkpoint has the averages in place of the parameters, which wait
+        mine, other = (one["callbacks"]["WeightAverage"] for one in (first, second))
+        assert mine["swapped"]
+        assert mine["steps"] == other["steps"] == 20
+        torch.testing.assert_close(other["other"], mine["other"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
         torch.tensor(second["progress"]["training"]), torch.tensor(first["progress"]["training"])
     )
@@ -144,9 +149,28 @@ def test_scores_of_ranks_are_those_of_one_process_to_the_last_digit(tmp_path):
         assert together[1] == alone[1]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_one_gpu_trains_and_scores_what_the_processor_would(tmp_path):
+    outputs = [tmp_path / name for name in ("cpu", "gpu")]
+    for output in outputs:
+        done = train(output, f"trainer={output.name}")
+        assert done.returncode == 0, done.stderr
+    cpu, gpu = (json.loads((folder_of(one) / "result.json").read_text()) for one in outputs)
+    assert (cpu["device"], gpu["device"]) == ("cpu", torch.cuda.get_device_name())
+    mine, other = (r["test"]["log_likelihood"]["model_space"]["mean"] for r in (gpu, cpu))
+    assert mine == pytest.approx(other, abs=1e-4)
+
+
 def test_several_devices_within_a_sweep_of_one_process_are_refused(tmp_path):
     done = train(tmp_path, "-m", *TOGETHER, "seed=0,1")
     assert done.returncode == 1
     assert "trainer.devices=2: a sweep within one process cannot train" in done.stderr
     assert "hydra/launcher=local" in done.stderr
     assert not list(tmp_path.glob("**/result.json"))
+
+
+def test_a_sweep_on_slurm_is_refused_where_there_is_none(tmp_path):
+    done = train(tmp_path, "-m", "hydra/launcher=slurm", "seed=0,1", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == "hydra/launcher=slurm: there is no sbatch on this machine\n"

@@ -10,12 +10,18 @@ from flowbench import ranks
 
 __all__ = ["Batch", "BatchLoader", "Rows", "SequentialLoader"]
 
+ALL = slice(None)
+
 
 class Batch(NamedTuple):
     """Rows that travel together: data in model space and, for a conditional density, contexts."""
 
     x: Tensor
     context: Tensor | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(self.x.to(device), None if self.context is None else self.context.to(device))
 
 
 class Rows(NamedTuple):
@@ -33,8 +39,8 @@ class Rows(NamedTuple):
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, index: slice | Tensor) -> Batch:
-        """The rows of an index, as a batch."""
+    def batch(self, index: slice | Tensor = ALL) -> Batch:
+        """The rows of an index, or all, as a batch."""
         return Batch(self.x[index], None if self.context is None else self.context[index])
 
     def share(self) -> "Rows":

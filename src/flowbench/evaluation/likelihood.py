@@ -1,21 +1,27 @@
 """Exact log-likelihoods: every row once, sums in float64, on however many processes."""
 
 import math
+from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowbench import ranks
 from flowbench.data import Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.flows import Flow
 
-__all__ = ["LikelihoodError", "least_likely", "log_likelihoods", "summarize"]
+__all__ = ["LikelihoodError", "device_of", "least_likely", "log_likelihoods", "summarize"]
 
 
 class LikelihoodError(ArithmeticError):
     """A log-likelihood that is NaN or infinite, told in one sentence."""
+
+
+def device_of(flow: nn.Module) -> torch.device:
+    """Where the parameters of a flow are, or its buffers where it has none."""
+    return next(chain(flow.parameters(), flow.buffers()), torch.empty(0)).device
 
 
 @torch.no_grad()
@@ -27,15 +33,15 @@ def log_likelihoods(flow: Flow, rows: Rows) -> Tensor:
 
     Args:
         flow: the density, the same on every rank; it is put into evaluation mode.
-        rows: one split, the same on every rank.
+        rows: one split, the same on every rank; chunks of it go to the device of the flow.
 
     Raises:
         LikelihoodError: a log-likelihood is not finite; the sentence counts them.
     """
     flow.eval()
-    loader = SequentialLoader(rows)
+    loader, device = SequentialLoader(rows), device_of(flow)
     own = torch.arange(len(loader)).tensor_split(ranks.size())[ranks.rank()].tolist()
-    parts = [flow.log_prob(*loader[chunk]).cpu().double() for chunk in own]
+    parts = [flow.log_prob(*loader[chunk].to(device)).cpu().double() for chunk in own]
     terms = torch.cat([part for parts in ranks.gathered(parts) for part in parts])
     lost = (~terms.isfinite()).nonzero().flatten().tolist()
     if lost:

@@ -166,7 +166,7 @@ class MaximumLikelihood(pl.LightningModule):
         """Replace the statistics of batch norms by those of the whole training set."""
         self._validation.zero_()
         rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
-        self.flow.recompute_statistics(rows.x, rows.context)
+        self.flow.recompute_statistics(*rows.batch().to(self.device))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up log-likelihoods of validation rows, for the exact mean."""

@@ -116,11 +116,13 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
         if ranks.size() == 1 and not trainer.is_global_zero:  # a flow that needs no training
             return {}
         module.flow.load_state_dict(read_checkpoint(folder.best)[1])
-        flow = module.flow.eval()
+        device = trainer.strategy.root_device
+        flow = module.flow.to(device).eval()  # the Trainer has left it on the processor
         scores = {split: evaluate(flow, data, split) for split in ("test", "val")}
         if not trainer.is_global_zero:
             return {}
-        draw_figures(flow, data, history.rows, folder.figures)
+        speed = sampling_speed(flow, data.rows["test"].context)
+        draw_figures(flow.cpu(), data, history.rows, folder.figures)
         log_results(loggers, scores, folder)
     if reference:
         reference["difference"] = comparable(scores["test"]) - reference["mean"]
@@ -142,8 +144,8 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
         "best_epoch": checkpoints.best_epoch,
         "epochs": len(history.rows),
         "seconds": history.rows[-1]["seconds"] if history.rows else 0.0,
-        "samples_per_second": sampling_speed(flow, data.rows["test"].context),
-        **environment(module.device),
+        "samples_per_second": speed,
+        **environment(device),
     }
 
 
