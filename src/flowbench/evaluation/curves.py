@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from flowbench.data import DataModule, Rows, SoundDataModule
 from flowbench.evaluation.anomaly import label_scores
-from flowbench.evaluation.likelihood import log_likelihoods
+from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.flows import Flow
 from flowbench.flows.base import log_normal
 from flowbench.training.maximum_likelihood import MaximumLikelihood
@@ -141,7 +141,7 @@ class StepCurve(Curve):
         """Means under the flow and under N(0, I)."""
         first = {split: self._first(data.rows[split]) for split in ("train", "test")}
         share = first["train"].share()
-        flow.recompute_statistics(share.x, share.context)
+        flow.recompute_statistics(*share.batch().to(device_of(flow)))
         found = {s: log_likelihoods(flow, rows).mean().item() for s, rows in first.items()}
         return found | {
             f"base/{split}": log_normal(rows.x.double()).mean().item()

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from flowbench.evaluation.likelihood import device_of
 from flowbench.evaluation.text import label_lines, step_lines
 from flowbench.flows import Flow
 
@@ -42,10 +43,10 @@ def sampling_speed(flow: Flow, context: torch.Tensor | None) -> float:
     """Samples per second, drawn in one call after a first one."""
     n = max(1, min(1000, SAMPLED_VALUES // flow.features))
     shape = (n,) if context is None else ()
-    context = None if context is None else context[:n]
+    context = None if context is None else context[:n].to(device_of(flow))
     flow.sample(shape, context)
     start = time.perf_counter()
-    drawn = flow.sample(shape, context)
+    drawn = flow.sample(shape, context).cpu()  # which waits for the device
     return len(drawn) / (time.perf_counter() - start)
 
 
