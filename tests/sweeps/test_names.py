@@ -1,37 +1,44 @@
 """Runs of a sweep carry its name on W&B, whoever starts them; W&B can drive a sweep itself."""
 
-import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+from pytorch_lightning.callbacks import Callback
 from sweep_commands import ENVIRONMENT, ROOT, SMALL, sweep
+
+from flowbench.training import names
 
 SWEEP_FILE = ROOT / "scripts" / "wandb_sweep.yaml"
 
 
-def started(folder):
-    """The record of every offline run that says what it is."""
-    for file in folder.glob("**/wandb/offline-run-*/*.wandb"):
-        words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-        records = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
-        yield from (record["run"] for record in records if record["type"] == "run")
+class Name(Callback):
+    """Writes down what a logger is told of its run."""
+
+    def __init__(self, folder):
+        unknown = {"model": {"name": "?"}, "data": {"name": "?"}, "seed": "?"}
+        lines = [names.run_group(), names.run_name(unknown), names.run_command()]
+        Path(folder, f"{os.getpid()}.name").write_text("\n".join(lines))
 
 
-def test_jobs_of_a_launcher_are_grouped_by_the_sweep_and_named_by_what_differs(tmp_path):
-    words = ["hydra/launcher=local", "hydra.launcher.jobs=2", "model.layers=1,2", "logger=wandb"]
-    done = sweep(tmp_path, *words)
+def test_jobs_of_a_launcher_are_grouped_by_the_sweep_and_named_by_what_differs(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", str(Path(__file__).parent))
+    told = f"+callbacks.name={{_target_: test_names.Name, folder: {tmp_path}}}"
+    words = ["hydra/launcher=local", "hydra.launcher.jobs=2", "training.noise=0,0.1"]
+    done = sweep(tmp_path, *words, told)
     assert done.returncode == 0, done.stdout + done.stderr
-    runs = list(started(tmp_path))
-    assert sorted(run["display_name"] for run in runs) == ["model.layers=1", "model.layers=2"]
-    [group] = {run["run_group"] for run in runs}
-    assert group.startswith("model.layers=1,2 data.train_rows=400 data.val_rows=100")
-    for config in tmp_path.glob("*/*/*/*/config.yaml"):
-        command = config.read_text().splitlines()[0]
-        assert command.startswith("# flowbench run: python train.py data.train_rows=400 ")
-        assert "model.layers=1,2" not in command
+    groups, own, commands = zip(
+        *(path.read_text().splitlines() for path in tmp_path.glob("*.name")), strict=True
+    )
+    assert set(own) == {"training.noise=0", "training.noise=0.1"}
+    [group] = set(groups)
+    assert group.startswith("training.noise=0,0.1 data.train_rows=400 data.val_rows=100")
+    assert all(text.startswith("python train.py data.train_rows=400") for text in commands)
 
 
 def test_the_command_that_a_wandb_agent_starts_runs(tmp_path):
