@@ -25,14 +25,14 @@ SMALL = [
     "model.hidden_units=[16]",
     "training.batch_size=101",
     "trainer.max_epochs=2",
-    "logger=csv",
 ]
 TOGETHER = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-def train(output, *overrides, launcher=(), **environment):
+def train(output, *overrides, launcher=(), logger="csv", **environment):
     words = [*launcher, str(ROOT / "train.py"), *overrides, f"paths.output={output}", *SMALL]
+    words += [f"logger={logger}"]
     return subprocess.run(
         [sys.executable, *words],
         capture_output=True,
@@ -55,9 +55,10 @@ def test_two_ranks_equal_one_process(tmp_path, batch_norm, ema):
     curve = "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 5}"
     overrides = [f"model.batch_norm={batch_norm}", f"training.ema={ema}", curve]
     one = train(alone, *overrides, "trainer=cpu")
-    two = train(together, *overrides, *TOGETHER, launcher=launcher)
+    two = train(together, *overrides, *TOGETHER, launcher=launcher, logger="[csv,wandb]")
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
     assert two.stdout.count("test log-likelihood") == 1
+    assert len(list(folder_of(together).glob("wandb/offline-run-*"))) == 1
     first, second = (
         torch.load(folder_of(output) / "checkpoints" / "last.ckpt", weights_only=True)
         for output in (alone, together)
@@ -166,8 +167,21 @@ def test_several_devices_within_a_sweep_of_one_process_are_refused(tmp_path):
     done = train(tmp_path, "-m", *TOGETHER, "seed=0,1")
     assert done.returncode == 1
     assert "trainer.devices=2: a sweep within one process cannot train" in done.stderr
-    assert "hydra/launcher=local" in done.stderr
+    assert "hydra/launcher=slurm hydra.launcher.ntasks_per_node=2, or" in done.stderr
     assert not list(tmp_path.glob("**/result.json"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "number"), [(["trainer=cpu"], 1), ([*TOGETHER, "trainer.devices=3"], 3)]
+)
+def test_processes_that_are_not_those_of_one_training_are_refused(tmp_path, overrides, number):
+    done = train(tmp_path, *overrides, launcher=TORCHRUN)
+    assert done.returncode == 1
+    assert "flowbench/training/run.py" not in done.stderr  # torchrun shows a traceback of its own
+    assert f"2 processes were started, by torchrun or srun, for a training on {number}: " in (
+        done.stderr
+    )
+    assert not list(tmp_path.glob("**/*.ckpt"))
 
 
 def test_a_sweep_on_slurm_is_refused_where_there_is_none(tmp_path):

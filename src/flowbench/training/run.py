@@ -19,7 +19,7 @@ from flowbench.evaluation.published import comparable, published, published_curv
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.configuration import resolved
-from flowbench.training.devices import cluster_plugins, refuse_children_of_a_sweep
+from flowbench.training.devices import build_trainer
 from flowbench.training.figures import draw_figures
 from flowbench.training.interruption import Interruptions
 from flowbench.training.loggers import log_results, watching
@@ -93,16 +93,14 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
     interruptions = Interruptions(folder.last, minutes=config["save_minutes"])
     pruning = Pruning(folder, command=command)
     with watching(config, folder) as loggers:
-        trainer = pl.Trainer(
-            **config["trainer"],
+        trainer = build_trainer(
+            config["trainer"],
             callbacks=[history, *_callbacks(config), pruning, checkpoints, interruptions, *bar],
             logger=loggers,
             default_root_dir=folder.path,
             num_sanity_val_steps=0,
             enable_model_summary=False,
-            plugins=cluster_plugins(),
         )
-        refuse_children_of_a_sweep(trainer)
         _fit(
             trainer,
             module,
