@@ -139,8 +139,8 @@ def test_a_sweep_with_failed_and_killed_jobs_is_completed_by_the_same_command(tm
     assert statuses(again.stdout) == {"done": 5, "skipped": 3}
 
 
-def pre_empt(tree, signal, *, log):
-    """Stop the job of seed 0 in its second epoch, bring it back at once, and give its history."""
+def job_in_its_second_epoch(tree, *, log):
+    """The number of the job of seed 0, once it is there."""
 
     def within_the_second_epoch():
         last = list(tree.glob("*/*/*/seed=0/checkpoints/last.ckpt"))
@@ -150,10 +150,14 @@ def pre_empt(tree, signal, *, log):
         return position["epoch"] == 1 and 0 < position["item"] < 5
 
     wait_until(within_the_second_epoch, seconds=120, what=log)
-    [job] = [
-        name for name in output("squeue", "-h", "-r", "-t", "R", "-o", "%i").split()
-        if not name.endswith("_1")
-    ]  # fmt: skip
+    running = output("squeue", "-h", "-r", "-t", "R", "-o", "%i").split()
+    [job] = [name for name in running if not name.endswith("_1")]
+    return job
+
+
+def pre_empt(tree, signal, *, log):
+    """Stop the job of seed 0 in mid-epoch, bring it back at once, and give its history."""
+    job = job_in_its_second_epoch(tree, log=log)
     output("scancel", f"--signal={signal}", job)
     wait_until(lambda: state(job) == "PENDING", seconds=60, what=lambda: f"{state(job)}: {log()}")
     rows = history(tree)
@@ -187,6 +191,14 @@ def test_a_job_pre_empted_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path, un
     assert numbers(tmp_path) == undisturbed
 
 
+def start_sweep(tree, *words):
+    with (tree / "log").open("w") as log:
+        return subprocess.Popen(
+            command("-m", *LONG, f"paths.output={tree}", "hydra/launcher=slurm", *words),
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("signal", "words"),
     [
@@ -197,11 +209,7 @@ def test_a_job_pre_empted_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path, un
 )  # fmt: skip
 def test_a_job_of_a_sweep_comes_back_after_pre_emption(tmp_path, undisturbed, signal, words):
     """Alone it ends with the digits of an undisturbed run; two devices agree within rounding."""
-    with (tmp_path / "log").open("w") as log:
-        sweep = subprocess.Popen(
-            command("-m", *LONG, f"paths.output={tmp_path}", "hydra/launcher=slurm", *words),
-            stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    sweep = start_sweep(tmp_path, *words)
     before = pre_empt(tmp_path, signal, log=lambda: told(tmp_path))
     assert sweep.wait(timeout=200) == 0, told(tmp_path)
     assert set(statuses((tmp_path / "log").read_text())) == {"done"}, told(tmp_path)
@@ -210,6 +218,14 @@ def test_a_job_of_a_sweep_comes_back_after_pre_emption(tmp_path, undisturbed, si
         assert numbers(tmp_path) == undisturbed
     else:
         assert_close(numbers(tmp_path)[0], undisturbed[0])
+
+
+def test_a_cancelled_job_of_a_sweep_saves_and_stays_away(tmp_path):
+    sweep = start_sweep(tmp_path, "seed=0")
+    output("scancel", job_in_its_second_epoch(tmp_path, log=lambda: told(tmp_path)))
+    assert sweep.wait(timeout=100) == 1, told(tmp_path)
+    assert "no result: killed, or stopped to be resumed" in (tmp_path / "log").read_text()
+    assert "stopped by SIGTERM; the same command resumes the run" in told(tmp_path)
 
 
 def test_what_slurm_refuses_is_told_in_one_sentence(tmp_path):
