@@ -1,13 +1,14 @@
 """Speed beside a peer, as ratios of interleaved repeats in one process on one thread.
 
-    python scripts/benchmark.py sampling                 # MAF: flowbench against zuko and nflows
+    python scripts/benchmark.py sampling                 # MAF: flowbench against its peers
     python scripts/benchmark.py growth                   # how sampling time grows with features
     python scripts/benchmark.py step                     # one optimiser step
     python scripts/benchmark.py loader                   # rows per second against a DataLoader
     python scripts/benchmark.py training --data FILE     # same wall time, same split: nats reached
 
-The peers come with `pip install -e ".[peers]"`. Times vary with the machine and its load; the
-ratios, medians over the repeats, much less.
+The peers are zuko, nflows and normflows (`pip install -e ".[peers]"`), and TensorFlow Probability
+where it is installed. Times vary with the machine and its load; the ratios, medians over the
+repeats, much less.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from benchmark_peers import samplers, zuko_maf
 from torch import Tensor, nn
 
 from flowbench.data import BatchLoader, Rows
@@ -51,8 +53,8 @@ def sampling(options: argparse.Namespace) -> None:
         (784, 100, (1024,)),
     ):
         flow = MAF(features, hidden_units=hidden, batch_norm=False).eval()
-        tasks = {"flowbench": lambda flow=flow, n=samples: flow.sample((n,))}
-        tasks |= _peer_samplers(features, samples, hidden)
+        tasks: dict[str, Task] = {"flowbench": lambda flow=flow, n=samples: flow.sample((n,))}
+        tasks |= samplers(features, samples, hidden)
         times = interleaved(tasks, repeats=options.repeats)
         hidden_text = "×".join(map(str, hidden))
         print(f"{features:8} {samples:8} {hidden_text:>10}  {_versus(times)}", flush=True)
@@ -66,7 +68,7 @@ def growth(options: argparse.Namespace) -> None:
     for features in sizes:
         flow = MAF(features, layers=1, hidden_units=(512,), batch_norm=False).eval()
         tasks: dict[str, Task] = {"flowbench": lambda flow=flow: flow.sample((100,))}
-        tasks |= _peer_samplers(features, 100, (512,), layers=1)
+        tasks |= samplers(features, 100, (512,), layers=1)
         for name, times in interleaved(tasks, repeats=options.repeats).items():
             columns.setdefault(name, []).append(median(times))
     for name, times in columns.items():
@@ -84,7 +86,7 @@ def step(options: argparse.Namespace) -> None:
         x = torch.randn(rows, features)
         flow = MAF(features, layers=layers, activation=activation, batch_norm=False)
         tasks = {"flowbench": _stepper(flow, flow, x)}
-        peer = _zuko(features, (100, 100), layers=layers, activation=activation)
+        peer = zuko_maf(features, (100, 100), layers=layers, activation=activation)
         if peer is not None:
             tasks["zuko"] = _stepper(peer, lambda x, peer=peer: peer().log_prob(x), x)
         times = interleaved(tasks, repeats=max(options.repeats, 20), calls=10)
@@ -119,7 +121,7 @@ def training(options: argparse.Namespace) -> None:
     data.setup()
     flow = MAF(data.features, batch_norm=False)
     rivals: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]] = {"flowbench": (flow, flow)}
-    peer = _zuko(data.features, (100, 100), layers=5, activation="relu")
+    peer = zuko_maf(data.features, (100, 100), layers=5, activation="relu")
     if peer is not None:
         rivals["zuko"] = (peer, lambda x: peer().log_prob(x))
     for name, (score, steps) in _train_in_turns(rivals, data, options.seconds).items():
@@ -182,53 +184,6 @@ def _stepper(module: nn.Module, log_prob: Callable[[Tensor], Tensor], x: Tensor)
         optimizer.step()
 
     return task
-
-
-def _peer_samplers(
-    features: int, samples: int, hidden: Sequence[int], layers: int = 5
-) -> dict[str, Task]:
-    """Samplers of the peers that are installed, for a MAF of the same size."""
-    tasks: dict[str, Task] = {}
-    zuko_flow = _zuko(features, hidden, layers=layers, activation="relu")
-    if zuko_flow is not None:
-        tasks["zuko"] = lambda: zuko_flow.eval()().sample((samples,))
-    nflows_flow = _nflows(features, hidden, layers=layers)
-    if nflows_flow is not None:
-        tasks["nflows"] = lambda: nflows_flow.sample(samples)
-    return tasks
-
-
-def _zuko(features: int, hidden: Sequence[int], *, layers: int, activation: str) -> Any:
-    try:
-        import zuko  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return None
-    kinds = {"relu": nn.ReLU, "tanh": nn.Tanh}
-    return zuko.flows.MAF(
-        features, transforms=layers, hidden_features=hidden, activation=kinds[activation]
-    )
-
-
-def _nflows(features: int, hidden: Sequence[int], *, layers: int) -> Any:
-    try:
-        from nflows.distributions import (  # pyright: ignore[reportMissingImports]
-            StandardNormal,
-        )
-        from nflows.flows import Flow  # pyright: ignore[reportMissingImports]
-        from nflows.transforms import (  # pyright: ignore[reportMissingImports]
-            CompositeTransform,
-            MaskedAffineAutoregressiveTransform,
-            ReversePermutation,
-        )
-    except ImportError:
-        return None
-    stack = []
-    for _ in range(layers):
-        made = MaskedAffineAutoregressiveTransform(
-            features, hidden[0], num_blocks=len(hidden) - 1, use_residual_blocks=False
-        )
-        stack += [made, ReversePermutation(features)]
-    return Flow(CompositeTransform(stack), StandardNormal([features])).eval()
 
 
 def interleaved(tasks: dict[str, Task], *, repeats: int, calls: int = 1) -> dict[str, list[float]]:
