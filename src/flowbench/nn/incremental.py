@@ -101,15 +101,16 @@ class _Layer(NamedTuple):
     """
 
     weight: Tensor
-    bias: Tensor | None
+    bias: Tensor
     ends: list[int]
 
     def receive(self, known: "_Buffer | _Pieces", degrees: range) -> Tensor:
         """What the rows of a block get from biases and from all units before the block."""
         first, last = self.ends[degrees.start], self.ends[degrees.stop]
         before = known.before()
-        product = self.weight[first:last, : len(before)] @ before
-        return product if self.bias is None else product + self.bias[first:last]
+        if not len(before):
+            return self.bias[first:last]
+        return torch.addmm(self.bias[first:last], self.weight[first:last, : len(before)], before)
 
     def rows(
         self, received: Tensor, known: "_Buffer | _Pieces", degree: int, degrees: range
@@ -121,7 +122,9 @@ class _Layer(NamedTuple):
         recent, start = known.recent(), known.start
         if not len(recent):
             return base
-        return torch.addmm(base, self.weight[first:last, start : start + len(recent)], recent)
+        own = start and not torch.is_grad_enabled()  # made by `receive`, and read only here
+        add = base.addmm_ if own else base.addmm
+        return add(self.weight[first:last, start : start + len(recent)], recent)
 
 
 def _sorted_layers(
@@ -133,18 +136,20 @@ def _sorted_layers(
     orders = [layer.argsort(stable=True) for layer in degrees]
     outputs = orders[0][:, None] * params + torch.arange(params, device=orders[0].device)
     sorted_layers = []
-    for index, layer in enumerate(network.layers):
+    layers: Any = network.layers
+    for index, layer in enumerate(layers):
         last = index + 1 == len(network.layers)
         order = outputs.flatten() if last else orders[index + 1]
         counted = degrees[0] if last else degrees[index + 1]
         counts = torch.bincount(counted, minlength=features + 1) * (params if last else 1)
         ends = [0, *counts.cumsum(0).tolist()]
-        bias = layer.bias
-        column = None if bias is None else bias[order, None].expand(-1, rows)  # type: ignore[index]
+        column = layer.weight.new_zeros(len(order), 1)
+        if layer.bias is not None:
+            column = layer.bias[order, None]
         if index < len(network.context_layers) and context is not None:
-            term = network.context_layers[index](context).mT[order]
-            column = term.expand(-1, rows) if column is None else column + term
-        weight = layer.weight[order][:, orders[index]]  # type: ignore[index]
+            column = column + network.context_layers[index](context).mT[order]
+        column = column.expand(-1, rows)
+        weight = layer.weight.index_select(0, order).index_select(1, orders[index])
         sorted_layers.append(_Layer(weight, column, ends))
     return sorted_layers
 
