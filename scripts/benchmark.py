@@ -5,6 +5,7 @@
     python scripts/benchmark.py step                     # one optimiser step
     python scripts/benchmark.py loader                   # rows per second against a DataLoader
     python scripts/benchmark.py training --data FILE     # same wall time, same split: nats reached
+    python scripts/benchmark.py devices                  # two processes beside one, by width
 
 The peers are zuko, nflows and normflows (`pip install -e ".[peers]"`), and TensorFlow Probability
 where it is installed. Times vary with the machine and its load; the ratios, medians over the
@@ -130,6 +131,13 @@ def training(options: argparse.Namespace) -> None:
         )
 
 
+def devices(options: argparse.Namespace) -> None:
+    """Two processes on one training, and on a training each."""
+    from benchmark_devices import compare
+
+    compare(repeats=options.repeats)
+
+
 def _train_in_turns(
     rivals: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]], data: Any, seconds: float
 ) -> dict[str, tuple[float, int]]:
@@ -224,6 +232,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "step": step,
     "loader": loader,
     "training": training,
+    "devices": devices,
 }
 
 if __name__ == "__main__":
