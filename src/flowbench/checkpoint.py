@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -64,9 +65,10 @@ class TrainedDensity(nn.Module):
         It is −inf outside of the support, and where the flow overflows; only NaN gives NaN.
 
         Raises:
-            ValueError: a context has a value that its preprocessing cannot map.
+            ValueError: x or the context has another size, or the context has a value that its
+                preprocessing cannot map.
         """
-        u, log_det = self.preprocess.inverse(x)
+        u, log_det = self.preprocess.inverse(_numbers("x", x, self.flow.features))
         return self.flow.log_prob(self._float(u), self._context(context)) + log_det
 
     @torch.no_grad()
@@ -83,7 +85,8 @@ class TrainedDensity(nn.Module):
             ValueError: the column is unknown, or holds a label that no training row had.
         """
         if column not in self.categories:
-            raise ValueError(f"{column!r} is none of the columns {', '.join(self.categories)}")
+            known = ", ".join(self.categories) or "none"
+            raise ValueError(f"{column!r} is no categorical column; known: {known}")
         known = {label: number for number, label in enumerate(self.categories[column])}
         if unknown := [label for label in labels if label not in known]:
             raise ValueError(
@@ -94,6 +97,7 @@ class TrainedDensity(nn.Module):
     def _context(self, context: Tensor | None) -> Tensor | None:
         if context is None:
             return None
+        context = _numbers("context", context, self.context_features)
         value, log_det = self.context_preprocess.inverse(context)
         if (log_det == -torch.inf).any():
             steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
@@ -105,6 +109,13 @@ class TrainedDensity(nn.Module):
 
     def _floating(self) -> Iterator[Tensor]:
         return (p for p in self.flow.parameters() if p.is_floating_point())
+
+
+def _numbers(name: str, value: Tensor, size: int) -> Tensor:
+    """Rows of the right size; whole numbers become real ones, which preprocessing gives back."""
+    if value.shape[-1:] != (size,):
+        raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {size}]")
+    return value if value.is_floating_point() else value.double()
 
 
 def saved_values(config: Mapping[str, Any], data: DataModule) -> dict[str, Any]:
@@ -131,7 +142,8 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         trust: also build classes from outside flowbench.
 
     Raises:
-        CheckpointError: there is none, it is unreadable, or it names a foreign class.
+        CheckpointError: there is none, it is unreadable, it names a foreign class, or its model
+            cannot be built.
 
     Example:
         density = flowbench.load("outputs/toy/maf/1a2b3c4d/seed=0")
@@ -142,7 +154,11 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     model = saved["config"]["model"]
     if not trust:
         refuse_foreign(model, what="model", path=path)
-    flow = build_flow(model, **saved["sizes"])
+    try:
+        flow = build_flow(model, **saved["sizes"])
+    except Exception as error:  # whatever a configuration of another version leads to
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
     _load_state(flow, state, path)
     return TrainedDensity(
         flow,
@@ -239,12 +255,15 @@ def start_from(flow: Flow, run: str | Path) -> None:
 
 
 def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:
-    """Refuse a configuration that names classes from outside flowbench.
+    """Refuse a configuration that would run other code than the classes of flowbench.
+
+    What is named must be a class that flowbench itself defines, or a function of its flows; a
+    name such as `flowbench.data.conversion.shutil.rmtree` leads out of it.
 
     Raises:
-        CheckpointError: naming the first of them.
+        CheckpointError: naming the first that is not.
     """
-    foreign = [name for name in _targets(config) if not name.startswith("flowbench.")]
+    foreign = [name for name in _targets(config) if not _is_own(name)]
     if foreign:
         raise CheckpointError(
             f"{path}: the {what} is built by {foreign[0]}, from outside flowbench; "
@@ -252,13 +271,26 @@ def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:
         )
 
 
+def _is_own(name: str) -> bool:
+    if not name.startswith("flowbench."):
+        return False
+    try:
+        found = resolve_name(name)
+    except (ImportError, AttributeError, ValueError):
+        return True  # there is no such thing: nothing runs, and building it says so
+    home = f"{getattr(found, '__module__', '')}."
+    return home.startswith("flowbench." if isinstance(found, type) else "flowbench.flows.")
+
+
 def _targets(value: Any) -> Iterator[str]:
-    """All `_target_` names inside a configuration."""
+    """All `_target_` names inside a configuration, and interpolations: these could hide more."""
     if isinstance(value, Mapping):
         if "_target_" in value:
             yield str(value["_target_"])
         for inner in value.values():
             yield from _targets(inner)
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from _targets(inner)
+    elif isinstance(value, str) and "${" in value:
+        yield value
