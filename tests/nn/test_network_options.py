@@ -45,8 +45,10 @@ def test_initializers_fill_the_weights(initializer):
         assert not any(layer.bias.any() for layer in network.layers)
 
 
-def test_a_network_can_start_at_zero():
-    options = {"hidden_units": [4], "context_features": 2, "zero_output": True}
+@pytest.mark.parametrize("hidden_units", [[], [4]])
+def test_a_network_can_start_at_zero(hidden_units):
+    options = {"hidden_units": hidden_units, "context_features": 2, "bias_initializer": "ones"}
+    options |= {"zero_output": True}
     for network in (AutoregressiveNetwork(3, **options), MLP(3, outputs=3, **options)):
         assert not network(torch.randn(5, 3), torch.randn(5, 2)).any()
 
@@ -86,6 +88,25 @@ def test_constraints_are_applied_within_the_masks():
         assert (layer.weight >= layer.mask).all()
         assert not layer.weight[layer.mask == 0].any()
         assert not layer.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("constraint", "length"), [("max_norm", 2.0), ("unit_norm", 1.0), ("non_neg", None)]
+)
+def test_constraints_by_name_hold_for_each_unit_and_for_the_biases(constraint, length):
+    options = {"kernel_constraint": constraint, "bias_constraint": constraint}
+    network = AutoregressiveNetwork(4, hidden_units=[8], bias_initializer="ones", **options)
+    with torch.no_grad():
+        for layer in network.layers:
+            layer.weight.mul_(100)
+    constrain(network)
+    for layer in network.layers:
+        if length is None:
+            assert (layer.weight >= 0).all()
+            continue
+        norms = layer.weight[layer.mask.any(1)].norm(dim=1)
+        torch.testing.assert_close(norms, torch.full_like(norms, length))
+        assert layer.bias.norm() <= length + 1e-6
 
 
 def test_dropout_acts_in_training_only():

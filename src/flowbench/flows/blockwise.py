@@ -73,9 +73,22 @@ class SharedBlocks(Flow):
         (torch.Size([7]), torch.Size([4, 6]))
     """
 
+    transform: Folded
+
     def __init__(self, flow: Flow, *, blocks: int) -> None:
         transform = Folded(flow.transform, groups=blocks)
         super().__init__(_Repeated(flow.base, blocks), transform, flow.embedding)
+        self._block = [flow]  # in a list, so that its base and transform are not registered twice
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Initialise the flow with all blocks of the training rows."""
+        self._block[0].initialize(*self.transform.fold(x, context))
+
+    @torch.no_grad()
+    def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set the statistics of the flow by all blocks of the training rows."""
+        self._block[0].recompute_statistics(*self.transform.fold(x, context))
 
 
 def equal_blocks(

@@ -142,7 +142,8 @@ class AutoregressiveNetwork(nn.Module):
         )
         if zero_output:
             for layer in [self.layers[-1], *self.context_layers[len(masks) - 1 :]]:
-                nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+                for parameter in layer.parameters():
+                    nn.init.zeros_(parameter)
         self.register_load_state_dict_post_hook(_restore_masks)
 
     @property

@@ -25,7 +25,7 @@ class MLP(nn.Module):
         use_bias: whether the layers have biases.
         kernel_initializer: name or callable, for the weights.
         bias_initializer: name or callable, for the biases.
-        zero_output: start the last layer's weight at zero, so that a flow starts at the identity.
+        zero_output: start the last layer at zero, so that a flow starts at the identity.
 
     Raises:
         ValueError: a size is out of range, an option is unknown, or a context is given where none
@@ -78,7 +78,11 @@ class MLP(nn.Module):
                 if initializer is not None and parameter.numel():
                     initializer(parameter)
             if zero_output:
-                nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
+                last = nn.ModuleList([self.layers[-1]])
+                if self.context_layer is not None and not hidden_units:
+                    last.append(self.context_layer)
+                for parameter in last.parameters():
+                    nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Compute the parameters.

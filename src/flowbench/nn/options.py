@@ -53,7 +53,7 @@ def _non_neg(weight: Tensor) -> Tensor:
 
 
 def _max_norm(weight: Tensor) -> Tensor:
-    return torch.renorm(weight, p=2, dim=0, maxnorm=2.0)
+    return weight * (2.0 / weight.norm(dim=-1, keepdim=True).clamp(min=2.0))
 
 
 def _unit_norm(weight: Tensor) -> Tensor:
