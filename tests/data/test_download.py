@@ -138,18 +138,6 @@ def test_nobody_there_is_one_sentence(monkeypatch, server, tmp_path):
     assert "\n" not in text
 
 
-def test_without_published_checksum_the_first_one_holds(monkeypatch, server, tmp_path):
-    body = tar(MEMBERS)
-    [path] = offer(monkeypatch, server, body=body, pinned=False)
-    with pytest.warns(UserWarning, match=hashlib.sha256(body).hexdigest()):
-        download("power", data_dir=tmp_path)
-    for place in ("power/data.npy", "downloads/maf-data.tar.gz"):
-        (tmp_path / place).unlink()
-    server.files[path] = tar(MEMBERS | {"data/power/data.npy": npy(200)})
-    with pytest.raises(DataError, match="its sha256 is"):
-        download("power", data_dir=tmp_path)
-
-
 PROCESS = """
 import sys
 from flowbench.data.download import download

@@ -105,12 +105,12 @@ MEMBERS = {
 GOT = {"power/data.npy", "downloads/maf-data.tar.gz"}
 
 
-def offer(monkeypatch, server, *, body, name="power", pinned=True, mirrors=1, **options):
+def offer(monkeypatch, server, *, body, name="power", mirrors=1, **options):
     """Put a source in place of a known one: the same layout, from the server of the test."""
     file = SOURCES[name].files[0]
     paths = [f"mirror{i}/{file.name}" for i in range(mirrors)]
     server.files |= dict.fromkeys(paths, body)
-    checksum = f"sha256:{hashlib.sha256(body).hexdigest()}" if pinned else None
+    checksum = f"sha256:{hashlib.sha256(body).hexdigest()}"
     local = File(
         name=file.name,
         urls=tuple(server.url(path) for path in paths),

@@ -15,13 +15,9 @@ from typing import IO
 
 from flowbench.data.base import DataError
 
-__all__ = ["DamagedArchiveError", "require_space", "shown_size", "unpack"]
+__all__ = ["require_space", "shown_size", "unpack"]
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
-
-
-class DamagedArchiveError(DataError):
-    """An archive that cannot be read to its end."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +41,8 @@ def unpack(archive: Path, folder: Path, *, members: Mapping[str, str]) -> None:
             `re.Match.expand`).
 
     Raises:
-        DamagedArchiveError: the archive cannot be read.
-        DataError: it holds nothing that was asked for, or something unsafe, or there is too little
-            space.
+        DataError: the archive cannot be read to its end, or holds nothing that was asked for, or
+            something unsafe, or there is too little space.
     """
     try:
         with _opened(archive) as found:
@@ -58,7 +53,7 @@ def unpack(archive: Path, folder: Path, *, members: Mapping[str, str]) -> None:
                 _write(member, folder / place, archive)
     except DAMAGE as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DamagedArchiveError(f"{archive} is damaged ({reason}); start again") from error
+        raise DataError(f"{archive} is damaged ({reason}); delete it, start again") from error
 
 
 def require_space(folder: Path, size: int, *, what: str) -> None:
@@ -145,4 +140,4 @@ def _write(member: _Member, target: Path, archive: Path) -> None:
     with source, target.open("xb") as out:
         shutil.copyfileobj(source, out, 2**20)
     if target.stat().st_size != member.size:
-        raise DamagedArchiveError(f"{archive} is damaged ({member.path} is short); start again")
+        raise DataError(f"{archive} is damaged ({member.path} is short); delete it, start again")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from flowbench.data.archives import DamagedArchiveError, shown_size, unpack
+from flowbench.data.archives import shown_size, unpack
 from flowbench.data.base import DataError
 from flowbench.data.sources import SOURCES, Source
-from flowbench.data.transfer import fetch, record
+from flowbench.data.transfer import fetch
 
 __all__ = ["OFFLINE", "download"]
 
@@ -96,12 +96,7 @@ def _unpack(source: Source, root: Path, downloads: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         for file in source.files:
-            try:
-                unpack(downloads / file.name, partial, members=source.members)
-            except DamagedArchiveError:
-                (downloads / file.name).unlink()
-                raise
-            record(file, downloads)
+            unpack(downloads / file.name, partial, members=source.members)
         _move(partial, root / source.name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -16,14 +16,13 @@ class File:
         name: its name here.
         urls: addresses of byte-identical copies, in the order in which they are tried.
         size: bytes, for messages and the check of free space (of some files only about).
-        checksum: "sha256:…", or "md5:…" or "sha1:…" where no more is published; None: the SHA-256
-            of the first download is recorded and holds from then on.
+        checksum: "sha256:…", or "md5:…" or "sha1:…" where no more is published.
     """
 
     name: str
     urls: tuple[str, ...]
     size: int
-    checksum: str | None = None
+    checksum: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ import hashlib
 import os
 import ssl
 import time
-import warnings
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -16,7 +15,7 @@ from flowbench.data.archives import require_space, shown_size
 from flowbench.data.base import DataError
 from flowbench.data.sources import File
 
-__all__ = ["fetch", "record"]
+__all__ = ["fetch"]
 
 ATTEMPTS = 5  # at each address
 WAIT = 1.0  # seconds before the second attempt, doubled before each further one
@@ -140,34 +139,8 @@ def _receive(file: File, url: str, part: Path) -> None:
 
 
 def _fault(file: File, path: Path) -> str | None:
-    """What is wrong with a file, by its published or else its recorded checksum."""
-    expected = file.checksum
-    recorded = _record_of(path.with_name(file.name))
-    if expected is None and recorded.exists():
-        expected = "sha256:" + recorded.read_text().split()[0]
-    if expected is None:
-        return None
-    algorithm, digest = expected.split(":")
-    found = _digest(path, algorithm)
+    """What is wrong with a file, by its checksum."""
+    algorithm, digest = file.checksum.split(":")
+    with path.open("rb") as content:
+        found = hashlib.file_digest(content, algorithm).hexdigest()
     return None if found == digest else f"its {algorithm} is {found}, expected {digest}"
-
-
-def record(file: File, folder: Path) -> None:
-    """Remember the checksum of a file in a folder, where none is published, for the next time."""
-    place = _record_of(folder / file.name)
-    if file.checksum is None and not place.exists():
-        digest = _digest(folder / file.name, "sha256")
-        place.write_text(f"{digest}  {file.name}\n")
-        warnings.warn(
-            f"no checksum of {file.name} is published; its SHA-256 {digest} now stands in {place}",
-            stacklevel=2,
-        )
-
-
-def _record_of(target: Path) -> Path:
-    return target.with_name(target.name + ".sha256")
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
