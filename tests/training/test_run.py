@@ -34,7 +34,7 @@ SMALL = [
 ]
 RESULT_KEYS = (
     "data model seed hash status command features context_features parameters rows test val "
-    "published best_epoch epochs seconds samples_per_second peak_memory_bytes device threads "
+    "published steps best_epoch epochs seconds samples_per_second peak_memory_bytes device threads "
     "versions git"
 ).split()
 
