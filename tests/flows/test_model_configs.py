@@ -14,7 +14,7 @@ EACH = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
 def composed(file, *overrides):
-    if file.stem in ("zuko", "nflows"):
+    if file.stem in ("zuko", "nflows", "normflows"):
         pytest.importorskip(file.stem, reason=f"{file.stem} is not installed")
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         return compose("train", [f"model={file.stem}", "data=toy", "logger=csv", *overrides])
@@ -23,7 +23,7 @@ def composed(file, *overrides):
 def test_every_model_has_a_file():
     expected = {"gaussian", "made", "made_mog", "made_bernoulli", "maf", "maf_mog", "maf_spline"}
     expected |= {"maf_strong", "iaf", "realnvp", "realnvp_spline", "nice", "blockwise"}
-    expected |= {"zuko", "nflows"}
+    expected |= {"zuko", "nflows", "normflows"}
     assert expected <= {file.stem for file in FILES}
 
 
@@ -75,6 +75,9 @@ def test_it_models_channels_apart(file, shared):
     torch.manual_seed(0)
     model = resolved(composed(file))["model"]
     flow = build_flow(model, features=12, context_features=0, blocks=3, shared=shared)
+    if file.stem == "normflows":  # starts at the identity, whatever its blocks
+        for parameter in flow.parameters():
+            parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
     x = torch.randn(32, 12)
     if file.stem == "made_bernoulli":
         x = (x > 0).float()

@@ -10,7 +10,7 @@ from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Chain
 
-__all__ = ["NFlows", "Zuko"]
+__all__ = ["NFlows", "NormFlows", "Zuko", "normflows_spline"]
 
 
 class Zuko(Flow):
@@ -32,10 +32,7 @@ class Zuko(Flow):
     def __init__(
         self, features: int, *, context_features: int = 0, flow: Callable[..., nn.Module]
     ) -> None:
-        try:
-            built = flow(features=features, context=context_features)
-        except TypeError as error:
-            raise ValueError(f"model.flow cannot be built: {error}") from error
+        built = _built(flow, features=features, context=context_features)
         super().__init__(_Zuko(built, features), Chain())
 
 
@@ -63,15 +60,72 @@ class NFlows(Flow):
         self, features: int, *, context_features: int = 0, flow: Callable[..., nn.Module]
     ) -> None:
         context = {"context_features": context_features} if context_features else {}
-        try:
-            built = flow(features=features, **context)
-        except TypeError as error:
-            raise ValueError(f"model.flow cannot be built: {error}") from error
-        super().__init__(_NFlows(built, features), Chain())
+        super().__init__(_NFlows(_built(flow, features=features, **context), features), Chain())
+
+
+class NormFlows(Flow):
+    """A `NormalizingFlow` or `ConditionalNormalizingFlow` of the library normflows.
+
+    Args:
+        features: size of the event.
+        context_features: size of the context, 0 for none.
+        flow: builds it from `features`, and from `context_features` where there are any.
+
+    Raises:
+        ValueError: the flow cannot be built.
+
+    Example:
+        flow = NormFlows(3, flow=functools.partial(normflows_spline, layers=5))
+    """
+
+    def __init__(
+        self, features: int, *, context_features: int = 0, flow: Callable[..., nn.Module]
+    ) -> None:
+        context = {"context_features": context_features} if context_features else {}
+        super().__init__(_NormFlows(_built(flow, features=features, **context), features), Chain())
+
+
+def normflows_spline(
+    features: int,
+    *,
+    context_features: int = 0,
+    layers: int = 5,
+    hidden_features: int = 100,
+    blocks: int = 2,
+    bins: int = 8,
+) -> nn.Module:
+    """The autoregressive neural spline flow of normflows' own manual.
+
+    Args:
+        features: size of the event.
+        context_features: size of the context, 0 for none.
+        layers: autoregressive layers, each with a permutation and an LU linear map.
+        hidden_features: width of each network.
+        blocks: residual blocks of each network.
+        bins: of a spline.
+    """
+    import normflows
+
+    maps: list[nn.Module] = []
+    for _ in range(layers):
+        spline = normflows.flows.AutoregressiveRationalQuadraticSpline(
+            features, blocks, hidden_features, context_features or None, num_bins=bins
+        )
+        maps += [spline, normflows.flows.LULinearPermute(features)]
+    base = normflows.distributions.DiagGaussian(features, trainable=False)
+    kind = normflows.ConditionalNormalizingFlow if context_features else normflows.NormalizingFlow
+    return kind(base, maps)
+
+
+def _built(flow: Callable[..., nn.Module], **sizes: int) -> nn.Module:
+    try:
+        return flow(**sizes)
+    except TypeError as error:
+        raise ValueError(f"model.flow cannot be built: {error}") from error
 
 
 class _Peer(Base):
-    """What holds for both: samples carry no gradients."""
+    """What holds for all: samples carry no gradients."""
 
     has_rsample = False
 
@@ -100,6 +154,20 @@ class _NFlows(_Peer):
         if context is None:
             return self.flow.sample(shape.numel()).reshape(*shape, self.features)
         return self.flow.sample(1, _rows(context, shape)).reshape(*shape, self.features)
+
+
+class _NormFlows(_Peer):
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        rows = u.reshape(-1, self.features)
+        return self.flow.log_prob(rows, *_given(context, u.shape[:-1])).reshape(u.shape[:-1])
+
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
+        x, _ = self.flow.sample(shape.numel(), *_given(context, shape))
+        return x.reshape(*shape, self.features)
+
+
+def _given(context: Tensor | None, shape: torch.Size) -> list[Tensor | None]:
+    return [] if context is None else [_rows(context, shape)]
 
 
 def _rows(context: Tensor | None, shape: torch.Size) -> Tensor | None:

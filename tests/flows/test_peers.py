@@ -1,0 +1,82 @@
+"""Flows of other libraries are the densities that they were, in the shapes of this one."""
+
+from functools import partial
+from importlib import import_module
+
+import pytest
+import torch
+
+from flowbench.flows import MAF
+from flowbench.flows.peers import NFlows, NormFlows, Zuko, normflows_spline
+
+
+def zuko(features, context_features=0):
+    options = {"transforms": 2, "hidden_features": [8], "features": features}
+    return import_module("zuko").flows.NSF(**options, context=context_features)
+
+
+def nflows(features, context_features=0):
+    library = import_module("nflows")
+    made = library.transforms.MaskedAffineAutoregressiveTransform
+    transform = made(features, 8, context_features=context_features or None)
+    return library.flows.Flow(transform, library.distributions.StandardNormal([features]))
+
+
+normflows = partial(normflows_spline, layers=2, hidden_features=8)
+PEERS = {
+    "zuko": (partial(Zuko, flow=lambda features, context: zuko(features, context)), zuko),
+    "nflows": (partial(NFlows, flow=nflows), nflows),
+    "normflows": (partial(NormFlows, flow=normflows), normflows),
+}
+EACH = pytest.mark.parametrize("name", PEERS)
+
+
+def built(name, classes=0):
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    torch.manual_seed(0)
+    flow = PEERS[name][0](2, context_features=classes).eval()
+    for parameter in flow.parameters():
+        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
+    return flow
+
+
+@EACH
+def test_it_is_the_density_of_the_library(name):
+    flow, x = built(name), torch.randn(7, 2)
+    original = PEERS[name][1](2)
+    original.load_state_dict(flow.base.flow.state_dict())
+    density = original() if name == "zuko" else original.eval()
+    torch.testing.assert_close(flow.log_prob(x), density.log_prob(x))
+
+
+@EACH
+@pytest.mark.parametrize("classes", [0, 3])
+def test_the_total_mass_is_one_and_samples_come_from_it(name, classes):
+    flow = built(name, classes)
+    context = torch.eye(classes)[1] if classes else None
+    axis = torch.linspace(-8, 8, 401)
+    grid = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        density = flow.log_prob(grid, context).exp() * (axis[1] - axis[0]) ** 2
+        assert density.sum().item() == pytest.approx(1, abs=1e-2)
+        samples = flow.sample((4000,), context)
+    assert samples.shape == (4000, 2)
+    torch.testing.assert_close(samples.mean(0), density @ grid, rtol=0, atol=0.15)
+
+
+@EACH
+def test_contexts_broadcast_and_matter(name):
+    flow, context = built(name, 3), torch.eye(3)
+    log_prob = flow.log_prob(torch.zeros(5, 1, 2), context)
+    assert log_prob.shape == (5, 3)
+    assert log_prob[0].unique().numel() == 3
+    assert flow.sample((4, 6), context).shape == (4, 6, 3, 2)
+    alone = flow.log_prob(torch.zeros(2), context[2])
+    torch.testing.assert_close(alone, log_prob[0, 2])
+
+
+@EACH
+def test_a_flow_that_cannot_be_built_is_one_sentence(name):
+    kind = PEERS[name][0].func
+    with pytest.raises(ValueError, match=r"model\.flow cannot be built: .*features"):
+        kind(2, flow=lambda: MAF(2))
