@@ -74,6 +74,7 @@ def test_foreign_code_runs_for_whoever_trusts_it(tmp_path):
     ("model", "sentence"),
     [
         (MODEL | {"_target_": "flowbench.flows.Nothing"}, "Nothing"),
+        ({"_target_": "flowbench.transforms.ActNorm"}, "gives a ActNorm, expected a .*Flow"),
         (MODEL | {"of_another_version": 1}, "of_another_version"),
     ],
 )

@@ -206,13 +206,22 @@ def build_flow(
         context_features: size of a context, 0 for none.
         blocks: number of equal blocks of an event that do not depend on each other.
         shared: whether one flow has the same weights for all blocks, or each has its own.
+
+    Raises:
+        ValueError: what is described is no `Flow`.
     """
     from hydra.utils import instantiate  # the library part does without Hydra
 
     options = {key: value for key, value in model.items() if key != "name"}
 
     def flow(features: int, **sizes: int) -> Flow:
-        return instantiate(options, features=features, **sizes, _convert_="all")
+        built = instantiate(options, features=features, **sizes, _convert_="all")
+        if not isinstance(built, Flow):
+            raise ValueError(
+                f"model._target_={model['_target_']} gives a {type(built).__name__}, "
+                "expected a flowbench.flows.Flow"
+            )
+        return built
 
     sizes = {"context_features": context_features} if context_features else {}
     if blocks == 1:

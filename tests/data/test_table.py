@@ -232,6 +232,11 @@ def test_table_larger_than_the_memory_at_hand_is_converted(tmp_path, suffix):
     shutil.rmtree(tmp_path)
 
 
+def test_wrong_fractions_are_told_before_anything_is_read(tmp_path):
+    with pytest.raises(DataError, match=r"fractions=\[0.8, 0.1\]: expected three numbers"):
+        Table(path=tmp_path / "never_read.csv", fractions=[0.8, 0.1])
+
+
 def test_fingerprint_is_the_sha256_of_the_file(path):
     data = Table(path=path, cache_dir=path.parent / "cache")
     before = data.fingerprint()

@@ -4,7 +4,8 @@ import pytest
 import torch
 from test_properties import EITHER, build, events, one_hot
 
-from flowbench.flows import MAF
+from flowbench.flows import MAF, AutoregressiveTransform, Flow
+from flowbench.nn import AutoregressiveNetwork
 
 SCALES = (1e4, 1e10, 1e20, 1e30, 1e38)
 
@@ -44,6 +45,18 @@ def test_nan_that_is_given_stays():
     log_prob = flow.log_prob(x, context)
     assert log_prob.isnan().tolist() == [True, False, True, False]
     assert log_prob[1] == -torch.inf
+
+
+def test_it_is_no_density_as_a_distribution_either():
+    x = torch.full((1, 3), 3e38)
+    options = {"hidden_units": [8], "activation": "relu", "log_scale_bound": None, "seed": 0}
+    flow = MAF(3, layers=3, context_features=2, **options)
+    embedded = Flow(flow.base, flow.transform, torch.nn.Linear(1, 2)).eval()
+    assert embedded.distribution(torch.zeros(1)).log_prob(x).item() == -torch.inf
+    layer = AutoregressiveTransform(AutoregressiveNetwork(3, seed=0)).eval()
+    normal = torch.distributions.Normal(torch.zeros(3), torch.ones(3), validate_args=False)
+    distribution = layer(torch.distributions.Independent(normal, 1))
+    assert distribution.log_prob(torch.full((1, 3), torch.inf)).item() == -torch.inf
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])

@@ -97,11 +97,12 @@ class Table(DataModule):
         self.group_column = None if group_column is None else str(group_column)
         self.missing = missing
         self.dequantize = dequantize
-        self.clip_quantiles = clip_quantiles
+        self.clip_quantiles = None if clip_quantiles is None else list(clip_quantiles)
         self.log_columns = [str(name) for name in log_columns or []]
         self.standardize = standardize
         self.key = key
         self.cache_dir = cache_dir
+        self._refuse_wrong_numbers()
 
     def prepare_data(self) -> None:
         """Convert the file, unless that was done before."""
@@ -144,15 +145,11 @@ class Table(DataModule):
 
     def _clip(self, train: Selection) -> dict[str, Any]:
         """The step to the quantiles of the training rows, one column in memory at a time."""
-        pair = list(self.clip_quantiles or ())
-        if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
-            raise DataError(
-                f"data.clip_quantiles={pair}: expected two rising numbers between 0 and 1"
-            )
-        columns = range(train.shape[1])
         quantiles = [
-            np.quantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
-            for column in columns
+            np.quantile(
+                np.concatenate([part[:, column] for part in train.chunks()]), self.clip_quantiles
+            )
+            for column in range(train.shape[1])
         ]
         low, high = np.stack(quantiles, axis=1).tolist()
         return {"name": "Clip", "low": low, "high": high}
@@ -188,12 +185,6 @@ class Table(DataModule):
         """0, 1 or 2 for each row."""
         if columns.split is not None:
             return whole[:, len(columns.numbers) + columns.texts.index(columns.split)]
-        wrong_sum = abs(sum(self.fractions) - 1) > 1e-6
-        if len(self.fractions) != 3 or wrong_sum or min(self.fractions) < 0:
-            raise DataError(
-                f"data.fractions={list(self.fractions)}: expected three numbers "
-                "(train, val, test) that sum to 1"
-            )
         if columns.group is None:
             return split_rows(len(whole), self.fractions, seed=self.seed)
         groups = whole[:, len(columns.numbers) + columns.texts.index(columns.group)]
@@ -264,6 +255,18 @@ class Table(DataModule):
             "categories": {name: categories[name] for name in self.categorical_columns},
             "lattices": lattices,
         }
+
+    def _refuse_wrong_numbers(self) -> None:
+        parts, pair = self.fractions, self.clip_quantiles
+        if len(parts) != 3 or abs(sum(parts) - 1) > 1e-6 or min(parts) < 0:
+            raise DataError(
+                f"data.fractions={list(parts)}: expected three numbers (train, val, test) that "
+                "sum to 1"
+            )
+        if pair is not None and (len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1):
+            raise DataError(
+                f"data.clip_quantiles={pair}: expected two rising numbers between 0 and 1"
+            )
 
     def _choose(self, names: list[str]) -> Columns:
         return choose_columns(

@@ -65,6 +65,7 @@ class AutoregressiveTransform(nn.Module):
             )
         batch = () if context is None else context.shape[:-1]
         flow = Flow(DistributionBase(base), self.transform)
+        flow.training = self.training
         return FlowDistribution(flow, context, torch.broadcast_shapes(base.batch_shape, batch))
 
 

@@ -128,7 +128,10 @@ class Flow(nn.Module):
             >>> distribution.batch_shape, distribution.event_shape
             (torch.Size([5]), torch.Size([3]))
         """
-        bare = self if self.embedding is None else Flow(self.base, self.transform)
+        bare = self
+        if self.embedding is not None:
+            bare = Flow(self.base, self.transform)
+            bare.training = self.training
         return FlowDistribution(bare, self._embed(context))
 
     @torch.no_grad()
