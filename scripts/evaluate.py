@@ -16,6 +16,7 @@ from flowbench.evaluation.files import scored_rows
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.runs import open_run, same_rows
 from flowbench.evaluation.text import describe, diagnostic_lines, score_text
+from flowbench.training.atomic_files import write_text
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,10 +26,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"--paired compares two runs, got {len(options.runs)}")
     try:
         found = _on_file(options) if options.data else _on_split(options)
+        if options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            write_text(options.json, json.dumps(found, indent=2, allow_nan=False) + "\n")
     except (CheckpointError, DataError, LikelihoodError, ValueError, OSError) as error:
         sys.exit(str(error))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
 
 
 def _on_split(options: argparse.Namespace) -> dict[str, Any]:

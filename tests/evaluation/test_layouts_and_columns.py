@@ -128,7 +128,7 @@ def test_a_loaded_density_takes_raw_labels(town):
     assert right > wrong + 0.3
     with pytest.raises(ValueError, match="holds 'Paris', expected one of Bern, Oslo, Rome"):
         density.one_hot("town", ["Rome", "Paris"])
-    with pytest.raises(ValueError, match="'city' is none of the columns town"):
+    with pytest.raises(ValueError, match="'city' is no categorical column; known: town"):
         density.one_hot("city", ["Rome"])
 
 

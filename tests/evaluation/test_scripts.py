@@ -63,8 +63,8 @@ def runs(folder, table):
 
 def test_the_same_split_gives_the_result_of_the_run(runs, folder, capsys):
     (path, result), _ = runs
-    script("evaluate")([str(path), "--json", str(folder / "scores.json")])
-    found = json.loads((folder / "scores.json").read_text())[str(path)]
+    script("evaluate")([str(path), "--json", str(folder / "new" / "scores.json")])
+    found = json.loads((folder / "new" / "scores.json").read_text())[str(path)]
     assert found == {key: result["test"][key] for key in found}
     out = capsys.readouterr().out
     assert f"{result['test']['log_likelihood']['model_space']['mean']:.4f} ± " in out
@@ -208,7 +208,7 @@ def test_sound_is_drawn_of_a_label(folder, words):
     assert len(soundfile.read(one)[0]) == 2000
 
 
-def test_mistakes_end_in_one_sentence(runs, folder, table):
+def test_mistakes_end_in_one_sentence(runs, folder, table, capsys):
     (path, _), _ = runs
     with pytest.raises(SystemExit, match="no such checkpoint"):
         script("evaluate")([str(folder / "nowhere")])
@@ -216,3 +216,7 @@ def test_mistakes_end_in_one_sentence(runs, folder, table):
         script("score")([str(path), "--data", str(table), "--out", str(folder / "a.txt")])
     with pytest.raises(SystemExit, match=r"extension '.png', expected .csv"):
         script("sample")([str(path), "--out", str(folder / "a.png")])
+    for count in ("0", "-5", "many"):
+        with pytest.raises(SystemExit):
+            script("sample")([str(path), "-n", count, "--out", str(folder / "a.csv")])
+        assert f"{count}: expected a whole number" in capsys.readouterr().err

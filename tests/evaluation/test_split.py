@@ -10,8 +10,8 @@ from torch.distributions import MultivariateNormal
 from flowbench.data import DataModule, RawData
 from flowbench.evaluation import evaluate, log_likelihoods, paired_difference, summarize
 from flowbench.evaluation.anomaly import anomaly_table, separation
-from flowbench.evaluation.conditional import by_label
-from flowbench.evaluation.likelihood import least_likely
+from flowbench.evaluation.conditional import by_label, evaluate_labels
+from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.published import comparable
 from flowbench.flows import MAF, Gaussian
 
@@ -81,6 +81,18 @@ def test_given_labels_the_marginal_and_the_accuracy_are_those_of_bayes_rule(
     )
     assert score["accuracy"] == pytest.approx((densities.argmax(-1) == true).mean(), abs=0.005)
     assert comparable(score) == score["marginal"]["model_space"]["mean"]
+
+
+def test_a_row_that_is_impossible_given_a_label_has_a_density_without_labels(data, gaussians):
+    flow = Gaussian(2, context_features=3)
+    flow.load_state_dict(gaussians.state_dict())
+    flow.transform.classes[2].initialize(1e-25 * data.rows["train"].x)
+    assert by_label(flow, data, "test")[:, 2].isneginf().all()
+    found = evaluate_labels(flow, data, "test")["marginal"]["model_space"]["mean"]
+    two = by_label(flow, data, "test")[:, :2].logsumexp(-1).mean() - math.log(3)
+    assert found == pytest.approx(two.item())
+    with pytest.raises(LikelihoodError, match="not finite"):
+        evaluate(flow, data, "test")
 
 
 def test_data_units_and_bits_differ_by_the_log_determinant(data, gaussians):

@@ -155,6 +155,9 @@ def test_what_runs_recorded_is_drawn_beside_what_is_published(runs):
         assert by_step.data[2].y == article
         assert [line.name for line in by_word.data] == names
         assert by_word.data[-1].y == (1.0, 2.0)
+    table = config | {"published": {"source": "Papamakarios et al. 2017", "model": "MAF (5)"}}
+    [(_, chart)] = recorded_curves(settings_of([replace(run, config=table, steps=steps)]))
+    assert [line.name for line in chart.data] == ["test", "under N(0, I)"]
     assert list(recorded_curves(settings_of(runs))) == []
 
 

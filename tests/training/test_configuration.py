@@ -112,7 +112,7 @@ def test_sound_configurations_pass(composed):
     check(composed())
     check(composed("model=fake_plain", "logger=csv", "training.gradient_clip_norm=null"))
     check(composed("logger=[csv,wandb]", "logger.wandb.offline=false", "trainer=cpu"))
-    check(composed("training.learning_rate=1", "+model.order=[2,1]", "+trainer.precision=64-true"))
+    check(composed("training.learning_rate=1", "+model.order=[2,1]", "+trainer.benchmark=true"))
     check(composed("published={source: a paper, model: MAF}", "trainer.max_time=00:01:00:00"))
 
 
@@ -140,6 +140,9 @@ def test_sound_configurations_pass(composed):
         ("+training.momentum=1", "unknown key; known: batch_size"),
         ("+trainer.max_epoch=3", "unknown key; did you mean trainer.max_epochs"),
         ("+trainer.logger=false", "flowbench sets it itself; leave it out"),
+        ("+trainer.precision=16-mixed", "flowbench sets it itself; leave it out"),
+        ("+trainer.max_steps=100", "flowbench sets it itself; leave it out"),
+        ("+trainer.limit_val_batches=0", "flowbench sets it itself; leave it out"),
         ("trainer.max_epochs=many", "expected an integer at least 1"),
         ("trainer.max_epochs=-1", "expected an integer at least 1"),
         ("trainer.max_epochs=null", "expected an integer at least 1"),
@@ -214,7 +217,7 @@ def test_what_changes_the_result_changes_the_hash(composed):
         "data.path=${paths.data}/a.npz",
         "training.batch_size=128",
         "trainer.max_epochs=3",
-        "+trainer.precision=64-true",
+        "+trainer.deterministic=true",
     ]
     hashes = [run_hash(composed(override)) for override in ["seed=0", *others]]
     assert len(set(hashes)) == len(hashes)

@@ -149,6 +149,19 @@ def test_a_curve_by_steps_starts_with_the_untrained_flow(tmp_path):
         assert [row["step"] for row in csv.DictReader(file)] == ["20", "40", "60"]
 
 
+def test_labels_that_cannot_be_followed_are_refused_before_training(tmp_path, clips):
+    curve = "+callbacks.words={_target_: flowbench.evaluation.curves.LabelCurve, labels: [dog]}"
+    with pytest.raises(ValueError, match="LabelCurve needs data of sound, got Toy"):
+        start(tmp_path, *TOY, curve)
+    with pytest.raises(ValueError, match="labels=dog: expected labels of test clips: one, zero"):
+        start(
+            tmp_path, "experiment=seed_article/speech_zero", "data=fsdd", f"data.path={clips}",
+            "model.hidden_units=[8]", "model.layers=1", "training.batch_size=8", "logger=csv",
+            "+callbacks.labels.labels=[dog]",
+        )  # fmt: skip
+    assert not list(tmp_path.glob("**/metrics.csv"))
+
+
 def test_a_run_starts_from_the_parameters_of_another(tmp_path):
     first, before = start(tmp_path, *TOY, "trainer.max_epochs=4")
     still = ["trainer.max_epochs=1", "training.learning_rate=1e-12", "training.weight_decay=0"]

@@ -1,5 +1,7 @@
 """A flow trained on tensors, without Hydra."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import flowbench
 from flowbench.checkpoint import FORMAT, CheckpointError
 from flowbench.data import DataError
 from flowbench.training.averaging import WeightAverage
+from flowbench.training.maximum_likelihood import NonFiniteError
 
 
 def rows(n=4000, *, seed=0):
@@ -111,6 +114,15 @@ def test_the_average_is_what_is_validated_and_returned():
     assert not torch.allclose(got, weights[-1], atol=1e-4)
     with pytest.raises(ValueError, match=r"ema=1\.5"):
         flowbench.fit(flow, x, ema=1.5)
+
+
+def test_without_a_finite_epoch_there_is_no_density():
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    x[np.random.default_rng(0).permutation(100)[0]] = 1e30  # it is held out
+    flow = flowbench.MAF(2, layers=1, hidden_units=[4], batch_norm=False)
+    with pytest.raises(NonFiniteError, match="no epoch had a finite validation log-likelihood"):
+        flowbench.fit(flow, x, standardized=False, max_epochs=1)
+    assert logging.getLogger("pytorch_lightning").level != logging.ERROR
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_random_kills_change_nothing_and_every_checkpoint_is_readable(
             os.kill(process.pid, signal.SIGKILL)
             done += 1
         process.join()
-        for path in folder_of(tmp_path).glob("checkpoints/*.ckpt"):
+        for path in folder_of(tmp_path).glob("checkpoints/[!.]*.ckpt"):
             torch.load(path, weights_only=True)
     assert done == kills
     assert numbers(tmp_path) == undisturbed

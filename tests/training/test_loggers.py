@@ -155,6 +155,8 @@ def test_tensorboard_shows_every_epoch_once_after_a_failure(start, tmp_path, fai
     events.Reload()
     steps = [event.step for event in events.Scalars("train/log_likelihood")]
     assert steps == [10, 20, 30]
+    steps = [event.step for event in events.Scalars(VALIDATION)]
+    assert steps == [10, 20, 30, 30]  # the last one of the best epoch
     mean = result["test"]["log_likelihood"]["model_space"]["mean"]
     assert events.Scalars("test/log_likelihood")[-1].value == pytest.approx(mean)
     assert {"figures/density", "figures/pairs"} <= set(events.Tags()["images"])

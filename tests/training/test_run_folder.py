@@ -56,7 +56,7 @@ def test_a_result_keeps_every_digit_and_makes_the_run_finished(folder):
         folder.write_result(result)
     assert folder.finished
     assert folder.read_result() == result
-    assert [path.name for path in folder.path.iterdir() if path.suffix == ".part"] == []
+    assert {path.name for path in folder.path.iterdir()} == {"result.json", ".lock"}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -73,6 +73,7 @@ def test_a_killed_write_leaves_the_earlier_result(folder, monkeypatch):
         monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
         with pytest.raises(OSError, match="full"):
             folder.write_result({"mean": 2.0})
+    assert {path.name for path in folder.path.iterdir()} == {"result.json", ".lock"}
     assert folder.read_result() == {"mean": 1.0}
 
 

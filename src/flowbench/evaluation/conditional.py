@@ -12,7 +12,7 @@ from torch import Tensor
 
 from flowbench.data import DataModule, Rows
 from flowbench.evaluation.clips import rows_per_event
-from flowbench.evaluation.likelihood import log_likelihoods, summarize
+from flowbench.evaluation.likelihood import log_likelihoods, refuse_non_finite, summarize
 from flowbench.flows import Flow
 
 __all__ = ["by_label", "evaluate_labels", "labels_of"]
@@ -26,6 +26,8 @@ def labels_of(data: DataModule) -> list[str]:
 def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
     """The log p(x | y) of every event and every label in model space, float64 `[events, labels]`.
 
+    Where an event is so unlike a label that the flow overflows it is −inf: p(x | y) = 0.
+
     Args:
         flow: the density; it is put into evaluation mode.
         data: the data module, set up, whose contexts end in one-hot labels.
@@ -36,7 +38,7 @@ def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
     context, columns = rows.context.clone(), []
     for label in torch.eye(count).to(context):
         context[:, -count:] = label
-        terms = log_likelihoods(flow, Rows(rows.x, context, rows.log_det))
+        terms = log_likelihoods(flow, Rows(rows.x, context, rows.log_det), finite=False)
         columns.append(terms.reshape(-1, rows_per_event(data)).sum(-1))
     return torch.stack(columns, dim=-1)
 
@@ -47,10 +49,14 @@ def evaluate_labels(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
     Returns:
         `marginal`: log p(x), in model space and in data units; `accuracy`: the share of events
         whose label is argmax p(y | x).
+
+    Raises:
+        LikelihoodError: a log p(x) is not finite.
     """
     rows, terms = data.rows[split], by_label(flow, data, split)
     events, count = terms.shape
     marginal = terms.logsumexp(-1) - math.log(count)
+    refuse_non_finite(marginal)
     log_det = rows.log_det.expand(len(rows)).reshape(events, -1).sum(-1)
     assert rows.context is not None
     true = rows.context[:: rows_per_event(data), -count:].argmax(-1).cpu()

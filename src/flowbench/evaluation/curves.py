@@ -14,6 +14,7 @@ from flowbench.evaluation.anomaly import label_scores
 from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.flows import Flow
 from flowbench.flows.base import log_normal
+from flowbench.training.atomic_files import replacing
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
 __all__ = ["LabelCurve", "StepCurve", "step_summary"]
@@ -62,7 +63,8 @@ class Curve(Callback, ABC):
         self.rows.append({**place, **self.measure(module.flow.eval(), data)})
         module.flow.train(training)
         if trainer.is_global_zero:
-            pd.DataFrame(self.rows).to_csv(Path(trainer.default_root_dir) / self.file, index=False)
+            with replacing(Path(trainer.default_root_dir, self.file), durable=False) as part:
+                pd.DataFrame(self.rows).to_csv(part, index=False)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
@@ -81,6 +83,9 @@ class LabelCurve(Curve):
 
     Args:
         labels: those to follow; None: all.
+
+    Raises:
+        ValueError: before training: the data have no clips, or none of such a label.
     """
 
     file = "labels.csv"
@@ -89,18 +94,25 @@ class LabelCurve(Curve):
         super().__init__()
         self.labels = labels
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse data without such labels."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, SoundDataModule):
+            raise ValueError(f"LabelCurve needs data of sound, got {type(data).__name__}")
+        known = list(data.scored_of("test"))
+        if unknown := [label for label in self.labels or () if label not in known]:
+            raise ValueError(
+                f"LabelCurve: labels={unknown[0]}: expected labels of test clips: "
+                f"{', '.join(known)}"
+            )
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After validation, when batch norms have their statistics."""
         self.add(trainer, pl_module, epoch=trainer.current_epoch)
 
     def measure(self, flow: Flow, data: DataModule) -> dict[str, float]:
-        """Label → mean.
-
-        Raises:
-            ValueError: the data have no clips.
-        """
-        if not isinstance(data, SoundDataModule):
-            raise ValueError(f"LabelCurve needs data of sound, got {type(data).__name__}")
+        """Label → mean."""
+        assert isinstance(data, SoundDataModule)
         scores = label_scores(flow, data, "test")
         chosen = scores if self.labels is None else self.labels
         return {label: scores[label].mean().item() for label in chosen}

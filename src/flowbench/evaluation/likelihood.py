@@ -12,7 +12,14 @@ from flowbench.data import Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.flows import Flow
 
-__all__ = ["LikelihoodError", "device_of", "least_likely", "log_likelihoods", "summarize"]
+__all__ = [
+    "LikelihoodError",
+    "device_of",
+    "least_likely",
+    "log_likelihoods",
+    "refuse_non_finite",
+    "summarize",
+]
 
 
 class LikelihoodError(ArithmeticError):
@@ -25,7 +32,7 @@ def device_of(flow: nn.Module) -> torch.device:
 
 
 @torch.no_grad()
-def log_likelihoods(flow: Flow, rows: Rows) -> Tensor:
+def log_likelihoods(flow: Flow, rows: Rows, *, finite: bool = True) -> Tensor:
     """The log-likelihood of every row in model space, float64 `[rows]`, in nats.
 
     Where several ranks train together, all of them call this: each scores its share of the chunks
@@ -34,22 +41,33 @@ def log_likelihoods(flow: Flow, rows: Rows) -> Tensor:
     Args:
         flow: the density, the same on every rank; it is put into evaluation mode.
         rows: one split, the same on every rank; chunks of it go to the device of the flow.
+        finite: refuse what is not.
 
     Raises:
-        LikelihoodError: a log-likelihood is not finite; the sentence counts them.
+        LikelihoodError: see `refuse_non_finite`.
     """
     flow.eval()
     loader, device = SequentialLoader(rows), device_of(flow)
     own = torch.arange(len(loader)).tensor_split(ranks.size())[ranks.rank()].tolist()
     parts = [flow.log_prob(*loader[chunk].to(device)).cpu().double() for chunk in own]
     terms = torch.cat([part for parts in ranks.gathered(parts) for part in parts])
+    if finite:
+        refuse_non_finite(terms)
+    return terms
+
+
+def refuse_non_finite(terms: Tensor) -> None:
+    """Refuse log-likelihoods that have no mean.
+
+    Raises:
+        LikelihoodError: one is NaN or infinite; the sentence counts them.
+    """
     lost = (~terms.isfinite()).nonzero().flatten().tolist()
     if lost:
         raise LikelihoodError(
             f"{len(lost)} of {len(terms)} log-likelihoods are not finite, the first that of row "
             f"{lost[0]} (from 0): the flow overflows there"
         )
-    return terms
 
 
 def summarize(terms: Tensor) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Samples of a run, in the units of its data: a table, a picture, or sound."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from flowbench.evaluation.conditional import labels_of
 from flowbench.evaluation.pictures import save_pictures, save_spectrograms
 from flowbench.evaluation.runs import Run
 from flowbench.evaluation.sound import to_sound
+from flowbench.training.atomic_files import replacing
 
 __all__ = ["draw", "write_samples"]
 
@@ -71,7 +73,9 @@ def write_samples(run: Run, *, n: int, out: Path, label: str | None = None) -> N
         )
     samples = draw(run, n=n, label=label)
     out.parent.mkdir(parents=True, exist_ok=True)
-    writers[out.suffix](samples, out)
+    several = out.suffix == ".wav"  # each a file
+    with nullcontext(out) if several else replacing(out) as part:
+        writers[out.suffix](samples, part)
 
 
 def _writers(run: Run) -> dict[str, Writer]:
@@ -95,7 +99,8 @@ def _write_sound(samples: NDArray[np.float64], out: Path, data: SoundDataModule)
     clips = to_sound(data.spectrograms(samples), data.feature_options)
     for number, clip in enumerate(clips, start=1):
         path = out if len(clips) == 1 else out.with_stem(f"{out.stem}_{number}")
-        write_sound(path, clip, rate=data.feature_options.sample_rate)
+        with replacing(path) as part:
+            write_sound(part, clip, rate=data.feature_options.sample_rate)
 
 
 def _write_table(names: list[str], samples: NDArray[np.float64], out: Path) -> None:

@@ -55,7 +55,7 @@ def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title
         score=score_of,
         css=_part("page.css"),
         js=_part("page.js"),
-        plotly=Markup(get_plotlyjs()) if curves or swept else "",
+        plotly=Markup(get_plotlyjs()) if curves or swept or recorded else "",
     )
 
 

@@ -32,11 +32,9 @@ def _steps(run: RunRecord) -> go.Figure:
     source = (run.config.get("published") or {}).get("source")
     for name, key, color in (("test", "test", COLORS[0]), ("under N(0, I)", "base/test", OTHERS)):
         _line(figure, run.steps.step, run.steps[key], name=name, color=color)
-    for row in [published_curve(source, run.data)] if source else []:
-        known = [(point["step"], point["test"]) for point in row]
-        _line(
-            figure, *zip(*known, strict=True), name="published, test", color=COLORS[1], dash="dot"
-        )
+    if known := published_curve(source, run.data) if source else []:
+        steps, test = ([point[key] for point in known] for key in ("step", "test"))
+        _line(figure, steps, test, name="published, test", color=COLORS[1], dash="dot")
     figure.update_layout(xaxis={**AXIS, "title": "optimiser step"}, yaxis={**AXIS, "title": UNIT})
     return figure
 

@@ -10,7 +10,7 @@ from flowbench.report.collect import RunRecord
 
 __all__ = ["differing_keys", "flat", "score_of", "tidy"]
 
-SECTIONS = ("data", "model", "training", "trainer", "ema", "init_from")
+SECTIONS = ("data", "model", "training", "trainer", "init_from")
 IRRELEVANT = {
     *("data.seed", "data.batch_size", "data.data_dir", "data.cache_dir"),
     *("data.name", "data._target_", "model.name", "model._target_"),

@@ -8,6 +8,7 @@ from flowbench.report import numbers
 from flowbench.report.collect import ReportError, RunRecord
 from flowbench.report.settings import Setting, settings_of
 from flowbench.report.table import score_of
+from flowbench.training.atomic_files import write_text
 
 __all__ = ["markdown_report", "markdown_table", "rewrite_readme", "run_table"]
 
@@ -93,7 +94,7 @@ def rewrite_readme(readme: str | Path, settings: Sequence[Setting]) -> None:
     if len(pattern.findall(text)) != 1:
         raise ReportError(f"{path}: expected the line {BEGIN} and after it {END}, each once")
     table = f"{BEGIN}\n{markdown_table(settings)}\n\n{_explanation(settings)}\n{END}"
-    path.write_text(pattern.sub(lambda _: table, text), encoding="utf-8")
+    write_text(path, pattern.sub(lambda _: table, text))
 
 
 def _row(setting: Setting, *, names: bool) -> list[str]:

@@ -7,6 +7,7 @@ from flowbench.report.page import render_page
 from flowbench.report.settings import settings_of
 from flowbench.report.table import tidy
 from flowbench.report.text import markdown_report, rewrite_readme
+from flowbench.training.atomic_files import replacing, write_text
 
 __all__ = ["write_report"]
 
@@ -33,10 +34,10 @@ def write_report(
     folder = Path(root) / "report" if out is None else Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     page = render_page(runs, settings, title=title)
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    text = markdown_report(settings, title=title)
-    (folder / "report.md").write_text(text, encoding="utf-8")
-    tidy(runs).to_csv(folder / "runs.csv", index=False)
+    write_text(folder / "report.html", page)
+    write_text(folder / "report.md", markdown_report(settings, title=title))
+    with replacing(folder / "runs.csv") as part:
+        tidy(runs).to_csv(part, index=False)
     if readme is not None:
         rewrite_readme(readme, settings)
     return folder

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "write_text"]
 
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Where to write what takes the place of a file at the end of the block, unless it fails.
+
+    It lies beside the file, hidden, with the same extension.
 
     Args:
         path: of the file.
@@ -24,9 +26,19 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         >>> [file.name for file in path.parent.iterdir()]
         ['result.json']
     """
-    part = path.with_name(f".{path.name}.part")
-    yield part
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield part
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     if durable:
         with part.open("rb") as file:
             os.fsync(file.fileno())
     os.replace(part, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file as a whole, in UTF-8."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")

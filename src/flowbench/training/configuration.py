@@ -22,6 +22,12 @@ __all__ = ["ConfigError", "Training", "check", "resolved"]
 SIZES = {"features", "context_features"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
 TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
+# What would not reach our training, or break it: it counts its steps itself, validates every epoch
+# on all rows, and is as exact as float32.
+TRAINER_OWN |= {"precision", "max_steps", "min_steps", "accumulate_grad_batches"}
+TRAINER_OWN |= {"gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch"}
+TRAINER_OWN |= {"val_check_interval", "limit_train_batches", "limit_val_batches"}
+TRAINER_OWN |= {"overfit_batches", "fast_dev_run", "barebones", "enable_checkpointing"}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

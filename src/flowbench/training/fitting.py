@@ -21,7 +21,11 @@ from flowbench.data.moments import refuse_non_finite, standardize
 from flowbench.flows import Flow
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast
-from flowbench.training.maximum_likelihood import MaximumLikelihood, Schedule
+from flowbench.training.maximum_likelihood import (
+    MaximumLikelihood,
+    Schedule,
+    refuse_without_best,
+)
 
 __all__ = ["fit"]
 
@@ -77,6 +81,8 @@ def fit(
     Raises:
         DataError: the rows are not finite, or constant in a column, or do not fit one another.
         CheckpointError: `init_from` is not there, or is of another flow.
+        NonFiniteError: a log-likelihood of training rows, or every one of held-out rows, is NaN or
+            infinite.
 
     Example:
         >>> import flowbench, torch
@@ -113,6 +119,8 @@ def fit(
         averages: list[Callback] = [WeightAverage(ema)] if ema is not None else []
         if any(parameter.requires_grad for parameter in flow.parameters()):
             _train(module, data, [*averages, keeper], max_epochs, accelerator)
+            if not best.exists():
+                refuse_without_best(epochs=keeper.epoch + 1)
             flow.load_state_dict(read_checkpoint(best)[1])
     return TrainedDensity(
         flow.cpu(),
@@ -151,8 +159,10 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
-        yield
-    logger.setLevel(level)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def _checked(

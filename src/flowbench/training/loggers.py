@@ -45,13 +45,16 @@ def watching(config: Mapping[str, Any], folder: RunFolder) -> Iterator[list[Logg
 
 
 @rank_zero_only
-def log_results(loggers: list[Logger], scores: Mapping[str, Any], folder: RunFolder) -> None:
+def log_results(
+    loggers: list[Logger], scores: Mapping[str, Any], folder: RunFolder, *, step: int
+) -> None:
     """Hand over the scores of the splits, every figure of the folder and, if asked, the density.
 
     Args:
         loggers: as `watching` gives them.
         scores: split → its block of `result.json`.
         folder: of the run.
+        step: the last one of the training.
     """
     metrics = {
         f"{split}/log_likelihood": score["log_likelihood"]["model_space"]["mean"]
@@ -59,14 +62,16 @@ def log_results(loggers: list[Logger], scores: Mapping[str, Any], folder: RunFol
     }
     figures = sorted(folder.figures.glob("*.png"))
     for logger in loggers:
-        logger.log_metrics(metrics)
         if isinstance(logger, WandbLogger):
+            logger.log_metrics(metrics)
             logger.log_table("log_likelihoods", columns=COLUMNS, data=_table(scores))
             for path in figures:
                 logger.log_image(f"figures/{path.stem}", images=[str(path)])
             if getattr(logger, "checkpoint", False):
                 logger.experiment.log_artifact(str(folder.best), type="model")
-        elif isinstance(logger, TensorBoardLogger):
+            continue
+        logger.log_metrics(metrics, step)
+        if isinstance(logger, TensorBoardLogger):
             from matplotlib.image import imread
 
             for path in figures:

@@ -16,7 +16,7 @@ from flowbench.training.diagnosis import first_non_finite
 from flowbench.training.flat import FlatParameters
 from flowbench.training.random_states import random_states, restore_random_states
 
-__all__ = ["MaximumLikelihood", "NonFiniteError", "Schedule"]
+__all__ = ["MaximumLikelihood", "NonFiniteError", "Schedule", "refuse_without_best"]
 
 Schedule = Literal["constant", "cosine"]
 
@@ -207,3 +207,18 @@ class MaximumLikelihood(pl.LightningModule):
         self._random_states = checkpoint["random_states"]
         epochs = self.trainer.fit_loop.epoch_progress.current
         epochs.processed = epochs.completed = self._position["epoch"]  # type: ignore[attr-defined]
+
+
+def refuse_without_best(*, epochs: int) -> None:
+    """Say why a training has left no best epoch.
+
+    Raises:
+        NonFiniteError: none of its epochs had a finite validation log-likelihood.
+        TimeoutError: it had no epoch.
+    """
+    if not epochs:
+        raise TimeoutError("trainer.max_time was over before the first epoch; give more")
+    raise NonFiniteError(
+        "no epoch had a finite validation log-likelihood: the flow overflows there; "
+        "standardise the data, or lower model.log_scale_bound or the learning rate"
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from flowbench.training.atomic_files import write_text
 from flowbench.training.run_folder import RunFolder
 
 __all__ = [
@@ -47,7 +48,7 @@ def run_identity(folder: RunFolder, *, overwrite: bool) -> str:
         seed = folder.path.name.removeprefix("seed=")
         attempt = f"-{int(time.time())}" if overwrite else ""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{folder.path.parent.name}-{seed}{attempt}", encoding="utf-8")
+        write_text(path, f"{folder.path.parent.name}-{seed}{attempt}")
     return path.read_text(encoding="utf-8")
 
 

@@ -21,9 +21,9 @@ from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.configuration import resolved
 from flowbench.training.devices import build_trainer
 from flowbench.training.figures import draw_figures
-from flowbench.training.interruption import Interruptions
+from flowbench.training.interruption import Interruptions, save_checkpoint
 from flowbench.training.loggers import log_results, watching
-from flowbench.training.maximum_likelihood import MaximumLikelihood, NonFiniteError
+from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
 from flowbench.training.names import run_command
 from flowbench.training.pruning import Pruning
 from flowbench.training.result import environment, sampling_speed, summary
@@ -113,6 +113,8 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
             return {}
         if ranks.size() == 1 and not trainer.is_global_zero:  # a flow that needs no training
             return {}
+        if trainer.is_global_zero and not folder.best.exists():
+            refuse_without_best(epochs=len(history.rows))
         module.flow.load_state_dict(read_checkpoint(folder.best)[1])
         device = trainer.strategy.root_device
         flow = module.flow.to(device).eval()  # the Trainer has left it on the processor
@@ -121,7 +123,7 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
             return {}
         speed = sampling_speed(flow, data.rows["test"].context)
         draw_figures(flow.cpu(), data, history.rows, folder.figures)
-        log_results(loggers, scores, folder)
+        log_results(loggers, scores, folder, step=module.step)
     if reference:
         reference["difference"] = comparable(scores["test"]) - reference["mean"]
     return {
@@ -202,14 +204,9 @@ def _fit(
             start_from(module.flow, init_from)
     if any(parameter.requires_grad for parameter in module.parameters()):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-        if trainer.is_global_zero and not folder.best.exists():
-            raise NonFiniteError(
-                "no epoch had a finite validation log-likelihood: the flow overflows there; "
-                "standardise the data, or lower model.log_scale_bound or the learning rate"
-            )
     else:
         trainer.strategy.connect(module)
-        trainer.save_checkpoint(folder.best, weights_only=True)
+        save_checkpoint(trainer, folder.best, weights_only=True)
 
 
 def _quieten() -> None:

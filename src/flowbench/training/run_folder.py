@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from flowbench.training.atomic_files import replacing
+from flowbench.training.atomic_files import write_text
 
 __all__ = ["RunFolder", "RunFolderError"]
 
@@ -110,7 +110,7 @@ class RunFolder:
     def write_config(self, config: Mapping[str, Any], *, command: str) -> None:
         """Write the resolved configuration, plain values, under the command that asked for it."""
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-        _write(self.config, f"{HEADER}{' '.join(command.split())}\n{text}")
+        write_text(self.config, f"{HEADER}{' '.join(command.split())}\n{text}")
 
     def read_config(self) -> dict[str, Any]:
         """The configuration of the run."""
@@ -183,9 +183,4 @@ def _numbers(key: str, value: object) -> Iterator[tuple[str, float]]:
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    _write(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
