@@ -1,7 +1,6 @@
 """Sweeps as a user starts them, of runs that take a second."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,12 +21,6 @@ SMALL = [
 def command(output, *overrides):
     words = ["-m", *SMALL, f"paths.output={output}", *overrides]
     return [sys.executable, str(ROOT / "train.py"), *words]
-
-
-def sweep(output, *overrides):
-    return subprocess.run(
-        command(output, *overrides), capture_output=True, text=True, env=ENVIRONMENT, check=False
-    )
 
 
 def table(text):

@@ -2,31 +2,42 @@
 
 import json
 
-import pytest
 from hydra import compose, initialize_config_dir
-from sweep_commands import ROOT, statuses, sweep
+from sweep_commands import ROOT, statuses
 
 from flowbench.training.main import config_directory
 
+FAILS = "the training split has 400 rows, fewer than training.batch_size=5000"
 
-@pytest.mark.parametrize("launcher", ["basic", "local"])
-def test_a_failed_job_neither_stops_nor_hides_the_others(tmp_path, launcher):
-    overrides = [f"hydra/launcher={launcher}", "training.batch_size=100,5000,x,50"]
-    overrides += ["hydra.launcher.jobs=2"] if launcher == "local" else []
-    done = sweep(tmp_path, *overrides)
+
+def results(output):
+    return {path: path.stat().st_mtime_ns for path in output.glob("*/*/*/*/result.json")}
+
+
+def test_a_failed_job_neither_stops_nor_hides_the_others(sweep, tmp_path):
+    done = sweep(tmp_path, "training.batch_size=100,5000,x,50")
     assert done.returncode == 1, done.stderr
     assert statuses(done.stdout) == ["done", "failed", "failed", "done"]
-    assert "the training split has 400 rows, fewer than training.batch_size=5000" in done.stdout
+    assert FAILS in done.stdout
     assert "training.batch_size=x: expected an integer" in done.stdout
-    results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/*/*/result.json")}
-    assert len(results) == 2
+    before = results(tmp_path)
+    assert len(before) == 2
     [error] = tmp_path.glob("*/*/*/*/error.json")
     assert json.loads(error.read_text())["type"] == "ValueError"
 
-    again = sweep(tmp_path, *overrides[:1], "training.batch_size=100,50,200", *overrides[2:])
+    again = sweep(tmp_path, "training.batch_size=100,50,200")
     assert again.returncode == 0, again.stderr
     assert statuses(again.stdout) == ["skipped", "skipped", "done"]
-    assert all(path.stat().st_mtime_ns == time for path, time in results.items())
+    assert before.items() <= results(tmp_path).items()
+
+
+def test_jobs_side_by_side_are_processes_of_their_own(sweep, tmp_path):
+    words = ["hydra/launcher=local", "hydra.launcher.jobs=2", "training.batch_size=100,5000"]
+    done = sweep(tmp_path, *words)
+    assert done.returncode == 1, done.stderr
+    assert statuses(done.stdout) == ["done", "failed"]
+    assert FAILS in done.stdout
+    assert len(list(tmp_path.glob(".jobs/*.log"))) == 2
 
 
 def test_every_preset_sweeps_over_keys_of_the_model():

@@ -1,17 +1,20 @@
 """Searches: several workers on one study, kills, pruning, failures, and the same command again."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
-from sweep_commands import ENVIRONMENT, command, statuses, sweep, table
+from pytorch_lightning.callbacks import Callback
+from sweep_commands import ENVIRONMENT, command, statuses, table
 
 from flowbench.report import collect
 from flowbench.report.text import run_table
-from flowbench.training import main
+from flowbench.training import names
 from flowbench.training.study import open_study
 
 pytest.importorskip("optuna", reason="a search needs Optuna")
@@ -54,13 +57,13 @@ def in_mid_trial(output, log):
         return None
     number = begun(log)[-1]
     trial = trials(output)[number]
-    is_begun = 2 < len(trial.intermediate_values) < 15 and not trial.state.is_finished()
+    is_begun = 2 < len(trial.intermediate_values) < 8 and not trial.state.is_finished()
     return number if is_begun else None
 
 
-def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(tmp_path):
+def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(sweep, tmp_path):
     words = ["hydra/sweeper=optuna", f"hydra.sweeper.n_trials={TRIALS}", RATES]
-    words += ["trainer.max_epochs=30"]
+    words += ["trainer.max_epochs=20"]
     output, logs = tmp_path / "outputs", [tmp_path / "victim", tmp_path / "survivor"]
     victim, survivor = [start(output, log, *words) for log in logs]
     deadline = time.monotonic() + 120
@@ -96,40 +99,45 @@ def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(tmp_path
     assert len(states(output)) == TRIALS
 
 
-def test_a_random_search_fails_in_part_and_the_same_command_completes_it(tmp_path):
-    """It draws the batch sizes 200, 400, 400 again, 500 (more than there are rows), then 300."""
-    words = ["hydra/sweeper=random", "hydra.sweeper.seed=1", "hydra.sweeper.n_trials=4"]
+class Name(Callback):
+    """Writes down what a logger is told of its run."""
+
+    def __init__(self, folder):
+        unknown = {"model": {"name": "?"}, "data": {"name": "?"}, "seed": "?"}
+        lines = [names.run_group(), names.run_name(unknown), names.run_command()]
+        Path(folder, f"{os.getpid()}.name").write_text("\n".join(lines))
+
+
+def test_a_random_search_fails_in_part_and_the_same_command_completes_it(
+    sweep, tmp_path, monkeypatch
+):
+    """It draws the batch sizes 200, 200 again, 500 (more than there are rows), then 100."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    words = ["hydra/sweeper=random", "hydra.sweeper.seed=146", "hydra.sweeper.n_trials=3"]
     words += ["training.batch_size=range(100,600,100)"]
     words += ["hydra/launcher=local", "hydra.launcher.jobs=2"]
+    words += [f"+callbacks.name={{_target_: test_search.Name, folder: {tmp_path}}}"]
     first = sweep(tmp_path, *words)
     assert first.returncode == 1, first.stdout + first.stderr
-    assert states(tmp_path) == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
-    assert statuses(first.stdout) == ["done", "done", "failed"]
+    assert states(tmp_path) == ["COMPLETE", "COMPLETE", "FAIL"]
+    assert statuses(first.stdout) == ["done", "failed"]
     assert "400 rows, fewer than training.batch_size=500" in first.stdout
     logs = {path: path.read_text() for path in tmp_path.glob(".jobs/*.log")}
-    assert len(logs) == 3
+    assert len(logs) == 2
 
     second = sweep(tmp_path, *words)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert states(tmp_path) == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
-    assert statuses(second.stdout) == ["skipped", "skipped", "done"]
+    assert states(tmp_path) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
+    assert statuses(second.stdout) == ["skipped", "done"]
     assert all(path.read_text() == text for path, text in logs.items())
     assert {run.status for run in collect(tmp_path)} == {"finished", "failed"}
 
-
-@pytest.fixture
-def told(tmp_path, monkeypatch, capsys):
-    """Run the command in this process: what it ends with."""
-
-    def told(*words):
-        monkeypatch.setattr("sys.argv", ["train.py", *command(tmp_path, *words)[2:]])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
-        with pytest.raises(SystemExit) as stop:
-            main.main()
-        assert not list(tmp_path.iterdir())
-        return str(stop.value.code)
-
-    return told
+    told = [path.read_text().splitlines() for path in tmp_path.glob("*.name")]
+    groups, own, commands = zip(*told, strict=True)
+    assert set(own) == {"training.batch_size=200", "training.batch_size=100"}
+    [group] = set(groups)
+    assert group.startswith("training.batch_size=range(100,600,100) data.train_rows=400")
+    assert all(text.startswith("python train.py data.train_rows=400") for text in commands)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +165,11 @@ def told(tmp_path, monkeypatch, capsys):
         ("grid", [RATES], "a grid needs single values; draw from an interval with hydra/sweeper="),
     ],
 )
-def test_a_bad_space_or_option_is_one_sentence(told, sweeper, words, sentence):
-    assert sentence in told(f"hydra/sweeper={sweeper}", *words)
+def test_a_bad_space_or_option_is_one_sentence(sweep, tmp_path, sweeper, words, sentence):
+    done = sweep(tmp_path, f"hydra/sweeper={sweeper}", *words)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_line_cut_short_by_a_crash_does_not_spoil_the_study(tmp_path):

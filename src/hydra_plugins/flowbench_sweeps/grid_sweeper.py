@@ -1,5 +1,6 @@
 """All combinations of what `-m` sweeps over: those that are missing are run, and all are told."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -18,7 +19,13 @@ class GridSweeper(BasicSweeper):
     """Hydra's grid, of which only missing runs are started; a table of all comes at the end.
 
     A job that fails neither stops nor hides the others; the exit code is 1 if any has failed.
+
+    Args:
+        params: key → values, as in an override.
     """
+
+    def __init__(self, *, params: Mapping[str, str] | None = None) -> None:
+        super().__init__(max_batch_size=None, params=dict(params or {}))
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run what is missing of a grid.
