@@ -16,6 +16,8 @@ from flowbench.data import Rows
 from flowbench.evaluation import evaluate, log_likelihoods, summarize
 from flowbench.evaluation.runs import open_run
 from flowbench.flows import MAF
+from flowbench.training import main
+from flowbench.training.study import open_study
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -31,7 +33,7 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
 def train(output, *overrides, launcher=(), logger="csv", **environment):
-    words = [*launcher, str(ROOT / "train.py"), *overrides, f"paths.output={output}", *SMALL]
+    words = [*launcher, str(ROOT / "train.py"), *SMALL, f"paths.output={output}", *overrides]
     words += [f"logger={logger}"]
     return subprocess.run(
         [sys.executable, *words],
@@ -42,21 +44,41 @@ def train(output, *overrides, launcher=(), logger="csv", **environment):
     )
 
 
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """The command in this process: (what it ends with, stdout)."""
+
+    def here(output, *overrides):
+        words = [*SMALL, f"paths.output={output}", "logger=csv", *overrides]
+        words.sort(key="-m".__ne__)  # which goes first
+        monkeypatch.setattr("sys.argv", [str(ROOT / "train.py"), *words])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+        ending = None
+        try:
+            main.main()
+        except SystemExit as stop:
+            ending = stop.code
+        told = capsys.readouterr()
+        return ending, told.out, told.err
+
+    return here
+
+
 def folder_of(output):
     [result] = output.glob("*/*/*/seed=*/result.json")
     return result.parent
 
 
 @pytest.mark.parametrize(("batch_norm", "ema"), [("true", "null"), ("false", "0.9")])
-def test_two_ranks_equal_one_process(tmp_path, batch_norm, ema):
+def test_two_ranks_equal_one_process(here, tmp_path, batch_norm, ema):
     """Twenty steps of 101 rows: the ranks have 51 and 50 of them."""
     alone, together = tmp_path / "alone", tmp_path / "together"
     launcher = TORCHRUN if batch_norm == "true" else ()
     curve = "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 5}"
     overrides = [f"model.batch_norm={batch_norm}", f"training.ema={ema}", curve]
-    one = train(alone, *overrides, "trainer=cpu")
+    assert here(alone, *overrides, "trainer=cpu")[0] is None
     two = train(together, *overrides, *TOGETHER, launcher=launcher, logger="[csv,wandb]")
-    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    assert two.returncode == 0, two.stderr
     assert two.stdout.count("test log-likelihood") == 1
     assert len(list(folder_of(together).glob("wandb/offline-run-*"))) == 1
     first, second = (
@@ -87,17 +109,16 @@ def test_two_ranks_equal_one_process(tmp_path, batch_norm, ema):
     pd.testing.assert_frame_equal(*curves, rtol=1e-4)
     rescored = open_run(folder_of(together))
     assert evaluate(rescored.density.flow, rescored.data, "test") == two_result["test"]
-    again = train(together, *overrides, *TOGETHER)
-    assert again.stdout.startswith("this run is finished")
+    ending, told, _ = here(together, *overrides, *TOGETHER)
+    assert ending is None
+    assert told.startswith("this run is finished")
 
 
-def steps(rank, size, path):
-    """Twenty steps in float64 on shares of 101 rows; rank 0 saves the parameters.
+def steps():
+    """The parameters after twenty steps in float64 on shares of 101 rows.
 
     Plain gradient descent: Adam would make steps of the rounding of gradients that are zero.
     """
-    if size > 1:
-        dist.init_process_group("gloo", f"file://{path}.init", rank=rank, world_size=size)
     torch.manual_seed(0)
     x = torch.randn(101, 3, dtype=torch.float64) ** 3
     flow = MAF(3, layers=3, hidden_units=[8], batch_norm=True, activation="tanh").double()
@@ -110,44 +131,49 @@ def steps(rank, size, path):
             ranks.summed(parameter.grad)
         optimizer.step()
     flow.eval().recompute_statistics(x[ranks.rank() :: ranks.size()].clone())
-    if rank == 0:
-        torch.save(flow.state_dict(), path)
-    if size > 1:
-        dist.destroy_process_group()
+    return flow.state_dict()
 
 
-def test_batch_norm_over_ranks_is_that_of_one_process(tmp_path):
-    steps(0, 1, tmp_path / "alone")
-    torch.multiprocessing.spawn(steps, args=(2, tmp_path / "together"), nprocs=2)
-    alone, together = (torch.load(tmp_path / name) for name in ("alone", "together"))
-    for name, value in alone.items():
-        torch.testing.assert_close(together[name], value, rtol=1e-8, atol=1e-8)
-
-
-def score(rank, size, path):
-    """All that is said of rows of 50 chunks and of one; the sizes leave no rank the same share."""
-    if size > 1:
-        dist.init_process_group("gloo", f"file://{path}.init", rank=rank, world_size=size)
+def score():
+    """All that is said of five chunks of rows and of one; no two ranks have the same share."""
     torch.manual_seed(0)
     flow = MAF(3, context_features=2, layers=3, hidden_units=[32], seed=0)
     terms = []
-    for count in (400_001, 1000):
+    for count in (40_001, 1000):
         rows = Rows(torch.randn(count, 3), torch.rand(count, 2), torch.tensor(0.0))
         terms.append(log_likelihoods(flow, rows))
-    torch.save([terms, [summarize(part) for part in terms]], f"{path}.{rank}")
+    return terms, [summarize(part) for part in terms]
+
+
+def work(rank, size, path):
+    """Do both, on each rank, and save what they give."""
+    if size > 1:
+        dist.init_process_group("gloo", f"file://{path}.init", rank=rank, world_size=size)
+    torch.save({"steps": steps(), "score": score()}, f"{path}.{rank}")
     if size > 1:
         dist.destroy_process_group()
 
 
-def test_scores_of_ranks_are_those_of_one_process_to_the_last_digit(tmp_path):
-    score(0, 1, tmp_path / "alone")
-    torch.multiprocessing.spawn(score, args=(2, tmp_path / "together"), nprocs=2)
-    alone, first, second = (
-        torch.load(tmp_path / name) for name in ("alone.0", "together.0", "together.1")
-    )
-    for together in (first, second):
-        assert all(map(torch.equal, together[0], alone[0]))
-        assert together[1] == alone[1]
+@pytest.fixture(scope="module")
+def ranks_and_one(tmp_path_factory):
+    """What two ranks have found, and one process alone."""
+    folder = tmp_path_factory.mktemp("ranks")
+    work(0, 1, folder / "alone")
+    torch.multiprocessing.spawn(work, args=(2, folder / "together"), nprocs=2)
+    return [torch.load(folder / name) for name in ("together.0", "together.1", "alone.0")]
+
+
+def test_batch_norm_over_ranks_is_that_of_one_process(ranks_and_one):
+    first, _, alone = ranks_and_one
+    for name, value in alone["steps"].items():
+        torch.testing.assert_close(first["steps"][name], value, rtol=1e-8, atol=1e-8)
+
+
+def test_scores_of_ranks_are_those_of_one_process_to_the_last_digit(ranks_and_one):
+    *both, alone = (found["score"] for found in ranks_and_one)
+    for terms, summaries in both:
+        assert all(map(torch.equal, terms, alone[0]))
+        assert summaries == alone[1]
 
 
 @pytest.mark.gpu
@@ -163,28 +189,49 @@ def test_one_gpu_trains_and_scores_what_the_processor_would(tmp_path):
     assert mine == pytest.approx(other, abs=1e-4)
 
 
-def test_several_devices_within_a_sweep_of_one_process_are_refused(tmp_path):
-    done = train(tmp_path, "-m", *TOGETHER, "seed=0,1")
-    assert done.returncode == 1
-    assert "trainer.devices=2: a sweep within one process cannot train" in done.stderr
-    assert "hydra/launcher=slurm hydra.launcher.ntasks_per_node=2, or" in done.stderr
+def test_several_devices_within_a_sweep_of_one_process_are_refused(here, tmp_path):
+    ending, _, error = here(tmp_path, "-m", *TOGETHER, "seed=0,1")
+    assert ending == 1
+    assert "trainer.devices=2: a sweep within one process cannot train" in error
+    assert "hydra/launcher=slurm hydra.launcher.ntasks_per_node=2, or" in error
     assert not list(tmp_path.glob("**/result.json"))
 
 
 @pytest.mark.parametrize(
     ("overrides", "number"), [(["trainer=cpu"], 1), ([*TOGETHER, "trainer.devices=3"], 3)]
 )
-def test_processes_that_are_not_those_of_one_training_are_refused(tmp_path, overrides, number):
-    done = train(tmp_path, *overrides, launcher=TORCHRUN)
-    assert done.returncode == 1
-    assert "flowbench/training/run.py" not in done.stderr  # torchrun shows a traceback of its own
-    assert f"2 processes were started, by torchrun or srun, for a training on {number}: " in (
-        done.stderr
+def test_processes_that_are_not_those_of_one_training_are_refused(
+    here, tmp_path, monkeypatch, overrides, number
+):
+    """As torchrun starts the first of two."""
+    told = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    ending, _, _ = here(tmp_path, *overrides)
+    assert ending.startswith(
+        f"2 processes were started, by torchrun or srun, for a training on {number}: "
     )
     assert not list(tmp_path.glob("**/*.ckpt"))
 
 
-def test_a_sweep_on_slurm_is_refused_where_there_is_none(tmp_path):
-    done = train(tmp_path, "-m", "hydra/launcher=slurm", "seed=0,1", PATH=str(tmp_path))
-    assert done.returncode == 1
-    assert done.stderr == "hydra/launcher=slurm: there is no sbatch on this machine\n"
+def test_a_sweep_on_slurm_is_refused_where_there_is_none(here, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ending, _, _ = here(tmp_path, "-m", "hydra/launcher=slurm", "seed=0,1")
+    assert ending == "hydra/launcher=slurm: there is no sbatch on this machine"
+
+
+@pytest.mark.slow
+def test_two_ranks_give_up_a_run_together(tmp_path):
+    """The sixth trial of a study whose first five were better, each at its sixth epoch."""
+    optuna = pytest.importorskip("optuna", reason="a search needs Optuna")
+    study = open_study(tmp_path / "journal")
+    for _ in range(5):
+        values = dict.fromkeys(range(9), 0.0)
+        study.add_trial(optuna.trial.create_trial(value=0.0, intermediate_values=values))
+    trial = study.ask()
+    environment = {"FLOWBENCH_STUDY": str(tmp_path / "journal")}
+    environment |= {"FLOWBENCH_TRIAL": str(trial.number)}
+    done = train(tmp_path, *TOGETHER, "trainer.max_epochs=9", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "pruned at epoch 5" in done.stdout
+    assert not list(tmp_path.glob("**/result.json"))
