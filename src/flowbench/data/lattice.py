@@ -49,6 +49,11 @@ def dequantize(
         x: `[rows, columns]`, maybe memory-mapped.
         steps: column → step of its lattice.
         generator: of the noise.
+
+    Example:
+        >>> dequantize(x := np.zeros((5, 2)), {1: 0.5}, generator=np.random.default_rng(0))
+        >>> bool(x[:, 0].any()), bool(((x[:, 1] > 0) & (x[:, 1] < 0.5)).all())
+        (False, True)
     """
     columns, widths = list(steps), np.array(list(steps.values()))
     for start in range(0, len(x), CHUNK_ROWS):

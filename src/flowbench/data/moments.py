@@ -42,7 +42,12 @@ def moments(x: NDArray[Any] | Selection, *, ddof: int = 0) -> Moments:
 
 
 def correlations(x: NDArray[Any] | Selection) -> NDArray[np.float64]:
-    """Pearson correlations `[columns, columns]` of the columns of `[rows, columns]`."""
+    """Pearson correlations `[columns, columns]` of the columns of `[rows, columns]`.
+
+    Example:
+        >>> correlations(np.array([[1.0, 2.0], [2.0, 1.0]])).round(6).tolist()
+        [[1.0, -1.0], [-1.0, 1.0]]
+    """
     mean = moments(x).mean
     covariance = np.sum([(part - mean).T @ (part - mean) for _, part in _parts(x)], axis=0)
     scale = np.sqrt(np.diag(covariance))

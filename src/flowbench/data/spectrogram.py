@@ -74,7 +74,12 @@ def _hann(frames: Tensor) -> Tensor:
 
 
 def fit_length(samples: NDArray[np.float32], length: int) -> NDArray[np.float64]:
-    """Samples cut at a length, or padded with zeros at the end."""
+    """Samples cut at a length, or padded with zeros at the end.
+
+    Example:
+        >>> fit_length(np.ones(2, np.float32), 3).tolist()
+        [1.0, 1.0, 0.0]
+    """
     fitted = np.zeros(length)
     fitted[: len(samples)] = samples[:length]
     return fitted

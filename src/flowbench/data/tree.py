@@ -24,6 +24,17 @@ def list_tree(
 
     Returns:
         Absolute paths; none where there are none and never were.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "a.png").touch()
+        >>> options = {"suffixes": (".png",), "name": "example", "cache_dir": folder / "cache"}
+        >>> [file.name for file in list_tree(folder, **options)]
+        ['a.png']
+        >>> (folder / "a.png").unlink()
+        >>> [file.name for file in list_tree(folder, **options)]
+        ['a.png']
     """
     folder = folder.expanduser().absolute()
     key = hashlib.sha256(str(folder).encode()).hexdigest()[:16]

@@ -87,5 +87,10 @@ class DiagonalNormal(Base):
 
 
 def log_normal(u: Tensor) -> Tensor:
-    """The log-density of N(0, I) in nats at `[..., features]`."""
+    """The log-density of N(0, I) in nats at `[..., features]`.
+
+    Example:
+        >>> log_normal(torch.zeros(3, 2))
+        tensor([-1.8379, -1.8379, -1.8379])
+    """
     return -0.5 * (u.square().sum(-1) + u.shape[-1] * math.log(2 * math.pi))

@@ -144,7 +144,15 @@ def regularization(module: nn.Module) -> Tensor | float:
 
 @torch.no_grad()
 def constrain(module: nn.Module) -> None:
-    """Apply the constraints of all masked layers in a module; called after each optimiser step."""
+    """Apply the constraints of all masked layers in a module; called after each optimiser step.
+
+    Example:
+        >>> import torch
+        >>> options = {"kernel_initializer": "ones", "kernel_constraint": "unit_norm"}
+        >>> constrain(layer := MaskedLinear(torch.ones(1, 4), **options))
+        >>> layer.weight.tolist()
+        [[0.5, 0.5, 0.5, 0.5]]
+    """
     for layer in module.modules():
         if isinstance(layer, MaskedLinear):
             if layer.kernel_constraint is not None:

@@ -139,6 +139,10 @@ def masks_from_degrees(degrees: Sequence[Tensor], params: int) -> list[Tensor]:
 
     Returns:
         One bool mask `[out, in]` per linear layer; the last one's rows are ordered i * params + p.
+
+    Example:
+        >>> [mask.int().tolist() for mask in masks_from_degrees([torch.tensor([1, 2])], 1)]
+        [[[0, 0], [1, 0]]]
     """
     hidden = [above[:, None] >= below[None, :] for below, above in pairwise(degrees)]
     outputs = degrees[0].repeat_interleave(params)

@@ -162,6 +162,13 @@ def recompute_statistics(
             share of them.
         context: their contexts, `[rows, context_features]`, or None.
         chunk: rows that go through a layer at once.
+
+    Example:
+        >>> import torch
+        >>> norm = BatchNorm(1).eval()
+        >>> recompute_statistics(norm, torch.tensor([[1.0], [3.0]]))
+        >>> norm.mean, norm.variance
+        (tensor([2.]), tensor([1.]))
     """
     layers = layers_from_data(transform)
     last = max((i for i, layer in enumerate(layers) if _wants_dataset(layer)), default=-1)
