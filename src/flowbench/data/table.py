@@ -143,12 +143,10 @@ class Table(DataModule):
             ),
         )
 
-    def _clip(self, train: Selection) -> dict[str, Any]:
-        """The step to the quantiles of the training rows, one column in memory at a time."""
+    def _clip(self, train: Selection, pair: list[float]) -> dict[str, Any]:
+        """The step to two quantiles of the training rows, one column in memory at a time."""
         quantiles = [
-            np.quantile(
-                np.concatenate([part[:, column] for part in train.chunks()]), self.clip_quantiles
-            )
+            np.quantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
             for column in range(train.shape[1])
         ]
         low, high = np.stack(quantiles, axis=1).tolist()
@@ -157,7 +155,7 @@ class Table(DataModule):
     def _preprocess(self, train: Selection, columns: Columns) -> list[dict[str, Any]]:
         steps: list[dict[str, Any]] = []
         if self.clip_quantiles is not None:
-            steps.append(self._clip(train))
+            steps.append(self._clip(train, self.clip_quantiles))
         if self.log_columns:
             logs = list(map(columns.targets.index, self.log_columns))
             steps.append({"name": "Log", "columns": logs})
