@@ -63,6 +63,13 @@ def test_it_renders(page):
     assert light is (page.scheme == "light")
 
 
+@pytest.mark.parametrize("width", [1280, 1600])
+def test_no_column_hides_behind_the_edge(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    measure = "part => part.scrollWidth - part.clientWidth"
+    assert page.locator(".results").locator("..").evaluate(measure) == 0
+
+
 def test_headings_sort_and_what_is_missing_comes_last(page):
     assert first_column(page) == sorted(first_column(page))
     heading = page.locator("th", has_text="test (nats)")

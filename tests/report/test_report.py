@@ -2,8 +2,7 @@
 
 import json
 import re
-import subprocess
-import sys
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,17 +179,17 @@ def test_the_page_needs_nothing_from_outside(tree, tmp_path):
     assert page.count("data:image/png;base64") > 10
 
 
-def test_the_command_prints_markdown_and_rewrites_a_readme(tree, tmp_path):
+def test_the_command_prints_markdown_and_rewrites_a_readme(tree, tmp_path, monkeypatch, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     script = Path(__file__).parents[2] / "scripts" / "report.py"
-    words = [tree, "--out", tmp_path / "report", "--markdown", "--readme", readme]
-    done = subprocess.run(
-        [sys.executable, script, *words], capture_output=True, text=True, check=True
-    )
-    assert "| table | gaussian |" in done.stdout
-    assert "## Runs" in done.stdout
-    assert re.search(r"\| failed +\| toy .*\| step \d+: the log-likelihood is not", done.stdout)
+    words = [script, tree, "--out", tmp_path / "report", "--markdown", "--readme", readme]
+    monkeypatch.setattr("sys.argv", list(map(str, words)))
+    runpy.run_path(str(script), run_name="__main__")
+    told = capsys.readouterr().out
+    assert "| table | gaussian |" in told
+    assert "## Runs" in told
+    assert re.search(r"\| failed +\| toy .*\| step \d+: the log-likelihood is not", told)
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")

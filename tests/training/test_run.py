@@ -91,7 +91,8 @@ def test_load_gives_the_density_in_data_units(start, tmp_path):
     np.savetxt(path, rows, delimiter=",", header="a,b,c", comments="")
     result = start(
         "data=table", f"data.path={path}", "data.context_columns=[c]", "model.layers=2",
-        "model.hidden_units=[16]", "logger=csv", "trainer.max_epochs=60", "training.batch_size=50",
+        "model.hidden_units=[16]", "logger=csv", "trainer.max_epochs=20", "training.batch_size=50",
+        "training.learning_rate=5e-3",
     )  # fmt: skip
     assert (result["features"], result["context_features"]) == (2, 1)
     density = flowbench.load(folder_of(tmp_path))

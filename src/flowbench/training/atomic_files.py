@@ -29,13 +29,13 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         yield part
+        if durable:
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    if durable:
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -42,6 +42,7 @@ def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
         preprocess=data.preprocess,
         context_preprocess=data.context_preprocess,
         config={},
+        context_features=data.context_features,
     )
     labels = data.labels[:CLIPS] if data.label_context else [None]
     each = CLIPS // len(labels)
