@@ -140,6 +140,15 @@ def test_a_random_search_fails_in_part_and_the_same_command_completes_it(
     assert all(text.startswith("python train.py data.train_rows=400") for text in commands)
 
 
+def test_a_search_in_which_all_fails_ends_and_repeats_no_failure(sweep, tmp_path):
+    words = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "training.batch_size=500,600"]
+    done = sweep(tmp_path, *words)
+    assert done.returncode == 1
+    assert states(tmp_path) == ["FAIL"] * 6
+    assert statuses(done.stdout) == ["failed", "failed"]
+    assert done.stdout.count("trial ") == 2
+
+
 @pytest.mark.parametrize(
     ("sweeper", "words", "sentence"),
     [

@@ -129,6 +129,9 @@ class Trials:
                 continue
             if not job.skipped and _is_running(job.folder):
                 others = True
+            elif self._has_failed(job.folder):
+                self.seen[begun.number] = job
+                self._fail(begun.number)
             else:
                 self.seen[begun.number] = job
                 if not self._tell(begun.number, job.folder):
@@ -175,6 +178,11 @@ class Trials:
         else:
             return False
         return True
+
+    def _has_failed(self, folder: RunFolder) -> bool:
+        """Whether another trial of this sweep had the same parameters, in vain."""
+        tried = {job.folder.path for job in self.seen.values() if job.folder is not None}
+        return folder.path in tried and folder.error.is_file()
 
     def _fail(self, number: int) -> None:
         from optuna.trial import TrialState
