@@ -106,6 +106,12 @@ def test_densities_given_labels_are_told_apart_and_compared_by_log_p_of_x(settin
     assert score_of(conditional.result, "test")["mean"] == -9.0
 
 
+def test_a_key_without_a_section_is_named_in_a_setting(runs):
+    run = next(run for run in runs if run.model == "gaussian")
+    started = replace(run, path=Path("another", "seed=0"), config=run.config | {"init_from": "a"})
+    assert {s.name for s in settings_of([run, started])} == {"init_from=null", "init_from=a"}
+
+
 def test_missing_cells_are_shown_as_missing(settings):
     cells = overview(settings)
     assert cells["gaussian"]["toy"].status == "missing"

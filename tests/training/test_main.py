@@ -111,6 +111,14 @@ def test_a_missing_experiment_is_not_passed_over(call):
     assert "Could not find 'experiment/nowhere'" in error
 
 
+@pytest.mark.parametrize("given", ["", "model.layers=2"])
+def test_a_sweep_without_m_is_refused_unless_it_is_one_of_its_jobs(call, given):
+    seen = []
+    code, _, error = call("sweep=depth", *filter(None, [given]), run=seen.append)
+    assert (code, len(seen)) == ((0, 1) if given else (1, 0))
+    assert given or error.startswith("sweep=depth needs -m: python train.py -m ")
+
+
 def test_a_malformed_override_keeps_hydras_message(call):
     code, _, error = call("model.layers")
     assert code == 1

@@ -11,6 +11,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 import flowbench
+from flowbench.checkpoint import CheckpointError
 from flowbench.data import DataError
 from flowbench.training.configuration import ConfigError, check
 from flowbench.training.main import config_directory
@@ -190,6 +191,9 @@ MISTAKES = {
     "missing file": (
         ["data=table", "data.path=nowhere.csv", "logger=csv"], DataError, "nowhere.csv",
     ),
+    "missing start": (
+        [*SMALL, "logger=wandb", "init_from=nowhere.ckpt"], CheckpointError, "nowhere.ckpt",
+    ),
 }  # fmt: skip
 
 
@@ -200,5 +204,6 @@ def test_mistakes_end_in_one_sentence_and_no_result(start, tmp_path, name):
         start(*overrides)
     assert len(str(caught.value).splitlines()) == 1
     assert not list(tmp_path.glob("outputs/**/result.json"))
-    for error in tmp_path.glob("outputs/**/error.json"):
-        assert json.loads(error.read_text())["error"] == str(caught.value)
+    errors = [json.loads(e.read_text())["error"] for e in tmp_path.glob("outputs/**/error.json")]
+    assert errors == ([str(caught.value)] if name in ("diverges", "no time") else [])
+    assert errors or not list(tmp_path.glob("outputs/*"))  # nothing was trained, nothing is left

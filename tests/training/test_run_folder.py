@@ -90,6 +90,22 @@ def test_a_failure_is_recorded_and_forgotten_at_the_next_start(folder):
             assert not folder.error.exists()
 
 
+def test_a_failure_before_anything_was_trained_leaves_nothing_unless_a_sweep_tells_of_it(folder):
+    def fails(*, begun, always):
+        folder.begun = begun
+        recording = folder.recording(command=COMMAND, always=always)
+        with pytest.raises(OSError), folder.lock(), recording:
+            folder.write_config((folder.path / "nowhere").stat(), command=COMMAND)
+        return folder.error.exists()
+
+    assert not fails(begun=False, always=False)
+    assert not folder.path.parent.exists()
+    assert fails(begun=False, always=True)
+    assert fails(begun=False, always=False), "what an earlier attempt has left stays"
+    folder.error.unlink()
+    assert fails(begun=True, always=False)
+
+
 def test_an_interruption_is_no_failure(folder):
     with folder.lock():
         with pytest.raises(KeyboardInterrupt), folder.recording(command=COMMAND):

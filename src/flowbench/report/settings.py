@@ -40,7 +40,8 @@ class Setting:
     @property
     def name(self) -> str:
         """The keys with their values, without their section; empty where there is but one."""
-        return ", ".join(f"{key.partition('.')[2]}={_show(v)}" for key, v in self.keys.items())
+        named = {key.partition(".")[2] or key: value for key, value in self.keys.items()}
+        return ", ".join(f"{name}={_show(value)}" for name, value in named.items())
 
     @property
     def status(self) -> str:

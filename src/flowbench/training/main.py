@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -14,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flowbench.training.configuration import check
+from flowbench.training.configuration import ConfigError, check
 from flowbench.training.interrupted import Interrupted
 from flowbench.training.signatures import did_you_mean
 
@@ -64,6 +65,7 @@ def config_directory() -> Path:
 def _job(config: DictConfig) -> Any:
     """One run. In a sweep it tells its own failure, since Hydra reports only the first."""
     try:
+        _refuse_idle_sweep()
         check(config)
         from flowbench.training.run import run  # slow to import: `--help` does without
 
@@ -76,6 +78,20 @@ def _job(config: DictConfig) -> Any:
         if not expected:
             raise
         raise SystemExit(_sentence(error)) from error
+
+
+def _refuse_idle_sweep() -> None:
+    """Without `-m` a sweep is but a name, unless all of its keys are given: one of its jobs."""
+    hydra_config = HydraConfig.get()
+    preset = hydra_config.runtime.choices.get("sweep")
+    if preset is None or hydra_config.mode is RunMode.MULTIRUN:
+        return
+    given = {word.partition("=")[0].lstrip("+") for word in hydra_config.overrides.task}
+    if not given.issuperset(hydra_config.sweeper.get("params") or {}):
+        words = [f"sweep={preset}", *sys.argv[1:]]
+        raise ConfigError(
+            f"sweep={preset} needs -m: python train.py -m {shlex.join(dict.fromkeys(words))}"
+        )
 
 
 def _leave_interrupted(reason: str = "interrupted", *, code: int = INTERRUPTED) -> None:

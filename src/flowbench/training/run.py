@@ -1,7 +1,7 @@
 """One run: configuration → data → flow → Lightning module → fit → evaluation → result.json."""
 
-import logging
-import warnings
+import os
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -24,8 +24,9 @@ from flowbench.training.figures import draw_figures
 from flowbench.training.interruption import Interruptions, save_checkpoint
 from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
-from flowbench.training.names import run_command
+from flowbench.training.names import SWEEP, run_command
 from flowbench.training.pruning import Pruning
+from flowbench.training.quiet import quiet
 from flowbench.training.result import environment, sampling_speed, summary
 from flowbench.training.run_folder import RunFolder
 from flowbench.training.run_identity import run_directory, run_hash
@@ -46,7 +47,7 @@ def run(config: DictConfig) -> dict[str, Any]:
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return _assist(config, folder)
     command = run_command()
-    with folder.lock(), folder.recording(command=command):
+    with folder.lock(), folder.recording(command=command, always=SWEEP in os.environ):
         if config.overwrite:
             folder.clear()
         if folder.finished:
@@ -73,18 +74,19 @@ def _assist(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
     return {}
 
 
+@quiet()
 def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[str, Any]:
     """The whole run; everything but hash and command of its result, which is rank 0's.
 
     Nothing where a search has given it up.
     """
-    _quieten()
     reference = config["published"] and published(
         **config["published"], data=table_name(config["data"])
     )
     pl.seed_everything(config["seed"], verbose=False)
     data = _data(config, folder)
     module = _module(config, data)
+    resume = _initialize(module, data, folder, config)
     history = History(folder.metrics)
     checkpoints = BestAndLast(
         best=folder.best, last=folder.last, patience=config["training"]["patience"]
@@ -101,14 +103,8 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
             num_sanity_val_steps=0,
             enable_model_summary=False,
         )
-        _fit(
-            trainer,
-            module,
-            data,
-            folder,
-            init_from=config["init_from"],
-            start_over=config["overwrite"],
-        )
+        folder.begun = True
+        _fit(trainer, module, data, best=folder.best, resume=resume)
         if pruning.pruned:
             return {}
         if ranks.size() == 1 and not trainer.is_global_zero:  # a flow that needs no training
@@ -187,29 +183,29 @@ def _module(config: dict[str, Any], data: DataModule) -> MaximumLikelihood:
     )
 
 
+def _initialize(
+    module: MaximumLikelihood, data: DataModule, folder: RunFolder, config: dict[str, Any]
+) -> Path | None:
+    """Give the flow what it starts with; the checkpoint to go on from, if there is one."""
+    if folder.last.exists() and not config["overwrite"]:
+        return folder.last
+    module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
+    if config["init_from"] is not None:
+        start_from(module.flow, config["init_from"])
+    return None
+
+
 def _fit(
     trainer: pl.Trainer,
     module: MaximumLikelihood,
     data: DataModule,
-    folder: RunFolder,
     *,
-    init_from: str | None,
-    start_over: bool,
+    best: Path,
+    resume: Path | None,
 ) -> None:
-    """Train, from the last checkpoint if there is one; without parameters, only fit."""
-    resume = folder.last if folder.last.exists() and not start_over else None
-    if resume is None:
-        module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
-        if init_from is not None:
-            start_from(module.flow, init_from)
+    """Train, from a checkpoint if there is one; without parameters, only fit."""
     if any(parameter.requires_grad for parameter in module.parameters()):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
         trainer.strategy.connect(module)
-        save_checkpoint(trainer, folder.best, weights_only=True)
-
-
-def _quieten() -> None:
-    """Keep the Trainer's remarks about itself off the screen; errors are not remarks."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+        save_checkpoint(trainer, best, weights_only=True)

@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class RunFolder:
         self.result = self.path / "result.json"
         self.error = self.path / "error.json"
         self.pruned = self.path / "pruned.json"
+        self.begun = False
 
     @property
     def finished(self) -> bool:
@@ -74,16 +75,24 @@ class RunFolder:
             ) from None
 
     @contextmanager
-    def recording(self, *, command: str) -> Iterator[None]:
+    def recording(self, *, command: str, always: bool = True) -> Iterator[None]:
         """Leave `error.json` behind if what follows fails; the marks of earlier attempts go.
 
         An interruption (Ctrl-C) is not a failure: the same command resumes.
+
+        Args:
+            command: that makes the run.
+            always: also where the folder is new and nothing is `begun`; else it goes again.
         """
+        new = not self._entries()
         self.error.unlink(missing_ok=True)
         self.pruned.unlink(missing_ok=True)
         try:
             yield
         except Exception as error:
+            if new and not self.begun and not always:
+                self._remove()
+                raise
             kind = type(error).__name__
             sentence = " ".join(str(error).split()) or kind
             _write_json(self.error, {"error": sentence, "type": kind, "command": command})
@@ -95,17 +104,13 @@ class RunFolder:
         Raises:
             RunFolderError: what lies there was not made by a run.
         """
-        entries = [entry for entry in self.path.iterdir() if entry.name != LOCK]
+        entries = self._entries()
         if entries and not self._made_by_a_run():
             raise RunFolderError(
                 f"{self.path}: overwrite=true deletes earlier runs only, and this folder has "
                 "files but no config.yaml of a run; move them away"
             )
-        for entry in sorted(entries, key=self.config.__eq__):  # the mark of a run goes last
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        self._empty()
 
     def write_config(self, config: Mapping[str, Any], *, command: str) -> None:
         """Write the resolved configuration, plain values, under the command that asked for it."""
@@ -162,6 +167,24 @@ class RunFolder:
         if not self.pruned.is_file():
             return None
         return json.loads(self.pruned.read_text(encoding="utf-8"))["epoch"]
+
+    def _entries(self) -> list[Path]:
+        return [entry for entry in self.path.iterdir() if entry.name != LOCK]
+
+    def _empty(self) -> None:
+        for entry in sorted(self._entries(), key=self.config.__eq__):  # the mark of a run is last
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def _remove(self) -> None:
+        """Delete the folder, and those above it that hold nothing else."""
+        self._empty()
+        (self.path / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # one of them holds something else
+            for folder in (self.path, *self.path.parents[:3]):
+                folder.rmdir()
 
     def _made_by_a_run(self) -> bool:
         if not self.config.is_file():
