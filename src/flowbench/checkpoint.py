@@ -1,121 +1,22 @@
 """From a run folder or a checkpoint to the trained density, without executing what lies in it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowbench.data.base import DataModule, build_preprocess
+from flowbench.density import FORMAT, PREFIX, TrainedDensity
 from flowbench.flows import Flow, equal_blocks
-from flowbench.transforms import Chain
 
 __all__ = ["CheckpointError", "TrainedDensity", "load"]
-
-FORMAT = 2
-PREFIX = "flow."
 
 
 class CheckpointError(Exception):
     """A checkpoint that cannot be loaded, told in one sentence."""
-
-
-class TrainedDensity(nn.Module):
-    r"""A trained flow together with its preprocessing: a density of data in their own units.
-
-    log p(x) = log p_model(u) + log |det ∂u/∂x|, where u is x after preprocessing.
-
-    Attributes:
-        flow: the density in model space.
-        preprocess: the transform from model space to data units (its `inverse` preprocesses).
-        context_preprocess: the same for contexts.
-        config: the configuration of the run.
-        context_features: size of a context, 0 for none.
-        feature_names: of the columns of an event.
-        categories: of the context's last features: column → its labels, one feature each.
-    """
-
-    def __init__(
-        self,
-        flow: Flow,
-        *,
-        preprocess: Chain,
-        context_preprocess: Chain,
-        config: Mapping[str, Any],
-        context_features: int = 0,
-        feature_names: Sequence[str] = (),
-        categories: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:
-        super().__init__()
-        self.flow = flow
-        self.preprocess = preprocess
-        self.context_preprocess = context_preprocess
-        self.config = config
-        self.context_features = context_features
-        self.feature_names = list(feature_names)
-        self.categories = dict(categories or {})
-        self.eval()
-
-    @torch.no_grad()
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log-density of rows `[..., features]` in data units, in nats, with the batch's shape.
-
-        It is −inf outside of the support, and where the flow overflows; only NaN gives NaN.
-
-        Raises:
-            ValueError: x or the context has another size, or the context has a value that its
-                preprocessing cannot map.
-        """
-        u, log_det = self.preprocess.inverse(_numbers("x", x, self.flow.features))
-        return self.flow.log_prob(self._float(u), self._context(context)) + log_det
-
-    @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None) -> Tensor:
-        """Draw `[n, *context_batch, features]` in data units."""
-        return self.preprocess(self.flow.sample((n,), self._context(context)))[0]
-
-    def one_hot(self, column: str, labels: Sequence[str | None]) -> Tensor:
-        """Labels of a categorical column as the zeros and ones of a context, `[rows, labels]`.
-
-        A context is its columns of numbers, then these, in the order of `categories`.
-
-        Raises:
-            ValueError: the column is unknown, or holds a label that no training row had.
-        """
-        if column not in self.categories:
-            known = ", ".join(self.categories) or "none"
-            raise ValueError(f"{column!r} is no categorical column; known: {known}")
-        known = {label: number for number, label in enumerate(self.categories[column])}
-        if unknown := [label for label in labels if label not in known]:
-            raise ValueError(
-                f"column {column!r} holds {unknown[0]!r}, expected one of {', '.join(known)}"
-            )
-        return torch.eye(len(known))[[known[str(label)] for label in labels]]
-
-    def _context(self, context: Tensor | None) -> Tensor | None:
-        if context is None:
-            return None
-        context = _numbers("context", context, self.context_features)
-        value, log_det = self.context_preprocess.inverse(context)
-        if (log_det == -torch.inf).any():
-            steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
-            raise ValueError(f"the context has values that {steps} cannot map")
-        return self._float(value)
-
-    def _float(self, value: Tensor) -> Tensor:
-        return value.to(next(self._floating(), torch.zeros(())).dtype)
-
-    def _floating(self) -> Iterator[Tensor]:
-        return (p for p in self.flow.parameters() if p.is_floating_point())
-
-
-def _numbers(name: str, value: Tensor, size: int) -> Tensor:
-    """Rows of the right size; whole numbers become real ones, which preprocessing gives back."""
-    if value.shape[-1:] != (size,):
-        raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {size}]")
-    return value if value.is_floating_point() else value.double()
 
 
 def saved_values(config: Mapping[str, Any], data: DataModule) -> dict[str, Any]:
@@ -138,7 +39,8 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     they belong to flowbench, others only with `trust=True`.
 
     Args:
-        run: a run folder (its best checkpoint is taken) or a checkpoint file.
+        run: a run folder (its best checkpoint is taken), a checkpoint file, or what
+            `TrainedDensity.save` has written.
         trust: also build classes from outside flowbench.
 
     Raises:
@@ -168,6 +70,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         context_features=saved["sizes"]["context_features"],
         feature_names=saved["feature_names"],
         categories=saved["categories"],
+        saved=saved,
     )
 
 

@@ -10,6 +10,7 @@ from torch import nn
 import flowbench
 from flowbench.checkpoint import FORMAT, CheckpointError
 from flowbench.data import DataError
+from flowbench.evaluation.runs import open_run
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.maximum_likelihood import NonFiniteError
 
@@ -140,3 +141,40 @@ def test_without_a_finite_epoch_there_is_no_density():
 def test_mistakes_end_in_one_sentence(x, context, sentence):
     with pytest.raises(DataError, match=sentence):
         flowbench.fit(flowbench.MAF(2, layers=1), x, context)
+
+
+def test_a_fitted_density_is_saved_and_loaded(tmp_path):
+    x, c = rows(300)
+    flow = flowbench.MAF(2, context_features=1, layers=2, hidden_units=[8], input_order="random")
+    density = flowbench.fit(flow, x, c, max_epochs=2)
+    assert [row["epoch"] for row in density.history] == [0, 1]
+    assert np.isfinite(density.history[-1]["val/log_likelihood"])
+    path = tmp_path / "new" / "density.ckpt"
+    density.save(path)
+    again = flowbench.load(path)
+    again.save(path)
+    assert torch.equal(flowbench.load(path).log_prob(x, c), density.log_prob(x, c))
+    assert [file.name for file in path.parent.iterdir()] == ["density.ckpt"]
+    with pytest.raises(CheckpointError, match="fitted to rows in memory"):
+        open_run(path)
+
+
+def bounded():
+    flow = flowbench.MAF(2, layers=1, hidden_units=[8])
+    flow.transform.transforms[-1].univariate.bound = 1e-3
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("flow", "sentence"),
+    [
+        (flowbench.MAF(2, layers=1, activation=torch.relu), "MAF was given activation, a "),
+        (bounded(), "MAF was altered after its construction"),
+        (type("Mine", (flowbench.MAF,), {})(2, layers=1), "Mine is a class from outside"),
+    ],
+)
+def test_what_a_checkpoint_cannot_describe_is_not_saved(flow, sentence, tmp_path):
+    density = flowbench.fit(flow, rows(100)[0], max_epochs=1)
+    with pytest.raises(ValueError, match=sentence):
+        density.save(tmp_path / "density.ckpt")
+    assert not list(tmp_path.iterdir())

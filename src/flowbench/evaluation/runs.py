@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowbench.checkpoint import TrainedDensity, load, refuse_foreign
+from flowbench.checkpoint import CheckpointError, TrainedDensity, load, refuse_foreign
 from flowbench.data import DataModule
 from flowbench.evaluation.likelihood import log_likelihoods
 
@@ -48,6 +48,11 @@ def open_run(run: str | Path, *, trust: bool = False) -> Run:
         DataError: the data are not to be had.
     """
     density = load(run, trust=trust)
+    if "data" not in density.config:
+        raise CheckpointError(
+            f"{run}: this density was fitted to rows in memory, so that there are no data to read "
+            "again; flowbench.load gives what can sample and score"
+        )
     config = density.config["data"]
     if not trust:
         refuse_foreign(config, what="data module", path=Path(run))

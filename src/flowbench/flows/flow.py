@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,18 @@ from flowbench.transforms import Transform, recompute_statistics
 __all__ = ["Flow"]
 
 
-class Flow(nn.Module):
+class _Constructed:
+    """Remembers the arguments of its construction, by which a checkpoint describes a flow."""
+
+    construction: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *positional: Any, **named: Any) -> Self:
+        made = super().__new__(cls)
+        made.__dict__["construction"] = (positional, named)
+        return made
+
+
+class Flow(_Constructed, nn.Module):
     r"""The density of x = f(u) with u from a base: log p(x) = log p(u) + log |det ∂u/∂x|.
 
     Calling a flow gives `log_prob`, so that whatever wraps a module acts on the training path.
@@ -82,11 +94,13 @@ class Flow(nn.Module):
         return log_prob if self.training else _overflow_as_zero_density(log_prob, x, context)
 
     @torch.no_grad()
-    def sample(self, sample_shape: Sequence[int] = (), context: Tensor | None = None) -> Tensor:
+    def sample(
+        self, sample_shape: int | Sequence[int] = (), context: Tensor | None = None
+    ) -> Tensor:
         """Draw from the density.
 
         Args:
-            sample_shape: how many, e.g. `(1000,)`.
+            sample_shape: how many, e.g. `1000` or `(10, 100)`.
             context: `[..., context_features]`; every context gets `sample_shape` samples.
 
         Returns:
@@ -104,9 +118,11 @@ class Flow(nn.Module):
         return x
 
     def sample_and_log_prob(
-        self, sample_shape: Sequence[int] = (), context: Tensor | None = None
+        self, sample_shape: int | Sequence[int] = (), context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Samples as by `sample`, differentiable where `has_rsample`, with their log-densities."""
+        if not isinstance(sample_shape, Sequence):
+            sample_shape = (int(sample_shape),)
         context = self._embed(context)
         batch = () if context is None else context.shape[:-1]
         u = self.base.sample(torch.Size((*sample_shape, *batch)), context)

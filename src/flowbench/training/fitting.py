@@ -1,10 +1,6 @@
 """Train a flow on tensors in a few lines, without Hydra and without a run folder."""
 
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +16,13 @@ from flowbench.data import DataError, DataModule, RawData
 from flowbench.data.moments import refuse_non_finite, standardize
 from flowbench.flows import Flow
 from flowbench.training.averaging import WeightAverage
-from flowbench.training.callbacks import BestAndLast
+from flowbench.training.callbacks import BestAndLast, History
 from flowbench.training.maximum_likelihood import (
     MaximumLikelihood,
     Schedule,
     refuse_without_best,
 )
+from flowbench.training.quiet import quiet
 
 __all__ = ["fit"]
 
@@ -76,7 +73,8 @@ def fit(
         seed: of the split, of the order of batches, of noise.
 
     Returns:
-        The density in the units of x, as `flowbench.load` gives it.
+        The density in the units of x, as `flowbench.load` gives it, with a `history` of one row of
+        scores per epoch; its `save` writes what `flowbench.load` reads.
 
     Raises:
         DataError: the rows are not finite, or constant in a column, or do not fit one another.
@@ -99,6 +97,7 @@ def fit(
         seed=seed,
     )
     data.setup()
+    saved = saved_values({}, data)
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         flow.initialize(data.rows["train"].x, data.rows["train"].context)
@@ -112,13 +111,14 @@ def fit(
             gradient_clip_norm=gradient_clip_norm,
             schedule=schedule,
             total_steps=max_epochs * data.train_dataloader().steps,
-            saved=saved_values({}, data),
+            saved=saved,
         )
         best = Path(folder) / "best.ckpt"
         keeper = BestAndLast(best=best, last=Path(folder) / "last.ckpt", patience=patience)
+        history = History(Path(folder) / "metrics.csv")
         averages: list[Callback] = [WeightAverage(ema)] if ema is not None else []
         if any(parameter.requires_grad for parameter in flow.parameters()):
-            _train(module, data, [*averages, keeper], max_epochs, accelerator)
+            _train(module, data, [*averages, history, keeper], max_epochs, accelerator)
             if not best.exists():
                 refuse_without_best(epochs=keeper.epoch + 1)
             flow.load_state_dict(read_checkpoint(best)[1])
@@ -128,6 +128,8 @@ def fit(
         context_preprocess=data.context_preprocess,
         config={},
         context_features=data.context_features,
+        saved=saved,
+        history=history.rows,
     )
 
 
@@ -138,7 +140,7 @@ def _train(
     max_epochs: int,
     accelerator: str,
 ) -> None:
-    with _quiet():
+    with quiet():
         pl.Trainer(
             max_epochs=max_epochs,
             accelerator=accelerator,
@@ -149,20 +151,6 @@ def _train(
             enable_model_summary=False,
             enable_progress_bar=False,
         ).fit(module, datamodule=data)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the Trainer's remarks about itself off the screen."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
 
 
 def _checked(

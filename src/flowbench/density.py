@@ -1,0 +1,245 @@
+"""What training ends with: a density of data in their own units."""
+
+import inspect
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from flowbench.flows import Flow
+from flowbench.training.atomic_files import replacing
+from flowbench.transforms import Chain
+
+__all__ = ["TrainedDensity"]
+
+FORMAT = 2
+PREFIX = "flow."
+
+
+class TrainedDensity(nn.Module):
+    r"""A trained flow together with its preprocessing: a density of data in their own units.
+
+    log p(x) = log p_model(u) + log |det ∂u/∂x|, where u is x after preprocessing.
+
+    Attributes:
+        flow: the density in model space.
+        preprocess: the transform from model space to data units (its `inverse` preprocesses).
+        context_preprocess: the same for contexts.
+        config: the configuration of the run.
+        context_features: size of a context, 0 for none.
+        feature_names: of the columns of an event.
+        categories: of the context's last features: column → its labels, one feature each.
+        saved: the plain values of its checkpoint, which `save` writes again.
+        history: one row of scores per epoch, where `flowbench.fit` has trained it.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        *,
+        preprocess: Chain,
+        context_preprocess: Chain,
+        config: Mapping[str, Any],
+        context_features: int = 0,
+        feature_names: Sequence[str] = (),
+        categories: Mapping[str, Sequence[str]] | None = None,
+        saved: Mapping[str, Any] | None = None,
+        history: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        super().__init__()
+        self.flow = flow
+        self.preprocess = preprocess
+        self.context_preprocess = context_preprocess
+        self.config = config
+        self.context_features = context_features
+        self.feature_names = list(feature_names)
+        self.categories = dict(categories or {})
+        self.saved = saved
+        self.history = list(history)
+        self.eval()
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor | ArrayLike, context: Tensor | ArrayLike | None = None) -> Tensor:
+        """Log-density of rows `[..., features]` in data units, in nats, with the batch's shape.
+
+        It is −inf outside of the support, and where the flow overflows; only NaN gives NaN.
+
+        Raises:
+            ValueError: x or the context has another size, or the context has a value that its
+                preprocessing cannot map.
+        """
+        u, log_det = self.preprocess.inverse(_numbers("x", x, self.flow.features))
+        return self.flow.log_prob(self._float(u), self._context(context)) + log_det
+
+    @torch.no_grad()
+    def sample(
+        self, n: int | Sequence[int] = (), context: Tensor | ArrayLike | None = None
+    ) -> Tensor:
+        """Draw `[*n, *context_batch, features]` in data units, where n is a number or a shape."""
+        return self.preprocess(self.flow.sample(n, self._context(context)))[0]
+
+    @property
+    def context_columns(self) -> list[str]:
+        """Names of the context's numbers; none where the data are no table."""
+        return [str(name) for name in self.config.get("data", {}).get("context_columns") or []]
+
+    def context(self, values: Mapping[str, Any]) -> Tensor:
+        """One context `[context_features]` from the values of the table's columns, by name.
+
+        Args:
+            values: a number for each of the `context_columns`, in its own unit, and a label for
+                each of the `categories`.
+
+        Raises:
+            ValueError: a column is unknown or missing, or its value is no number or label.
+
+        Example:
+            density.sample(1000, density.context({"age": 30, "city": "Bern"}))
+        """
+        known = [*self.context_columns, *self.categories]
+        for name in values:
+            if name not in known:
+                raise ValueError(
+                    f"{name!r} is no column of the context; it has {', '.join(known) or 'none'}"
+                )
+        if missing := [name for name in known if name not in values]:
+            raise ValueError(
+                f"the context lacks {missing[0]!r}; expected values for {', '.join(known)}"
+            )
+        numbers = [_number(name, values[name]) for name in self.context_columns]
+        labels = [self.one_hot(name, [str(values[name])])[0] for name in self.categories]
+        return torch.cat([torch.tensor(numbers, dtype=torch.float64), *labels])
+
+    def one_hot(self, column: str, labels: Sequence[str | None]) -> Tensor:
+        """Labels of a categorical column as the zeros and ones of a context, `[rows, labels]`.
+
+        A context is its columns of numbers, then these, in the order of `categories`.
+
+        Raises:
+            ValueError: the column is unknown, or holds a label that no training row had.
+        """
+        if column not in self.categories:
+            known = ", ".join(self.categories) or "none"
+            raise ValueError(f"{column!r} is no categorical column; known: {known}")
+        known = {label: number for number, label in enumerate(self.categories[column])}
+        if unknown := [label for label in labels if label not in known]:
+            raise ValueError(
+                f"column {column!r} holds {unknown[0]!r}, expected one of {', '.join(known)}"
+            )
+        return torch.eye(len(known))[[known[str(label)] for label in labels]]
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint that `flowbench.load` reads: tensors and plain values, no code.
+
+        Args:
+            path: of the file, which is replaced as a whole.
+
+        Raises:
+            ValueError: the flow cannot be described by plain values, such as one of a class that
+                is not flowbench's, or one that was given a module or a function.
+
+        Example:
+            density = flowbench.fit(flowbench.MAF(2), x)
+            density.save("density.ckpt")
+            flowbench.load("density.ckpt").log_prob(x)
+        """
+        if self.saved is None:
+            raise ValueError("this density does not know its preprocessing as plain values")
+        config = dict(self.saved["config"])
+        if "model" not in config:
+            config["model"] = _description(self.flow)
+        state = {f"{PREFIX}{name}": value for name, value in self.flow.state_dict().items()}
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            torch.save({"flowbench": {**self.saved, "config": config}, "state_dict": state}, part)
+
+    def _context(self, context: Tensor | ArrayLike | None) -> Tensor | None:
+        if context is None:
+            return None
+        context = _numbers("context", context, self.context_features)
+        value, log_det = self.context_preprocess.inverse(context)
+        if (log_det == -torch.inf).any():
+            steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
+            raise ValueError(f"the context has values that {steps} cannot map")
+        return self._float(value)
+
+    def _float(self, value: Tensor) -> Tensor:
+        return value.to(next(self._floating(), torch.zeros(())).dtype)
+
+    def _floating(self) -> Iterator[Tensor]:
+        return (p for p in self.flow.parameters() if p.is_floating_point())
+
+
+def _numbers(name: str, value: Tensor | ArrayLike, size: int) -> Tensor:
+    """Rows of the right size; whole numbers become real ones, which preprocessing gives back."""
+    value = torch.as_tensor(value)
+    if value.shape[-1:] != (size,):
+        raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {size}]")
+    return value if value.is_floating_point() else value.double()
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"column {name!r} is given {value!r}, expected a finite number")
+    return number
+
+
+def _description(flow: Flow) -> dict[str, Any]:
+    """The `model` configuration of a flow of flowbench, by the options of its construction."""
+    cls, (positional, named) = type(flow), flow.construction
+    if not cls.__module__.startswith("flowbench."):
+        raise ValueError(
+            f"{cls.__name__} is a class from outside flowbench, which a checkpoint does not "
+            "describe: save density.flow.state_dict() and build the flow again yourself"
+        )
+    options = dict(inspect.signature(cls).bind(*positional, **named).arguments)
+    for name, value in options.items():
+        if not _is_plain(value):
+            raise ValueError(
+                f"{cls.__name__} was given {name}, a {type(value).__name__}, which a checkpoint "
+                "does not describe: save density.flow.state_dict() and build the flow again "
+                "yourself"
+            )
+    _refuse_altered(flow)
+    sizes = ("features", "context_features")
+    kept = {name: value for name, value in options.items() if name not in sizes}
+    return {"_target_": f"{cls.__module__}.{cls.__qualname__}", **kept}
+
+
+@torch.no_grad()
+def _refuse_altered(flow: Flow) -> None:
+    """Refuse a flow that was changed after its construction into one of another density."""
+    positional, named = flow.construction
+    with torch.random.fork_rng(devices=[]):
+        again = type(flow)(*positional, **named)
+    options = inspect.signature(type(flow)).bind(*positional, **named).arguments
+    size = options.get("context_features", 0)
+    context = torch.eye(size)[:1] if size else None
+    x = torch.linspace(-1, 1, 5).unsqueeze(-1).expand(-1, flow.features)
+    try:
+        again.load_state_dict(flow.state_dict())
+        same = torch.equal(flow.log_prob(x, context), again.eval().log_prob(x, context))
+    except (RuntimeError, ValueError):  # other names or shapes, or another type of number
+        same = False
+    if not same:
+        raise ValueError(
+            f"the {type(flow).__name__} was altered after its construction, which a checkpoint "
+            "does not describe: save density.flow.state_dict() and build the flow again yourself"
+        )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, [*value, *value.values()]))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
