@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
+from flowbench import memory
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
 from flowbench.transforms.preprocessing import Clip, Log
@@ -83,12 +85,15 @@ class DataModule(pl.LightningDataModule, ABC):
     """A data set for density estimation.
 
     A subclass says where its rows come from (`read`) and may convert originals once
-    (`prepare_data`). After `setup`, `rows` holds the three splits in model space.
+    (`prepare_data`). After `setup`, `rows` holds the three splits in model space; a large one in
+    a mapped file in `cache_dir`, where a subclass has that (see `memory.empty`).
 
     Args:
         batch_size: rows per optimiser step.
         seed: of whatever is drawn: shuffled splits, dequantisation noise, order of batches.
     """
+
+    cache_dir: str | Path | None = None
 
     def __init__(self, *, batch_size: int = 256, seed: int = 0) -> None:
         super().__init__()
@@ -148,16 +153,19 @@ class DataModule(pl.LightningDataModule, ABC):
         Raises:
             DataError: a row lies where preprocessing leaves no density.
         """
-        u, log_det = _preprocessed(x, self.preprocess)
+        u, log_det = _preprocessed(x, self.preprocess, self.cache_dir)
         if context is None:
             return Rows(u, None, log_det)
-        return Rows(u, _preprocessed(context, self.context_preprocess)[0], log_det)
+        given, _ = _preprocessed(context, self.context_preprocess, self.cache_dir)
+        return Rows(u, given, log_det)
 
 
-def _preprocessed(source: NDArray[Any], preprocess: Chain) -> tuple[torch.Tensor, torch.Tensor]:
+def _preprocessed(
+    source: NDArray[Any], preprocess: Chain, folder: str | Path | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     chunk = max(1, CHUNK_VALUES // source.shape[-1])
-    u = torch.empty(source.shape, dtype=torch.float32)
-    log_det = torch.empty(len(source), dtype=torch.float64)
+    u = memory.empty(source.shape, folder=folder)
+    log_det = memory.empty((len(source),), dtype=torch.float64, folder=folder)
     for start in range(0, len(source), chunk):
         part = slice(start, start + chunk)
         values = torch.from_numpy(np.array(source[part], np.float64))

@@ -1,4 +1,4 @@
-"""Batches by one `index_select` from tensors in memory: feeding a small flow must cost nothing."""
+"""Batches by one `index_select` from whole tensors: feeding a small flow must cost nothing."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -42,6 +42,10 @@ class Rows(NamedTuple):
     def batch(self, index: slice | Tensor = ALL) -> Batch:
         """The rows of an index, or all, as a batch."""
         return Batch(self.x[index], None if self.context is None else self.context[index])
+
+    def to(self, device: torch.device) -> "Rows":
+        """The rows on a device; `log_det`, which no model sees, stays where it is."""
+        return Rows(*self.batch().to(device), self.log_det)
 
     def share(self) -> "Rows":
         """Every n-th row, this rank's part where n train together; alone, all rows."""

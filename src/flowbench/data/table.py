@@ -29,8 +29,8 @@ class Table(DataModule):
     The rows are split by fractions, drawn by the seed, unless the file says the split: by a
     column, or by being three arrays `train`, `val` (or `validation`) and `test`. Within a split
     they keep the order of the file. Statistics are those of the training rows. Rows are counted
-    from 1 after the header. The file is converted and read piece by piece, so that it may be
-    larger than memory; only the rows in model space (float32) are kept there.
+    from 1 after the header. The file is converted and read piece by piece, and a split that would
+    take too much of the memory is mapped from a file, so that a table may be larger than memory.
 
     Args:
         path: the file.

@@ -168,7 +168,14 @@ class Flow(_Constructed, nn.Module):
             x: all training rows, `[rows, features]`.
             context: their contexts, `[rows, context_features]`, or None.
         """
-        recompute_statistics(self.transform, x, self._embed(context))
+        recompute_statistics(self.transform, x, self._embed_rows(context))
+
+    def _embed_rows(self, context: Tensor | None, chunk: int = 8192) -> Tensor | None:
+        """The contexts of many rows, wherever they are."""
+        if context is None or self.embedding is None:
+            return context
+        device = next(self.parameters(), context).device
+        return torch.cat([self.embedding(part.to(device)) for part in context.split(chunk)])
 
     def _embed(self, context: Tensor | None) -> Tensor | None:
         return context if context is None or self.embedding is None else self.embedding(context)

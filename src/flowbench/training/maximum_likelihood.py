@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from flowbench import ranks
+from flowbench import memory, ranks
 from flowbench.data import Batch
 from flowbench.flows import Flow
 from flowbench.nn import MaskedLinear, constrain, regularization
@@ -101,6 +101,20 @@ class MaximumLikelihood(pl.LightningModule):
         progress = min(1.0, self.step / self.total_steps)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
+    def on_fit_start(self) -> None:
+        """Keep the training rows on a CUDA device, where there is room: no batch is copied."""
+        rows = self.trainer.datamodule.rows  # type: ignore[attr-defined]
+        self._home = rows["train"]
+        size = sum(part.nbytes for part in self._home.batch() if part is not None)
+        if self.device.type == "cuda" and memory.fits(size, self.device):
+            rows["train"] = self._home.to(self.device)
+
+    def on_fit_end(self) -> None:
+        """Have the training rows where they were, as they were last drawn."""
+        rows = self.trainer.datamodule.rows  # type: ignore[attr-defined]
+        self._home.x.copy_(rows["train"].x)
+        rows["train"] = self._home
+
     def on_train_start(self) -> None:
         """Go on with the random numbers of the checkpoint, or draw others on each rank."""
         rank = ranks.rank()
@@ -166,7 +180,7 @@ class MaximumLikelihood(pl.LightningModule):
         """Replace the statistics of batch norms by those of the whole training set."""
         self._validation.zero_()
         rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
-        self.flow.recompute_statistics(*rows.batch().to(self.device))
+        self.flow.recompute_statistics(*rows.batch())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up log-likelihoods of validation rows, for the exact mean."""

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowbench import memory
+
 __all__ = ["Chain", "Inverse", "Transform", "layers_from_data"]
 
 
@@ -104,12 +106,12 @@ class Chain(Transform):
         while any(_initializes(transform) for transform in remaining):
             transform = remaining.pop()
             transform.initialize(x, context)
-            x = torch.cat(
-                [
-                    transform.inverse(x[rows], None if context is None else context[rows])[0]
-                    for rows in torch.arange(len(x)).split(chunk)
-                ]
-            )
+            u = memory.empty_like(x)
+            for start in range(0, len(x), chunk):
+                rows = slice(start, start + chunk)
+                given = None if context is None else context[rows]
+                u[rows], _ = transform.inverse(x[rows], given)
+            x = u
 
 
 class Inverse(Transform):

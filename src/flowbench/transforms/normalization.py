@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from flowbench import ranks
+from flowbench import memory, ranks
 from flowbench.transforms.base import Transform, layers_from_data
 from flowbench.transforms.reshape import Folded
 
@@ -154,7 +154,8 @@ def recompute_statistics(
 
     The rows go through the layers one after the other, from data to noise, so that a layer's
     statistics are taken after those before it were replaced, as in the original code of the MAF
-    paper. One copy of the rows is held.
+    paper. One copy of the rows is held, where they are: on a device, in memory, or in a mapped
+    file. Those that are not where the transform is go there chunk by chunk.
 
     Args:
         transform: the transform of a flow; its batch norms are in evaluation mode.
@@ -171,8 +172,9 @@ def recompute_statistics(
         (tensor([2.]), tensor([1.]))
     """
     layers = layers_from_data(transform)
+    device = next(transform.buffers(), x).device
     last = max((i for i, layer in enumerate(layers) if _wants_dataset(layer)), default=-1)
-    x = x.clone() if last > 0 else x
+    x = memory.empty_like(x).copy_(x) if last > 0 else x
     for index, layer in enumerate(layers[: last + 1]):
         if isinstance(layer, Folded):
             recompute_statistics(layer.transform, *layer.fold(x, context), chunk=chunk)
@@ -184,7 +186,8 @@ def recompute_statistics(
             return
         for start in range(0, len(x), chunk):
             part = slice(start, start + chunk)
-            x[part], _ = layer.inverse(x[part], None if context is None else context[part])
+            given = None if context is None else context[part].to(device)
+            x[part], _ = layer.inverse(x[part].to(device), given)
 
 
 def _over_ranks(mean: Tensor, variance: Tensor, count: int) -> Moments:
