@@ -27,8 +27,6 @@ class Rows(DataModule):
         self.raw_rows = RawData(
             x=dict.fromkeys(("train", "val", "test"), np.array(x)),
             preprocess=preprocess,
-            feature_names=["a", "b"],
-            sha256="",
         )
 
     def read(self):
@@ -66,3 +64,29 @@ def test_no_model_is_trained_on_rows_outside(steps, inside, outside):
     Rows(inside, steps).setup()
     with pytest.raises(DataError, match=r"1 of 3 rows, the first of them row 2 \(from 0\), have"):
         Rows([*inside, outside[0]], steps).setup()
+
+
+SPLITS = ("train", "val", "test")
+NO_DATA = {
+    "no RawData": (lambda: {"train": np.ones((3, 2))}, "Given.read returned dict, expected"),
+    "no test": (lambda: RawData(x={"train": np.ones((3, 2))}), r"x\['val'\] is NoneType"),
+    "text": (lambda: RawData(x=dict.fromkeys(SPLITS, np.array([["a"]]))), "is <U1 of shape"),
+    "NaN": (lambda: RawData(x=dict.fromkeys(SPLITS, np.array([[0.0], [np.nan]]))), "row 1 "),
+}
+
+
+@pytest.mark.parametrize("name", NO_DATA)
+def test_what_read_gives_is_checked(name):
+    make, sentence = NO_DATA[name]
+
+    class Given(DataModule):
+        def read(self):
+            return make()
+
+    with pytest.raises(DataError, match=sentence):
+        Given().setup()
+
+
+def test_the_hash_of_rows_without_a_file_is_that_of_the_arrays():
+    hashes = [Rows(x, []).fingerprint() for x in ([[0.0]], [[0.0]], [[1.0]])]
+    assert hashes[0] == hashes[1] != hashes[2]

@@ -1,7 +1,8 @@
 """What every data set tells the rest: rows in model space and the map that brought them there."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,26 +35,59 @@ class RawData:
     Attributes:
         x: split ("train", "val", "test") → array `[rows, features]`, maybe memory-mapped.
         preprocess: what brings data into model space, from the *data* side to the model side, as
-            plain values: `[{"name": "Standardize", "mean": […], "std": […]}, …]`.
-        feature_names: one per column of `x`.
-        sha256: of the original files (or of the arrays, where there is no file).
+            plain values: `[{"name": "Standardize", "mean": […], "std": […]}, …]`; empty: nothing.
+        feature_names: one per column of `x`; empty: x1, x2, …
+        sha256: of the original files; empty: of the arrays.
         context: split → array `[rows, context_features]`, or empty.
         context_preprocess: the same as `preprocess`, for contexts.
         exact_log_likelihood: −entropy of the true density in data units, where it is known (nats).
         dequantized: the data units are those of integers plus uniform noise, so that bits per
             dimension have a meaning.
         categories: of the context's last features: column → its labels, one feature each.
+
+    Raises:
+        DataError: a split is missing, or an array has no numbers `[rows, features]`.
+
+    Example:
+        >>> raw = RawData(x={split: np.ones((4, 2)) for split in ("train", "val", "test")})
+        >>> raw.feature_names, raw.preprocess, len(raw.sha256)
+        (['x1', 'x2'], [], 64)
     """
 
     x: Mapping[str, NDArray[Any]]
-    preprocess: list[dict[str, Any]]
-    feature_names: list[str]
-    sha256: str
+    preprocess: list[dict[str, Any]] = field(default_factory=list)
+    feature_names: list[str] = field(default_factory=list)
+    sha256: str = ""
     context: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     context_preprocess: list[dict[str, Any]] = field(default_factory=list)
     exact_log_likelihood: float | None = None
     dequantized: bool = False
     categories: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, arrays in (("x", self.x), ("context", self.context or self.x)):
+            for split in SPLITS:
+                _refuse_other_than_numbers(f"{name}[{split!r}]", arrays.get(split))
+        features = self.x["train"].shape[1]
+        self.feature_names = self.feature_names or [f"x{i + 1}" for i in range(features)]
+        self.sha256 = self.sha256 or _sha256([*self.x.values(), *self.context.values()])
+
+
+def _refuse_other_than_numbers(name: str, array: Any) -> None:
+    shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
+    if shape is None or len(shape) != 2 or getattr(dtype, "kind", "") not in "fiub":
+        found = type(array).__name__ if shape is None else f"{dtype} of shape {tuple(shape)}"
+        raise DataError(f"RawData: {name} is {found}, expected a NumPy array [rows, features]")
+
+
+def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        chunk = max(1, CHUNK_VALUES // max(1, array.shape[1]))
+        for start in range(0, len(array), chunk):
+            digest.update(np.ascontiguousarray(array[start : start + chunk]))
+    return digest.hexdigest()
 
 
 def build_preprocess(steps: list[dict[str, Any]]) -> Chain:
@@ -103,7 +137,12 @@ class DataModule(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def read(self) -> RawData:
-        """The data set in its own units; called on every process, after `prepare_data`."""
+        """The data set in its own units; called on every process, after `prepare_data`.
+
+        Returns:
+            `RawData` with the rows of "train", "val" and "test", each `[rows, features]`; all
+            else has defaults.
+        """
 
     def fingerprint(self) -> str | None:
         """What `read` will give as `sha256`; a subclass tells it without reading, if it can.
@@ -111,17 +150,26 @@ class DataModule(pl.LightningDataModule, ABC):
         Returns:
             The SHA-256, or None where the data are gone.
         """
-        return self.read().sha256
+        return self._read().sha256
 
     def setup(self, stage: str | None = None) -> None:
         """Bring all splits into model space, once."""
         if self.rows:
             return
-        self.raw = self.read()
+        self.raw = self._read()
         self.preprocess = build_preprocess(self.raw.preprocess)
         self.context_preprocess = build_preprocess(self.raw.context_preprocess)
         for split in SPLITS:
             self.rows[split] = self.model_space(self.raw.x[split], self.raw.context.get(split))
+
+    def _read(self) -> RawData:
+        raw = self.read()
+        if not isinstance(raw, RawData):
+            raise DataError(
+                f"{type(self).__name__}.read returned {type(raw).__name__}, expected "
+                "flowbench.data.RawData"
+            )
+        return raw
 
     @property
     def features(self) -> int:
@@ -166,14 +214,16 @@ def _preprocessed(
     chunk = max(1, CHUNK_VALUES // source.shape[-1])
     u = memory.empty(source.shape, folder=folder)
     log_det = memory.empty((len(source),), dtype=torch.float64, folder=folder)
+    finite = torch.empty(len(source), dtype=torch.bool)
     for start in range(0, len(source), chunk):
         part = slice(start, start + chunk)
         values = torch.from_numpy(np.array(source[part], np.float64))
         u[part], log_det[part] = preprocess.inverse(values)
-    if outside := (~log_det.isfinite()).nonzero().flatten().tolist():
+        finite[part] = log_det[part].isfinite() & u[part].isfinite().all(-1)
+    if outside := (~finite).nonzero().flatten().tolist():
         steps = ", ".join(type(step).__name__ for step in preprocess.transforms)
         raise DataError(
             f"{len(outside)} of {len(source)} rows, the first of them row {outside[0]} (from 0), "
-            f"have values that {steps} cannot map"
+            "have values that are not finite" + (f" or that {steps} cannot map" if steps else "")
         )
     return u, log_det

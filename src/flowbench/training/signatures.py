@@ -61,7 +61,9 @@ def problems_of_node(key: str, node: object, *, supplied: set[str]) -> Iterator[
     try:
         target = pkgutil.resolve_name(node["_target_"])
     except Exception as error:  # whatever a foreign module does when it is imported
-        yield f"{key}._target_={node['_target_']}: {' '.join(str(error).split())}"
+        way = " (pip install its package, or put its folder into PYTHONPATH)"
+        way = way if isinstance(error, ModuleNotFoundError) else ""
+        yield f"{key}._target_={node['_target_']}: {' '.join(str(error).split())}{way}"
         return
     if not callable(target):
         yield f"{key}._target_={node['_target_']}: expected a class or function"

@@ -1,6 +1,5 @@
 """A job of a sweep as a configuration, and as a command of its own whoever starts it."""
 
-import sys
 import threading
 from collections.abc import Sequence
 
@@ -42,6 +41,7 @@ def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:
         config: of the sweep, with its `hydra` node.
         overrides: of the job.
     """
-    flags = [word for word in sys.argv[1:] if word.startswith(("--config-dir=", "-cd="))]
+    sources = config.hydra.runtime.config_sources
+    flags = [f"--config-dir={one.path}" for one in sources if one.provider == "command-line"]
     own = [word for word in config.hydra.overrides.hydra if not word.startswith(OF_THE_SWEEP)]
     return [*flags, *own, *overrides]
