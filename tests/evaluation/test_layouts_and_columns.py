@@ -164,3 +164,42 @@ def test_labels_that_were_not_there_are_refused(town):
     with pytest.raises(SystemExit, match="has no column 'town'"):
         script("score")(command)
     assert not (folder / "nothing.csv").exists()
+
+
+def test_samples_are_drawn_given_the_columns_of_the_table(town, capsys):
+    folder, _, path = town
+    out, command = folder / "drawn.csv", script("sample")
+    arguments = [str(path), "-n", "400", "--out", str(out), "--context", "year=1950"]
+    means = {}
+    for name in ("Bern", "Rome"):
+        command([*arguments, f"town={name}"])
+        drawn = pd.read_csv(out)
+        assert list(drawn) == ["height", "width", "year", "town"]
+        assert (set(drawn["year"]), set(drawn["town"])) == ({1950}, {name})
+        means[name] = drawn["height"].mean()
+    assert means["Bern"] > means["Rome"] + 10
+    assert "test rows" not in capsys.readouterr().out
+    command([str(path), "-n", "400", "--out", str(out)])
+    assert "400 samples at the contexts of test rows, in turn" in capsys.readouterr().out
+    raw, drawn = open_run(path).data.raw, pd.read_csv(out)
+    known = np.resize(np.asarray(raw.context["test"][:]), (400, 4))
+    np.testing.assert_allclose(drawn["year"], known[:, 0])
+    assert list(drawn["town"]) == [raw.categories["town"][code] for code in known[:, 1:].argmax(1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--label", "Bern"], "given the columns year, town of a table.*--context"),
+        (["--context", "town=Bern"], "lacks 'year'; expected values for year, town"),
+        (["--context", "city=Bern"], "'city' is no column of the context; it has year, town"),
+        (["--context", "year=1950", "town=Paris"], "holds 'Paris', expected one of Bern"),
+        (["--context", "year=long ago", "town=Bern"], "'year' is given 'long ago', expected a"),
+        (["--context", "year=1", "year=2"], "gives 'year' twice"),
+    ],
+)
+def test_a_wrong_context_is_told_in_one_sentence(town, arguments, sentence):
+    folder, _, path = town
+    with pytest.raises(SystemExit, match=sentence):
+        script("sample")([str(path), "--out", str(folder / "no.csv"), *arguments])
+    assert not (folder / "no.csv").exists()

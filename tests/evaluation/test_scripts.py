@@ -154,8 +154,8 @@ def test_samples_are_written_in_data_units(runs, folder, suffix):
         values = np.load(out)
     else:
         frame = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
-        assert list(frame) == ["a", "b"]
-        values = frame.to_numpy()
+        assert list(frame) == ["a", "b", "c"]
+        values = frame[["a", "b"]].to_numpy()
     assert values.shape == (500, 2)
     assert np.median(values[:, 0]) == pytest.approx(100, abs=10)
 
