@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
+from flowbench.extras import how_to_install
 
 __all__ = ["griffin_lim", "mel_filters", "read_sound", "resample", "write_sound"]
 
@@ -101,7 +102,7 @@ def _soundfile() -> ModuleType:
         import soundfile
     except (ImportError, OSError) as error:
         raise DataError(
-            "sound files need soundfile, which is not there: pip install 'flowbench[sound]'"
+            f"sound files need soundfile, which is not there: {how_to_install('sound')}"
         ) from error
     return soundfile
 
@@ -113,7 +114,7 @@ def _functional() -> ModuleType:
     except ModuleNotFoundError as error:
         raise DataError(
             "resampling, mel filters and sound from spectra need torchaudio: "
-            "pip install 'flowbench[sound]'"
+            f"{how_to_install('sound')}"
         ) from error
     except OSError:
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:

@@ -86,7 +86,7 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
         digest.update(f"{array.shape} {array.dtype}".encode())
         chunk = max(1, CHUNK_VALUES // max(1, array.shape[1]))
         for start in range(0, len(array), chunk):
-            digest.update(np.ascontiguousarray(array[start : start + chunk]))
+            digest.update(np.ascontiguousarray(array[start : start + chunk]).data)
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ from flowbench.data.dequantisation import chunked, write_pictures
 from flowbench.data.images import Binarize, Dequantize, ImageDataModule
 from flowbench.data.layouts import Layout, PixelOrder
 from flowbench.data.originals import last_tenths
+from flowbench.extras import how_to_install
 
 __all__ = ["Digits"]
 
@@ -68,7 +69,7 @@ class Digits(ImageDataModule):
         if package is None or package.origin is None:
             raise DataError(
                 "data=digits takes its pictures from scikit-learn, which is not installed: "
-                'pip install "flowbench[scores]"'
+                f"{how_to_install('scores')}"
             )
         return [Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"]
 

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from flowbench.extras import how_to_install
 from flowbench.training.names import run_group, run_identity, run_name
 from flowbench.training.run_folder import RunFolder
 
@@ -116,7 +117,7 @@ def _build(
             raise
         raise LoggerError(
             f"logger={name} needs a package that is not installed: "
-            f'pip install "flowbench[{name}]" ({error.__cause__})'
+            f"{how_to_install(name)} ({error.__cause__})"
         ) from error
     if isinstance(logger, MLFlowLogger):
         _supersede(logger, _tag(folder))

@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
+from flowbench.extras import how_to_install
 from flowbench.training.configuration import ConfigError
 from flowbench.training.names import STUDY, SWEEP, TRIAL, sweep_text
 from flowbench.training.run_identity import run_hash
@@ -123,7 +124,7 @@ class SearchSweeper(Sweeper):
     def _check_options(self) -> None:
         if importlib.util.find_spec("optuna") is None:
             raise ConfigError(
-                'a search needs Optuna, which is not installed: pip install "flowbench[sweep]"'
+                f"a search needs Optuna, which is not installed: {how_to_install('sweep')}"
             )
         node = OmegaConf.to_container(self.base.hydra.sweeper, resolve=True)
         if problems := list(problems_of_node("hydra.sweeper", node, supplied=set())):

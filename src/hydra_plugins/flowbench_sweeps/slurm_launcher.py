@@ -15,6 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from flowbench.extras import how_to_install
 from flowbench.training.configuration import ConfigError
 from hydra_plugins.flowbench_sweeps.commands import job_arguments
 
@@ -105,7 +106,7 @@ class SlurmLauncher(Launcher):
             from submitit.core.utils import FailedJobError
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f'hydra/launcher=slurm needs pip install "flowbench[sweep]" ({error})'
+                f"hydra/launcher=slurm needs its extra: {how_to_install('sweep')} ({error})"
             ) from error
         if shutil.which("sbatch") is None:
             raise ConfigError("hydra/launcher=slurm: there is no sbatch on this machine")

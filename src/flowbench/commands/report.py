@@ -1,0 +1,33 @@
+"""Write the report over a tree of run folders: `python scripts/report.py outputs/`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flowbench.extras import how_to_install
+
+try:
+    from flowbench.report.collect import ReportError
+    from flowbench.report.write import write_report
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}: the report needs its extra: {how_to_install('report')}")
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Parse, write, and say where."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path, help="folder of run folders, e.g. outputs/")
+    parser.add_argument("--out", type=Path, help="where to write; default: <root>/report")
+    parser.add_argument("--markdown", action="store_true", help="print the Markdown as well")
+    parser.add_argument("--readme", type=Path, help="rewrite the results table in this file")
+    options = parser.parse_args()
+    try:
+        folder = write_report(options.root, out=options.out, readme=options.readme)
+    except (ReportError, OSError) as error:
+        sys.exit(str(error))
+    if options.markdown:
+        print((folder / "report.md").read_text(encoding="utf-8"))
+    for name in ("report.html", "report.md", "runs.csv"):
+        print(folder / name)

@@ -1,0 +1,28 @@
+"""Write the log-density of every row of a file, in the units of the data, in nats."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flowbench.checkpoint import CheckpointError, load
+from flowbench.data import DataError
+from flowbench.evaluation.files import score_file
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write one column, log_density, in the order of the rows; files may exceed memory."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("run", type=Path, help="a run folder or checkpoint")
+    parser.add_argument("--data", type=Path, required=True, help=".csv .parquet .npy .npz .h5")
+    parser.add_argument("--out", type=Path, required=True, help=".csv or .parquet")
+    parser.add_argument("--key", help="the array in an .npz or .h5 that holds several")
+    parser.add_argument("--trust", action="store_true", help="build classes of other packages")
+    options = parser.parse_args(arguments)
+    try:
+        density = load(options.run, trust=options.trust)
+        count = score_file(density, options.data, out=options.out, key=options.key)
+    except (CheckpointError, DataError, ValueError, OSError) as error:
+        sys.exit(str(error))
+    print(f"{count:,} rows: {options.out}")

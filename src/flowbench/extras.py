@@ -1,0 +1,13 @@
+"""How the packages that only some tasks need are installed."""
+
+__all__ = ["how_to_install"]
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra, as a package and in a clone.
+
+    Example:
+        >>> how_to_install("report")
+        'pip install "flowbench[report]", in a clone pip install -e ".[report]"'
+    """
+    return f'pip install "flowbench[{extra}]", in a clone pip install -e ".[{extra}]"'
