@@ -30,7 +30,8 @@ class Table(DataModule):
     column, or by being three arrays `train`, `val` (or `validation`) and `test`. Within a split
     they keep the order of the file. Statistics are those of the training rows. Rows are counted
     from 1 after the header. The file is converted and read piece by piece, and a split that would
-    take too much of the memory is mapped from a file, so that a table may be larger than memory.
+    take too much of the memory is mapped from a file, so that a table may be larger than memory;
+    a few numbers per row (their order, say) stay there.
 
     Args:
         path: the file.
