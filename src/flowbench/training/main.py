@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from flowbench.training.configuration import ConfigError, check
+from flowbench.training.choices import refuse_foreign_protocol, refuse_idle_sweep
+from flowbench.training.configuration import check
+from flowbench.training.hints import hydra_sentence
 from flowbench.training.interrupted import Interrupted
-from flowbench.training.signatures import did_you_mean
 
 __all__ = ["config_directory", "main"]
 
@@ -41,7 +40,7 @@ def main() -> None:
         raise
     except Exception as error:
         if isinstance(error, HydraException) and not isinstance(error, InstantiationException):
-            sys.exit(_hydra_sentence(error))
+            sys.exit(hydra_sentence(error))
         if not _is_expected(error):
             raise
         sys.exit(_sentence(error))
@@ -65,7 +64,8 @@ def config_directory() -> Path:
 def _job(config: DictConfig) -> Any:
     """One run. In a sweep it tells its own failure, since Hydra reports only the first."""
     try:
-        _refuse_idle_sweep()
+        refuse_idle_sweep()
+        refuse_foreign_protocol(config, config_directory())
         check(config)
         from flowbench.training.run import run  # slow to import: `--help` does without
 
@@ -78,20 +78,6 @@ def _job(config: DictConfig) -> Any:
         if not expected:
             raise
         raise SystemExit(_sentence(error)) from error
-
-
-def _refuse_idle_sweep() -> None:
-    """Without `-m` a sweep is but a name, unless all of its keys are given: one of its jobs."""
-    hydra_config = HydraConfig.get()
-    preset = hydra_config.runtime.choices.get("sweep")
-    if preset is None or hydra_config.mode is RunMode.MULTIRUN:
-        return
-    given = {word.partition("=")[0].lstrip("+") for word in hydra_config.overrides.task}
-    if not given.issuperset(hydra_config.sweeper.get("params") or {}):
-        words = [f"sweep={preset}", *sys.argv[1:]]
-        raise ConfigError(
-            f"sweep={preset} needs -m: python train.py -m {shlex.join(dict.fromkeys(words))}"
-        )
 
 
 def _leave_interrupted(reason: str = "interrupted", *, code: int = INTERRUPTED) -> None:
@@ -133,30 +119,6 @@ def _sentence(error: Exception) -> str:
         text = f"{cause.filename}: {cause.strerror}"
     key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None
     return f"{key[1]}: {text}" if key else text
-
-
-def _hydra_sentence(error: HydraException) -> str:
-    """Hydra's own words, with the nearest key or choice."""
-    words = [str(part).strip() for part in (error, error.__cause__) if part is not None]
-    return "\n".join(filter(None, [*words, _hint(error)]))
-
-
-def _hint(error: HydraException) -> str:
-    near, cause = "", error.__cause__
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        near = did_you_mean(choice, error.options, prefix=f"{group}=")
-    elif isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
-        known = OmegaConf.to_container(cause.parent_node._get_root())
-        near = did_you_mean(str(cause.full_key), _full_keys("", known))
-    return near.removeprefix("; ")
-
-
-def _full_keys(prefix: str, value: object) -> list[str]:
-    if not isinstance(value, dict):
-        return []
-    own = {f"{prefix}{name}": inner for name, inner in value.items() if name != "hydra"}
-    return [*own, *(key for name, inner in own.items() for key in _full_keys(f"{name}.", inner))]
 
 
 if __name__ == "__main__":
