@@ -5,12 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowbench.checkpoint import load
-    from flowbench.flows import MAF, Flow, Gaussian
+    from flowbench.flows import IAF, MADE, MAF, NICE, Blockwise, Flow, Gaussian, RealNVP
     from flowbench.training.fitting import fit
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["MAF", "Flow", "Gaussian", "__version__", "fit", "load"]
+__all__ = [
+    "IAF",
+    "MADE",
+    "MAF",
+    "NICE",
+    "Blockwise",
+    "Flow",
+    "Gaussian",
+    "RealNVP",
+    "__version__",
+    "fit",
+    "load",
+]
 
 HOME = {"fit": "flowbench.training.fitting", "load": "flowbench.checkpoint"}
 
@@ -20,3 +32,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(HOME.get(name, "flowbench.flows")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

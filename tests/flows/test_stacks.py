@@ -5,10 +5,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowbench.flows import IAF, MAF, NICE, Flow, RealNVP
+import flowbench
+from flowbench.flows import IAF, MADE, MAF, NICE, Flow, RealNVP
 from flowbench.nn import MaskedLinear
 from flowbench.nn.options import ACTIVATIONS
-from flowbench.transforms import BatchNorm, Coupling, LULinear, MaskedAutoregressive
+from flowbench.transforms import (
+    AffineMap,
+    BatchNorm,
+    Coupling,
+    LULinear,
+    MaskedAutoregressive,
+    ShiftMap,
+)
 from flowbench.transforms.base import layers_from_data
 
 
@@ -168,3 +176,52 @@ def test_any_options_give_a_density_that_fits_its_samples(drawn, features, conte
     x, log_prob = flow.sample_and_log_prob((3,), context)
     assert x.shape == ((3, 4, features) if context_features else (3, features))
     torch.testing.assert_close(flow.log_prob(x, context), log_prob, rtol=1e-3, atol=1e-3)
+
+
+def test_the_usual_flows_are_public():
+    assert {"MAF", "IAF", "RealNVP", "NICE", "MADE", "Blockwise", "fit", "load"} <= {
+        *dir(flowbench)
+    }
+    assert flowbench.RealNVP is RealNVP
+
+
+@pytest.mark.parametrize("kind", [MAF, IAF, RealNVP])
+def test_a_map_may_be_given_instead_of_its_name(kind):
+    flow = kind(3, layers=1, hidden_units=[8], univariate=ShiftMap(), batch_norm=False)
+    x, log_prob = flow.sample_and_log_prob(4)
+    torch.testing.assert_close(flow.log_prob(x), log_prob)
+    torch.testing.assert_close(log_prob, flow.base.log_prob(flow.transform.inverse(x)[0]))
+
+
+def test_a_map_keeps_its_options():
+    flow = MAF(3, layers=2, univariate=AffineMap(0.5))
+    assert [layer.univariate.bound for layer in layers(flow, MaskedAutoregressive)] == [0.5, 0.5]
+
+
+X, CONTEXT = torch.zeros(5, 2), torch.zeros(5, 3)
+MISFITS = {
+    "x, type": ((X.double(), CONTEXT), r"x holds torch.float64, expected torch.float32"),
+    "x, whole numbers": ((X.long(), CONTEXT), r"x holds torch.int64"),
+    "context, type": ((X, CONTEXT.double()), r"context holds torch.float64"),
+    "context, size": ((X, CONTEXT[:, :2]), r"context has shape \(5, 2\), expected \[..., 3\]"),
+    "batch": ((X, CONTEXT[:3]), r"context of shape \(3, 3\) have batch dimensions"),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+@pytest.mark.parametrize("kind", [MAF, MADE, RealNVP])
+def test_tensors_that_do_not_fit_are_told_in_one_sentence(kind, name):
+    (x, context), sentence = MISFITS[name]
+    flow = kind(2, context_features=3, hidden_units=[8]).eval()
+    with pytest.raises(ValueError, match=sentence):
+        flow.log_prob(x, context)
+    if name == "context, size":
+        with pytest.raises(ValueError, match=sentence):
+            flow.sample(2, context)
+
+
+def test_a_density_that_depends_on_its_batch_is_no_distribution():
+    flow = MAF(2, layers=1)
+    with pytest.raises(ValueError, match=r"in training mode.*call .eval\(\) first"):
+        flow.distribution()
+    assert flow.eval().distribution().log_prob(torch.zeros(2)).shape == ()

@@ -37,6 +37,7 @@ WRONG = {
         "hidden_degrees='all' is unknown",
     ),
     "activation": (network(activation="relo"), "activation='relo' is unknown"),
+    "class": (network(activation=torch.nn.ReLU), "activation=ReLU is a class: expected an object"),
     "initializer": (network(kernel_initializer="he"), "kernel_initializer='he' is unknown"),
     "bias initializer": (network(bias_initializer="he"), "bias_initializer='he' is unknown"),
     "regularizer": (network(kernel_regularizer="l3"), "kernel_regularizer='l3' is unknown"),

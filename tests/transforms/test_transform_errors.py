@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import Identity
 
+from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.mlp import MLP, ShiftAndLogScale
 from flowbench.transforms import (
     Affine,
@@ -13,6 +14,7 @@ from flowbench.transforms import (
     Folded,
     Logit,
     LULinear,
+    MaskedAutoregressive,
     Permute,
     RationalQuadraticMap,
     Reshape,
@@ -30,7 +32,18 @@ WRONG = {
     "permute": (lambda: Permute([0, 2]), "permutation=[0, 2] is no permutation of 0 … 1"),
     "lu": (lambda: LULinear(3, permutation=[1, 0]), "permutation has 2 entries, expected 3"),
     "batch norm": (lambda: BatchNorm(2, statistics="all"), "statistics='all' is unknown"),
-    "batch of one": (lambda: BatchNorm(2).inverse(torch.ones(1, 2)), "at least two rows"),
+    "batch of one": (
+        lambda: BatchNorm(2).inverse(torch.ones(1, 2)),
+        "at least two rows, got x of (1, 2); call .eval() to score",
+    ),
+    "masked autoregressive, params": (
+        lambda: MaskedAutoregressive(AutoregressiveNetwork(2, 3)),
+        "the conditioner has params=3, expected 2 for AffineMap",
+    ),
+    "coupling, params": (
+        lambda: Coupling(2, MLP(1, 5, outputs=1), num_masked=1),
+        "the conditioner has params=5, expected 2 for AffineMap",
+    ),
     "singular": (
         lambda: TriangularAffine(2).initialize(torch.ones(5, 2)),
         "singular at feature 0",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
-from flowbench.transforms import Transform, recompute_statistics
+from flowbench.transforms import BatchNorm, Transform, recompute_statistics
 
 __all__ = ["Flow"]
 
@@ -81,16 +81,21 @@ class Flow(_Constructed, nn.Module):
             The broadcast of the batch shapes of x and context.
 
         Raises:
-            ValueError: x does not end in `features`.
+            ValueError: x does not end in `features`, or the context or the type of the numbers is
+                not that of the flow.
         """
         if x.shape[-1:] != (self.features,):
             raise ValueError(f"x has shape {tuple(x.shape)}, expected [..., {self.features}]")
-        context = self._embed(context)
-        if context is not None:
-            batch = torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
-            x = x.expand(*batch, self.features)
-        u, log_det = self.transform.inverse(x, context)
-        log_prob = self.base.log_prob(u, context) + log_det
+        try:
+            context = self._embed(context)
+            if context is not None:
+                batch = torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+                x = x.expand(*batch, self.features)
+            u, log_det = self.transform.inverse(x, context)
+            log_prob = self.base.log_prob(u, context) + log_det
+        except RuntimeError as error:
+            self._refuse_mismatch(error, x, context)
+            raise
         return log_prob if self.training else _overflow_as_zero_density(log_prob, x, context)
 
     @torch.no_grad()
@@ -123,11 +128,15 @@ class Flow(_Constructed, nn.Module):
         """Samples as by `sample`, differentiable where `has_rsample`, with their log-densities."""
         if not isinstance(sample_shape, Sequence):
             sample_shape = (int(sample_shape),)
-        context = self._embed(context)
-        batch = () if context is None else context.shape[:-1]
-        u = self.base.sample(torch.Size((*sample_shape, *batch)), context)
-        x, log_det = self.transform(u, context)
-        return x, self.base.log_prob(u, context) - log_det
+        try:
+            context = self._embed(context)
+            batch = () if context is None else context.shape[:-1]
+            u = self.base.sample(torch.Size((*sample_shape, *batch)), context)
+            x, log_det = self.transform(u, context)
+            return x, self.base.log_prob(u, context) - log_det
+        except RuntimeError as error:
+            self._refuse_mismatch(error, None, context)
+            raise
 
     def distribution(self, context: Tensor | None = None) -> FlowDistribution:
         """The density as a `torch.distributions.Distribution`, to be composed with others.
@@ -138,12 +147,21 @@ class Flow(_Constructed, nn.Module):
         Returns:
             A distribution with the batch shape of the context and the event shape `(features,)`.
 
+        Raises:
+            ValueError: the flow is in training mode and has batch norms, by which a density would
+                depend on the other rows of its batch.
+
         Example:
             >>> from flowbench.flows import MADE
             >>> distribution = MADE(3, context_features=2).distribution(torch.zeros(5, 2))
             >>> distribution.batch_shape, distribution.event_shape
             (torch.Size([5]), torch.Size([3]))
         """
+        if any(isinstance(layer, BatchNorm) and layer.training for layer in self.modules()):
+            raise ValueError(
+                "the flow is in training mode, where the density of a row depends on its batch "
+                "(batch norm), which is no distribution: call .eval() first"
+            )
         bare = self
         if self.embedding is not None:
             bare = Flow(self.base, self.transform)
@@ -176,6 +194,31 @@ class Flow(_Constructed, nn.Module):
             return context
         device = next(self.parameters(), context).device
         return torch.cat([self.embedding(part.to(device)) for part in context.split(chunk)])
+
+    def _refuse_mismatch(
+        self, error: RuntimeError, x: Tensor | None, context: Tensor | None
+    ) -> None:
+        """Tell in a sentence why tensors did not fit, where it is by their sizes or types."""
+        wanted = next((p.dtype for p in self.parameters() if p.is_floating_point()), None)
+        sizes = {getattr(module, "context_features", 0) for module in self.modules()} - {0}
+        for name, value in (("x", x), ("context", context)):
+            if value is not None and wanted is not None and value.dtype != wanted:
+                raise ValueError(
+                    f"{name} holds {value.dtype}, expected {wanted}, the type of the flow's "
+                    f"parameters: {name}.to({wanted}) converts it"
+                ) from error
+        if context is not None and len(sizes) == 1 and context.shape[-1:] != (*sizes,):
+            raise ValueError(
+                f"context has shape {tuple(context.shape)}, expected [..., {sizes.pop()}]"
+            ) from error
+        if x is not None and context is not None:
+            try:
+                torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+            except RuntimeError:
+                raise ValueError(
+                    f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
+                    "have batch dimensions that do not broadcast"
+                ) from error
 
     def _embed(self, context: Tensor | None) -> Tensor | None:
         return context if context is None or self.embedding is None else self.embedding(context)

@@ -26,7 +26,8 @@ class IAF(Flow):
         features: size of the event.
         context_features: size of the context, 0 for none.
         layers: number of autoregressive layers.
-        univariate: map of each feature: "affine", "shift", "gated" (the paper) or "spline".
+        univariate: map of each feature: "affine", "shift", "gated" (the paper), "spline" or a
+            `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
         activation: name or callable; None is linear.
         input_order: order of the layer at the data; "random" draws a new one for every layer.

@@ -31,13 +31,15 @@ class MAF(Flow):
     reversed in turn (`reverse`), which costs nothing: a permutation is folded into the degrees.
     Each batch norm sits on the noise side of its layer (`batch_norm_side`). With `base="mixture"`
     it is MAF MoG: the noise is a `MADE` of mixtures with the networks' options, its order the next
-    in turn. With `univariate="spline"` it is an autoregressive neural spline flow.
+    in turn. With `univariate="spline"` it is an autoregressive neural spline flow. A new
+    flow is in training mode, where batch norms take the statistics of the batch: call `.eval()` to
+    score.
 
     Args:
         features: size of the event.
         context_features: size of the context, 0 for none.
         layers: number of autoregressive layers.
-        univariate: map of each feature: "affine", "shift", "gated" or "spline".
+        univariate: map of each feature: "affine", "shift", "gated", "spline" or a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
         activation: name or callable; None is linear.
         input_order: order of the first layer; "random" draws a new one for every layer.

@@ -35,17 +35,17 @@ __all__ = [
     "univariate_map",
 ]
 
-Univariate = Literal["affine", "shift", "gated", "spline"]
+Univariate = Literal["affine", "shift", "gated", "spline"] | UnivariateMap
 Side = Literal["noise", "data"]
 
 
 def univariate_map(
     univariate: Univariate, *, log_scale_bound: float | None, bins: int, tail_bound: float
 ) -> UnivariateMap:
-    """The univariate map of a name.
+    """The univariate map of a name, or the one that is given.
 
     Args:
-        univariate: "affine", "shift", "gated" or "spline".
+        univariate: "affine", "shift", "gated", "spline" or a `UnivariateMap`.
         log_scale_bound: of "affine".
         bins: of "spline".
         tail_bound: of "spline".
@@ -58,6 +58,8 @@ def univariate_map(
         23
     """
     match univariate:
+        case UnivariateMap():
+            return univariate
         case "affine":
             return AffineMap(log_scale_bound)
         case "shift":
@@ -67,7 +69,8 @@ def univariate_map(
         case "spline":
             return RationalQuadraticMap(bins, bound=tail_bound)
     raise ValueError(
-        f"univariate={univariate!r} is unknown: expected 'affine', 'shift', 'gated' or 'spline'"
+        f"univariate={univariate!r} is unknown: expected 'affine', 'shift', 'gated', 'spline' "
+        "or a UnivariateMap"
     )
 
 

@@ -105,12 +105,17 @@ def resolve(
         known: the names.
 
     Raises:
-        ValueError: the value is neither a known name nor callable.
+        ValueError: the value is neither a known name nor callable, or is a class.
 
     Example:
         >>> resolve("activation", "tanh", ACTIVATIONS)(torch.tensor(0.0))
         tensor(0.)
     """
+    if isinstance(value, type):
+        raise ValueError(
+            f"{option}={value.__name__} is a class: expected an object of it, such as "
+            f"{value.__name__}(), or one of {sorted(known)}"
+        )
     if value is None or (callable(value) and not isinstance(value, str)):
         return value
     if value not in known:

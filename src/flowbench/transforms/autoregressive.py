@@ -7,7 +7,7 @@ from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.incremental import generate
 from flowbench.transforms import fused
 from flowbench.transforms.base import Transform
-from flowbench.transforms.univariate import AffineMap, UnivariateMap
+from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
 __all__ = ["MaskedAutoregressive"]
 
@@ -22,6 +22,9 @@ class MaskedAutoregressive(Transform):
         conditioner: a module from x `[..., features]` and a context to `[..., features, params]`,
             autoregressive in x, such as `flowbench.nn.AutoregressiveNetwork`.
         univariate: the map g; an `AffineMap` by default.
+
+    Raises:
+        ValueError: the conditioner's `params` are not those of the map.
 
     References:
         Papamakarios et al. 2017, "Masked autoregressive flow" (arXiv:1705.07057), section 3.1.
@@ -39,6 +42,7 @@ class MaskedAutoregressive(Transform):
         super().__init__()
         self.conditioner = conditioner
         self.univariate = AffineMap() if univariate is None else univariate
+        check_params(conditioner, self.univariate)
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map noise to data, feature after feature in their order.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from flowbench.transforms.base import Transform
 from flowbench.transforms.coupling_masks import leading_mask
-from flowbench.transforms.univariate import AffineMap, UnivariateMap
+from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
 __all__ = ["Coupling"]
 
@@ -72,6 +72,7 @@ class Coupling(Transform):
             )
         self.conditioner = conditioner
         self.univariate = AffineMap() if univariate is None else univariate
+        check_params(conditioner, self.univariate)
         self.register_buffer("mask", mask.clone())
         for name in ("masked", "mapped", "restore"):
             self.register_buffer(name, torch.empty(0, dtype=torch.int64), persistent=False)

@@ -89,7 +89,10 @@ class BatchNorm(Transform):
         """Data → noise by the statistics of the batch."""
         rows = x.flatten(0, -2) if x.ndim > 1 else x[None]
         if ranks.size() == 1 and len(rows) < 2:
-            raise ValueError(f"batch statistics need at least two rows, got x of {tuple(x.shape)}")
+            raise ValueError(
+                f"batch statistics need at least two rows, got x of {tuple(x.shape)}; "
+                "call .eval() to score"
+            )
         u, log_det, mean, variance = _BatchNormalize.apply(
             rows, self.log_gamma, self.beta, self.epsilon
         )  # type: ignore[misc]

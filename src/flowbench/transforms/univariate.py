@@ -36,6 +36,20 @@ class UnivariateMap(nn.Module, ABC):
         """Map data to noise; the same shapes, with log |du/dx|."""
 
 
+def check_params(conditioner: nn.Module, univariate: UnivariateMap) -> None:
+    """Refuse a conditioner that says to compute another number of parameters than the map takes.
+
+    Raises:
+        ValueError: it does.
+    """
+    params = getattr(conditioner, "params", univariate.params)
+    if isinstance(params, int) and params != univariate.params:
+        raise ValueError(
+            f"the conditioner has params={params}, expected {univariate.params} for "
+            f"{type(univariate).__name__}"
+        )
+
+
 class AffineMap(UnivariateMap):
     r"""x = u · exp(s) + t, with parameters t (shift) and s (log-scale).
 
