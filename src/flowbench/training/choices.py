@@ -41,7 +41,7 @@ def refuse_foreign_protocol(config: DictConfig, directory: Path) -> None:
     Raises:
         ConfigError: there are none for this data set.
     """
-    if not any(key.startswith("protocol.") for key in OmegaConf.missing_keys(config)):
+    if not OmegaConf.missing_keys(config.get("protocol") or {}):
         return
     choices = HydraConfig.get().runtime.choices
     protocol, data = choices["protocol"], choices["data"]
