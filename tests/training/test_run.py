@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -62,7 +63,9 @@ def without_times(folder):
 
 
 def test_a_run_leaves_its_folder_and_the_same_command_returns_it(start, tmp_path, capsys):
+    level = logging.getLogger("pytorch_lightning").level
     result = start(*SMALL, "trainer.max_epochs=3")
+    assert logging.getLogger("pytorch_lightning").level == level
     assert set(result) == set(RESULT_KEYS)
     assert result["rows"] == {"train": 3000, "val": 500, "test": 100_000}
     assert result["epochs"] == 3
