@@ -137,6 +137,7 @@ def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]
     """A problem if a plain value does not fit an annotation that pydantic understands."""
     if annotation is inspect.Parameter.empty or value == MISSING or _holds_node(value):
         return
+    annotation = _of_plain_values(annotation)
     try:
         adapter = TypeAdapter(annotation)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
@@ -146,6 +147,16 @@ def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]
     except ValidationError:
         near = did_you_mean(str(value), _words(annotation))
         yield f"{key}={show(value)}: expected {_describe(annotation)}{near}"
+
+
+def _of_plain_values(annotation: Any) -> Any:
+    """A union without the classes of flowbench, whose objects only a node makes."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    members = get_args(annotation)
+    return Union[  # noqa: UP007
+        tuple(m for m in members if not getattr(m, "__module__", "").startswith("flowbench."))
+    ]
 
 
 def show(value: object) -> str:
