@@ -125,7 +125,10 @@ class Table(DataModule):
         rows = self._splits(found, columns)
         numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
         names, where = columns.numbers, f"training rows of {self.path}"
-        refuse_constant(moments(numbers[0]), names, where=where)
+        try:
+            refuse_constant(moments(numbers[0]), names, where=where)
+        except DataError as error:
+            raise DataError(f"{error}; data.columns=[...] without it leaves it out") from error
         targets = [split.then(lambda part: part[:, : len(columns.targets)]) for split in rows]
         x: dict[str, Any] = dict(zip(SPLITS, targets, strict=True))
         categories = found.meta["categories"]

@@ -198,7 +198,10 @@ class CsvPart:
                 rows = csv.reader(file)
                 next(rows)
                 fault = first_fault(rows, names=self.names, numeric=numeric)
-            raise DataError(f"{self.path}: {fault or _one_line(error)}") from error
+            fault = fault or _one_line(error)
+            texts = [name for name in numeric if f"column {name!r} holds" in fault]
+            way_out = _way_out(texts[0]) if texts else ""
+            raise DataError(f"{self.path}: {fault}{way_out}") from error
 
 
 def _floats(column: pa.Array, name: str, row: int, path: Path) -> NDArray[np.float64]:
@@ -206,9 +209,17 @@ def _floats(column: pa.Array, name: str, row: int, path: Path) -> NDArray[np.flo
     if not any(test(kind) for test in (is_floating, is_integer, is_boolean, is_decimal, is_null)):
         index, value = next((i, v) for i, v in enumerate(column.to_pylist()) if v is not None)
         raise DataError(
-            f"{path}: row {row + index}, column {name!r} holds {value!r}, expected a finite number"
+            f"{path}: row {row + index}, column {name!r} holds {value!r}, "
+            f"expected a finite number{_way_out(name)}"
         )
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _way_out(name: str) -> str:
+    return (
+        f"; data.categorical_columns=[{name}] makes its words the context, and data.columns=[...] "
+        "without it leaves it out"
+    )
 
 
 def _labels(column: NDArray[Any]) -> list[str | None]:

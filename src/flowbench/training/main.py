@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1, or 128 + a signal's."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors, for us to complete
+    warnings.formatwarning = _warning
     try:
         directory = str(config_directory())
         hydra.main(version_base="1.3", config_path=directory, config_name="train")(_job)()
@@ -78,6 +80,13 @@ def _job(config: DictConfig) -> Any:
         if not expected:
             raise
         raise SystemExit(_sentence(error)) from error
+
+
+def _warning(message: Any, category: type, filename: str, lineno: int, line: Any = None) -> str:
+    """One plain line where it is ours, with file and line where it is another library's."""
+    if PACKAGE in Path(filename).resolve().parents:
+        return f"warning: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def _leave_interrupted(reason: str = "interrupted", *, code: int = INTERRUPTED) -> None:
