@@ -77,10 +77,23 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
 def _checkpoint_path(run: str | Path) -> Path:
     path = Path(run)
     if path.is_dir():
-        path = path / "checkpoints" / "best.ckpt"
+        folder, path = path, path / "checkpoints" / "best.ckpt"
+        if not path.is_file() and (runs := _runs_below(folder)):
+            more = ", …" if len(runs) > 5 else ""
+            raise CheckpointError(
+                f"{folder} is no run folder, but holds some: {', '.join(map(str, runs[:5]))}{more}"
+            )
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; expected a run folder or a .ckpt file")
     return path
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    """The nearest run folders below `outputs/<data>/<model>/<hash>/seed=<n>`, or a part of it."""
+    for depth in range(1, 5):
+        if found := sorted(folder.glob("*/" * depth + "checkpoints/best.ckpt")):
+            return [path.parents[1] for path in found]
+    return []
 
 
 def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:

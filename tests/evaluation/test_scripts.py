@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_the_same_split_gives_the_result_of_the_run(runs, folder, capsys):
     assert found == {key: result["test"][key] for key in found}
     out = capsys.readouterr().out
     assert f"{result['test']['log_likelihood']['model_space']['mean']:.4f} ± " in out
-    assert "least likely rows" in out
+    assert re.search(r"least likely rows .*\(positions in the split, from 0\)", out)
     script("evaluate")([str(path), "--split", "val", "--json", str(folder / "scores.json")])
     found = json.loads((folder / "scores.json").read_text())[str(path)]
     assert found["log_likelihood"] == result["val"]["log_likelihood"]
@@ -97,6 +98,17 @@ def test_a_file_without_the_columns_is_refused(runs, folder, table):
         script("score")(
             [str(path), "--data", str(folder / "rows.npy"), "--out", str(folder / "a.csv")]
         )
+
+
+def test_rows_with_missing_values_are_counted(runs, folder, table, capsys):
+    (path, _), _ = runs
+    rows = pd.read_csv(table)[:5]
+    rows.loc[[1, 3], "a"] = None
+    rows.to_csv(folder / "holes.csv", index=False)
+    out = folder / "holes_scored.csv"
+    script("score")([str(path), "--data", str(folder / "holes.csv"), "--out", str(out)])
+    assert "5 rows, 2 of them nan, for missing values: " in capsys.readouterr().out
+    assert pd.read_csv(out)["log_density"].isna().tolist() == [False, True, False, True, False]
 
 
 def test_two_runs_are_compared_row_by_row(runs, folder, capsys):
@@ -212,6 +224,8 @@ def test_mistakes_end_in_one_sentence(runs, folder, table, capsys):
     (path, _), _ = runs
     with pytest.raises(SystemExit, match="no such checkpoint"):
         script("evaluate")([str(folder / "nowhere")])
+    with pytest.raises(SystemExit, match=f"is no run folder, but holds some: {path}"):
+        script("evaluate")([str(path.parent)])
     with pytest.raises(SystemExit, match=r"extension '.txt', expected .csv or .parquet"):
         script("score")([str(path), "--data", str(table), "--out", str(folder / "a.txt")])
     with pytest.raises(SystemExit, match=r"extension '.png', expected .csv"):

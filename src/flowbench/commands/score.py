@@ -22,7 +22,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         density = load(options.run, trust=options.trust)
-        count = score_file(density, options.data, out=options.out, key=options.key)
+        count, lost = score_file(density, options.data, out=options.out, key=options.key)
     except (CheckpointError, DataError, ValueError, OSError) as error:
         sys.exit(str(error))
-    print(f"{count:,} rows: {options.out}")
+    told = f", {lost:,} of them nan, for missing values" if lost else ""
+    print(f"{count:,} rows{told}: {options.out}")

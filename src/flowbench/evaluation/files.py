@@ -22,7 +22,9 @@ COLUMN = "log_density"
 CHUNK = 8192
 
 
-def score_file(density: TrainedDensity, path: Path, *, out: Path, key: str | None = None) -> int:
+def score_file(
+    density: TrainedDensity, path: Path, *, out: Path, key: str | None = None
+) -> tuple[int, int]:
     """Write the log-density of every row of a file, in data units, in nats.
 
     Args:
@@ -32,7 +34,7 @@ def score_file(density: TrainedDensity, path: Path, *, out: Path, key: str | Non
         key: the array in an `.npz` or `.h5` that holds several.
 
     Returns:
-        The number of rows.
+        The number of rows, and how many of them got NaN, for values that are missing.
 
     Raises:
         DataError: a file has another format, or lacks columns that the density needs.
@@ -59,24 +61,25 @@ def scored_rows(
                 yield density.log_prob(chunk[:, :features], context).double()
 
 
-def write_scores(pieces: Iterator[Tensor], out: Path) -> int:
-    """Write log-densities as one column of a `.csv` or `.parquet`; gives their number."""
+def write_scores(pieces: Iterator[Tensor], out: Path) -> tuple[int, int]:
+    """Write log-densities as one column of a `.csv` or `.parquet`; gives the number, and of NaN."""
     writers = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
     if out.suffix not in writers:
         raise DataError(f"{out} has the extension {out.suffix!r}, expected .csv or .parquet")
     out.parent.mkdir(parents=True, exist_ok=True)
-    count, schema = 0, pa.schema([(COLUMN, pa.float64())])
+    count, lost, schema = 0, 0, pa.schema([(COLUMN, pa.float64())])
     with replacing(out) as part, writers[out.suffix](part, schema) as writer:
         for terms in pieces:
             writer.write_table(pa.table({COLUMN: terms.numpy()}, schema=schema))
             count += len(terms)
-    return count
+            lost += int(terms.isnan().sum())
+    return count, lost
 
 
 def _columns(density: TrainedDensity, names: Sequence[str], path: Path) -> list[str]:
     """The columns of numbers: those of events, then those of contexts."""
     options: Mapping[str, Any] = density.config.get("data", {})
-    contexts = [str(name) for name in options.get("context_columns") or []]
+    contexts = density.context_columns
     events = density.feature_names
     if "context_columns" not in options and not set(events) <= set(names):
         events = list(names)  # of data that are no table: by their place

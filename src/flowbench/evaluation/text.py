@@ -28,6 +28,7 @@ def describe(score: Mapping[str, Any]) -> list[str]:
     if score["exact"] is not None:
         lines.append(_line("exact", f"{score['exact']:.4f} nats (the true density's expectation)"))
     least = ", ".join(f"{e['row']} ({e['log_likelihood']:.1f})" for e in score["least_likely"])
+    least += "  (positions in the split, from 0)"
     return [*lines, _line("least likely rows", least), *label_lines(score)]
 
 
