@@ -17,6 +17,7 @@ from flowbench.training.maximum_likelihood import MaximumLikelihood
 __all__ = ["BestAndLast", "EpochBar", "History"]
 
 VALIDATION = "val/log_likelihood"
+PACE = 5.0  # seconds between lines where there is no terminal
 
 
 class History(Callback):
@@ -135,41 +136,67 @@ class BestAndLast(Checkpoint):
 
 
 class EpochBar(ProgressBar):
-    """One line for the whole training: steps of the epoch, and log-likelihoods in nats."""
+    """How far the training is, with log-likelihoods in nats, on stderr.
+
+    In a terminal that is one bar; elsewhere a plain line per epoch, where these are short only
+    every few seconds.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.bar: tqdm | None = None
+        self.line = ""
+        self.printed = -float("inf")
+        self._disabled = False
 
     def disable(self) -> None:
         """Show nothing (ranks other than 0)."""
         self._disabled = True
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell of a resumption."""
+        if trainer.ckpt_path and not self._disabled:
+            print(f"resuming at {_epoch(trainer)}", file=sys.stderr, flush=True)
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin the epoch."""
-        if getattr(self, "_disabled", False):
+        if self._disabled or not sys.stderr.isatty():
             return
         if self.bar is None:
-            pace = 0.2 if sys.stderr.isatty() else 15.0
-            self.bar = tqdm(unit="item", mininterval=pace, dynamic_ncols=True, leave=True)
+            self.bar = tqdm(unit=" batches", mininterval=0.2, dynamic_ncols=True, leave=True)
         self.bar.reset(total=int(self.total_train_batches))
-        self.bar.set_description(f"epoch {trainer.current_epoch}", refresh=False)
+        self.bar.set_description(_epoch(trainer), refresh=False)
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """Count an item."""
+        """Count a batch."""
         if self.bar is not None:
             self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the log-likelihoods of the epoch."""
+        assert isinstance(pl_module, MaximumLikelihood)
+        shown = {key.split("/")[0]: f"{value:.4f}" for key, value in pl_module.scores.items()}
         if self.bar is not None:
-            assert isinstance(pl_module, MaximumLikelihood)
-            shown = {key.split("/")[0]: f"{value:.4f}" for key, value in pl_module.scores.items()}
             self.bar.set_postfix(shown, refresh=False)
+        elif not self._disabled:
+            scores = ", ".join(f"{split} {value}" for split, value in shown.items())
+            self.line = f"{_epoch(trainer)}: {scores}"
+            if time.monotonic() - self.printed >= PACE:
+                self._print()
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
         """Leave the last state on the screen."""
         if self.bar is not None:
             self.bar.close()
+        self._print()
 
     on_exception = on_train_end
+
+    def _print(self) -> None:
+        if self.line:
+            print(self.line, file=sys.stderr, flush=True)
+        self.line, self.printed = "", time.monotonic()
+
+
+def _epoch(trainer: pl.Trainer) -> str:
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
