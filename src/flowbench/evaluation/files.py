@@ -62,7 +62,7 @@ def scored_rows(
 
 
 def write_scores(pieces: Iterator[Tensor], out: Path) -> tuple[int, int]:
-    """Write log-densities as one column of a `.csv` or `.parquet`; gives the number, and of NaN."""
+    """Write log-densities as one column of a `.csv` or `.parquet`; see `score_file`."""
     writers = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
     if out.suffix not in writers:
         raise DataError(f"{out} has the extension {out.suffix!r}, expected .csv or .parquet")
