@@ -73,6 +73,17 @@ def test_the_same_seed_gives_the_same_density_and_leaves_the_random_state_alone(
     assert torch.equal(trained(), trained())
 
 
+def test_a_flow_in_evaluation_mode_is_trained_like_any_other():
+    x, _ = rows(300)
+
+    def trained(mode):
+        flow = flowbench.MAF(2, layers=1, hidden_units=[8])
+        torch.nn.utils.vector_to_parameters(torch.full((64,), 0.1), flow.parameters())
+        return flowbench.fit(flow.train(mode), x, max_epochs=1).log_prob(x)
+
+    assert torch.equal(trained(True), trained(False))
+
+
 def test_parameters_of_a_run_are_the_start(tmp_path):
     x, _ = rows(600)
     flow = flowbench.MAF(2, layers=1, hidden_units=[8])

@@ -97,6 +97,7 @@ def fit(
         seed=seed,
     )
     data.setup()
+    flow.train()  # the Trainer keeps the mode that it finds
     saved = saved_values({}, data)
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
