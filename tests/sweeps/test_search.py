@@ -128,6 +128,7 @@ def test_a_random_search_fails_in_part_and_the_same_command_completes_it(
     second = sweep(tmp_path, *words)
     assert second.returncode == 0, second.stdout + second.stderr
     assert states(tmp_path) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
+    assert "best of 3 on validation rows: trial " in second.stdout
     assert statuses(second.stdout) == ["skipped", "done"]
     assert all(path.read_text() == text for path, text in logs.items())
     assert {run.status for run in collect(tmp_path)} == {"finished", "failed"}

@@ -82,12 +82,13 @@ def _plain(config: DictConfig) -> dict[str, Any]:
         return plain
 
 
-def conclude(jobs: Sequence[Job]) -> None:
-    """Print the report's table over all jobs; the exit code is 1 if any has failed."""
+def conclude(jobs: Sequence[Job], *lines: str) -> None:
+    """Print the report's table over all jobs, and lines; the exit code is 1 if any has failed."""
     from flowbench.report.text import run_table
 
     records = [job.record() for job in jobs]
     print(run_table(records, [_status(*pair) for pair in zip(jobs, records, strict=True)]))
+    print(*lines, sep="\n", end="\n" if lines else "")
     if any(record.status == "failed" for record in records):
         sys.exit(1)
 

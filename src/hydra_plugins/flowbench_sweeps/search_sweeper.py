@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -110,9 +111,11 @@ class SearchSweeper(Sweeper):
         with env_override({SWEEP: sweep_text(texts), STUDY: str(journal.absolute())}):
             workers = min(getattr(self.launcher, "at_a_time", 1), self.n_trials)
             _in_parallel(lambda: self._work(trials), workers)
-        conclude(trials.jobs())
+        best = trials.best()
+        conclude(trials.jobs(), *([best] if best else []))
 
     def _work(self, trials: Trials) -> None:
+        logging.getLogger("hydra._internal.core_plugins.basic_launcher").addFilter(_silent)
         while (trial := trials.take()) is not None:
             print(f"trial {trial.number}: {trial.told}", flush=True)
             words = list(trial.job.overrides)
@@ -136,6 +139,11 @@ class SearchSweeper(Sweeper):
         identity += [self.sampler, self.seed, self.pruner, sorted(map(str, space.items()))]
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
         return Path(self.base.hydra.sweep.dir, ".studies", f"{name}.journal")
+
+
+def _silent(_record: logging.LogRecord) -> bool:
+    """Hydra's launcher would announce every trial, which its line here has told."""
+    return False
 
 
 def _refuse_bad_ends(space: Mapping[str, Any], job: Callable[[Mapping[str, Any]], Job]) -> None:

@@ -112,6 +112,18 @@ class Trials:
             jobs.setdefault(str(trial.params), job)
         return list(jobs.values())
 
+    def best(self) -> str | None:
+        """The trial with the highest validation log-likelihood, in words; None: none finished."""
+        from optuna.trial import TrialState
+
+        with self._alone():
+            done = [trial for trial in self._all() if trial.state is TrialState.COMPLETE]
+        if not done:
+            return None
+        best = max(done, key=lambda trial: trial.value)
+        told = " ".join(f"{key}={value}" for key, value in best.params.items())
+        return f"best of {len(done)} on validation rows: trial {best.number}, {told}"
+
     def _next(self) -> tuple[Trial | None, bool]:
         """A trial that is free, else whether others are at work on one."""
         others = False
