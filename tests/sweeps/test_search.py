@@ -93,7 +93,7 @@ def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(sweep, t
     before = results(output)
     again = sweep(output, *words)
     assert again.returncode == 0, again.stderr
-    assert "trial" not in again.stdout
+    assert not any(line.startswith("trial") for line in again.stdout.splitlines())
     assert set(statuses(again.stdout)) == {"skipped", "pruned"}
     assert results(output) == before
     assert len(states(output)) == TRIALS
@@ -170,7 +170,7 @@ def test_a_search_in_which_all_fails_ends_and_repeats_no_failure(sweep, tmp_path
         ("optuna", ["training.learning_rate=interval(2,1)"], "interval(2,1): `low <= high` must"),
         ("optuna", [RATES, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: expected an"),
         ("optuna", [RATES, "hydra.sweeper.pruner=x"], "hydra.sweeper.pruner=x: expected median"),
-        ("optuna", [RATES, "hydra.sweeper.trials=3"], "Key 'trials' is not in struct"),
+        ("optuna", [RATES, "hydra.sweeper.trials=3"], "did you mean hydra.sweeper.n_trials?"),
         ("optuna", [RATES, "overwrite=true"], "overwrite=true: a search goes on with its trials"),
         ("grid", [RATES], "a grid needs single values; draw from an interval with hydra/sweeper="),
     ],

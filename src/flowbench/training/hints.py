@@ -20,9 +20,12 @@ def hydra_sentence(error: HydraException) -> str:
         near = difflib.get_close_matches(choice, error.options, n=2)
         return f"{group}={choice} does not exist; {_meant(group + '=', near, error.options)}"
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
+        word = str(cause.full_key)
+        of_hydra = word.startswith("hydra.")
         keys = _full_keys("", OmegaConf.to_container(cause.parent_node._get_root()))
-        word, top = str(cause.full_key), [key for key in keys if "." not in key]
-        return f"{word} is no key; {_meant('', nearest_keys(word, keys), top)}"
+        keys = [key for key in keys if key.partition(".")[0] != "hydra" or of_hydra]
+        beside = [key for key in keys if key.rpartition(".")[0] == word.rpartition(".")[0]]
+        return f"{word} is no key; {_meant('', nearest_keys(word, keys), beside)}"
     words = [str(part).strip() for part in (error, cause) if part is not None]
     return "\n".join(filter(None, words))
 
@@ -46,7 +49,7 @@ def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
         found = [key for key in known if key.rpartition(".")[2] in close]
         if found:
             return found[:2]
-    return difflib.get_close_matches(word, keys, n=1)
+    return [] if inside else difflib.get_close_matches(word, keys, n=1)
 
 
 def _meant(prefix: str, near: list[str], known: Iterable[str]) -> str:
@@ -58,5 +61,5 @@ def _meant(prefix: str, near: list[str], known: Iterable[str]) -> str:
 def _full_keys(prefix: str, value: object) -> list[str]:
     if not isinstance(value, dict):
         return []
-    own = {f"{prefix}{name}": inner for name, inner in value.items() if name != "hydra"}
+    own = {f"{prefix}{name}": inner for name, inner in value.items()}
     return [*own, *(key for name, inner in own.items() for key in _full_keys(f"{name}.", inner))]
