@@ -37,6 +37,7 @@ class OriginalDataModule(DataModule):
     source: ClassVar[str]
     version: ClassVar[int] = 1
     expected: ClassVar[dict[str, tuple[int, ...]]]
+    cache_dir: str | Path
 
     def __init__(
         self,
