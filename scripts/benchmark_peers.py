@@ -4,7 +4,7 @@ Those that are not installed are left out: zuko, nflows and normflows come with
 `pip install -e ".[peers]"`, TensorFlow Probability from elsewhere.
 """
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any

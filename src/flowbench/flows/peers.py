@@ -104,7 +104,7 @@ def normflows_spline(
         blocks: residual blocks of each network.
         bins: of a spline.
     """
-    import normflows
+    import normflows  # pyright: ignore[reportMissingImports]
 
     maps: list[nn.Module] = []
     for _ in range(layers):
