@@ -16,10 +16,10 @@ def zuko(features, context_features=0):
 
 
 def nflows(features, context_features=0):
-    library = import_module("nflows")
-    made = library.transforms.MaskedAffineAutoregressiveTransform
+    made = import_module("nflows.transforms").MaskedAffineAutoregressiveTransform
     transform = made(features, 8, context_features=context_features or None)
-    return library.flows.Flow(transform, library.distributions.StandardNormal([features]))
+    normal = import_module("nflows.distributions").StandardNormal([features])
+    return import_module("nflows.flows").Flow(transform, normal)
 
 
 normflows = partial(normflows_spline, layers=2, hidden_features=8)
