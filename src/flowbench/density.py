@@ -10,8 +10,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from flowbench.atomic_files import replacing
 from flowbench.flows import Flow
-from flowbench.training.atomic_files import replacing
 from flowbench.transforms import Chain
 
 __all__ = ["TrainedDensity"]

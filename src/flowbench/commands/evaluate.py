@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from flowbench.atomic_files import write_text
 from flowbench.checkpoint import CheckpointError, load
 from flowbench.data import DataError
 from flowbench.evaluation import evaluate, paired_difference, summarize
@@ -16,7 +17,6 @@ from flowbench.evaluation.files import scored_rows
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.runs import open_run, same_rows
 from flowbench.evaluation.text import describe, diagnostic_lines, score_text
-from flowbench.training.atomic_files import write_text
 
 __all__ = ["main"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from flowbench.atomic_files import write_text
 from flowbench.data.base import DataError
 
 __all__ = ["Conversion", "convert", "fingerprint"]
@@ -248,6 +249,4 @@ def _sha256(place: Path) -> str:
 
 
 def _write_json(place: Path, values: dict[str, Any]) -> None:
-    partial = place.with_suffix(".partial")
-    partial.write_text(json.dumps(values, indent=1))
-    os.replace(partial, place)
+    write_text(place, json.dumps(values, indent=1))

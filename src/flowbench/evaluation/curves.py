@@ -9,12 +9,12 @@ import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from flowbench.atomic_files import replacing
 from flowbench.data import DataModule, Rows, SoundDataModule
 from flowbench.evaluation.anomaly import label_scores
 from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.flows import Flow
 from flowbench.flows.base import log_normal
-from flowbench.training.atomic_files import replacing
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
 __all__ = ["LabelCurve", "StepCurve", "step_summary"]

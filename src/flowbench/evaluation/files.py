@@ -11,10 +11,10 @@ import pyarrow.parquet
 import torch
 from torch import Tensor
 
+from flowbench.atomic_files import replacing
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataError
 from flowbench.data.table_files import open_table
-from flowbench.training.atomic_files import replacing
 
 __all__ = ["score_file", "scored_rows", "write_scores"]
 

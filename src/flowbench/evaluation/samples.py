@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowbench.atomic_files import replacing
 from flowbench.data import DataError, ImageDataModule, SoundDataModule
 from flowbench.data.audio_backend import write_sound
 from flowbench.evaluation.clips import sample_clips
@@ -21,7 +22,6 @@ from flowbench.evaluation.conditional import labels_of
 from flowbench.evaluation.pictures import save_pictures, save_spectrograms
 from flowbench.evaluation.runs import Run
 from flowbench.evaluation.sound import to_sound
-from flowbench.training.atomic_files import replacing
 
 __all__ = ["draw", "write_samples"]
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from flowbench.atomic_files import write_text
 from flowbench.report import numbers
 from flowbench.report.collect import ReportError, RunRecord
 from flowbench.report.settings import Setting, settings_of
 from flowbench.report.table import score_of
-from flowbench.training.atomic_files import write_text
 
 __all__ = ["markdown_report", "markdown_table", "rewrite_readme", "run_table"]
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from flowbench.atomic_files import replacing, write_text
 from flowbench.report.collect import collect
 from flowbench.report.page import render_page
 from flowbench.report.settings import settings_of
 from flowbench.report.table import tidy
 from flowbench.report.text import markdown_report, rewrite_readme
-from flowbench.training.atomic_files import replacing, write_text
 
 __all__ = ["write_report"]
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
 from tqdm import tqdm
 
-from flowbench.training.atomic_files import replacing
+from flowbench.atomic_files import replacing
 from flowbench.training.interruption import save_checkpoint
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from flowbench import ranks
-from flowbench.training.atomic_files import replacing
+from flowbench.atomic_files import replacing
 from flowbench.training.interrupted import Interrupted
 
 __all__ = ["Interruptions", "save_checkpoint"]

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from flowbench.training.atomic_files import write_text
+from flowbench.atomic_files import write_text
 from flowbench.training.run_folder import RunFolder
 
 __all__ = [

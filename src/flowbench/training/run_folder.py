@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from flowbench.training.atomic_files import write_text
+from flowbench.atomic_files import write_text
 
 __all__ = ["RunFolder", "RunFolderError"]
 
