@@ -47,10 +47,13 @@ class Rows(NamedTuple):
         """The rows on a device; `log_det`, which no model sees, stays where it is."""
         return Rows(*self.batch().to(device), self.log_det)
 
+    def part(self, index: slice) -> "Rows":
+        """Some of the rows."""
+        return Rows(*self.batch(index), self.log_det[index] if self.log_det.ndim else self.log_det)
+
     def share(self) -> "Rows":
         """Every n-th row, this rank's part where n train together; alone, all rows."""
-        part = slice(ranks.rank(), None, ranks.size())
-        return Rows(*self.batch(part), self.log_det[part] if self.log_det.ndim else self.log_det)
+        return self.part(slice(ranks.rank(), None, ranks.size()))
 
 
 class BatchLoader:

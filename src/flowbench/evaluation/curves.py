@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from flowbench.atomic_files import replacing
-from flowbench.data import DataModule, Rows, SoundDataModule
+from flowbench.data import DataModule, SoundDataModule
 from flowbench.evaluation.anomaly import label_scores
 from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.flows import Flow
@@ -151,7 +151,7 @@ class StepCurve(Curve):
 
     def measure(self, flow: Flow, data: DataModule) -> dict[str, float]:
         """Means under the flow and under N(0, I)."""
-        first = {split: self._first(data.rows[split]) for split in ("train", "test")}
+        first = {split: data.rows[split].part(slice(self.count)) for split in ("train", "test")}
         share = first["train"].share()
         flow.recompute_statistics(*share.batch().to(device_of(flow)))
         found = {s: log_likelihoods(flow, rows).mean().item() for s, rows in first.items()}
@@ -159,6 +159,3 @@ class StepCurve(Curve):
             f"base/{split}": log_normal(rows.x.double()).mean().item()
             for split, rows in first.items()
         }
-
-    def _first(self, rows: Rows) -> Rows:
-        return Rows(*rows.batch(slice(self.count)), rows.log_det)

@@ -38,7 +38,7 @@ def diagnose(flow: Flow, data: DataModule, *, rows: int = 10_000) -> dict[str, A
         `base_normality`, null where the base is no standard normal.
     """
     flow.eval()
-    first = {split: _first(data.rows[split], rows) for split in ("train", "test")}
+    first = {split: data.rows[split].part(slice(rows)) for split in ("train", "test")}
     means = {split: log_likelihoods(flow, part).mean().item() for split, part in first.items()}
     return {
         "gap": means["train"] - means["test"],
@@ -137,7 +137,3 @@ def _keep(found: list[tuple[Tensor, float]], bound: float) -> Any:
 
 def _parameters(module: nn.Module | None) -> list[nn.Parameter]:
     return [] if module is None else [p for p in module.parameters() if p.requires_grad]
-
-
-def _first(rows: Rows, count: int) -> Rows:
-    return Rows(*rows.batch(slice(count)), rows.log_det.expand(len(rows))[:count])

@@ -110,8 +110,7 @@ def draw_base_space(flow: Flow, splits: Mapping[str, Rows], path: Path) -> None:
     figure = Figure(figsize=(8.6, 3.4 * len(splits)), layout="constrained")
     FigureCanvasAgg(figure)
     for line, (split, rows) in enumerate(splits.items()):
-        some = Rows(*rows.batch(slice(SHOWN_ROWS)), rows.log_det)
-        u = noise(flow, some)
+        u = noise(flow, rows.part(slice(SHOWN_ROWS)))
         left, right = (plain(figure.add_subplot(len(splits), 2, 2 * line + k)) for k in (1, 2))
         _draw_quantiles(u.sort(dim=0).values, left, split)
         _draw_distances(u, right, split)
