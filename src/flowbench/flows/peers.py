@@ -59,8 +59,7 @@ class NFlows(Flow):
     def __init__(
         self, features: int, *, context_features: int = 0, flow: Callable[..., nn.Module]
     ) -> None:
-        context = {"context_features": context_features} if context_features else {}
-        super().__init__(_NFlows(_built(flow, features=features, **context), features), Chain())
+        super().__init__(_NFlows(_by_rows(flow, features, context_features), features), Chain())
 
 
 class NormFlows(Flow):
@@ -81,8 +80,7 @@ class NormFlows(Flow):
     def __init__(
         self, features: int, *, context_features: int = 0, flow: Callable[..., nn.Module]
     ) -> None:
-        context = {"context_features": context_features} if context_features else {}
-        super().__init__(_NormFlows(_built(flow, features=features, **context), features), Chain())
+        super().__init__(_NormFlows(_by_rows(flow, features, context_features), features), Chain())
 
 
 def normflows_spline(
@@ -124,6 +122,11 @@ def _built(flow: Callable[..., nn.Module], **sizes: int) -> nn.Module:
         raise ValueError(f"model.flow cannot be built: {error}") from error
 
 
+def _by_rows(flow: Callable[..., nn.Module], features: int, context_features: int) -> nn.Module:
+    context = {"context_features": context_features} if context_features else {}
+    return _built(flow, features=features, **context)
+
+
 class _Peer(Base):
     """What holds for all: samples carry no gradients."""
 
@@ -145,32 +148,31 @@ class _Zuko(_Peer):
         return self.flow(context.expand(*shape, -1)).sample()
 
 
-class _NFlows(_Peer):
+class _ByRows(_Peer):
+    """Takes rows `[rows, features]`, and a context only where there is one."""
+
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         rows = u.reshape(-1, self.features)
-        return self.flow.log_prob(rows, _rows(context, u.shape[:-1])).reshape(u.shape[:-1])
+        return self.flow.log_prob(rows, *_rows(context, u.shape[:-1])).reshape(u.shape[:-1])
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
-        if context is None:
-            return self.flow.sample(shape.numel()).reshape(*shape, self.features)
-        return self.flow.sample(1, _rows(context, shape)).reshape(*shape, self.features)
+        return self.draw(shape.numel(), *_rows(context, shape)).reshape(*shape, self.features)
+
+    def draw(self, n: int, context: Tensor | None = None) -> Tensor:
+        raise NotImplementedError
 
 
-class _NormFlows(_Peer):
-    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        rows = u.reshape(-1, self.features)
-        return self.flow.log_prob(rows, *_given(context, u.shape[:-1])).reshape(u.shape[:-1])
-
-    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
-        x, _ = self.flow.sample(shape.numel(), *_given(context, shape))
-        return x.reshape(*shape, self.features)
+class _NFlows(_ByRows):
+    def draw(self, n: int, context: Tensor | None = None) -> Tensor:
+        return self.flow.sample(n) if context is None else self.flow.sample(1, context)
 
 
-def _given(context: Tensor | None, shape: torch.Size) -> list[Tensor | None]:
-    return [] if context is None else [_rows(context, shape)]
+class _NormFlows(_ByRows):
+    def draw(self, n: int, context: Tensor | None = None) -> Tensor:
+        return self.flow.sample(n, *([] if context is None else [context]))[0]
 
 
-def _rows(context: Tensor | None, shape: torch.Size) -> Tensor | None:
+def _rows(context: Tensor | None, shape: torch.Size) -> list[Tensor]:
     if context is None:
-        return None
-    return context.expand(*shape, -1).reshape(-1, context.shape[-1])
+        return []
+    return [context.expand(*shape, -1).reshape(-1, context.shape[-1])]

@@ -7,6 +7,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flowbench.training.signatures import either
+
 __all__ = ["hydra_sentence", "nearest_keys"]
 
 SHORT = {"lr": "learning_rate", "epochs": "max_epochs", "bs": "batch_size", "wd": "weight_decay"}
@@ -54,7 +56,7 @@ def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
 
 def _meant(prefix: str, near: list[str], known: Iterable[str]) -> str:
     if near:
-        return f"did you mean {' or '.join(prefix + one for one in near)}?"
+        return f"did you mean {either(prefix + one for one in near)}?"
     return f"known: {', '.join(sorted(known))}"
 
 

@@ -14,6 +14,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 
 __all__ = [
     "did_you_mean",
+    "either",
     "problems_of_call",
     "problems_of_node",
     "problems_of_value",
@@ -32,13 +33,17 @@ def did_you_mean(word: str, choices: Iterable[str], *, prefix: str = "") -> str:
         >>> did_you_mean("layer", ["layers", "seed"])
         '; did you mean layers?'
     """
-    choices = list(choices)
-    found = [choice for choice in choices if choice.endswith(f".{word}")]
-    found = found or difflib.get_close_matches(word, choices, n=2)
-    return f"; did you mean {_either(prefix + choice for choice in found)}?" if found else ""
+    found = difflib.get_close_matches(word, list(choices), n=2)
+    return f"; did you mean {either(prefix + choice for choice in found)}?" if found else ""
 
 
-def _either(words: Iterable[str]) -> str:
+def either(words: Iterable[str]) -> str:
+    """Words as alternatives, each once.
+
+    Example:
+        >>> either(["a", "b", "c", "b"])
+        'a, b or c'
+    """
     *front, last = dict.fromkeys(words)
     return f"{', '.join(front)} or {last}" if front else last
 
@@ -201,11 +206,11 @@ def _describe(annotation: Any) -> str:
         ]
         return f"{_describe(arguments[0])} {' and '.join(words)}".strip()
     if origin is Literal:
-        return _either(map(str, arguments))
+        return either(map(str, arguments))
     if origin in (Union, types.UnionType):
-        return _either(map(_describe, arguments))
+        return either(map(_describe, arguments))
     if origin in (list, tuple, Sequence, Iterable):
-        return f"a list (each entry {_either(_describe(a) for a in arguments if a is not ...)})"
+        return f"a list (each entry {either(_describe(a) for a in arguments if a is not ...)})"
     if origin in (dict, Mapping):
         return "a mapping"
     if origin is Callable:
