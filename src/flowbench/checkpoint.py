@@ -106,6 +106,11 @@ def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
         raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
 
 
+def build_data(data: Mapping[str, Any]) -> DataModule:
+    """The data module that a `data` configuration describes, not set up."""
+    return _instantiate(data)
+
+
 def build_flow(
     model: Mapping[str, Any],
     *,
@@ -126,12 +131,9 @@ def build_flow(
     Raises:
         ValueError: what is described is no `Flow`.
     """
-    from hydra.utils import instantiate  # the library part does without Hydra
-
-    options = {key: value for key, value in model.items() if key != "name"}
 
     def flow(features: int, **sizes: int) -> Flow:
-        built = instantiate(options, features=features, **sizes, _convert_="all")
+        built = _instantiate(model, features=features, **sizes)
         if not isinstance(built, Flow):
             raise ValueError(
                 f"model._target_={model['_target_']} gives a {type(built).__name__}, "
@@ -143,6 +145,13 @@ def build_flow(
     if blocks == 1:
         return flow(features, **sizes)
     return equal_blocks(features, **sizes, blocks=blocks, shared=shared, flow=flow)
+
+
+def _instantiate(node: Mapping[str, Any], **options: Any) -> Any:
+    from hydra.utils import instantiate  # the library part does without Hydra
+
+    node = {key: value for key, value in node.items() if key != "name"}
+    return instantiate(node, **options, _convert_="all")
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -1,41 +1,22 @@
 """Whole runs on channels modelled apart, and on tables with labels: trained, loaded, used raw."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from run_commands import script, train
 
 import flowbench
 from flowbench.evaluation.runs import open_run
 from flowbench.flows import Blockwise, SharedBlocks
-from flowbench.training.configuration import check
-from flowbench.training.main import config_directory
-from flowbench.training.run import run
-from flowbench.training.run_identity import run_directory
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 SMALL = ["model.layers=1", "model.hidden_units=[8]", "logger=csv", "trainer.max_epochs=2"]
 
 
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-def train(folder, *overrides):
-    places = [f"paths.output={folder / 'outputs'}", f"paths.cache={folder / 'cache'}"]
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", [*SMALL, *places, *overrides])
-    check(config)
-    return run_directory(config), run(config)
+def train_small(folder, *overrides):
+    return train(folder, *SMALL, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +36,7 @@ def pictures(tmp_path_factory):
 @pytest.mark.parametrize("layout", ["shared_channels", "separate_channels"])
 @pytest.mark.parametrize("labels", [False, True])
 def test_channels_are_modelled_apart(pictures, layout, labels):
-    path, result = train(
+    path, result = train_small(
         pictures,
         "data=images",
         f"data.path={pictures / 'photos'}",
@@ -104,7 +85,7 @@ def town(tmp_path_factory):
         }
     )
     rows.to_csv(folder / "rows.csv", index=False)
-    path, _ = train(
+    path, _ = train_small(
         folder,
         "data=table",
         f"data.path={folder / 'rows.csv'}",

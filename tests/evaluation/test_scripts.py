@@ -1,42 +1,24 @@
 """Finished runs scored again, on files, drawn from, and compared, by the commands."""
 
-import importlib.util
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import torch
-from hydra import compose, initialize_config_dir
+from run_commands import script, train
 
 import flowbench
 from flowbench.evaluation.runs import open_run
-from flowbench.training.configuration import check
-from flowbench.training.main import config_directory
-from flowbench.training.run import run
-from flowbench.training.run_identity import run_directory
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 SMALL = ["model.layers=2", "model.hidden_units=[16]", "logger=csv", "trainer.max_epochs=3"]
 
 
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-def train(folder, *overrides):
-    places = [f"paths.output={folder / 'outputs'}", f"paths.cache={folder / 'cache'}"]
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", [*SMALL, *places, *overrides])
-    check(config)
-    return run_directory(config), run(config)
+def train_small(folder, *overrides):
+    return train(folder, *SMALL, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +41,7 @@ def table(folder):
 @pytest.fixture(scope="module")
 def runs(folder, table):
     options = ["data=table", f"data.path={table}", "data.context_columns=[c]"]
-    return train(folder, *options), train(folder, *options, "model.layers=1")
+    return train_small(folder, *options), train_small(folder, *options, "model.layers=1")
 
 
 def test_the_same_split_gives_the_result_of_the_run(runs, folder, capsys):
@@ -131,7 +113,7 @@ def test_two_runs_are_compared_row_by_row(runs, folder, capsys):
 def test_runs_on_other_rows_are_not_compared(runs, folder, table):
     (first, _), _ = runs
     options = ["data=table", f"data.path={table}", "data.context_columns=[c]", "seed=1"]
-    other, _ = train(folder, *options)
+    other, _ = train_small(folder, *options)
     with pytest.raises(SystemExit, match="do not have the same test rows"):
         script("evaluate")([str(first), str(other), "--paired"])
     with pytest.raises(SystemExit, match="got 1"):
@@ -174,7 +156,7 @@ def test_samples_are_written_in_data_units(runs, folder, suffix):
 
 def test_pictures_are_drawn_of_a_label(folder):
     options = ["data=digits", "data.label_context=true", "training.batch_size=100"]
-    path, result = train(folder, *options)
+    path, result = train_small(folder, *options)
     assert 0 <= result["test"]["accuracy"] <= 1
     script("sample")([str(path), "-n", "4", "--label", "3", "--out", str(folder / "three.png")])
     assert (folder / "three.png").read_bytes().startswith(b"\x89PNG")
@@ -204,7 +186,7 @@ def test_sound_is_drawn_of_a_label(folder, words):
                "data.label_context=true", "data.sample_rate=4000", "data.seconds=0.5",
                "model.batch_norm=false", "training.noise=0.1", "training.batch_size=64",
                "training.learning_rate=3e-3", "trainer.max_epochs=10"]  # fmt: skip
-    path, _ = train(folder, *options)
+    path, _ = train_small(folder, *options)
     for word, hertz in (("low", 300), ("high", 1200)):
         out = folder / "drawn" / f"{word}.wav"
         script("sample")([str(path), "-n", "2", "--label", word, "--out", str(out)])

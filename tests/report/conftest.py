@@ -5,11 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-
-from flowbench.training.configuration import check
-from flowbench.training.main import config_directory
-from flowbench.training.run import run
+from run_commands import train
 
 SMALL = ["data.train_rows=500", "data.val_rows=200", "training.batch_size=100", "model.layers=1"]
 SMALL += ["model.hidden_units=[8]", "trainer.max_epochs=2"]
@@ -27,11 +23,7 @@ def tree(tmp_path_factory):
     np.savetxt(rows, values, delimiter=",", header="a,b,c", comments="")
 
     def start(*overrides):
-        places = [f"paths.output={root / 'outputs'}", f"paths.cache={root / 'cache'}"]
-        with initialize_config_dir(str(config_directory()), version_base="1.3"):
-            config = compose("train", [*places, "logger=none", *overrides])
-        check(config)
-        return run(config)
+        train(root, "logger=none", *overrides)
 
     for activation, batch_norm in SWEEP:
         start(*SMALL, f"model.activation={activation}", f"model.batch_norm={batch_norm}")

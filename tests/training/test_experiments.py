@@ -7,32 +7,18 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from hydra import compose, initialize_config_dir
+from run_commands import composed, train
 
 import flowbench
 from flowbench.evaluation.published import published_curve
-from flowbench.training.configuration import ConfigError, check, resolved
+from flowbench.training.configuration import ConfigError, resolved
 from flowbench.training.main import config_directory
-from flowbench.training.run import run
-from flowbench.training.run_identity import run_directory, run_hash
+from flowbench.training.run_identity import run_hash
 
 FOLDER = config_directory() / "experiment"
 FILES = sorted(FOLDER.rglob("*.yaml"))
 TOY = ["data.train_rows=2000", "data.val_rows=500", "model.layers=2", "model.hidden_units=[8]",
        "training.batch_size=100", "logger=csv"]  # fmt: skip
-
-
-def composed(*overrides):
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", list(overrides))
-    check(config)
-    return config
-
-
-def start(tmp_path, *overrides):
-    places = [f"paths.output={tmp_path / 'outputs'}", f"paths.cache={tmp_path / 'cache'}"]
-    config = composed(*places, *overrides)
-    return run_directory(config), run(config)
 
 
 @pytest.fixture
@@ -76,7 +62,7 @@ def test_the_settings_of_the_article():
 
 
 def test_words_are_followed_epoch_by_epoch(tmp_path, clips):
-    path, result = start(
+    path, result = train(
         tmp_path, "experiment=seed_article/speech_zero", "data=fsdd", f"data.path={clips}",
         "model.hidden_units=[8]", "model.layers=1", "training.batch_size=8", "logger=csv",
         "trainer.max_epochs=3",
@@ -93,7 +79,7 @@ def test_words_are_followed_epoch_by_epoch(tmp_path, clips):
 
 
 def test_frames_of_a_word_tell_it_from_others(tmp_path, clips):
-    _, result = start(
+    _, result = train(
         tmp_path, "experiment=fsdd_zero", f"data.path={clips}", "model.hidden_units=[16]",
         "model.layers=2", "trainer.max_epochs=5", "logger=csv",
     )  # fmt: skip
@@ -110,7 +96,7 @@ def test_the_article_on_gas_stands_beside_ours(tmp_path, capsys):
     header = "Time (seconds), CO conc (ppm), Ethylene conc (ppm), sensor readings (16 channels)"
     rows = np.hstack([np.arange(2000)[:, None] / 100, np.zeros((2000, 2)), readings])
     np.savetxt(tmp_path / "gas.txt", rows, fmt="%.3f", header=header, comments="")
-    path, result = start(
+    path, result = train(
         tmp_path, "experiment=seed_article/gas", f"data.path={tmp_path / 'gas.txt'}",
         "model.hidden_units=[8]", "model.layers=1", "trainer.max_epochs=2", "logger=csv",
         "callbacks.steps.every=9",
@@ -136,7 +122,7 @@ def test_the_article_on_gas_stands_beside_ours(tmp_path, capsys):
 
 
 def test_a_curve_by_steps_starts_with_the_untrained_flow(tmp_path):
-    path, _ = start(
+    path, _ = train(
         tmp_path, *TOY, "trainer.max_epochs=3",
         "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 20}",
     )  # fmt: skip
@@ -152,9 +138,9 @@ def test_a_curve_by_steps_starts_with_the_untrained_flow(tmp_path):
 def test_labels_that_cannot_be_followed_are_refused_before_training(tmp_path, clips):
     curve = "+callbacks.words={_target_: flowbench.evaluation.curves.LabelCurve, labels: [dog]}"
     with pytest.raises(ValueError, match="LabelCurve needs data of sound, got Toy"):
-        start(tmp_path, *TOY, curve)
+        train(tmp_path, *TOY, curve)
     with pytest.raises(ValueError, match="labels=dog: expected labels of test clips: one, zero"):
-        start(
+        train(
             tmp_path, "experiment=seed_article/speech_zero", "data=fsdd", f"data.path={clips}",
             "model.hidden_units=[8]", "model.layers=1", "training.batch_size=8", "logger=csv",
             "+callbacks.labels.labels=[dog]",
@@ -163,17 +149,17 @@ def test_labels_that_cannot_be_followed_are_refused_before_training(tmp_path, cl
 
 
 def test_a_run_starts_from_the_parameters_of_another(tmp_path):
-    first, before = start(tmp_path, *TOY, "trainer.max_epochs=4")
+    first, before = train(tmp_path, *TOY, "trainer.max_epochs=4")
     still = ["trainer.max_epochs=1", "training.learning_rate=1e-12", "training.weight_decay=0"]
-    second, after = start(tmp_path, *TOY, *still, f"init_from='{first}'")
+    second, after = train(tmp_path, *TOY, *still, f"init_from='{first}'")
     assert first.parent != second.parent
     means = [r["val"]["log_likelihood"]["model_space"]["mean"] for r in (before, after)]
     assert means[0] == pytest.approx(means[1], abs=1e-4)
 
 
 def test_the_average_is_what_is_scored(tmp_path):
-    path, result = start(tmp_path, *TOY, "trainer.max_epochs=2", "training.ema=0.99")
-    other, _ = start(tmp_path, *TOY, "trainer.max_epochs=2")
+    path, result = train(tmp_path, *TOY, "trainer.max_epochs=2", "training.ema=0.99")
+    other, _ = train(tmp_path, *TOY, "trainer.max_epochs=2")
     one, two = (flowbench.load(folder).flow for folder in (path, other))
     parameters = [torch.nn.utils.parameters_to_vector(f.parameters()) for f in (one, two)]
     assert not torch.allclose(*parameters, atol=1e-3)

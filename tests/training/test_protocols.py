@@ -5,7 +5,7 @@ import math
 from importlib.resources import files
 
 import pytest
-from hydra import compose, initialize_config_dir
+from run_commands import composed
 
 from flowbench.data import (
     Bsds300,
@@ -18,8 +18,7 @@ from flowbench.data import (
     Power,
 )
 from flowbench.evaluation.published import published, table_name
-from flowbench.training.configuration import ConfigError, check, resolved
-from flowbench.training.main import config_directory
+from flowbench.training.configuration import ConfigError, resolved
 from flowbench.training.run_identity import run_hash
 
 SETS = {
@@ -55,13 +54,6 @@ NSF_SETTINGS = {
 def rows_of(source):
     with (files("flowbench.evaluation") / "published.csv").open(encoding="utf-8") as lines:
         return [row for row in csv.DictReader(lines) if row["source"].startswith(source)]
-
-
-def composed(*overrides):
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", list(overrides))
-    check(config)
-    return config
 
 
 def cell(protocol, model, row):

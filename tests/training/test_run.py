@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
+from run_commands import composed, train
 
 import flowbench
-from flowbench.checkpoint import CheckpointError
+from flowbench.checkpoint import CheckpointError, build_data
 from flowbench.data import DataError
-from flowbench.training.configuration import ConfigError, check
-from flowbench.training.main import config_directory
+from flowbench.training.configuration import ConfigError
 from flowbench.training.maximum_likelihood import NonFiniteError
-from flowbench.training.run import run
 from flowbench.training.run_folder import RunFolderError
 
 SMALL = [
@@ -40,11 +38,7 @@ def start(tmp_path):
     """Compose, check and run, with everything in a temporary folder."""
 
     def start(*overrides):
-        places = [f"paths.output={tmp_path / 'outputs'}", f"paths.cache={tmp_path / 'cache'}"]
-        with initialize_config_dir(str(config_directory()), version_base="1.3"):
-            config = compose("train", [*places, *overrides])
-        check(config)
-        return run(config)
+        return train(tmp_path, *overrides)[1]
 
     return start
 
@@ -126,11 +120,7 @@ def test_gaussian_is_fitted_in_closed_form(start, tmp_path):
 def test_batch_norm_is_evaluated_with_the_statistics_of_all_training_rows(start, tmp_path):
     start(*SMALL, "trainer.max_epochs=1")
     density = flowbench.load(folder_of(tmp_path))
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", SMALL)
-    from hydra.utils import instantiate
-
-    data = instantiate({k: v for k, v in config.data.items() if k != "name"})
+    data = build_data(composed(*SMALL).data)
     data.setup()
     layers = list(density.flow.transform.transforms)[::-1]
     with torch.no_grad():

@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowbench.checkpoint import CheckpointError, TrainedDensity, load, refuse_foreign
+from flowbench.checkpoint import (
+    CheckpointError,
+    TrainedDensity,
+    build_data,
+    load,
+    refuse_foreign,
+)
 from flowbench.data import DataModule
 from flowbench.evaluation.likelihood import log_likelihoods
 
@@ -56,8 +61,7 @@ def open_run(run: str | Path, *, trust: bool = False) -> Run:
     config = density.config["data"]
     if not trust:
         refuse_foreign(config, what="data module", path=Path(run))
-    options = {key: value for key, value in config.items() if key != "name"}
-    data: DataModule = instantiate(options, _convert_="all")
+    data = build_data(config)
     data.prepare_data()
     data.setup()
     return Run(Path(run), density, data)

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench import ranks
-from flowbench.checkpoint import build_flow, read_checkpoint, saved_values, start_from
+from flowbench.checkpoint import build_data, build_flow, read_checkpoint, saved_values, start_from
 from flowbench.data import DataModule
 from flowbench.evaluation import evaluate
 from flowbench.evaluation.curves import step_summary
@@ -147,18 +147,13 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
 
 def _refuse_changed_data(config: DictConfig, folder: RunFolder) -> None:
     """Hold the data against those of the result, as far as they are still there."""
-    present = _data_module(resolved(config)).fingerprint()
+    present = build_data(resolved(config)["data"]).fingerprint()
     if present is not None:
         folder.record_data(present)
 
 
-def _data_module(config: dict[str, Any]) -> DataModule:
-    options = {key: value for key, value in config["data"].items() if key != "name"}
-    return instantiate(options, _convert_="all")
-
-
 def _data(config: dict[str, Any], folder: RunFolder) -> DataModule:
-    data = _data_module(config)
+    data = build_data(config["data"])
     data.prepare_data()
     data.setup()
     rank_zero_only(folder.record_data)(data.raw.sha256)
