@@ -1,0 +1,114 @@
+"""What README and pages say can be done as they say it: their files, commands and Python."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import run_commands
+import torch
+
+import flowbench
+from flowbench.flows import StandardNormal
+from flowbench.transforms import Chain
+
+ROOT = Path(__file__).parents[1]
+EXPRESSIONS = re.findall(
+    r"`((?:flowbench|flow)\.[^`]*\))`", (ROOT / "docs/coming_from_zuko.md").read_text()
+)
+SHORT = "training.patience=null trainer.max_epochs=2"
+
+
+def blocks(page, section):
+    """Language and text of the code blocks below a heading or another line, until the next."""
+    text = (ROOT / page).read_text(encoding="utf-8").split(section, 1)[1]
+    text = text.split("\n## ", 1)[0]
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def write_files(text, folder):
+    """What stands below each line `# <path>` of a block."""
+    for name, content in re.findall(
+        r"^# (\S+\.\w+)\n(.*?)(?=^# \S+\.\w+\n|\Z)", text, flags=re.DOTALL | re.MULTILINE
+    ):
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content)
+
+
+def train(command, folder):
+    command = re.sub(r"^(PYTHONPATH=\. )?python ", f"{sys.executable} {ROOT}/", command)
+    done = subprocess.run(
+        ["bash", "-ec", f"{command.rstrip()} {SHORT}"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def of_this_run(text, folder):
+    """A text whose run is the one that is there: epochs are part of the hash."""
+    [run] = folder.glob("outputs/*/*/*/seed=0")
+    return re.sub(r"outputs/\w+/\w+/[0-9a-f]{8}/seed=0", str(run.relative_to(folder)), text)
+
+
+def test_your_own_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [(_, makes_flats)] = blocks("docs/your_own_table.md", "# Your own table")
+    exec(makes_flats, {})
+    commands = [b[1] for b in blocks("docs/your_own_table.md", "## On the") if b[0] == "sh"]
+    train(commands[0], tmp_path)
+    for line in "".join(commands[1:]).replace("\\\n", "").splitlines():
+        _, name, *arguments = shlex.split(of_this_run(line, tmp_path))
+        run_commands.script(Path(name).stem)(arguments)
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 5001
+    header, *samples = (tmp_path / "samples.csv").read_text().splitlines()
+    assert header == '"rent","area","age","rooms","city"'
+    assert len(samples) == 1000
+    assert all(line.endswith(',30,3,"Bern"') for line in samples)
+    for _, python in blocks("docs/your_own_table.md", "## In Python"):
+        names = {}
+        exec(of_this_run(python, tmp_path).replace("max_epochs=20", "max_epochs=2"), names)
+        context = torch.as_tensor(names["context"]).reshape(-1, 5)[0]
+        assert names["density"].sample(3, context).shape == (3, 2)
+
+
+def test_a_data_set_and_a_flow_of_ones_own(tmp_path):
+    code, files, commands = (text for _, text in blocks("README.md", "**Add a data set**"))
+    write_files(code, tmp_path)
+    write_files(files, tmp_path)
+    out = train(commands, tmp_path)
+    assert "one_layer on ring, seed 0" in out
+    assert "test log-likelihood" in out
+
+
+def test_in_your_own_code(tmp_path, monkeypatch):
+    run_commands.train(tmp_path, "data=toy", "model.layers=1", *SHORT.split())
+    monkeypatch.chdir(tmp_path)
+    python = blocks("README.md", "## In your own code")[0][1]
+    names = {}
+    exec(of_this_run(python, tmp_path).replace("5000, 8)", "500, 8), max_epochs=1"), names)
+    assert flowbench.load("density.ckpt").sample(2).shape == (2, 8)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    re.findall(
+        r"`((?:flowbench|flow)\.[^`]*\))`", (ROOT / "docs/coming_from_zuko.md").read_text()
+    ),
+)
+def test_what_replaces_an_expression_of_zuko(expression):
+    c = torch.randn(300, 5)
+    names = {
+        "flowbench": flowbench, "flow": flowbench.MAF(3, context_features=5, layers=1).eval(),
+        "x": torch.randn(300, 3), "c": c, "base": StandardNormal(3), "transform": Chain(),
+    }  # fmt: skip
+    assert (
+        eval(expression.replace("(flow, x, c)", "(flow, x, c, max_epochs=1)"), names) is not None
+    )
