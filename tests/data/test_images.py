@@ -175,6 +175,16 @@ def test_digits_are_those_of_scikit_learn(tmp_path):
     np.testing.assert_array_equal(shown, np.round(known.images[-179:, ..., None] * 255 / 16))
 
 
+def test_the_threshold_is_of_the_pixel_alone(tmp_path):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    grey, binary = Digits(cache_dir=tmp_path), Digits(cache_dir=tmp_path, binarize="threshold")
+    for data in (grey, binary):
+        data.setup()
+    pixels = np.floor(grey.raw.x["train"])
+    assert {8, 9} <= set(np.unique(pixels))
+    np.testing.assert_array_equal(binary.raw.x["train"], pixels >= 8.5)
+
+
 def write_picture(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)

@@ -157,7 +157,7 @@ class ImageDataModule(OriginalDataModule):
         self, values: NDArray[Any], rng: np.random.RandomState | np.random.Generator
     ) -> NDArray[np.float32]:
         if self.binarize == "threshold":
-            return (values >= self.levels / 2).astype(np.float32)
+            return (values >= np.ceil(self.levels / 2)).astype(np.float32)  # of the pixel alone
         one = np.empty(values.shape, np.float32)
         for start in range(0, len(values), CHUNK):
             probability = np.floor(values[start : start + CHUNK]) / (self.levels - 1)
