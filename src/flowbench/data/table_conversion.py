@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flowbench.data.base import SPLITS, DataError
 from flowbench.data.lattice import dequantize, lattice_step
 from flowbench.data.table_columns import Columns
-from flowbench.data.table_files import Part, Piece
+from flowbench.data.table_parts import Part, Piece
 
 __all__ = ["TableWriter"]
 

@@ -1,47 +1,25 @@
 """One face for the files that hold a user's table: `.csv`, `.parquet`, `.npy`, `.npz`, `.h5`."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
-from pyarrow.types import is_boolean, is_decimal, is_floating, is_integer, is_null
 
 from flowbench.data.base import DataError
-from flowbench.data.text import first_fault
+from flowbench.data.table_csv import CsvPart
+from flowbench.data.table_parquet import ParquetPart
+from flowbench.data.table_parts import Part, Piece, one_line
 
-__all__ = ["ArrayPart", "CsvPart", "ParquetPart", "Part", "Piece", "open_table"]
+__all__ = ["ArrayPart", "open_table"]
 
 SPLIT_KEYS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
 CHUNK_VALUES = 2**21
-
-
-class Piece(NamedTuple):
-    """Some rows: numbers `[rows, columns]`, NaN where missing; per text column one list."""
-
-    numbers: NDArray[Any]
-    texts: list[list[str | None]]
-
-
-class Part(Protocol):
-    """Rows with named columns."""
-
-    @property
-    def names(self) -> list[str]:
-        """Of all columns."""
-        ...
-
-    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
-        """Some columns, at least one of numbers, piece by piece."""
-        ...
 
 
 @contextmanager
@@ -61,7 +39,7 @@ def open_table(path: Path, *, key: str | None) -> Iterator[dict[str, Part]]:
         try:
             parts = _parts(path, key, stack)
         except (OSError, ValueError, EOFError, pa.ArrowException) as error:
-            reason = f"is no readable {path.suffix.lower()} file: {_one_line(error)}"
+            reason = f"is no readable {path.suffix.lower()} file: {one_line(error)}"
             raise DataError(f"{path} {reason}") from error
         yield parts
 
@@ -137,95 +115,6 @@ class ArrayPart:
             )
 
 
-@dataclass
-class ParquetPart:
-    """A Parquet file."""
-
-    path: Path
-
-    def __post_init__(self) -> None:
-        self.names = list(pyarrow.parquet.read_schema(self.path).names)
-
-    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
-        """Some columns, batch after batch.
-
-        Raises:
-            DataError: a column of numbers holds something else.
-        """
-        row = 1
-        with pyarrow.parquet.ParquetFile(self.path, pre_buffer=False) as file:  # else all of it
-            for batch in file.iter_batches(columns=[*numbers, *texts]):
-                columns = [_floats(batch.column(name), name, row, self.path) for name in numbers]
-                labels = [
-                    [None if value is None else str(value) for value in column.to_pylist()]
-                    for column in map(batch.column, texts)
-                ]
-                yield Piece(np.stack(columns, axis=1), labels)
-                row += len(batch)
-
-
-@dataclass
-class CsvPart:
-    """Comma-separated values below a header line."""
-
-    path: Path
-
-    def __post_init__(self) -> None:
-        with self.path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            self.names = next(csv.reader(file), [])
-        if not self.names:
-            raise DataError(f"{self.path} is empty, expected a header line and rows")
-
-    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
-        """Some columns, block after block.
-
-        Raises:
-            DataError: a row is ragged, or a cell of the columns of numbers is no number.
-        """
-        types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(texts, pa.string())
-        for batch in self._batches(types):
-            columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in numbers]
-            labels = [batch.column(name).to_pylist() for name in texts]
-            yield Piece(np.stack(columns, axis=1), labels)
-
-    def _batches(self, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
-        options = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types))
-        try:
-            yield from pyarrow.csv.open_csv(self.path, convert_options=options)
-        except (pa.ArrowException, ValueError) as error:
-            numeric = [name for name, dtype in types.items() if dtype == pa.float64()]
-            with self.path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-                rows = csv.reader(file)
-                next(rows)
-                fault = first_fault(rows, names=self.names, numeric=numeric)
-            fault = fault or _one_line(error)
-            texts = [name for name in numeric if f"column {name!r} holds" in fault]
-            way_out = _way_out(texts[0]) if texts else ""
-            raise DataError(f"{self.path}: {fault}{way_out}") from error
-
-
-def _floats(column: pa.Array, name: str, row: int, path: Path) -> NDArray[np.float64]:
-    kind = column.type
-    if not any(test(kind) for test in (is_floating, is_integer, is_boolean, is_decimal, is_null)):
-        index, value = next((i, v) for i, v in enumerate(column.to_pylist()) if v is not None)
-        raise DataError(
-            f"{path}: row {row + index}, column {name!r} holds {value!r}, "
-            f"expected a finite number{_way_out(name)}"
-        )
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-
-
-def _way_out(name: str) -> str:
-    return (
-        f"; data.categorical_columns=[{name}] makes its words the context, and data.columns=[...] "
-        "without it leaves it out"
-    )
-
-
 def _labels(column: NDArray[Any]) -> list[str | None]:
     """Numbers as text, missing ones as None."""
     return [None if value != value else str(value) for value in column.tolist()]
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -1,0 +1,54 @@
+"""A user's table as a Parquet file."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from numpy.typing import NDArray
+from pyarrow.types import is_boolean, is_decimal, is_floating, is_integer, is_null
+
+from flowbench.data.base import DataError
+from flowbench.data.table_parts import Piece, way_out
+
+__all__ = ["ParquetPart"]
+
+
+@dataclass
+class ParquetPart:
+    """A Parquet file."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        self.names = list(pyarrow.parquet.read_schema(self.path).names)
+
+    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
+        """Some columns, batch after batch.
+
+        Raises:
+            DataError: a column of numbers holds something else.
+        """
+        row = 1
+        with pyarrow.parquet.ParquetFile(self.path, pre_buffer=False) as file:  # else all of it
+            for batch in file.iter_batches(columns=[*numbers, *texts]):
+                columns = [_floats(batch.column(name), name, row, self.path) for name in numbers]
+                labels = [
+                    [None if value is None else str(value) for value in column.to_pylist()]
+                    for column in map(batch.column, texts)
+                ]
+                yield Piece(np.stack(columns, axis=1), labels)
+                row += len(batch)
+
+
+def _floats(column: pa.Array, name: str, row: int, path: Path) -> NDArray[np.float64]:
+    kind = column.type
+    if not any(test(kind) for test in (is_floating, is_integer, is_boolean, is_decimal, is_null)):
+        index, value = next((i, v) for i, v in enumerate(column.to_pylist()) if v is not None)
+        raise DataError(
+            f"{path}: row {row + index}, column {name!r} holds {value!r}, "
+            f"expected a finite number{way_out(name)}"
+        )
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)

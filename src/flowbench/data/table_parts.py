@@ -1,0 +1,41 @@
+"""What every file of a user's table gives: rows with named columns, piece by piece."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+__all__ = ["Part", "Piece", "one_line", "way_out"]
+
+
+class Piece(NamedTuple):
+    """Some rows: numbers `[rows, columns]`, NaN where missing; per text column one list."""
+
+    numbers: NDArray[Any]
+    texts: list[list[str | None]]
+
+
+class Part(Protocol):
+    """Rows with named columns."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of all columns."""
+        ...
+
+    def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
+        """Some columns, at least one of numbers, piece by piece."""
+        ...
+
+
+def way_out(name: str) -> str:
+    """What helps where a column holds text, as the end of a sentence."""
+    return (
+        f"; data.categorical_columns=[{name}] makes its words the context, and data.columns=[...] "
+        "without it leaves it out"
+    )
+
+
+def one_line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return str(error).splitlines()[0]
