@@ -52,5 +52,5 @@ class CsvPart:
                 fault = first_fault(rows, names=self.names, numeric=numeric)
             fault = fault or one_line(error)
             texts = [name for name in numeric if f"column {name!r} holds" in fault]
-            way_out = way_out(texts[0]) if texts else ""
-            raise DataError(f"{self.path}: {fault}{way_out}") from error
+            hint = way_out(texts[0]) if texts else ""
+            raise DataError(f"{self.path}: {fault}{hint}") from error
