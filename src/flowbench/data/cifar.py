@@ -49,6 +49,7 @@ class Cifar10(ImageDataModule):
         "it comes out of https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz "
         "or is a folder train/<class>/ beside test/<class>/"
     )
+    version = 2
     expected: ClassVar = {"val": (5_000, 3_072), "test": (10_000, 3_072)}
 
     def __init__(

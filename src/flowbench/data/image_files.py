@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["SUFFIXES", "Pictures", "picture_size", "read_pictures", "split_files"]
 
@@ -81,7 +84,8 @@ def read_pictures(
 
     Args:
         files: pictures that Pillow reads.
-        shape: height, width, channels (1: grey by ITU-R 601, 3: red, green, blue).
+        shape: height, width, channels (1: grey by ITU-R 601, 3: red, green, blue), of 8 bits; of
+            16 bits per channel the upper 8 count.
         resize: bring pictures of another size to this one (bicubic) instead of refusing them.
 
     Raises:
@@ -113,8 +117,8 @@ def _pixels(
         raise DataError("reading pictures needs Pillow: pip install pillow") from error
     try:
         with Image.open(file) as image:
-            picture = image.convert(mode)
-    except (OSError, ValueError) as error:
+            picture = _eight_bits(image).convert(mode)
+    except Exception as error:  # a damaged file fails in as many ways as there are bytes
         raise DataError(f"{file} is no readable picture: {error}") from error
     if size is not None and (picture.height, picture.width) != size:
         if not resize:
@@ -124,3 +128,19 @@ def _pixels(
             )
         picture = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, -1)
+
+
+def _eight_bits(image: "Image.Image") -> "Image.Image":
+    """Grey of 16 bits by the upper 8 of them, as Pillow has colour of 16 bits; others as they are.
+
+    Pillow's own conversion clips them at 255.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"it has pixels of 32 bits (mode {image.mode!r}), expected 8 or 16 bits per channel"
+        )
+    return image

@@ -35,6 +35,7 @@ class ImageFolder(ImageDataModule):
 
     name = "images"
     source = "data.path names a folder of pictures"
+    version = 2
     expected: ClassVar = {}
 
     def __init__(
