@@ -18,6 +18,7 @@ from flowbench.data.table_columns import Columns, choose_columns
 from flowbench.data.table_context import context_rows, standardize_context
 from flowbench.data.table_conversion import TableWriter
 from flowbench.data.table_files import open_table
+from flowbench.data.table_parts import Part
 from flowbench.data.table_splits import split_groups, split_rows
 
 __all__ = ["Table"]
@@ -232,7 +233,7 @@ class Table(DataModule):
         """Write one array per part: targets, contexts, then labels as numbers."""
         with open_table(self.path, key=self.key) as parts:
             self._refuse_two_splits(list(parts))
-            chosen = [self._choose(source.names) for source in parts.values()]
+            chosen = [self._choose(source) for source in parts.values()]
             if any(columns != chosen[0] for columns in chosen):
                 raise DataError(
                     f"{self.path}: train, val and test differ in their number of columns"
@@ -270,9 +271,10 @@ class Table(DataModule):
                 f"data.clip_quantiles={pair}: expected two rising numbers between 0 and 1"
             )
 
-    def _choose(self, names: list[str]) -> Columns:
+    def _choose(self, source: Part) -> Columns:
         return choose_columns(
-            names,
+            source.names,
+            defaults=source.defaults() if self.columns is None else [],
             targets=self.columns,
             contexts=self.context_columns,
             categorical=self.categorical_columns,

@@ -33,6 +33,7 @@ class Columns:
 def choose_columns(
     names: list[str],
     *,
+    defaults: list[str],
     targets: list[str] | None,
     contexts: list[str],
     categorical: list[str],
@@ -45,7 +46,8 @@ def choose_columns(
 
     Args:
         names: of all columns of the table.
-        targets: what is modelled; None: all that is not named otherwise.
+        defaults: those of them that are modelled where nobody chooses.
+        targets: what is modelled; None: all defaults that are not named otherwise.
         contexts: numbers of the context.
         categorical: labels of the context.
         split: says the split of each row.
@@ -65,7 +67,7 @@ def choose_columns(
     for name in asked:
         _refuse_absent(name, names, where=str(path))
     if targets is None:
-        targets = [name for name in names if name not in taken]
+        targets = [name for name in defaults if name not in taken]
     if not targets:
         raise DataError(f"{path} has no column left to model, expected at least one")
     for name in logs:

@@ -11,7 +11,7 @@ import pyarrow.csv
 
 from flowbench.data.base import DataError
 from flowbench.data.table_parts import Piece, one_line, way_out
-from flowbench.data.text import first_fault
+from flowbench.data.text import first_fault, is_number
 
 __all__ = ["CsvPart"]
 
@@ -27,6 +27,26 @@ class CsvPart:
             self.names = next(csv.reader(file), [])
         if not self.names:
             raise DataError(f"{self.path} is empty, expected a header line and rows")
+
+    def defaults(self) -> list[str]:
+        """All columns.
+
+        Raises:
+            DataError: one has no name, as the index that pandas writes, or all are numbers, as of
+                a file without a header.
+        """
+        if all(map(is_number, self.names)):
+            first = ", ".join(self.names[:3])
+            raise DataError(
+                f"{self.path}: the first line must be a header, but holds only numbers: "
+                f"{first}, …; data.columns=[...] if these are names"
+            )
+        if "" in self.names:
+            raise DataError(
+                f"{self.path}: column {self.names.index('') + 1} has no name; write the file without "
+                "its index (index=False), or name the columns by data.columns=[...]"
+            )
+        return self.names
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
         """Some columns, block after block.

@@ -103,6 +103,10 @@ class ArrayPart:
         """The numbers of the columns, from 0."""
         return [str(column) for column in range(self.array.shape[1])]
 
+    def defaults(self) -> list[str]:
+        """All columns."""
+        return self.names
+
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
         """Some columns, chunk after chunk."""
         dtype = np.float32 if self.array.dtype in (np.float16, np.float32) else np.float64

@@ -23,7 +23,13 @@ class ParquetPart:
     path: Path
 
     def __post_init__(self) -> None:
-        self.names = list(pyarrow.parquet.read_schema(self.path).names)
+        schema = pyarrow.parquet.read_schema(self.path)
+        self.names = list(schema.names)
+        self.index = (schema.pandas_metadata or {}).get("index_columns", [])
+
+    def defaults(self) -> list[str]:
+        """All columns but those that pandas has written as the index of a frame."""
+        return [name for name in self.names if name not in self.index]
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
         """Some columns, batch after batch.

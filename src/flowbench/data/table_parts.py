@@ -23,6 +23,10 @@ class Part(Protocol):
         """Of all columns."""
         ...
 
+    def defaults(self) -> list[str]:
+        """The columns that count where nobody chooses among them."""
+        ...
+
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
         """Some columns, at least one of numbers, piece by piece."""
         ...

@@ -8,7 +8,7 @@ import pandas as pd
 
 from flowbench.data.base import DataError
 
-__all__ = ["first_fault", "stream_numbers"]
+__all__ = ["first_fault", "is_number", "stream_numbers"]
 
 
 def stream_numbers(
@@ -29,7 +29,7 @@ def stream_numbers(
     """
     with path.open(encoding="utf-8", errors="replace") as text:
         header = text.readline().split()
-    if all(_is_number(cell) for cell in header):
+    if all(is_number(cell) for cell in header):
         raise DataError(f"{path}: the first line must be a header, but holds {' '.join(header)!r}")
     try:
         reader = pd.read_csv(
@@ -71,13 +71,21 @@ def first_fault(
             plural = "" if len(cells) == 1 else "s"
             return f"row {row} has {len(cells)} field{plural}, expected {len(names)}"
         for column, name in wanted:
-            if not _is_number(cells[column]):
+            if not is_number(cells[column]):
                 found = f"row {row}, column {name!r} holds {cells[column]!r}"
                 return f"{found}, expected a finite number"
     return None
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number.
+
+    Example:
+        >>> is_number(" -1.5e3"), is_number("nan"), is_number("1_000")
+        (True, False, False)
+    """
+    if "_" in text:  # which Python reads as 1000, but nobody else
+        return False
     try:
         return bool(np.isfinite(float(text)))
     except ValueError:

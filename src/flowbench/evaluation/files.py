@@ -1,6 +1,6 @@
 """Rows of a file scored by a trained density, piece by piece."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from flowbench.atomic_files import replacing
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataError
 from flowbench.data.table_files import open_table
+from flowbench.data.table_parts import Part
 
 __all__ = ["score_file", "scored_rows", "write_scores"]
 
@@ -51,7 +52,7 @@ def scored_rows(
             raise DataError(
                 f"{path} holds several arrays: {', '.join(parts)}; expected one, or its name (key)"
             )
-        columns = _columns(density, parts["all"].names, path)
+        columns = _columns(density, parts["all"], path)
         features, categories = density.flow.features, list(density.categories)
         for piece in parts["all"].pieces(columns, categories):
             numbers = torch.from_numpy(np.asarray(piece.numbers, np.float64))
@@ -76,13 +77,13 @@ def write_scores(pieces: Iterator[Tensor], out: Path) -> tuple[int, int]:
     return count, lost
 
 
-def _columns(density: TrainedDensity, names: Sequence[str], path: Path) -> list[str]:
+def _columns(density: TrainedDensity, source: Part, path: Path) -> list[str]:
     """The columns of numbers: those of events, then those of contexts."""
     options: Mapping[str, Any] = density.config.get("data", {})
-    contexts = density.context_columns
+    names, contexts = source.names, density.context_columns
     events = density.feature_names
     if "context_columns" not in options and not set(events) <= set(names):
-        events = list(names)  # of data that are no table: by their place
+        events = source.defaults()  # of data that are no table: by their place
     labels = sum(map(len, density.categories.values()))
     features, numbers = density.flow.features, density.context_features - labels
     if not contexts and numbers and len(events) == features + numbers:
