@@ -3,19 +3,47 @@
 import numpy as np
 import pytest
 
-from flowbench.data import DataError
+from flowbench.data import DataError, ImageFolder
 from flowbench.data.image_files import picture_size, read_pictures
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+HIDDEN = np.where(RAMP < 128, 255, RAMP)  # what is transparent below, on white
+
+
+def grey_alpha(mode):
+    """The ramp, transparent where it is dark."""
+    alpha = Image.fromarray(np.where(RAMP < 128, 0, 255).astype(np.uint8))
+    picture = Image.fromarray(RAMP).convert(mode)
+    picture.putalpha(alpha)
+    return picture
+
+
+def half_transparent():
+    picture = Image.new("RGBA", (2, 2), (0, 100, 200, 51))
+    return picture, {}, np.full((2, 2, 3), [204, 224, 244], np.uint8)
+
 
 PIXELS = {
     "8 bits": lambda: (Image.fromarray(RAMP), {}, RAMP),
     "16 bits": lambda: (Image.fromarray(RAMP.astype(np.uint16) * 257), {}, RAMP),
     "the lower 8 of 16 bits": lambda: (Image.fromarray(RAMP.astype(np.uint16)), {}, 0 * RAMP),
+    "16 bits, one grey transparent": lambda: (
+        Image.fromarray(RAMP.astype(np.uint16) * 257),
+        {"transparency": 3 * 257},
+        np.where(RAMP == 3, 255, RAMP),
+    ),
     "1 bit": lambda: (Image.fromarray(RAMP > 99), {}, np.where(RAMP > 99, 255, 0)),
     "palette": lambda: (Image.fromarray(RAMP).convert("P"), {}, RAMP),
+    "palette, one colour transparent": lambda: (
+        Image.fromarray(RAMP).convert("P"),
+        {"transparency": 3},
+        np.where(RAMP == 3, 255, RAMP),
+    ),
+    "grey and alpha": lambda: (grey_alpha("L"), {}, HIDDEN),
+    "colour and alpha": lambda: (grey_alpha("RGB"), {}, HIDDEN),
+    "a fifth opaque": half_transparent,
     "opaque": lambda: (Image.fromarray(RAMP).convert("RGBA"), {}, RAMP),
 }
 
@@ -27,7 +55,7 @@ def pixels_of(path, *, channels):
 
 
 @pytest.mark.parametrize("name", PIXELS)
-def test_pixels_are_those_of_the_file_in_8_bits(name, tmp_path):
+def test_pixels_are_what_is_seen_on_white_in_8_bits(name, tmp_path):
     picture, options, expected = PIXELS[name]()
     picture.save(tmp_path / "a.png", **options)
     expected = expected if expected.ndim == 3 else expected[..., None].repeat(3, axis=-1)
@@ -50,3 +78,40 @@ def test_pixels_without_a_white_are_refused(dtype, tmp_path):
     message = r"a\.tif is no readable picture: .* expected 8 or 16 bits per channel"
     with pytest.raises(DataError, match=message):
         pixels_of(tmp_path / "a.tif", channels=1)
+
+
+def test_pictures_stand_upright_by_their_exif_tag(tmp_path):
+    picture = Image.fromarray(RAMP[:8])
+    exif = picture.getexif()
+    exif[274] = 6  # orientation: to be turned clockwise
+    picture.save(tmp_path / "a.png", exif=exif)
+    assert picture_size(tmp_path / "a.png") == (16, 8)
+    seen = pixels_of(tmp_path / "a.png", channels=1)[..., 0]
+    np.testing.assert_array_equal(seen, np.rot90(RAMP[:8], -1))
+
+
+def folder_of(root, files):
+    """A folder of pictures, each file of its own grey; the names by grey."""
+    for grey, name in enumerate(files):
+        path = root / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((2, 2), grey, np.uint8)).save(path)
+    return root / "photos"
+
+
+def found_in(folder, **options):
+    """What is made of a folder: split → the greys of its pictures, and the data module."""
+    data = ImageFolder(path=folder, cache_dir=folder.parent / "cache", color=False, **options)
+    data.setup()
+    return {s: np.floor(x[:, 0]).astype(int).tolist() for s, x in data.raw.x.items()}, data
+
+
+def test_pictures_of_every_format_count(tmp_path):
+    suffixes = ["bmp", "gif", "pgm", "png", "PNG", "tga", "tif", "tiff", "webp"]
+    folder = folder_of(tmp_path, [f"a.{suffix}" for suffix in suffixes])
+    found, _ = found_in(folder)
+    assert sum(map(len, found.values())) == len(suffixes)
+    (folder / "Thumbs.db").touch()
+    (folder / "b.heic").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"b\.heic is no readable picture"):
+        found_in(folder)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "Pictures", "picture_size", "read_pictures", "split_files"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+# What Pillow cannot read as it is installed, .heic without its plugin, say, is refused by its name.
+FORMATS = "avif bmp gif heic heif jfif jp2 jpeg jpg pbm pgm png pnm ppm tga tif tiff webp"
+SUFFIXES = tuple(f".{suffix}" for suffix in FORMATS.split())
 FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 CHUNK = 1024
 
@@ -82,10 +84,12 @@ def read_pictures(
 ) -> Iterator[NDArray[np.uint8]]:
     """The pixels `[n, channels, height, width]` of files, 1,024 at a time.
 
+    They are what a viewer shows: upright by the EXIF tag, and on white where a picture is
+    transparent. Of 16 bits per channel the upper 8 count, of several frames the first.
+
     Args:
         files: pictures that Pillow reads.
-        shape: height, width, channels (1: grey by ITU-R 601, 3: red, green, blue), of 8 bits; of
-            16 bits per channel the upper 8 count.
+        shape: height, width, channels (1: grey by ITU-R 601, 3: red, green, blue).
         resize: bring pictures of another size to this one (bicubic) instead of refusing them.
 
     Raises:
@@ -117,7 +121,7 @@ def _pixels(
         raise DataError("reading pictures needs Pillow: pip install pillow") from error
     try:
         with Image.open(file) as image:
-            picture = _eight_bits(image).convert(mode)
+            picture = _seen(image).convert(mode)
     except Exception as error:  # a damaged file fails in as many ways as there are bytes
         raise DataError(f"{file} is no readable picture: {error}") from error
     if size is not None and (picture.height, picture.width) != size:
@@ -130,17 +134,23 @@ def _pixels(
     return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, -1)
 
 
-def _eight_bits(image: "Image.Image") -> "Image.Image":
-    """Grey of 16 bits by the upper 8 of them, as Pillow has colour of 16 bits; others as they are.
+def _seen(image: "Image.Image") -> "Image.Image":
+    """What a viewer shows: upright by the EXIF tag, on white where it is transparent, in 8 bits.
 
-    Pillow's own conversion clips them at 255.
+    Of 16 bits the upper 8 count, as Pillow has it for colour; its own conversion clips grey.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values, white = np.asarray(image), 2**16 - 1
+        values = np.where(values == image.info.get("transparency", white), white, values)
+        return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError(
             f"it has pixels of 32 bits (mode {image.mode!r}), expected 8 or 16 bits per channel"
         )
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA"))
     return image

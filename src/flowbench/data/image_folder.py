@@ -19,7 +19,8 @@ __all__ = ["ImageFolder"]
 class ImageFolder(ImageDataModule):
     """Pictures in `<label>/<file>` or `<file>`, perhaps below `train/`, `val/` and `test/`.
 
-    What the folders do not say is split at random, always in the same way.
+    What the folders do not say is split at random, always in the same way. Pictures are as viewers
+    show them: upright by the EXIF tag, on white where they are transparent.
 
     Args:
         path: the folder.
