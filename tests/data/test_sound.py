@@ -12,7 +12,7 @@ from flowbench.data import DataError, Fsdd, SoundFolder
 from flowbench.data.audio_backend import mel_filters, read_sound, resample
 from flowbench.data.clips import Clip, speaker_splits
 from flowbench.data.spectrogram import Framing, stft_magnitudes
-from flowbench.evaluation.clips import per_clip, sample_clips
+from flowbench.evaluation.clips import per_event, sample_clips
 from flowbench.evaluation.pictures import save_spectrograms
 
 soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
@@ -154,7 +154,7 @@ def test_sequence_gives_each_frame_what_precedes_it(fsdd):
     u = data.rows["train"].x.reshape(16, 24, 33)
     torch.testing.assert_close(model[:, 1:, 33:66], u[:, :-1], atol=1e-4, rtol=0)
     assert model[:, 0, :66].abs().max() < 1e-4
-    assert per_clip(data.rows["train"].log_det, data).shape == (16,)
+    assert per_event(data.rows["train"].log_det, data).shape == (16,)
     assert data.scored["one"].context.shape == (10 * 24, 67)
     first = load(fsdd, window="sequence", context_frames=0)
     assert first.context_features == 1

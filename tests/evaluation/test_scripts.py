@@ -180,13 +180,24 @@ def words(folder):
     return folder / "words"
 
 
-def test_sound_is_drawn_of_a_label(folder, words):
+def test_sound_is_scored_by_clip_and_drawn_of_a_label(folder, words, capsys):
     options = ["data=fsdd", f"data.path={words}", "data.window=sequence", "data.mel=16",
                "data.context_frames=0",
                "data.label_context=true", "data.sample_rate=4000", "data.seconds=0.5",
                "model.batch_norm=false", "training.noise=0.1", "training.batch_size=64",
                "training.learning_rate=3e-3", "trainer.max_epochs=10"]  # fmt: skip
-    path, _ = train_small(folder, *options)
+    path, result = train_small(folder, *options)
+    assert result["test"]["rows_per_event"] * 20 == result["rows"]["test"]
+    script("evaluate")([str(path), str(path), "--paired", "--json", str(folder / "w.json")])
+    found = json.loads((folder / "w.json").read_text())
+    assert found[str(path)] == result["test"]
+    assert (found["paired"]["mean"], found["paired"]["n"]) == (0, 20)
+    frames = result["test"]["rows_per_event"]
+    printed = capsys.readouterr().out
+    assert "  (20 clips; median " in printed
+    assert f"first less second, clip by clip: 0.0000 ± 0.0000 nats per clip ({frames} frames)" in (
+        printed
+    )
     for word, hertz in (("low", 300), ("high", 1200)):
         out = folder / "drawn" / f"{word}.wav"
         script("sample")([str(path), "-n", "2", "--label", word, "--out", str(out)])

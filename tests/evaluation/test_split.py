@@ -186,5 +186,6 @@ def test_a_flow_without_labels_has_neither_marginal_nor_accuracy():
     data = Plain(batch_size=100)
     data.setup()
     score = evaluate(MAF(2, layers=1, hidden_units=[4]), data, "test")
-    assert set(score) == {"log_likelihood", "bits_per_dim", "exact", "least_likely"}
+    keys = {"log_likelihood", "rows_per_event", "bits_per_dim", "exact", "least_likely"}
+    assert set(score) == keys
     assert comparable(score) == score["log_likelihood"]["model_space"]["mean"]

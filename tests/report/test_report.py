@@ -106,6 +106,18 @@ def test_densities_given_labels_are_told_apart_and_compared_by_log_p_of_x(settin
     assert score_of(conditional.result, "test")["mean"] == -9.0
 
 
+def test_clips_of_frames_are_told_from_rows(settings):
+    [gaussian] = [setting for setting in settings if setting.model == "gaussian"]
+    [run] = gaussian.runs
+    data = run.config["data"] | {"train_label": "zero", "window": "sequence"}
+    path = run.path.parent.with_name("another") / "seed=0"
+    result = run.result | {"test": run.result["test"] | {"rows_per_event": 98}}
+    frames = replace(run, path=path, config=run.config | {"data": data}, result=result)
+    told = {setting.data for setting in settings_of([run, frames])}
+    assert told == {"table", "table (train_label=zero, window=sequence)"}
+    assert tidy([run, frames]).rows_per_event.tolist() == [1, 98]
+
+
 def test_a_key_without_a_section_is_named_in_a_setting(runs):
     run = next(run for run in runs if run.model == "gaussian")
     started = replace(run, path=Path("another", "seed=0"), config=run.config | {"init_from": "a"})

@@ -12,7 +12,8 @@ import torch
 import torch.distributed as dist
 
 from flowbench import ranks
-from flowbench.data import Rows
+from flowbench.data import Fsdd, Rows
+from flowbench.data.loader import SequentialLoader
 from flowbench.evaluation import evaluate, log_likelihoods, summarize
 from flowbench.evaluation.runs import open_run
 from flowbench.flows import MAF
@@ -145,11 +146,27 @@ def score():
     return terms, [summarize(part) for part in terms]
 
 
+def clips(path):
+    """All that is said of nine clips of 937 frames, the last of them on both of two ranks."""
+    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
+    (folder := path.with_suffix(".fsdd") / str(ranks.rank()) / "zero").mkdir(parents=True)
+    for n in range(19):
+        samples = 0.1 * torch.randn(1000, generator=torch.Generator().manual_seed(n)).numpy()
+        for speaker in ("ann", "bob")[: 2 - (n == 0)]:
+            soundfile.write(folder / f"{speaker}_nohash_{n}.wav", samples, 4000)
+    options = {"window": "sequence", "mel": 4, "sample_rate": 4000, "seconds": 0.25}
+    options |= {"frame_ms": 16, "step_ms": 0.25, "context_frames": 1}
+    data = Fsdd(path=folder.parent, cache_dir=folder.parent.with_suffix(".cache"), **options)
+    data.setup()
+    torch.manual_seed(0)
+    return evaluate(MAF(4, context_features=5, layers=1, hidden_units=[8]), data, "test")
+
+
 def work(rank, size, path):
-    """Do both, on each rank, and save what they give."""
+    """Do all of it, on each rank, and save what they give."""
     if size > 1:
         dist.init_process_group("gloo", f"file://{path}.init", rank=rank, world_size=size)
-    torch.save({"steps": steps(), "score": score()}, f"{path}.{rank}")
+    torch.save({"steps": steps(), "score": score(), "clips": clips(path)}, f"{path}.{rank}")
     if size > 1:
         dist.destroy_process_group()
 
@@ -174,6 +191,14 @@ def test_scores_of_ranks_are_those_of_one_process_to_the_last_digit(ranks_and_on
     for terms, summaries in both:
         assert all(map(torch.equal, terms, alone[0]))
         assert summaries == alone[1]
+
+
+def test_a_clip_whose_frames_lie_on_two_ranks_is_scored_as_by_one_process(ranks_and_one):
+    *both, alone = (found["clips"] for found in ranks_and_one)
+    assert alone["rows_per_event"] * 8 < SequentialLoader(range(0)).chunk
+    assert alone["rows_per_event"] * 9 > SequentialLoader(range(0)).chunk
+    assert alone["log_likelihood"]["model_space"]["n"] == 9
+    assert both == [alone, alone]
 
 
 @pytest.mark.gpu

@@ -85,7 +85,7 @@ def test_frames_of_a_word_tell_it_from_others(tmp_path, clips):
     )  # fmt: skip
     assert (result["features"], result["context_features"]) == (32, 97)
     table = result["test"]["anomaly"]
-    assert (table["above"], table["unit"]) == (0, "nats per frame")
+    assert (table["above"], table["unit"]) == (0, "nats per clip")
     assert table["mean_auroc"] == 1.0
 
 

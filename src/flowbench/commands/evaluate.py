@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from flowbench.evaluation.diagnostics import diagnose
 from flowbench.evaluation.files import scored_rows
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.runs import open_run, same_rows
-from flowbench.evaluation.text import describe, diagnostic_lines, score_text
+from flowbench.evaluation.text import describe, diagnostic_lines, events, score_text, unit
 
 __all__ = ["main"]
 
@@ -48,9 +49,8 @@ def _on_split(options: argparse.Namespace) -> dict[str, Any]:
     if options.paired:
         first, second = runs
         same_rows(first, second, options.split)
-        found["paired"] = _difference(
-            first.data_space(options.split), second.data_space(options.split)
-        )
+        terms = first.data_space(options.split), second.data_space(options.split)
+        found["paired"] = _difference(*terms, score=found[str(first.path)])
     return found
 
 
@@ -70,15 +70,18 @@ def _on_file(options: argparse.Namespace) -> dict[str, Any]:
         found[str(path)] = {"data_space": score, "least_likely": least}
         print(f"{path}, {options.data}", f"  in data units        {score_text(score)}", sep="\n")
     if options.paired:
-        found["paired"] = _difference(*scores)
+        found["paired"] = _difference(*scores, score={})
     return found
 
 
-def _difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
-    difference = paired_difference(first, second)
+def _difference(
+    first: torch.Tensor, second: torch.Tensor, *, score: Mapping[str, Any]
+) -> dict[str, float]:
+    difference, kind = paired_difference(first, second), events(score)
+    name = kind.removesuffix("s")
     print(
-        f"first less second, row by row: {score_text(difference)}; "
-        f"the first is higher on {difference['better']:.1%} of {difference['n']:,} rows"
+        f"first less second, {name} by {name}: {score_text(difference, unit(score))}; "
+        f"the first is higher on {difference['better']:.1%} of {difference['n']:,} {kind}"
     )
     return difference
 

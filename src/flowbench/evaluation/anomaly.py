@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from flowbench.data import SoundDataModule
+from flowbench.evaluation.clips import per_event
 from flowbench.evaluation.likelihood import log_likelihoods, summarize
 from flowbench.flows import Flow
 
@@ -17,12 +18,9 @@ __all__ = ["anomaly_table", "evaluate_anomaly", "label_scores", "separation"]
 def label_scores(
     flow: Flow, data: SoundDataModule, split: Literal["val", "test"]
 ) -> dict[str, Tensor]:
-    """Label → log-likelihoods of its clips in model space, float64 `[clips]`.
-
-    They are in nats per frame where a row is a frame, otherwise in nats per clip.
-    """
+    """Label → log-likelihoods of its clips in model space, float64 `[clips]`, in nats."""
     return {
-        label: log_likelihoods(flow, rows).reshape(-1, data.rows_per_clip).mean(-1)
+        label: per_event(log_likelihoods(flow, rows), data)
         for label, rows in data.scored_of(split).items()
     }
 
@@ -33,7 +31,7 @@ def evaluate_anomaly(
     """The table of a density of `data.train_label`; see `anomaly_table`."""
     assert data.train_label is not None
     return anomaly_table(label_scores(flow, data, split), learnt=data.train_label) | {
-        "unit": "nats per frame" if data.sequence else "nats per clip"
+        "unit": "nats per clip"
     }
 
 

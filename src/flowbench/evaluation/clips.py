@@ -1,4 +1,4 @@
-"""Densities of spoken words: likelihoods of clips, and clips drawn from them."""
+"""Events that are several rows, as clips of frames are: their likelihoods, and draws of them."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowbench.data import DataModule, SoundDataModule
 
-__all__ = ["Sampler", "per_clip", "rows_per_event", "sample_clips"]
+__all__ = ["Sampler", "per_event", "rows_per_event", "sample_clips"]
 
 
 class Sampler(Protocol):
@@ -25,9 +25,14 @@ def rows_per_event(data: DataModule) -> int:
     return data.rows_per_clip if isinstance(data, SoundDataModule) else 1
 
 
-def per_clip(terms: Tensor, data: SoundDataModule) -> Tensor:
-    """Log-likelihoods of clips `[clips]`, the sums of those of their rows `[rows]`."""
-    return terms.reshape(-1, data.rows_per_clip).sum(-1)
+def per_event(terms: Tensor, data: DataModule) -> Tensor:
+    """Log-likelihoods of events `[events]`: log p(clip) = Σ log p(frame | frames before it).
+
+    Args:
+        terms: those of all rows of a split `[rows]`, whichever ranks have scored them.
+        data: the data module, set up.
+    """
+    return terms.reshape(-1, rows_per_event(data)).sum(-1)
 
 
 def sample_clips(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from flowbench.data import DataModule, Rows
-from flowbench.evaluation.clips import rows_per_event
+from flowbench.evaluation.clips import per_event, rows_per_event
 from flowbench.evaluation.likelihood import log_likelihoods, refuse_non_finite, summarize
 from flowbench.flows import Flow
 
@@ -39,7 +39,7 @@ def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
     for label in torch.eye(count).to(context):
         context[:, -count:] = label
         terms = log_likelihoods(flow, Rows(rows.x, context, rows.log_det), finite=False)
-        columns.append(terms.reshape(-1, rows_per_event(data)).sum(-1))
+        columns.append(per_event(terms, data))
     return torch.stack(columns, dim=-1)
 
 
@@ -54,10 +54,10 @@ def evaluate_labels(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
         LikelihoodError: a log p(x) is not finite.
     """
     rows, terms = data.rows[split], by_label(flow, data, split)
-    events, count = terms.shape
+    count = terms.shape[1]
     marginal = terms.logsumexp(-1) - math.log(count)
     refuse_non_finite(marginal)
-    log_det = rows.log_det.expand(len(rows)).reshape(events, -1).sum(-1)
+    log_det = per_event(rows.log_det.expand(len(rows)), data)
     assert rows.context is not None
     true = rows.context[:: rows_per_event(data), -count:].argmax(-1).cpu()
     return {

@@ -78,8 +78,7 @@ class Curve(Callback, ABC):
 class LabelCurve(Curve):
     """After every epoch: the mean log-likelihood of the test clips of each label, in model space.
 
-    For sound with a `train_label`; in nats per clip, or per frame where a row is a frame. It goes
-    to `labels.csv`.
+    For sound with a `train_label`; in nats per clip. It goes to `labels.csv`.
 
     Args:
         labels: those to follow; None: all.
@@ -119,7 +118,7 @@ class LabelCurve(Curve):
 
 
 class StepCurve(Curve):
-    """Every so many steps: the mean log-likelihood of training and test rows, in model space.
+    """Every so many steps: the mean log-likelihood per training and test row, in model space.
 
     The first row is of the untrained flow; `base/…` is the log-likelihood of the data themselves
     under N(0, I). It goes to `steps.csv`.

@@ -77,7 +77,7 @@ def summarize(terms: Tensor) -> dict[str, float]:
     rounded once, so that they depend on the values alone, not on threads or the order of terms.
 
     Args:
-        terms: one per row, in nats.
+        terms: one per row, or per event of several rows, in nats.
 
     Example:
         >>> import torch
@@ -98,8 +98,13 @@ def summarize(terms: Tensor) -> dict[str, float]:
     }
 
 
-def least_likely(terms: Tensor, *, count: int = 5) -> list[dict[str, Any]]:
+def least_likely(terms: Tensor, *, count: int = 5, name: str = "row") -> list[dict[str, Any]]:
     """The rows of lowest log-likelihood, the lowest first; rows are counted from 0.
+
+    Args:
+        terms: one per row, in nats.
+        count: how many.
+        name: of what the terms belong to, where it is not a row.
 
     Example:
         >>> import torch
@@ -108,4 +113,4 @@ def least_likely(terms: Tensor, *, count: int = 5) -> list[dict[str, Any]]:
     """
     values, rows = terms.topk(min(count, len(terms)), largest=False)
     pairs = zip(rows.tolist(), values.tolist(), strict=True)
-    return [{"row": row, "log_likelihood": value} for row, value in pairs]
+    return [{name: row, "log_likelihood": value} for row, value in pairs]

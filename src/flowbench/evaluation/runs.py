@@ -16,6 +16,7 @@ from flowbench.checkpoint import (
     refuse_foreign,
 )
 from flowbench.data import DataModule
+from flowbench.evaluation.clips import per_event
 from flowbench.evaluation.likelihood import log_likelihoods
 
 __all__ = ["Run", "open_run", "same_rows"]
@@ -36,9 +37,9 @@ class Run:
     data: DataModule
 
     def data_space(self, split: str) -> Tensor:
-        """Log-likelihoods of all rows of a split in data units, float64 `[rows]`."""
+        """Log-likelihoods of all events of a split in data units, float64 `[events]`."""
         rows = self.data.rows[split]
-        return log_likelihoods(self.density.flow, rows) + rows.log_det
+        return per_event(log_likelihoods(self.density.flow, rows) + rows.log_det, self.data)
 
 
 def open_run(run: str | Path, *, trust: bool = False) -> Run:

@@ -5,6 +5,7 @@ from typing import Any
 
 from flowbench.data import DataModule, SoundDataModule
 from flowbench.evaluation.anomaly import evaluate_anomaly
+from flowbench.evaluation.clips import per_event, rows_per_event
 from flowbench.evaluation.conditional import evaluate_labels, labels_of
 from flowbench.evaluation.likelihood import least_likely, log_likelihoods, summarize
 from flowbench.flows import Flow
@@ -21,19 +22,21 @@ def evaluate(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
         split: "train", "val" or "test".
 
     Returns:
-        The block of `result.json` for this split; `exact` is the highest mean that any density can
-        expect, where it is known. Given labels there are also `marginal` and `accuracy`; of one
-        label, `anomaly`.
+        The block of `result.json` for this split, in nats per event: a row, or a clip that is
+        `rows_per_event` rows, one per frame, whose log-likelihoods add up. `exact` is the highest
+        mean that any density can expect, where it is known. Given labels there are also
+        `marginal` and `accuracy`; of one label, `anomaly`.
     """
-    rows = data.rows[split]
-    terms = log_likelihoods(flow, rows)
-    data_space = summarize(terms + rows.log_det)
-    bits = -data_space["mean"] / (data.features * math.log(2)) if data.raw.dequantized else None
+    rows, count = data.rows[split], rows_per_event(data)
+    terms = per_event(log_likelihoods(flow, rows), data)
+    data_space = summarize(terms + per_event(rows.log_det.expand(len(rows)), data))
+    bits = -data_space["mean"] / (count * data.features * math.log(2))
     score: dict[str, Any] = {
         "log_likelihood": {"model_space": summarize(terms), "data_space": data_space},
-        "bits_per_dim": bits,
+        "rows_per_event": count,
+        "bits_per_dim": bits if data.raw.dequantized else None,
         "exact": data.raw.exact_log_likelihood,
-        "least_likely": least_likely(terms),
+        "least_likely": least_likely(terms, name="row" if count == 1 else "clip"),
     }
     if labels_of(data):
         score |= evaluate_labels(flow, data, split)

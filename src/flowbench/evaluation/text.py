@@ -3,47 +3,74 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["describe", "diagnostic_lines", "label_lines", "score_text", "step_lines"]
+__all__ = [
+    "describe",
+    "diagnostic_lines",
+    "events",
+    "label_lines",
+    "score_text",
+    "step_lines",
+    "unit",
+]
 
 
-def score_text(score: Mapping[str, Any]) -> str:
+def score_text(score: Mapping[str, Any], unit: str = "nats") -> str:
     """A mean with its error.
 
     Example:
         >>> score_text({"mean": -1.23456, "two_standard_errors": 0.01})
         '-1.2346 ± 0.0100 nats'
     """
-    return f"{score['mean']:.4f} ± {score['two_standard_errors']:.4f} nats"
+    return f"{score['mean']:.4f} ± {score['two_standard_errors']:.4f} {unit}"
+
+
+def unit(score: Mapping[str, Any]) -> str:
+    """The unit of the log-likelihoods in the block of a split.
+
+    Example:
+        >>> unit({"rows_per_event": 98}), unit({"rows_per_event": 1})
+        ('nats per clip (98 frames)', 'nats')
+    """
+    count = score.get("rows_per_event", 1)
+    return "nats" if count == 1 else f"nats per clip ({count} frames)"
+
+
+def events(score: Mapping[str, Any]) -> str:
+    """What the log-likelihoods in the block of a split belong to: rows, or clips of frames."""
+    return "rows" if score.get("rows_per_event", 1) == 1 else "clips"
 
 
 def describe(score: Mapping[str, Any]) -> list[str]:
     """The block of a split, line by line, each of them indented."""
     inner, outer = (score["log_likelihood"][space] for space in ("model_space", "data_space"))
-    lines = [
-        _line("log-likelihood", score_text(inner) + _order(inner)),
-        *([_line("in data units", score_text(outer))] if outer["mean"] != inner["mean"] else []),
-    ]
+    kind = events(score)
+    lines = [_line("log-likelihood", score_text(inner, unit(score)) + _order(inner, kind))]
+    if outer["mean"] != inner["mean"]:
+        lines.append(_line("in data units", score_text(outer, unit(score))))
     if score["bits_per_dim"] is not None:
         lines.append(_line("bits per dimension", f"{score['bits_per_dim']:.4f}"))
     if score["exact"] is not None:
         lines.append(_line("exact", f"{score['exact']:.4f} nats (the true density's expectation)"))
-    least = ", ".join(f"{e['row']} ({e['log_likelihood']:.1f})" for e in score["least_likely"])
+    name = kind.removesuffix("s")
+    least = ", ".join(f"{e[name]} ({e['log_likelihood']:.1f})" for e in score["least_likely"])
     least += "  (positions in the split, from 0)"
-    return [*lines, _line("least likely rows", least), *label_lines(score)]
+    return [*lines, _line(f"least likely {kind}", least), *label_lines(score)]
 
 
 def label_lines(score: Mapping[str, Any]) -> list[str]:
     """What the block of a split says of labels, if it does; each line indented."""
     lines = []
     if "marginal" in score:
-        lines.append(_line("without labels", score_text(score["marginal"]["model_space"])))
+        lines.append(
+            _line("without labels", score_text(score["marginal"]["model_space"], unit(score)))
+        )
         lines.append(_line("accuracy", f"{score['accuracy']:.2%} (by Bayes' rule)"))
     return lines + (_anomaly(score["anomaly"]) if "anomaly" in score else [])
 
 
 def diagnostic_lines(found: Mapping[str, Any]) -> list[str]:
     """What `diagnose` has found, line by line, each of them indented."""
-    lines = [_line("train less test", f"{found['gap']:.4f} nats")]
+    lines = [_line("train less test", f"{found['gap']:.4f} nats per row")]
     for split in ("train", "test"):
         of = found[split]
         error, share = of["round_trip"], of["bounded_log_scales"]
@@ -108,9 +135,9 @@ def _anomaly(table: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _order(score: Mapping[str, Any]) -> str:
+def _order(score: Mapping[str, Any], kind: str) -> str:
     return (
-        f"  ({score['n']:,} rows; median {score['median']:.4f}, "
+        f"  ({score['n']:,} {kind}; median {score['median']:.4f}, "
         f"1 % {score['quantile_1_percent']:.4f}, min {score['min']:.4f})"
     )
 

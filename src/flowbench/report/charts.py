@@ -14,7 +14,7 @@ __all__ = ["AXIS", "COLORS", "curve_range", "learning_curves", "new_figure", "sw
 COLORS = ("#3b78c3", "#d9822b", "#3f9d6b", "#b4547c", "#7d68b8", "#8c7353", "#4aa3b5", "#a3a13a")
 SCALE = [[0.0, "#eef3fa"], [0.5, "#86aedb"], [1.0, "#1f4e8c"]]
 AXIS = {"zeroline": False, "ticks": "outside", "automargin": True}
-UNIT = "validation log-likelihood (nats)"
+UNIT = "validation log-likelihood (nats per row)"
 SWEPT = 4
 HEAT_MAP_KEYS = 3
 

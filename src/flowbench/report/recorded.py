@@ -14,7 +14,8 @@ from flowbench.report.settings import Setting
 __all__ = ["recorded_curves"]
 
 OTHERS = "rgba(138,143,152,0.55)"
-UNIT = "log-likelihood (nats)"
+UNIT = "log-likelihood (nats per row)"
+WORD_UNIT = "log-likelihood (nats per clip)"
 
 
 def recorded_curves(settings: Sequence[Setting]) -> Iterator[tuple[str, go.Figure]]:
@@ -58,7 +59,7 @@ def _words(run: RunRecord) -> go.Figure:
     values = [run.labels[label].to_numpy() for label in run.labels if label != "epoch"]
     figure.update_layout(
         xaxis={**AXIS, "title": "epoch"},
-        yaxis={**AXIS, "title": UNIT, "range": curve_range(values)},
+        yaxis={**AXIS, "title": WORD_UNIT, "range": curve_range(values)},
     )
     return figure
 

@@ -13,7 +13,7 @@ from flowbench.report.table import differing_keys, flat, score_of
 
 __all__ = ["Setting", "best_by_validation", "settings_of"]
 
-TOLD = ("data.label_context", "data.train_label")
+TOLD = ("data.label_context", "data.train_label", "data.window")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,9 @@ IRRELEVANT = {
 
 
 def tidy(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row per run; log-likelihoods in nats per row, in model space unless the name says else.
+    """One row per run; log-likelihoods in nats, in model space unless the name says else.
+
+    They are per event: a row, or a clip of `rows_per_event` rows, one per frame.
 
     The last columns are the keys of the configuration in which runs of one data set and model
     differ; they are empty where they do not apply.
@@ -90,6 +92,7 @@ def _row(run: RunRecord) -> dict[str, Any]:
         "test_two_standard_errors": model_space.get("two_standard_errors"),
         "test_data_space": data_space.get("mean"),
         "val": score_of(result, "val").get("mean"),
+        "rows_per_event": test.get("rows_per_event"),
         "bits_per_dim": test.get("bits_per_dim"),
         "exact": test.get("exact"),
         "published": published.get("mean"),

@@ -127,7 +127,8 @@ def _row(setting: Setting, *, names: bool) -> list[str]:
 def _explanation(settings: Sequence[Setting]) -> str:
     sources = dict.fromkeys(s.published["source"] for s in settings if s.published)
     text = (
-        "Nats per row in model space, ± two standard errors over the test rows, sd over seeds; "
+        "Nats per row in model space (per clip, the sum over its frames, with window=sequence), "
+        "± two standard errors over the test rows or clips, sd over seeds; "
         "of densities given labels, log p(x) = log Σ p(x | label) p(label); epochs, wall time and "
         "samples per second are means over seeds."
     )

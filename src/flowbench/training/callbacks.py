@@ -23,6 +23,7 @@ PACE = 5.0  # seconds between lines where there is no terminal
 class History(Callback):
     """One row of metrics per epoch: in `metrics.csv`, in every checkpoint, and to all loggers.
 
+    Its log-likelihoods are per row of the data, also where a row is a frame.
     The checkpoint carries the rows, so that a resumed run has each of them once, in the file and
     in loggers that start anew.
 

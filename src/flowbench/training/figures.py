@@ -70,7 +70,7 @@ def draw_learning_curve(history: list[dict[str, Any]], path: Path) -> None:
     for split, color in (("train", DATA), ("val", MODEL)):
         values = [row[f"{split}/log_likelihood"] for row in history]
         axis.plot(epochs, values, color=color, label=split, marker="." if len(epochs) < 30 else "")
-    axis.set(xlabel="epoch", ylabel="mean log-likelihood (nats)")
+    axis.set(xlabel="epoch", ylabel="mean log-likelihood (nats per row)")
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(frameon=False)
     save(figure, path)

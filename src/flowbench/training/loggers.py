@@ -49,7 +49,7 @@ def watching(config: Mapping[str, Any], folder: RunFolder) -> Iterator[list[Logg
 def log_results(
     loggers: list[Logger], scores: Mapping[str, Any], folder: RunFolder, *, step: int
 ) -> None:
-    """Hand over the scores of the splits, every figure of the folder and, if asked, the density.
+    """Hand over the scores of the splits, per row as those of the epochs are, every figure of the folder and, if asked, the density.
 
     Args:
         loggers: as `watching` gives them.
@@ -59,6 +59,7 @@ def log_results(
     """
     metrics = {
         f"{split}/log_likelihood": score["log_likelihood"]["model_space"]["mean"]
+        / score["rows_per_event"]
         for split, score in scores.items()
     }
     figures = sorted(folder.figures.glob("*.png"))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from flowbench.evaluation.likelihood import device_of
-from flowbench.evaluation.text import label_lines, step_lines
+from flowbench.evaluation.text import events, label_lines, step_lines, unit
 from flowbench.flows import Flow
 
 __all__ = ["environment", "sampling_speed", "summary"]
@@ -58,12 +58,12 @@ def summary(result: dict[str, Any], folder: Path) -> str:
         f"{result['model']} on {result['data']}, seed {result['seed']}: "
         f"{result['parameters']:,} parameters, {result['epochs']} epochs, "
         f"{result['seconds']:.1f} s",
-        f"  test log-likelihood  {_score(score)}  "
-        f"({score['n']:,} rows; median {score['median']:.4f}, min {score['min']:.4f})",
+        f"  test log-likelihood  {_score(score, unit(test))}  "
+        f"({score['n']:,} {events(test)}; median {score['median']:.4f}, min {score['min']:.4f})",
     ]
     in_data_units = test["log_likelihood"]["data_space"]
     if in_data_units["mean"] != score["mean"]:
-        lines.append(f"  in data units        {_score(in_data_units)}")
+        lines.append(f"  in data units        {_score(in_data_units, unit(test))}")
     if test["bits_per_dim"] is not None:
         lines.append(f"  bits per dimension   {test['bits_per_dim']:.4f}")
     if test["exact"] is not None:
@@ -81,9 +81,9 @@ def summary(result: dict[str, Any], folder: Path) -> str:
     return "\n".join([*lines, f"  run folder           {folder}"])
 
 
-def _score(score: dict[str, float]) -> str:
+def _score(score: dict[str, float], unit: str = "nats") -> str:
     error = score["two_standard_errors"]
-    return f"{score['mean']:.4f}" + ("" if error is None else f" ± {error:.4f}") + " nats"
+    return f"{score['mean']:.4f}" + ("" if error is None else f" ± {error:.4f}") + f" {unit}"
 
 
 def _commit() -> str | None:
