@@ -115,3 +115,45 @@ def test_pictures_of_every_format_count(tmp_path):
     (folder / "b.heic").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"b\.heic is no readable picture"):
         found_in(folder)
+
+
+def ten(folder):
+    return [f"{folder}/{index}.png" for index in range(10)]
+
+
+NAMES = [
+    ("train", "val", "test"),
+    ("Train", "Valid", "TEST"),
+    ("training", "validation", "testing"),
+]
+
+
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("label", ["", "/cat"])
+def test_folders_that_are_named_like_splits_are_splits(names, label, tmp_path):
+    folder = folder_of(tmp_path, [file for name in names for file in ten(name + label)])
+    found, data = found_in(folder)
+    assert [sorted(greys) for greys in found.values()] == [
+        list(range(10)), list(range(10, 20)), list(range(20, 30)),
+    ]  # fmt: skip
+    assert data.labels == (["cat"] if label else [])
+
+
+LAYOUTS = [
+    (["train/1.png", "test/1.png", "1.png"], r"photos holds test and train, .* beside 1\.png"),
+    (["train/1.png", "val/a/1.png", "cat/1.png"], r"holds train and val, .* beside cat, expected"),
+    (["train/1.png", "val/1.png", "valid/1.png"], r"holds val and valid, expected one folder of"),
+    (["a/1.png", "b/1.png", "c.png"], r"c\.png has no label, but others have, such as .*a/1\.png"),
+    (
+        ["train/a/1.png", "test/1.png"],
+        r"test/1\.png has no label, but others have, such as .*train/a/1",
+    ),
+    (["a/b/1.png"], r"a/b/1\.png: expected <label>/<file> or <file> below .*, perhaps in train/"),
+    (["train/a/b/1.png"], r"train/a/b/1\.png: expected <label>/<file> or <file> below"),
+]
+
+
+@pytest.mark.parametrize(("files", "message"), LAYOUTS)
+def test_other_layouts_are_one_sentence(files, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        found_in(folder_of(tmp_path, files))

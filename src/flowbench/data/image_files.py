@@ -1,6 +1,6 @@
 """Folders of pictures: which splits and labels they stand for, and their pixels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "Pictures", "picture_size", "read_pictures", "split_files"]
 
-# What Pillow cannot read as it is installed, .heic without its plugin, say, is refused by its name.
+# What Pillow as installed cannot read, .heic without its plugin, say, is refused by its name.
 FORMATS = "avif bmp gif heic heif jfif jp2 jpeg jpg pbm pgm png pnm ppm tga tif tiff webp"
 SUFFIXES = tuple(f".{suffix}" for suffix in FORMATS.split())
-FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+FOLDERS |= dict.fromkeys(("val", "valid", "validation"), "val")
 CHUNK = 1024
 
 
@@ -34,8 +35,8 @@ def split_files(
     """Files below a folder as train, val and test, and the names of their labels.
 
     A file is `<label>/<file>` or just `<file>`, in `train/`, `test/` and perhaps `val/` where the
-    folder has these. What is not given is cut from the training files, shuffled by
-    `RandomState(42)`.
+    folder has these (`training`, `testing`, `valid`, `validation`, in any case of letters). What
+    is not given is cut from the training files, shuffled by `RandomState(42)`.
 
     Args:
         folder: of all files.
@@ -43,18 +44,23 @@ def split_files(
         fractions: of the files for train, val, test; only the ratios of what is cut count.
 
     Raises:
-        DataError: files lie deeper, or a split is empty.
+        DataError: files lie deeper, folders are neither all splits nor all labels, only some files
+            have a label, or a split is empty.
     """
     given: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
     label_of: dict[Path, str] = {}
-    names = [file.relative_to(folder).parts for file in files]
-    has_splits = {parts[0] for parts in names} <= set(FOLDERS)
-    for file, parts in zip(files, names, strict=True):
-        inner = parts[1:] if has_splits else parts
-        if len(inner) > 2:
-            raise DataError(f"{file}: expected <label>/<file> or <file> below {folder}")
-        label_of[file] = inner[0] if len(inner) == 2 else ""
-        given[FOLDERS[parts[0]] if has_splits else "train"].append(file)
+    split_of = _split_folders(folder, files)
+    for file in files:
+        *folders, _ = file.relative_to(folder).parts
+        split = split_of[folders.pop(0)] if split_of else "train"
+        if len(folders) > 1:
+            raise DataError(
+                f"{file}: expected <label>/<file> or <file> below {folder}, perhaps in train/, "
+                "val/ and test/"
+            )
+        label_of[file] = folders[0] if folders else ""
+        given[split].append(file)
+    _refuse_some_without_label(label_of)
     labels = sorted(set(label_of.values()) - {""})
     number = {label: index for index, label in enumerate(labels)} | {"": 0}
     splits = {}
@@ -64,6 +70,38 @@ def split_files(
         numbers = np.array([number[label_of[file]] for file in members], np.uint16)
         splits[split] = Pictures(members, numbers)
     return splits, labels
+
+
+def _split_folders(folder: Path, files: Sequence[Path]) -> dict[str, str]:
+    """Name → split of the folders that hold the splits; empty where there are none.
+
+    A folder named like a split is never a label: that would mix what was given apart.
+    """
+    names = sorted({file.relative_to(folder).parts[0] for file in files})
+    split_of = {name: FOLDERS[name.lower()] for name in names if name.lower() in FOLDERS}
+    others = [name for name in names if name not in split_of]
+    if split_of and others:
+        raise DataError(
+            f"{folder} holds {' and '.join(split_of)}, which are splits by their names, beside "
+            f"{others[0]}, expected only folders of splits or none"
+        )
+    for split in split_of.values():
+        same = [name for name, other in split_of.items() if other == split]
+        if len(same) > 1:
+            raise DataError(
+                f"{folder} holds {' and '.join(same)}, expected one folder of the split {split!r}"
+            )
+    return split_of
+
+
+def _refuse_some_without_label(label_of: Mapping[Path, str]) -> None:
+    without = [file for file, label in label_of.items() if not label]
+    if without and len(without) < len(label_of):
+        other = next(file for file, label in label_of.items() if label)
+        raise DataError(
+            f"{without[0]} has no label, but others have, such as {other}; expected "
+            "<label>/<file> for all pictures or for none"
+        )
 
 
 def _cut(given: dict[str, list[Path]], fractions: Sequence[float]) -> dict[str, list[Path]]:
