@@ -7,7 +7,7 @@ def how_to_install(extra: str) -> str:
     """The command that installs an extra, as a package and in a clone.
 
     Example:
-        >>> how_to_install("report")
-        'pip install "flowbench[report]", in a clone pip install -e ".[report]"'
+        >>> how_to_install("sound")
+        'pip install "flowbench[sound]", in a clone pip install -e ".[sound]"'
     """
     return f'pip install "flowbench[{extra}]", in a clone pip install -e ".[{extra}]"'

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-report = pytest.importorskip("flowbench.report.write", reason="pip install -e '.[report]'")
+from flowbench.report.write import write_report
+
 playwright = pytest.importorskip("playwright.sync_api", reason="driving Chromium needs playwright")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -18,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def address(tree, tmp_path_factory):
-    folder = report.write_report(tree, out=tmp_path_factory.mktemp("page"))
+    folder = write_report(tree, out=tmp_path_factory.mktemp("page"))
     return (folder / "report.html").as_uri()
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-pytest.importorskip("plotly", reason="the report needs plotly: pip install -e '.[report]'")
-
 from flowbench.evaluation.published import published_curve
 from flowbench.report import collect, settings_of, tidy
 from flowbench.report.charts import learning_curves, sweeps

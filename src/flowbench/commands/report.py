@@ -4,13 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from flowbench.extras import how_to_install
-
-try:
-    from flowbench.report.collect import ReportError
-    from flowbench.report.write import write_report
-except ModuleNotFoundError as missing:
-    sys.exit(f"{missing}: the report needs its extra: {how_to_install('report')}")
+from flowbench.report.collect import ReportError
+from flowbench.report.write import write_report
 
 __all__ = ["main"]
 
