@@ -2,15 +2,18 @@
 
 import builtins
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from flowbench.data import DataError, Fsdd, SoundFolder
 from flowbench.data.audio_backend import mel_filters, read_sound, resample
 from flowbench.data.clips import Clip, speaker_splits
+from flowbench.data.features import FeatureOptions
 from flowbench.data.spectrogram import Framing, stft_magnitudes
 from flowbench.evaluation.clips import per_event, sample_clips
 from flowbench.evaluation.pictures import save_spectrograms
@@ -18,7 +21,7 @@ from flowbench.evaluation.pictures import save_spectrograms
 soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
 
 RATE = 4000
-SMALL = {"sample_rate": RATE, "seconds": 0.25, "fft_length": 64, "frame_ms": 20, "step_ms": 10}
+SMALL = {"sample_rate": RATE, "seconds": 0.25, "fft_length": 64, "frame_ms": 16, "step_ms": 10}
 
 
 def write_clip(path, samples, rate=RATE):
@@ -74,6 +77,19 @@ def test_stft_is_a_direct_fourier_sum():
     np.testing.assert_allclose(found[0, 0], direct(whole[:64], 64), atol=1e-10)
     found = stft_magnitudes(x[None], Framing(window="whole", fft_length=64, **options))
     np.testing.assert_allclose(found[0, 0], direct(whole, 64), atol=1e-10)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+@pytest.mark.parametrize("name", ["sound", "fsdd", "speech_commands"])
+def test_by_default_the_whole_of_a_frame_is_transformed(name, rate):
+    config = OmegaConf.load(Path(__file__).parents[2] / "configs" / "data" / f"{name}.yaml")
+    options = {field.name: config[field.name] for field in fields(FeatureOptions)}
+    framing = FeatureOptions(**options | {"window": "frames", "sample_rate": rate}).framing
+    assert framing.frame_length == 0.03 * rate
+    last = torch.zeros(1, framing.frame_length)
+    last[0, -2] = 1
+    assert stft_magnitudes(last, framing).min() > 0
+    assert framing.fft_length == {8000: 256, 16000: 512, 44100: 2048}[rate]
 
 
 def test_a_speaker_left_out_is_the_test(fsdd):
@@ -266,6 +282,8 @@ BAD = [
     ({"floor": -1}, r"data\.floor must not be negative, got -1"),
     ({"seconds": 0}, r"data\.seconds must be positive, got 0"),
     ({"frame_ms": 300}, r"data\.frame_ms=300 is longer than data\.seconds=0\.25"),
+    ({"window": "frames", "fft_length": 62}, "data.fft_length=62 crops a frame of 64 samples"),
+    ({"window": "sequence", "fft_length": 62}, r"\(data.frame_ms=16 at 4000 Hz\)"),
     ({"context_frames": -1}, r"data\.context_frames must not be negative"),
 ]
 

@@ -50,7 +50,6 @@ def distance(found, expected):
     [
         ({}, 0.1),
         ({"fft_length": 512}, 0.1),
-        ({"fft_length": 128}, 0.25),
         ({"frame_ms": 25.0, "step_ms": 7.0}, 0.1),
         ({"window": "sequence"}, 0.1),
         ({"mel": 40}, 0.2),

@@ -67,7 +67,7 @@ def test_sound_gets_spectra_of_samples_and_of_test_rows(tmp_path, options):
         for n in range(14):
             samples = 0.1 * np.random.default_rng(n).standard_normal(1000)
             soundfile.write(tmp_path / "fsdd" / word / f"ann_nohash_{n}.wav", samples, 4000)
-    sizes = {"sample_rate": 4000, "seconds": 0.25, "fft_length": 64, "frame_ms": 20}
+    sizes = {"sample_rate": 4000, "seconds": 0.25, "fft_length": 64, "frame_ms": 16}
     data = Fsdd(path=tmp_path / "fsdd", cache_dir=tmp_path / "cache", **sizes, **options)
     data.prepare_data()
     data.setup()

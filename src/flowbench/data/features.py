@@ -47,6 +47,13 @@ class FeatureOptions:
             raise DataError(
                 f"data.frame_ms={self.frame_ms} is longer than data.seconds={self.seconds}"
             )
+        frame, whole = self.framing, self.window in ("article", "whole")
+        if not whole and frame.frame_length > frame.fft_length:
+            raise DataError(
+                f"data.fft_length={self.fft_length} crops a frame of {frame.frame_length} samples "
+                f"(data.frame_ms={self.frame_ms} at {self.sample_rate} Hz), expected at least as "
+                "many, or null"
+            )
 
     @property
     def length(self) -> int:

@@ -63,7 +63,8 @@ class SoundDataModule(OriginalDataModule):
         frame_ms: length of a frame in milliseconds.
         step_ms: from one frame to the next, in milliseconds.
         fft_length: samples of a Fourier transform, giving fft_length/2 + 1 coefficients; None: the
-            power of two next above a frame (512 at 16 kHz).
+            power of two that holds a frame (512 at 16 kHz). One shorter than a frame, of which
+            TensorFlow would transform the first samples only, is for "article" and "whole".
         data_dir: folder of all originals; only read.
         cache_dir: folder of the converted arrays.
         batch_size: rows per optimiser step.

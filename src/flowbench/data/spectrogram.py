@@ -64,9 +64,8 @@ def stft_magnitudes(samples: Tensor, framing: Framing) -> Tensor:
 
 
 def stft_window(framing: Framing) -> Tensor:
-    """The window of a frame, as far as it is transformed, float64 `[≤ fft_length]`."""
-    window = torch.hann_window(framing.frame_length, periodic=True, dtype=torch.float64)
-    return window[: framing.fft_length]
+    """The window of a frame, float64 `[frame_length]`."""
+    return torch.hann_window(framing.frame_length, periodic=True, dtype=torch.float64)
 
 
 def _hann(frames: Tensor) -> Tensor:
