@@ -157,3 +157,12 @@ LAYOUTS = [
 def test_other_layouts_are_one_sentence(files, message, tmp_path):
     with pytest.raises(DataError, match=message):
         found_in(folder_of(tmp_path, files))
+
+
+def test_a_label_without_training_pictures_is_no_context(tmp_path):
+    folder = folder_of(
+        tmp_path, [*ten("train/a"), *ten("train/b"), *ten("test/a"), *ten("test/c")]
+    )
+    assert found_in(folder)[1].labels == ["a", "b", "c"]
+    with pytest.raises(DataError, match=r"images holds the label 'c', but in no training picture"):
+        found_in(folder, label_context=True)

@@ -102,7 +102,8 @@ class ImageDataModule(OriginalDataModule):
         """The three splits in data units, float32; memory-mapped where they are not binarised.
 
         Raises:
-            DataError: an original is missing, damaged or truncated, or has no labels to use.
+            DataError: an original is missing, damaged or truncated, or has no labels to use, or
+                one that no training picture has.
         """
         found = self.conversion()
         height, width, channels = found.meta["shape"]
@@ -180,6 +181,12 @@ class ImageDataModule(OriginalDataModule):
             raise DataError(
                 f"data.label_context={self.label_context}: the pictures of {self.name} must have "
                 f"at least two labels, but have {self.labels or 'none'}"
+            )
+        learnt = set(np.unique(arrays["train_labels"]).tolist())
+        if unknown := [label for code, label in enumerate(self.labels) if code not in learnt]:
+            raise DataError(
+                f"data.label_context={self.label_context}: {self.name} holds the label "
+                f"{unknown[0]!r}, but in no training picture"
             )
         one_hot = np.eye(len(self.labels), dtype=np.float32)
         return {split: one_hot[arrays[f"{split}_labels"]] for split in SPLITS}
