@@ -197,6 +197,15 @@ def test_label_as_context(fsdd, window):
     assert scored[:, -2:].unique(dim=0).tolist() == [[1, 0]]
 
 
+def test_a_label_that_no_training_clip_has_is_no_context(fsdd):
+    for number in (0, 1, 7):
+        write_clip(fsdd / "two" / f"ann_nohash_{number}.wav", noise(number, 900))
+    assert sizes(load(fsdd, train_label="zero")) == {"train": 8, "val": 10, "test": 10}
+    message = "label_context=true: no training clip has the label 'two', which 1 of val, 2 of test"
+    with pytest.raises(DataError, match=f"{fsdd}: data.{message} have"):
+        load(fsdd, label_context=True)
+
+
 class Echo:
     """Draws a frame that tells what it was conditioned on."""
 

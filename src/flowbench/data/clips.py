@@ -11,7 +11,14 @@ import numpy as np
 
 from flowbench.data.base import SPLITS, DataError
 
-__all__ = ["Clip", "find_clips", "hash_split", "leave_out", "speaker_splits"]
+__all__ = [
+    "Clip",
+    "find_clips",
+    "hash_split",
+    "leave_out",
+    "refuse_unlearnt_labels",
+    "speaker_splits",
+]
 
 HASHES = 2**27 - 1
 
@@ -82,6 +89,29 @@ def leave_out(
         raise DataError(f"data.test_speaker={speaker}: no such speaker; known: {known}")
     kept = {s: [clip for clip in splits[s] if clip.speaker != speaker] for s in ("train", "val")}
     return kept | {"test": own}
+
+
+def refuse_unlearnt_labels(
+    labels: Sequence[str], clips: Mapping[str, Sequence[tuple[str, str]]], root: Path
+) -> None:
+    """Refuse labels that no training clip has, as a context: nothing would be learnt about them.
+
+    Args:
+        labels: all of them.
+        clips: split → its clips as (label, name).
+        root: of the clips, for messages.
+
+    Raises:
+        DataError: naming the first such label.
+    """
+    counts = {split: Counter(label for label, _ in clips[split]) for split in SPLITS}
+    for label in labels:
+        if not counts["train"][label]:
+            others = ", ".join(f"{counts[split][label]} of {split}" for split in SPLITS[1:])
+            raise DataError(
+                f"{root}: data.label_context=true: no training clip has the label {label!r}, "
+                f"which {others} have; leave out its folder"
+            )
 
 
 def speaker_splits(clips: Sequence[Clip], *, fractions: Sequence[float]) -> dict[str, str]:

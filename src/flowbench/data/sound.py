@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError, RawData
-from flowbench.data.clips import Clip, find_clips, leave_out
+from flowbench.data.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
 from flowbench.data.download import download
 from flowbench.data.features import FeatureOptions, write_features
 from flowbench.data.frames import frame_context_steps, frame_contexts
@@ -48,7 +48,7 @@ class SoundDataModule(OriginalDataModule):
     Args:
         path: folder of the labels, where it is another one than `<data_dir>/<name>`.
         train_label: the word that is learnt; None: all of them.
-        label_context: the label, one-hot, is (part of) the context.
+        label_context: the label, one-hot, is (part of) the context; each needs training clips.
         test_speaker: a speaker whose clips, all of them, are the test; train and val are those of
             the others, whose own test clips are left out. None: the split of the data set.
         window: "article", "whole", "frames" or "sequence".
@@ -189,6 +189,8 @@ class SoundDataModule(OriginalDataModule):
         self.labels: list[str] = found.meta["labels"]
         self._magnitudes, self._clips = found.arrays, found.meta["clips"]
         self.clips = {split: self._select(found.meta["clips"][split]) for split in SPLITS}
+        if self.label_context:
+            refuse_unlearnt_labels(self.labels, self.clips, self.root)
         magnitudes = {split: found.arrays[split] for split in SPLITS}
         if self.train_label is not None:
             for split in ("val", "test"):
