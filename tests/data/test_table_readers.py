@@ -46,3 +46,66 @@ def test_the_index_in_a_parquet_file_is_not_modelled(tmp_path):
     people.to_parquet(path)
     assert open_table(path).raw.feature_names == ["a", "b"]
     assert open_table(path, group_column="person").raw.feature_names == ["a", "b"]
+
+
+MISSING = ["NA", "NaN", "nan", "null", "None", "", "  ", " NA"]
+
+
+@pytest.mark.parametrize("word", MISSING)
+@pytest.mark.parametrize("column", ["a", "label", "group"])
+def test_a_word_for_missing_is_missing_in_numbers_and_labels_alike(tmp_path, word, column):
+    labels = {"label": ["u", " v", "v"] * 20, "group": ["1", " 1", "2", "3"] * 15}
+    rows = frame().assign(**labels).astype(str)
+    rows.loc[5, column] = word
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    options = {"categorical_columns": ["label"], "group_column": "group"}
+    refused(tmp_path / "t.csv", rf"row 6, column '{column}' is (nan|empty)$", **options)
+    data = open_table(tmp_path / "t.csv", **options, missing="drop")
+    assert sum(map(len, data.rows.values())) == 59
+    assert data.raw.categories == {"label": ["u", "v"]}
+
+
+def test_the_first_wrong_cell_is_told_beside_missing_ones(tmp_path):
+    rows = frame().astype(str)
+    rows.loc[5, "a"], rows.loc[20, "b"] = "NA", "old"
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    refused(tmp_path / "t.csv", "row 21, column 'b' holds 'old'", missing="drop")
+
+
+def test_a_label_that_reads_as_no_number_has_a_place_in_the_order(tmp_path):
+    rows = frame().assign(label=["10", "nan", "9", "x", "inf"] * 12)
+    rows.to_parquet(tmp_path / "t.parquet")
+    data = open_table(tmp_path / "t.parquet", categorical_columns=["label"])
+    assert data.raw.categories["label"] == ["9", "10", "inf", "nan", "x"]
+
+
+def test_line_breaks_inside_of_quotes_are_read(tmp_path):
+    rows = frame(30_000).assign(
+        note=[f"one\n7.5,two,3\n{'x' * (row % 50)}" for row in range(30_000)]
+    )
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    assert (tmp_path / "t.csv").stat().st_size > 2**20  # more than one block of the reader
+    data = open_table(tmp_path / "t.csv", columns=["a", "b"])
+    found = np.sort(np.concatenate([x[:, 0] for x in data.raw.x.values()]))
+    np.testing.assert_allclose(found, np.sort(rows["a"]))
+
+
+COMMAS = "expected columns separated by commas"
+FORMS = [
+    ("a;b\n1,5;2,5\n1,25;3,5\n", "utf-8", {}, f"{COMMAS}, but the first line is 'a;b'"),
+    ("a\tb\n1.5\t2.5\n1.2\t3.5\n", "utf-8", {"columns": ["a"]}, COMMAS),
+    ("a b\n1.5 2.5\n1.2 3.5\n", "utf-8", {}, COMMAS),
+    ('a,b\n"1,5","2,5"\n', "utf-8", {}, "'a' holds '1,5', .* number, written like 1234.5$"),
+    ("a,b\n1_000,2\n", "utf-8", {}, "row 1, column 'a' holds '1_000', .* written like 1234.5$"),
+    ("a,b\n1.5,2.5\n", "utf-16", {}, r"t\.csv is no UTF-8 text"),
+    ("Größe,b\n1.5,2.5\n", "latin-1", {}, r"t\.csv is no UTF-8 text"),
+    ("a,b\nZürich,2.5\n", "latin-1", {"categorical_columns": ["a"]}, "is no UTF-8 text"),
+    ("a,b\nZürich,2.5\n", "latin-1", {}, "is no UTF-8 text"),
+    ('a,b\n1,2\n"3,4\n', "utf-8", {}, "row 2 has 1 field, expected 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "encoding", "options", "message"), FORMS)
+def test_another_form_of_csv_is_told(tmp_path, text, encoding, options, message):
+    (tmp_path / "t.csv").write_text(text, encoding=encoding)
+    refused(tmp_path / "t.csv", message, **options)

@@ -11,6 +11,7 @@ from flowbench.data.base import SPLITS, DataError
 from flowbench.data.lattice import dequantize, lattice_step
 from flowbench.data.table_columns import Columns
 from flowbench.data.table_parts import Part, Piece
+from flowbench.data.text import is_number
 
 __all__ = ["TableWriter"]
 
@@ -169,7 +170,4 @@ class TableWriter:
 
 
 def _sort_key(label: str) -> tuple[bool, float, str]:
-    try:
-        return (False, float(label), label)
-    except ValueError:
-        return (True, 0.0, label)
+    return (False, float(label), label) if is_number(label) else (True, 0.0, label)

@@ -55,6 +55,6 @@ def _floats(column: pa.Array, name: str, row: int, path: Path) -> NDArray[np.flo
         index, value = next((i, v) for i, v in enumerate(column.to_pylist()) if v is not None)
         raise DataError(
             f"{path}: row {row + index}, column {name!r} holds {value!r}, "
-            f"expected a finite number{way_out(name)}"
+            f"expected a finite number{way_out(name, value)}"
         )
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)

@@ -1,5 +1,6 @@
 """What every file of a user's table gives: rows with named columns, piece by piece."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -32,8 +33,15 @@ class Part(Protocol):
         ...
 
 
-def way_out(name: str) -> str:
-    """What helps where a column holds text, as the end of a sentence."""
+def way_out(name: str, value: Any) -> str:
+    """What helps where a column of numbers holds something else, as the end of a sentence.
+
+    Example:
+        >>> way_out("price", "1,5")
+        ', written like 1234.5'
+    """
+    if re.fullmatch(r"[-+]?\d[\d.,_' ]*", str(value)):
+        return ", written like 1234.5"
     return (
         f"; data.categorical_columns=[{name}] makes its words the context, and data.columns=[...] "
         "without it leaves it out"

@@ -84,7 +84,7 @@ def is_number(text: str) -> bool:
         >>> is_number(" -1.5e3"), is_number("nan"), is_number("1_000")
         (True, False, False)
     """
-    if "_" in text:  # which Python reads as 1000, but nobody else
+    if "_" in text or not text.isascii():  # which Python reads, but nobody else
         return False
     try:
         return bool(np.isfinite(float(text)))
