@@ -1,6 +1,7 @@
 """A sweep runs what is missing, and tells what became of every job."""
 
 import json
+import shutil
 
 from hydra import compose, initialize_config_dir
 from sweep_commands import ROOT, statuses
@@ -38,6 +39,26 @@ def test_jobs_side_by_side_are_processes_of_their_own(sweep, tmp_path):
     assert statuses(done.stdout) == ["done", "failed"]
     assert FAILS in done.stdout
     assert len(list(tmp_path.glob(".jobs/*.log"))) == 2
+
+
+def test_the_jobs_of_a_launcher_are_composed_of_the_configuration_that_the_command_names(
+    sweep, tmp_path
+):
+    """One of another name and folder, which chooses a model of a third place."""
+    path, extra = tmp_path / "configs", tmp_path / "extra"
+    shutil.copytree(config_directory(), path)
+    text = (path / "train.yaml").read_text().replace("- model: maf ", "- model: other ")
+    (path / "mine.yaml").write_text(text)
+    (extra / "model").mkdir(parents=True)
+    text = (path / "model" / "realnvp.yaml").read_text().replace("name: realnvp", "name: other")
+    (extra / "model" / "other.yaml").write_text(text)
+    flags = [f"--config-path={path}", f"--config-dir={extra}", "--config-name=mine"]
+    done = sweep(tmp_path, "hydra/launcher=local", "seed=0", *flags)
+    assert statuses(done.stdout) == ["done"], done.stdout + done.stderr
+    [result] = tmp_path.glob("*/*/*/*/result.json")
+    told = json.loads(result.read_text())
+    assert told["model"] == "other"
+    assert all(flag in told["command"] for flag in flags)
 
 
 def test_every_preset_sweeps_over_keys_of_the_model():

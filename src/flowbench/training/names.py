@@ -9,14 +9,17 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 from flowbench.atomic_files import write_text
+from flowbench.training.main import config_directory
 from flowbench.training.run_folder import RunFolder
 
 __all__ = [
     "STUDY",
     "SWEEP",
     "TRIAL",
+    "config_flags",
     "run_command",
     "run_group",
     "run_identity",
@@ -33,9 +36,26 @@ UNTOLD = ("hydra", "logger", "paths", "overwrite", "trainer.accelerator", "train
 def run_command() -> str:
     """The command that makes this run alone, also where a sweep has started it."""
     if SWEEP in os.environ:
-        return shlex.join(["python", "train.py", *_job_overrides()])
+        flags = config_flags(HydraConfig.get()) if HydraConfig.initialized() else []
+        return shlex.join(["python", "train.py", *flags, *_job_overrides()])
     program = ["python", *sys.argv] if sys.argv[0].endswith(".py") else sys.argv
     return shlex.join(program)
+
+
+def config_flags(hydra: DictConfig) -> list[str]:
+    """What a command says about where its configuration is found: nothing, if that is ours.
+
+    Args:
+        hydra: the node of that name in the configuration.
+    """
+    flags = {"main": "--config-path", "command-line": "--config-dir"}
+    found = [
+        f"{flags[source.provider]}={source.path}"
+        for source in hydra.runtime.config_sources
+        if source.provider in flags and source.path != str(config_directory())
+    ]
+    name = hydra.job.config_name
+    return found if name == "train" else [*found, f"--config-name={name}"]
 
 
 def run_identity(folder: RunFolder, *, overwrite: bool) -> str:

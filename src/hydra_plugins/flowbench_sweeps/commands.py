@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, open_dict
 
+from flowbench.training.names import config_flags
 from flowbench.training.run_identity import run_directory
 
 __all__ = ["compose", "job_arguments", "slug"]
@@ -41,7 +42,5 @@ def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:
         config: of the sweep, with its `hydra` node.
         overrides: of the job.
     """
-    sources = config.hydra.runtime.config_sources
-    flags = [f"--config-dir={one.path}" for one in sources if one.provider == "command-line"]
     own = [word for word in config.hydra.overrides.hydra if not word.startswith(OF_THE_SWEEP)]
-    return [*flags, *own, *overrides]
+    return [*config_flags(config.hydra), *own, *overrides]
