@@ -94,7 +94,8 @@ def test_configuration_is_composed_and_loaded(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mnist", "digits", "cifar10", "images"])
-def test_pictures_have_bits_per_dimension_unless_binarised(name, tmp_path):
-    assert loaded(name, tmp_path / name)[0].raw.dequantized
+def test_pictures_are_dequantised_or_binarised(name, tmp_path):
+    grey = loaded(name, tmp_path / name)[0].raw
+    assert (grey.dequantized, grey.discrete) == (True, False)
     binary, _ = loaded(name, tmp_path / name, "data.binarize=sampled", "data.dequantize=epoch")
-    assert not binary.raw.dequantized
+    assert (binary.raw.dequantized, binary.raw.discrete) == (False, True)

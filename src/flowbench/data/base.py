@@ -43,6 +43,7 @@ class RawData:
         exact_log_likelihood: −entropy of the true density in data units, where it is known (nats).
         dequantized: the data units are those of integers plus uniform noise, so that bits per
             dimension have a meaning.
+        discrete: the values are 0 and 1, and log-likelihoods of probabilities, in bits as well.
         categories: of the context's last features: column → its labels, one feature each.
 
     Raises:
@@ -62,6 +63,7 @@ class RawData:
     context_preprocess: list[dict[str, Any]] = field(default_factory=list)
     exact_log_likelihood: float | None = None
     dequantized: bool = False
+    discrete: bool = False
     categories: Mapping[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -122,6 +122,7 @@ class ImageDataModule(OriginalDataModule):
             sha256=found.sha256,
             context=self._contexts(found.arrays) if self.label_context else {},
             dequantized=self.binarize is None,
+            discrete=self.binarize is not None,
         )
 
     def pictures(self, x: NDArray[Any] | torch.Tensor) -> NDArray[np.uint8]:

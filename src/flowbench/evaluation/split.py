@@ -34,7 +34,7 @@ def evaluate(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
     score: dict[str, Any] = {
         "log_likelihood": {"model_space": summarize(terms), "data_space": data_space},
         "rows_per_event": count,
-        "bits_per_dim": bits if data.raw.dequantized else None,
+        "bits_per_dim": bits if data.raw.dequantized or data.raw.discrete else None,
         "exact": data.raw.exact_log_likelihood,
         "least_likely": least_likely(terms, name="row" if count == 1 else "clip"),
     }
