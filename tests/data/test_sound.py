@@ -317,6 +317,29 @@ def test_bad_clips_are_one_sentence(fsdd, tmp_path):
         load(tmp_path / "flat")
 
 
+WITHOUT_SOUND = [
+    (np.zeros(0), RATE, "lasts 0 s, expected at least two samples at data.sample_rate=4000"),
+    (np.ones(1), RATE, "lasts 0.00025 s, expected at least two samples"),
+    (np.zeros(0), 11_025, "lasts 0 s"),
+    (np.ones(2), 11_025, "lasts 0.000181406 s"),
+    (np.where(np.arange(900) == 77, np.nan, 0.1), RATE, "sample 78 is nan"),
+    (np.where(np.arange(900) == 77, -np.inf, 0.1), 11_025, "sample 78 is -inf"),
+]
+
+
+@pytest.mark.parametrize(("samples", "rate", "message"), WITHOUT_SOUND)
+def test_a_clip_without_sound_is_named(fsdd, samples, rate, message):
+    path = fsdd / "one" / "ann_nohash_3.wav"
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    with pytest.raises(DataError, match=f"{path}.*{message}"):
+        load(fsdd)
+
+
+def test_three_samples_at_another_rate_are_a_clip(fsdd):
+    soundfile.write(fsdd / "one" / "ann_nohash_3.wav", np.ones(3), 11_025, subtype="FLOAT")
+    assert torch.isfinite(load(fsdd).rows["test"].x).all()
+
+
 def test_without_soundfile_it_says_so(fsdd, monkeypatch):
     plain = builtins.__import__
 

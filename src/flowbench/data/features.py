@@ -76,7 +76,8 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
     """Write the magnitudes `[clips, frames, coefficients]` of clips, float32, as `.npy`.
 
     Raises:
-        DataError: a clip is no sound, or is silent while there is no noise.
+        DataError: a clip is no sound, has less than two samples, or is silent while there is no
+            noise.
     """
     coefficients = options.framing.fft_length // 2 + 1
     mel = np.eye(coefficients)
@@ -99,6 +100,11 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
 
 def _samples(clip: Clip, options: FeatureOptions) -> NDArray[np.float64]:
     samples, rate = read_sound(clip.path)
+    if len(samples) * options.sample_rate <= rate:  # Hann windows begin with a zero
+        raise DataError(
+            f"{clip.path} lasts {len(samples) / rate:g} s, expected at least two samples at "
+            f"data.sample_rate={options.sample_rate}"
+        )
     fitted = fit_length(resample(samples, rate=rate, to=options.sample_rate), options.length)
     digest = hashlib.sha256(f"{clip.label}/{clip.name}".encode()).digest()
     noise = np.random.default_rng(int.from_bytes(digest[:8])).standard_normal(options.length)
