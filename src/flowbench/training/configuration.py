@@ -3,12 +3,20 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field
 
+from flowbench.training.limits import (
+    Accelerator,
+    AtLeastOne,
+    Decay,
+    NotNegative,
+    Positive,
+    Schedule,
+    Seed,
+)
 from flowbench.training.signatures import (
     problems_of_call,
     problems_of_node,
@@ -29,11 +37,6 @@ TRAINER_OWN |= {"gradient_clip_val", "gradient_clip_algorithm", "check_val_every
 TRAINER_OWN |= {"val_check_interval", "limit_train_batches", "limit_val_batches"}
 TRAINER_OWN |= {"overfit_batches", "fast_dev_run", "barebones", "enable_checkpointing"}
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-AtLeastOne = Annotated[int, Field(ge=1)]
-Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
-
 
 class ConfigError(Exception):
     """Mistakes in a configuration, one sentence per line, each with the full key."""
@@ -47,9 +50,9 @@ class Training:
     learning_rate: Positive
     weight_decay: NotNegative
     noise: NotNegative
-    ema: Annotated[float, Field(gt=0, lt=1)] | None
+    ema: Decay | None
     gradient_clip_norm: Positive | None
-    schedule: Literal["constant", "cosine"]
+    schedule: Schedule
     patience: AtLeastOne | None
 
 
@@ -68,7 +71,7 @@ class _Published:
 
 @dataclass(frozen=True, kw_only=True)
 class _Everything:
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
     overwrite: bool
     init_from: str | None
     save_minutes: Positive

@@ -1,6 +1,8 @@
 """Train a flow on tensors in a few lines, without Hydra and without a run folder."""
 
+import inspect
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,19 @@ from flowbench.data.moments import refuse_non_finite, standardize
 from flowbench.flows import Flow
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, History
-from flowbench.training.maximum_likelihood import (
-    MaximumLikelihood,
+from flowbench.training.limits import (
+    Accelerator,
+    AtLeastOne,
+    Decay,
+    NotNegative,
+    Positive,
     Schedule,
-    refuse_without_best,
+    Seed,
+    Share,
 )
+from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
 from flowbench.training.quiet import quiet
+from flowbench.training.signatures import describe, fits, without
 
 __all__ = ["fit"]
 
@@ -32,20 +41,20 @@ def fit(
     x: Tensor | ArrayLike,
     context: Tensor | ArrayLike | None = None,
     *,
-    validation: float = 0.1,
+    validation: Share = 0.1,
     standardized: bool = True,
     init_from: str | Path | None = None,
-    batch_size: int = 256,
-    learning_rate: float = 1e-3,
-    weight_decay: float = 0.0,
-    noise: float = 0.0,
-    gradient_clip_norm: float | None = 5.0,
+    batch_size: AtLeastOne = 256,
+    learning_rate: Positive = 1e-3,
+    weight_decay: NotNegative = 0.0,
+    noise: NotNegative = 0.0,
+    gradient_clip_norm: Positive | None = 5.0,
     schedule: Schedule = "constant",
-    ema: float | None = None,
-    patience: int | None = 30,
-    max_epochs: int = 1000,
-    accelerator: str = "cpu",
-    seed: int = 0,
+    ema: Decay | None = None,
+    patience: AtLeastOne | None = 30,
+    max_epochs: AtLeastOne = 1000,
+    accelerator: Accelerator = "cpu",
+    seed: Seed = 0,
 ) -> TrainedDensity:
     """Train a flow by maximum likelihood; the best epoch on held-out rows is kept.
 
@@ -77,6 +86,7 @@ def fit(
         scores per epoch; its `save` writes what `flowbench.load` reads.
 
     Raises:
+        ValueError: an option is out of range.
         DataError: the rows are not finite, or constant in a column, or do not fit one another.
         CheckpointError: `init_from` is not there, or is of another flow.
         NonFiniteError: a log-likelihood of training rows, or every one of held-out rows, is NaN or
@@ -89,6 +99,7 @@ def fit(
         >>> density.log_prob(x).shape, density.sample(3).shape
         (torch.Size([500]), torch.Size([3, 2]))
     """
+    _refuse_options(without(locals(), {"flow", "x", "context"}))
     data = _Arrays(
         *_checked(x, context),
         validation=validation,
@@ -134,6 +145,16 @@ def fit(
     )
 
 
+def _refuse_options(options: Mapping[str, Any]) -> None:
+    """Hold the options of `fit` against its annotations, as those of a configuration are."""
+    parameters = inspect.signature(fit).parameters
+    for name, value in options.items():
+        value = value.item() if isinstance(value, np.generic) else value
+        if not fits(value, parameters[name].annotation):
+            expected = describe(parameters[name].annotation).replace("null", "None")
+            raise ValueError(f"{name}={value!r}: expected {expected}")
+
+
 def _train(
     module: MaximumLikelihood,
     data: DataModule,
@@ -143,7 +164,7 @@ def _train(
 ) -> None:
     with quiet():
         pl.Trainer(
-            max_epochs=max_epochs,
+            max_epochs=int(max_epochs),
             accelerator=accelerator,
             devices=1,
             callbacks=callbacks,

@@ -1,7 +1,7 @@
 """The Lightning module: a flow trained by maximum likelihood."""
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -14,11 +14,10 @@ from flowbench.flows import Flow
 from flowbench.nn import MaskedLinear, constrain, regularization
 from flowbench.training.diagnosis import first_non_finite
 from flowbench.training.flat import FlatParameters
+from flowbench.training.limits import Schedule
 from flowbench.training.random_states import random_states, restore_random_states
 
-__all__ = ["MaximumLikelihood", "NonFiniteError", "Schedule", "refuse_without_best"]
-
-Schedule = Literal["constant", "cosine"]
+__all__ = ["MaximumLikelihood", "NonFiniteError", "refuse_without_best"]
 
 
 class NonFiniteError(ArithmeticError):

@@ -13,8 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
 __all__ = [
+    "describe",
     "did_you_mean",
     "either",
+    "fits",
     "problems_of_call",
     "problems_of_node",
     "problems_of_value",
@@ -104,7 +106,7 @@ def problems_of_call(
     for name in keywords:
         given = name in values or name in supplied
         if not given and parameters[name].default is inspect.Parameter.empty:
-            yield f"{prefix}{name} is missing: expected {_describe(parameters[name].annotation)}"
+            yield f"{prefix}{name} is missing: expected {describe(parameters[name].annotation)}"
 
 
 def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
@@ -143,15 +145,27 @@ def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]
     if annotation is inspect.Parameter.empty or value == MISSING or _holds_node(value):
         return
     annotation = _of_plain_values(annotation)
+    if not fits(value, annotation):
+        near = did_you_mean(str(value), _words(annotation))
+        yield f"{key}={show(value)}: expected {describe(annotation)}{near}"
+
+
+def fits(value: object, annotation: Any) -> bool:
+    """Whether a plain value is what an annotation says, where pydantic understands it.
+
+    Example:
+        >>> fits(1, int), fits("1", int), fits(1, Literal[2, 3])
+        (True, False, False)
+    """
     try:
         adapter = TypeAdapter(annotation)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
-        return
+        return True
     try:  # as JSON, where strict means what it means in YAML: a list may become a tuple
         adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError:
-        near = did_you_mean(str(value), _words(annotation))
-        yield f"{key}={show(value)}: expected {_describe(annotation)}{near}"
+        return False
+    return True
 
 
 def _of_plain_values(annotation: Any) -> Any:
@@ -186,11 +200,11 @@ PLAIN |= {type(None): "null", Path: "a path", Any: "anything"}
 LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
-def _describe(annotation: Any) -> str:
+def describe(annotation: Any) -> str:
     """An annotation in words.
 
     Example:
-        >>> _describe(Sequence[int] | Literal["none"] | None)
+        >>> describe(Sequence[int] | Literal["none"] | None)
         'a list (each entry an integer), none or null'
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -204,13 +218,13 @@ def _describe(annotation: Any) -> str:
             for name, word in LIMITS.items()
             if hasattr(limit, name)
         ]
-        return f"{_describe(arguments[0])} {' and '.join(words)}".strip()
+        return f"{describe(arguments[0])} {' and '.join(words)}".strip()
     if origin is Literal:
         return either(map(str, arguments))
     if origin in (Union, types.UnionType):
-        return either(map(_describe, arguments))
+        return either(map(describe, arguments))
     if origin in (list, tuple, Sequence, Iterable):
-        return f"a list (each entry {either(_describe(a) for a in arguments if a is not ...)})"
+        return f"a list (each entry {either(describe(a) for a in arguments if a is not ...)})"
     if origin in (dict, Mapping):
         return "a mapping"
     if origin is Callable:
