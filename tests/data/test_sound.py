@@ -249,6 +249,15 @@ def test_clips_are_resampled(tmp_path):
     assert samples.shape == (400,)
 
 
+def test_of_several_channels_the_mean_counts(fsdd):
+    mono = load(fsdd).raw.x["test"][:]
+    for path in fsdd.rglob("*.wav"):
+        samples, rate = soundfile.read(path)
+        channels = np.stack([np.zeros(len(samples)), 1.5 * samples, 1.5 * samples], axis=1)
+        soundfile.write(path, channels, rate, subtype="FLOAT")
+    np.testing.assert_allclose(load(fsdd).raw.x["test"], mono, rtol=1e-4)
+
+
 def test_mel_filters(fsdd):
     bank = mel_filters(33, 8, rate=RATE)
     data = load(fsdd, mel=8, magnitude="linear", standardize=False)

@@ -19,7 +19,7 @@ ITERATIONS = 64
 
 
 def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
-    """The first channel of a sound file, in [−1, 1], and its rate in Hz.
+    """The mean of the channels of a sound file, in [−1, 1], and its rate in Hz.
 
     Raises:
         DataError: the file is no sound, or holds a NaN; soundfile is not installed.
@@ -28,7 +28,7 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
         samples, rate = _soundfile().read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path} is no readable sound: {error}") from error
-    samples = samples[:, 0].astype(np.float32)
+    samples = samples.mean(axis=1)
     if len(lost := np.flatnonzero(~np.isfinite(samples))):
         raise DataError(f"{path}: sample {lost[0] + 1} is {samples[lost[0]]}, expected a number")
     return samples, rate

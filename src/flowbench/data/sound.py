@@ -32,9 +32,9 @@ ScoredSplit = Literal["val", "test"]
 class SoundDataModule(OriginalDataModule):
     r"""Clips `<label>/<clip>.wav` as magnitudes of their spectra; a subclass says the splits.
 
-    A clip is resampled, cut or padded at its end to a fixed length, and given white noise of the
-    standard deviation `floor`: on digital silence a density has no upper bound. The noise of a
-    clip depends on its name alone. Data units are magnitudes (samples being in [−1, 1]); log and
+    A clip is the mean of its channels, resampled, cut or padded at its end to a fixed length, and
+    given white noise of the standard deviation `floor`: on digital silence a density has no upper
+    bound. The noise of a clip depends on its name alone. Data units are magnitudes (samples being in [−1, 1]); log and
     standardisation, by the training rows, are the preprocessing. `window` says what a row is:
 
     * "article": the first `fft_length` samples of the Hann-windowed clip, transformed, as in the
@@ -77,7 +77,7 @@ class SoundDataModule(OriginalDataModule):
 
     expected: ClassVar = {}
     own_rate: ClassVar[int] = 16_000
-    version = 2
+    version = 3
 
     def __init__(
         self,
