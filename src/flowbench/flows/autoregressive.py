@@ -47,6 +47,7 @@ class Autoregressive(Base):
         self.network = network
         self.family = family
         self.has_rsample = family.has_rsample
+        self.discrete = family.discrete
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return self.family.log_prob(u, self.network(u, context)).sum(-1)

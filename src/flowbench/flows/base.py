@@ -10,10 +10,14 @@ __all__ = ["Base", "DiagonalNormal", "StandardNormal", "log_normal"]
 
 
 class Base(nn.Module, ABC):
-    """A density that can be evaluated and sampled, maybe given a context."""
+    """A density that can be evaluated and sampled, maybe given a context.
+
+    Where `discrete`, it is a distribution of values 0 and 1.
+    """
 
     features: int
     has_rsample: bool = True
+    discrete: bool = False
 
     @abstractmethod
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:

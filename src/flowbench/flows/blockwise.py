@@ -134,6 +134,7 @@ class _Repeated(Base):
         self.blocks = blocks
         self.features = blocks * base.features
         self.has_rsample = base.has_rsample
+        self.discrete = base.discrete
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         context = None if context is None else context.unsqueeze(-2)
@@ -153,6 +154,7 @@ class _Blocks(Base):
         self.sizes = [flow.features for flow in flows]
         self.features = sum(self.sizes)
         self.has_rsample = all(flow.has_rsample for flow in flows)
+        self.discrete = all(flow.discrete for flow in flows)
 
     def pairs(self, x: Tensor) -> list[tuple[Any, Tensor]]:
         """Every flow with its block of `[..., features]`."""

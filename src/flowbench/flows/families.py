@@ -17,10 +17,11 @@ __all__ = ["BernoulliFamily", "Family", "GaussianFamily", "MixtureFamily"]
 
 
 class Family(nn.Module, ABC):
-    """Densities of one variable with `params` parameters."""
+    """Densities of one variable with `params` parameters; where `discrete`, of values 0 and 1."""
 
     params: int
     has_rsample: bool = False
+    discrete: bool = False
 
     @abstractmethod
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
@@ -142,6 +143,7 @@ class BernoulliFamily(Family):
     """
 
     params = 1
+    discrete = True
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
         if not ((x == 0) | (x == 1)).all():

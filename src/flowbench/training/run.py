@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench import ranks
 from flowbench.checkpoint import build_data, build_flow, read_checkpoint, saved_values, start_from
-from flowbench.data import DataModule
+from flowbench.data import DataError, DataModule
 from flowbench.evaluation import evaluate
 from flowbench.evaluation.curves import step_summary
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
@@ -170,8 +170,15 @@ def _callbacks(config: dict[str, Any]) -> list[Callback]:
 def _module(config: dict[str, Any], data: DataModule) -> MaximumLikelihood:
     elsewhere = ("batch_size", "patience", "ema")
     options = {k: v for k, v in config["training"].items() if k not in elsewhere}
+    flow = build_flow(config["model"], **data.sizes)
+    if data.raw.discrete and not flow.discrete:
+        raise DataError(
+            f"model={config['model']['name']} is a density of real numbers, which has no bound on "
+            f"the values 0 and 1 of data={config['data']['name']}; expected a distribution of "
+            "these, such as model=made_bernoulli"
+        )
     return MaximumLikelihood(
-        build_flow(config["model"], **data.sizes),
+        flow,
         **options,
         total_steps=config["trainer"]["max_epochs"] * data.train_dataloader().steps,
         saved=saved_values(config, data),
