@@ -1,9 +1,12 @@
 """Tables as other programs write them: nothing is lost, nothing is taken for something else."""
 
+import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
-from tables import open_table
+from tables import all_rows, open_table
 
 from flowbench.data import DataError
 
@@ -86,7 +89,7 @@ def test_line_breaks_inside_of_quotes_are_read(tmp_path):
     rows.to_csv(tmp_path / "t.csv", index=False)
     assert (tmp_path / "t.csv").stat().st_size > 2**20  # more than one block of the reader
     data = open_table(tmp_path / "t.csv", columns=["a", "b"])
-    found = np.sort(np.concatenate([x[:, 0] for x in data.raw.x.values()]))
+    found = np.sort(all_rows(data)[:, 0])
     np.testing.assert_allclose(found, np.sort(rows["a"]))
 
 
@@ -109,3 +112,64 @@ FORMS = [
 def test_another_form_of_csv_is_told(tmp_path, text, encoding, options, message):
     (tmp_path / "t.csv").write_text(text, encoding=encoding)
     refused(tmp_path / "t.csv", message, **options)
+
+
+def parquet(path, **columns):
+    pyarrow.parquet.write_table(pa.table(columns), path)
+
+
+def damaged(path, write, at):
+    """A file of which one byte is another."""
+    write(path)
+    whole = bytearray(path.read_bytes())
+    whole[at] ^= 0xFF
+    path.write_bytes(whole)
+
+
+def arrays(path, **extra):
+    x = frame().to_numpy()
+    np.savez(path, train=x[:40], val=x[40:50], test=x[50:], **extra)
+
+
+def h5(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=frame(5000), chunks=(500, 2), fletcher32=True)
+
+
+def dead_link(path):
+    with h5py.File(path, "w") as file:
+        file["x"] = h5py.SoftLink("/gone")
+
+
+def checked(path):
+    pyarrow.parquet.write_table(
+        pa.Table.from_pandas(frame()), path, write_page_checksum=True, compression="none"
+    )
+
+
+BIG, NAMES = [2**53 + 1] * 60, [None] * 60
+FILES = [
+    ("npz", lambda p: arrays(p, validation=np.ones((9, 2))), "holds both 'val' and 'validation'"),
+    (
+        "parquet",
+        lambda p: parquet(p, a=frame()["a"], s=pa.array(NAMES, pa.string())),
+        "'s' is nan",
+    ),
+    ("parquet", lambda p: parquet(p, a=BIG), "row 1, column 'a' holds 9007199254740993, beyond"),
+    ("npy", lambda p: np.save(p, [[0, 2**60]] * 60), r"row 1, column '1' holds \d+, beyond 2⁵³"),
+    ("npy", lambda p: np.save(p, np.full((60, 2), -(2**62))), "row 1, column '0' holds -"),
+    ("npz", lambda p: damaged(p, arrays, 300), r"t\.npz is no readable \.npz file: Bad CRC-32"),
+    (
+        "parquet",
+        lambda p: damaged(p, checked, 200),
+        r"t\.parquet is no readable .parquet file: .*[cC][rR][cC]",
+    ),
+    ("h5", lambda p: damaged(p, h5, -3000), r"t\.h5.* is no readable \.h5 file: Can.t"),
+    ("h5", dead_link, r"t\.h5 holds the arrays \(none\)"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "write", "message"), FILES)
+def test_a_file_that_cannot_be_read_truly_is_refused(tmp_path, suffix, write, message):
+    write(tmp_path / f"t.{suffix}")
+    refused(tmp_path / f"t.{suffix}", message)

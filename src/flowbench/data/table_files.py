@@ -8,13 +8,12 @@ from typing import Any
 
 import h5py
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
 from flowbench.data.table_csv import CsvPart
 from flowbench.data.table_parquet import ParquetPart
-from flowbench.data.table_parts import Part, Piece, one_line
+from flowbench.data.table_parts import Part, Piece, readable, refuse_rounded
 
 __all__ = ["ArrayPart", "open_table"]
 
@@ -36,11 +35,8 @@ def open_table(path: Path, *, key: str | None) -> Iterator[dict[str, Part]]:
         DataError: the extension is unknown, or the file is damaged or has no such array.
     """
     with ExitStack() as stack:
-        try:
+        with readable(path):
             parts = _parts(path, key, stack)
-        except (OSError, ValueError, EOFError, pa.ArrowException) as error:
-            reason = f"is no readable {path.suffix.lower()} file: {one_line(error)}"
-            raise DataError(f"{path} {reason}") from error
         yield parts
 
 
@@ -51,13 +47,13 @@ def _parts(path: Path, key: str | None, stack: ExitStack) -> dict[str, Part]:
         case ".parquet":
             return {"all": ParquetPart(path)}
         case ".npy":
-            return {"all": ArrayPart(np.load(path, mmap_mode="r"), str(path))}
+            return {"all": ArrayPart(np.load(path, mmap_mode="r"), path)}
         case ".npz":
             file = stack.enter_context(np.load(path))
             return _array_parts(file, list(file.keys()), path, key)
         case ".h5" | ".hdf5":
             file = stack.enter_context(h5py.File(path, "r"))
-            keys = [str(name) for name in file if isinstance(file[name], h5py.Dataset)]
+            keys = [str(name) for name in file if isinstance(file.get(name), h5py.Dataset)]
             return _array_parts(file, keys, path, key)
     known = ".csv, .parquet, .npy, .npz, .h5, .hdf5"
     raise DataError(f"{path} has the extension {suffix!r}, expected one of {known}")
@@ -74,6 +70,8 @@ def _array_parts(
     elif len(keys) == 1:
         chosen = {"all": keys[0]}
     else:
+        if {"val", "validation"} <= set(keys):
+            raise DataError(f"{path} holds both 'val' and 'validation', expected one of them")
         chosen = {
             split: name for split, names in SPLIT_KEYS.items() for name in names if name in keys
         }
@@ -81,7 +79,7 @@ def _array_parts(
             raise DataError(
                 f"{held}, expected train, val and test, or data.key to name one of them"
             )
-    return {part: ArrayPart(file[name], f"'{name}' of {path}") for part, name in chosen.items()}
+    return {part: ArrayPart(file[name], path, name) for part, name in chosen.items()}
 
 
 @dataclass
@@ -89,9 +87,11 @@ class ArrayPart:
     """An array `[rows, columns]`; its columns are named by their numbers, "0" first."""
 
     array: Any  # a NumPy array, or what is sliced like one
-    where: str
+    path: Path
+    name: str | None = None  # in a file of several
 
     def __post_init__(self) -> None:
+        self.where = str(self.path) if self.name is None else f"'{self.name}' of {self.path}"
         if self.array.ndim != 2 or self.array.dtype.kind not in "fiub":
             raise DataError(
                 f"{self.where} holds {self.array.dtype} of shape {self.array.shape}, "
@@ -108,12 +108,19 @@ class ArrayPart:
         return self.names
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
-        """Some columns, chunk after chunk."""
+        """Some columns, chunk after chunk.
+
+        Raises:
+            DataError: the file is damaged, or holds whole numbers that float64 would round.
+        """
         dtype = np.float32 if self.array.dtype in (np.float16, np.float32) else np.float64
         chosen, labels = ([int(name) for name in names] for names in (numbers, texts))
         rows = max(1, CHUNK_VALUES // self.array.shape[1])
         for start in range(0, len(self.array), rows):
-            part = np.asarray(self.array[start : start + rows])
+            with readable(self.path):
+                part = np.asarray(self.array[start : start + rows])
+            for name in numbers:
+                refuse_rounded(part[:, int(name)], row=start + 1, column=name, where=self.where)
             yield Piece(
                 part[:, chosen].astype(dtype), [_labels(part[:, column]) for column in labels]
             )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyarrow.types import is_boolean, is_decimal, is_floating, is_integer, is_null
 
 from flowbench.data.base import DataError
-from flowbench.data.table_parts import Piece, way_out
+from flowbench.data.table_parts import Piece, readable, refuse_rounded, way_out
 
 __all__ = ["ParquetPart"]
 
@@ -35,10 +35,17 @@ class ParquetPart:
         """Some columns, batch after batch.
 
         Raises:
-            DataError: a column of numbers holds something else.
+            DataError: the file is damaged, or a column of numbers holds something else.
         """
         row = 1
-        with pyarrow.parquet.ParquetFile(self.path, pre_buffer=False) as file:  # else all of it
+        with (
+            readable(self.path),
+            pyarrow.parquet.ParquetFile(
+                self.path,
+                pre_buffer=False,  # else all of it is read
+                page_checksum_verification=True,
+            ) as file,
+        ):
             for batch in file.iter_batches(columns=[*numbers, *texts]):
                 columns = [_floats(batch.column(name), name, row, self.path) for name in numbers]
                 labels = [
@@ -52,9 +59,14 @@ class ParquetPart:
 def _floats(column: pa.Array, name: str, row: int, path: Path) -> NDArray[np.float64]:
     kind = column.type
     if not any(test(kind) for test in (is_floating, is_integer, is_boolean, is_decimal, is_null)):
-        index, value = next((i, v) for i, v in enumerate(column.to_pylist()) if v is not None)
-        raise DataError(
-            f"{path}: row {row + index}, column {name!r} holds {value!r}, "
-            f"expected a finite number{way_out(name, value)}"
-        )
+        for index, value in enumerate(column.to_pylist(), start=row):
+            if value is not None:
+                raise DataError(
+                    f"{path}: row {index}, column {name!r} holds {value!r}, "
+                    f"expected a finite number{way_out(name, value)}"
+                )
+        return np.full(len(column), np.nan)
+    if is_integer(kind):
+        whole = column.fill_null(0).to_numpy(zero_copy_only=False)
+        refuse_rounded(whole, row=row, column=name, where=str(path))
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)

@@ -1,12 +1,23 @@
 """What every file of a user's table gives: rows with named columns, piece by piece."""
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+from zipfile import BadZipFile
 
+import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Piece", "one_line", "way_out"]
+from flowbench.data.base import DataError
+
+__all__ = ["Part", "Piece", "one_line", "readable", "refuse_rounded", "way_out"]
+
+DAMAGE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, pa.ArrowException)
+EXACT = 2**53
 
 
 class Piece(NamedTuple):
@@ -46,6 +57,40 @@ def way_out(name: str, value: Any) -> str:
         f"; data.categorical_columns=[{name}] makes its words the context, and data.columns=[...] "
         "without it leaves it out"
     )
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Whatever a damaged file leads to becomes one sentence.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        raise DataError(f"{path} is no readable {path.suffix} file: {one_line(error)}") from error
+
+
+def refuse_rounded(values: NDArray[Any], *, row: int, column: str, where: str) -> None:
+    """Refuse whole numbers that float64 would round.
+
+    Args:
+        values: of a column.
+        row: of the first of them in the file.
+        column: its name.
+        where: the file.
+
+    Raises:
+        DataError: naming the first value beyond 2⁵³.
+    """
+    if values.dtype.kind in "iu" and values.itemsize == 8:
+        [beyond] = np.nonzero((values > EXACT) | (values < -EXACT))
+        if len(beyond):
+            raise DataError(
+                f"{where}: row {row + beyond[0]}, column {column!r} holds {values[beyond[0]]}, "
+                "beyond 2⁵³, where float64 rounds whole numbers"
+            )
 
 
 def one_line(error: Exception) -> str:
