@@ -1,6 +1,7 @@
 """Clips of sound: reading, splits, spectra, sequences of frames, words to score."""
 
 import builtins
+import re
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -298,6 +299,7 @@ BAD = [
     ({"train_label": "one", "label_context": True}, "label_context=true needs several labels"),
     ({"floor": 0, "window": "frames"}, r"frame 21 is silent, .* data\.floor=3e-5"),
     ({"floor": -1}, r"data\.floor must not be negative, got -1"),
+    ({"sample_rate": 0}, r"data\.sample_rate must be positive, got 0"),
     ({"seconds": 0}, r"data\.seconds must be positive, got 0"),
     ({"frame_ms": 300}, r"data\.frame_ms=300 is longer than data\.seconds=0\.25"),
     ({"window": "frames", "fft_length": 62}, "data.fft_length=62 crops a frame of 64 samples"),
@@ -321,9 +323,19 @@ def test_bad_clips_are_one_sentence(fsdd, tmp_path):
     (fsdd / "one" / "ann_nohash_3.wav").rename(fsdd / "one" / "ann3.wav")
     with pytest.raises(DataError, match=r"ann3\.wav: expected a name <speaker>_nohash_<n>\.wav"):
         load(fsdd)
-    write_clip(tmp_path / "flat" / "clip.wav", noise(0, 900))
+    write_clip(tmp_path / "noise" / "_background_noise_" / "rain.wav", noise(0, 900))
     with pytest.raises(DataError, match=r"expected clips <label>/<clip>\.wav, found none"):
-        load(tmp_path / "flat")
+        load(tmp_path / "noise")
+
+
+@pytest.mark.parametrize("place", ["stray.wav", "one/deeper/stray.wav", "one/_more_/stray.WAV"])
+def test_a_clip_at_another_depth_is_refused(fsdd, place):
+    write_clip(fsdd / "_background_noise_" / "of" / "rain.wav", noise(0, 900))
+    load(fsdd)
+    write_clip(fsdd / place, noise(0, 900))
+    message = f"{fsdd / place}: expected <label>/<clip>.wav below {fsdd}"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        load(fsdd)
 
 
 WITHOUT_SOUND = [

@@ -43,17 +43,19 @@ class Clip(NamedTuple):
 
 
 def find_clips(root: Path, files: Sequence[Path]) -> list[Clip]:
-    """The clips among files below a root; folders such as `_background_noise_` are no labels.
+    """The clips among files below a root; folders such as `_background_noise_` are left out.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or one lies higher or deeper than `<label>/<clip>.wav`.
     """
-    parts = [(file, file.relative_to(root).parts) for file in files]
-    clips = [
-        Clip(inner[0], file.stem, file)
-        for file, inner in parts
-        if len(inner) == 2 and not inner[0].startswith("_")
-    ]
+    clips = []
+    for file in files:
+        label, *inner = file.relative_to(root).parts
+        if inner and label.startswith("_"):
+            continue
+        if len(inner) != 1:
+            raise DataError(f"{file}: expected <label>/<clip>.wav below {root}")
+        clips.append(Clip(label, file.stem, file))
     if not clips:
         raise DataError(f"{root}: expected clips <label>/<clip>.wav, found none")
     return clips

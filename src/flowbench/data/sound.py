@@ -34,8 +34,9 @@ class SoundDataModule(OriginalDataModule):
 
     A clip is the mean of its channels, resampled, cut or padded at its end to a fixed length, and
     given white noise of the standard deviation `floor`: on digital silence a density has no upper
-    bound. The noise of a clip depends on its name alone. Data units are magnitudes (samples being in [−1, 1]); log and
-    standardisation, by the training rows, are the preprocessing. `window` says what a row is:
+    bound. The noise of a clip depends on its name alone. Data units are magnitudes (samples being
+    in [−1, 1]); log and standardisation, by the training rows, are the preprocessing. `window`
+    says what a row is:
 
     * "article": the first `fft_length` samples of the Hann-windowed clip, transformed, as in the
       call `stft(frame_length=16000, frame_step=1, fft_length=512)`;
@@ -116,7 +117,7 @@ class SoundDataModule(OriginalDataModule):
             window=window,
             mel=mel,
             floor=floor,
-            sample_rate=sample_rate or self.own_rate,
+            sample_rate=self.own_rate if sample_rate is None else sample_rate,
             seconds=seconds,
             frame_ms=frame_ms,
             step_ms=step_ms,
