@@ -1,12 +1,20 @@
 """A flow: a base distribution pushed through a transform."""
 
+import inspect
 import warnings
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from flowbench.flows.arguments import (
+    as_shape,
+    refuse_mismatch,
+    refuse_other_than_tensors,
+    refuse_size,
+)
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.transforms import BatchNorm, Transform, recompute_statistics
@@ -20,6 +28,9 @@ class _Constructed:
     construction: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:
+        given = dict(zip(inspect.signature(cls).parameters, positional, strict=False)) | named
+        if "features" in given:
+            refuse_size("features", given["features"])
         made = super().__new__(cls)
         made.__dict__["construction"] = (positional, named)
         return made
@@ -58,6 +69,12 @@ class Flow(_Constructed, nn.Module):
         return self.base.features
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the numbers that it computes with: float32, or float64 after `.double()`."""
+        own = chain(self.parameters(), self.buffers())
+        return next((t.dtype for t in own if t.is_floating_point()), torch.float32)
+
+    @property
     def has_rsample(self) -> bool:
         """Whether samples carry gradients to parameters and context."""
         return self.base.has_rsample
@@ -86,9 +103,12 @@ class Flow(_Constructed, nn.Module):
             The broadcast of the batch shapes of x and context.
 
         Raises:
+            TypeError: x or the context is no tensor (a density in the units of data takes arrays,
+                lists and frames, too).
             ValueError: x does not end in `features`, or the context or the type of the numbers is
                 not that of the flow.
         """
+        refuse_other_than_tensors(self, x=x, context=context)
         if x.shape[-1:] != (self.features,):
             raise ValueError(f"x has shape {tuple(x.shape)}, expected [..., {self.features}]")
         try:
@@ -99,7 +119,7 @@ class Flow(_Constructed, nn.Module):
             u, log_det = self.transform.inverse(x, context)
             log_prob = self.base.log_prob(u, context) + log_det
         except RuntimeError as error:
-            self._refuse_mismatch(error, x, context)
+            refuse_mismatch(self, error, x, context)
             raise
         return log_prob if self.training else _overflow_as_zero_density(log_prob, x, context)
 
@@ -115,6 +135,10 @@ class Flow(_Constructed, nn.Module):
 
         Returns:
             `[*sample_shape, *context_batch, features]`; a warning says if some are not finite.
+
+        Raises:
+            TypeError: the context is no tensor.
+            ValueError: a number of samples is negative or no whole number.
         """
         x, _ = self.sample_and_log_prob(sample_shape, context)
         lost = int((~x.isfinite()).any(-1).sum())
@@ -131,16 +155,16 @@ class Flow(_Constructed, nn.Module):
         self, sample_shape: int | Sequence[int] = (), context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Samples as by `sample`, differentiable where `has_rsample`, with their log-densities."""
-        if not isinstance(sample_shape, Sequence):
-            sample_shape = (int(sample_shape),)
+        refuse_other_than_tensors(self, context=context)
+        shape = as_shape(sample_shape)
         try:
             context = self._embed(context)
             batch = () if context is None else context.shape[:-1]
-            u = self.base.sample(torch.Size((*sample_shape, *batch)), context)
+            u = self.base.sample(torch.Size((*shape, *batch)), context)
             x, log_det = self.transform(u, context)
             return x, self.base.log_prob(u, context) - log_det
         except RuntimeError as error:
-            self._refuse_mismatch(error, None, context)
+            refuse_mismatch(self, error, None, context)
             raise
 
     def distribution(self, context: Tensor | None = None) -> FlowDistribution:
@@ -199,31 +223,6 @@ class Flow(_Constructed, nn.Module):
             return context
         device = next(self.parameters(), context).device
         return torch.cat([self.embedding(part.to(device)) for part in context.split(chunk)])
-
-    def _refuse_mismatch(
-        self, error: RuntimeError, x: Tensor | None, context: Tensor | None
-    ) -> None:
-        """Tell in a sentence why tensors did not fit, where it is by their sizes or types."""
-        wanted = next((p.dtype for p in self.parameters() if p.is_floating_point()), None)
-        sizes = {getattr(module, "context_features", 0) for module in self.modules()} - {0}
-        for name, value in (("x", x), ("context", context)):
-            if value is not None and wanted is not None and value.dtype != wanted:
-                raise ValueError(
-                    f"{name} holds {value.dtype}, expected {wanted}, the type of the flow's "
-                    f"parameters: {name}.to({wanted}) converts it"
-                ) from error
-        if context is not None and len(sizes) == 1 and context.shape[-1:] != (*sizes,):
-            raise ValueError(
-                f"context has shape {tuple(context.shape)}, expected [..., {sizes.pop()}]"
-            ) from error
-        if x is not None and context is not None:
-            try:
-                torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
-            except RuntimeError:
-                raise ValueError(
-                    f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
-                    "have batch dimensions that do not broadcast"
-                ) from error
 
     def _embed(self, context: Tensor | None) -> Tensor | None:
         return context if context is None or self.embedding is None else self.embedding(context)

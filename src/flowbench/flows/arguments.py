@@ -1,0 +1,105 @@
+"""What a flow is given, held against what it takes; each mistake is one sentence."""
+
+from collections.abc import Sequence
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from flowbench.flows.flow import Flow
+
+__all__ = ["as_shape", "kind", "refuse_mismatch", "refuse_other_than_tensors", "refuse_size"]
+
+
+def kind(value: object) -> str:
+    """The class of a value as a user would write it.
+
+    Example:
+        >>> kind([0.0]), kind(torch.zeros(()))
+        ('list', 'torch.Tensor')
+    """
+    cls = type(value)
+    home = "" if cls.__module__ == "builtins" else f"{cls.__module__.split('.')[0]}."
+    return f"{home}{cls.__qualname__}"
+
+
+def refuse_size(name: str, value: Any) -> None:
+    """Refuse what is no number of features.
+
+    Raises:
+        ValueError: the size is no whole number, or below 1.
+    """
+    if not _is_whole(value) or value < 1:
+        raise ValueError(f"{name}={value!r}: expected a whole number, at least 1")
+
+
+def as_shape(n: int | Sequence[int]) -> torch.Size:
+    """How many samples, as a shape.
+
+    Raises:
+        ValueError: a size is no whole number, or negative.
+
+    Example:
+        >>> as_shape(3), as_shape((2, 3))
+        (torch.Size([3]), torch.Size([2, 3]))
+    """
+    sizes = tuple(n) if isinstance(n, Sequence) else (n,)
+    if not all(_is_whole(size) and size >= 0 for size in sizes):
+        raise ValueError(
+            f"{n!r} samples were asked for, expected a whole number from 0, or a shape of such"
+        )
+    return torch.Size(map(index, sizes))
+
+
+def refuse_other_than_tensors(flow: "Flow", **given: object) -> None:
+    """Refuse arrays, lists and frames, which only densities in the units of data take.
+
+    Raises:
+        TypeError: a value is neither a tensor nor None.
+    """
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Tensor):
+            array = f"{name}.to_numpy()" if hasattr(value, "to_numpy") else name
+            raise TypeError(
+                f"{name} is a {kind(value)}, expected a tensor: "
+                f"torch.as_tensor({array}, dtype={flow.dtype})"
+            )
+
+
+def refuse_mismatch(
+    flow: "Flow", error: RuntimeError, x: Tensor | None, context: Tensor | None
+) -> None:
+    """Tell in a sentence why tensors did not fit, where it is by their sizes or types.
+
+    Raises:
+        ValueError: they do not fit the flow, or each other.
+    """
+    sizes = {getattr(module, "context_features", 0) for module in flow.modules()} - {0}
+    for name, value in (("x", x), ("context", context)):
+        if value is not None and value.dtype != flow.dtype:
+            raise ValueError(
+                f"{name} holds {value.dtype}, expected {flow.dtype}, the type of the flow's "
+                f"parameters: {name}.to({flow.dtype}) converts it"
+            ) from error
+    if context is not None and len(sizes) == 1 and context.shape[-1:] != (*sizes,):
+        raise ValueError(
+            f"context has shape {tuple(context.shape)}, expected [..., {sizes.pop()}]"
+        ) from error
+    if x is not None and context is not None:
+        try:
+            torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+        except RuntimeError:
+            raise ValueError(
+                f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
+                "have batch dimensions that do not broadcast"
+            ) from error
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        index(value)
+    except TypeError:
+        return False
+    return True

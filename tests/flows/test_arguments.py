@@ -1,0 +1,66 @@
+"""What a flow refuses to be given, in one sentence."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import flowbench
+
+ROWS = np.zeros((4, 3))
+EXPECTED = "expected a tensor: torch.as_tensor"
+
+
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [
+        (ROWS, f"x is a numpy.ndarray, {EXPECTED}(x, dtype=torch.float32)"),
+        (ROWS.tolist(), f"x is a list, {EXPECTED}(x, dtype=torch.float32)"),
+        (
+            pd.DataFrame(ROWS),
+            f"x is a pandas.DataFrame, {EXPECTED}(x.to_numpy(), dtype=torch.float32)",
+        ),
+    ],
+)
+def test_a_flow_takes_tensors(x, sentence):
+    flow = flowbench.MAF(3, context_features=3, layers=1).eval()
+    with pytest.raises(TypeError) as caught:
+        flow.log_prob(x, torch.zeros(4, 3))
+    assert str(caught.value) == sentence
+    for use in (lambda: flow.log_prob(torch.zeros(4, 3), x), lambda: flow.sample(2, x)):
+        with pytest.raises(TypeError) as caught:
+            use()
+        assert str(caught.value) == sentence.replace("x is", "context is").replace(
+            "tensor(x", "tensor(context"
+        )
+
+
+def test_the_type_of_numbers_is_that_of_the_flow():
+    for flow in (flowbench.MAF(3, layers=1), flowbench.Gaussian(3), flowbench.NICE(3)):
+        assert flow.dtype == torch.float32
+        assert flow.double().dtype == torch.float64
+    with pytest.raises(TypeError, match=r"dtype=torch\.float64"):
+        flow.log_prob(ROWS)
+
+
+@pytest.mark.parametrize("n", [2.5, -1, "3", (2, -1), (2, 1.5), None, torch.zeros(2)])
+def test_a_number_of_samples_is_whole(n):
+    flow = flowbench.MAF(3, layers=1).eval()
+    with pytest.raises(ValueError, match="samples were asked for, expected a whole number"):
+        flow.sample(n)
+
+
+@pytest.mark.parametrize("n", [0, 2, (2,), torch.Size([2, 3]), np.int64(2), torch.tensor(2), ()])
+def test_numbers_and_shapes_of_samples(n):
+    flow = flowbench.MAF(3, layers=1).eval()
+    shape = tuple(n) if isinstance(n, tuple) else (int(n),)
+    assert flow.sample(n).shape == (*shape, 3)
+
+
+@pytest.mark.parametrize("flow", [flowbench.MAF, flowbench.RealNVP, flowbench.Gaussian])
+@pytest.mark.parametrize(("features", "shown"), [(-1, "-1"), (2.5, "2.5"), ("3", "'3'"), (0, "0")])
+def test_a_size_is_a_whole_number(flow, features, shown):
+    for build in (lambda: flow(features), lambda: flow(features=features)):
+        with pytest.raises(ValueError) as caught:
+            build()
+        assert str(caught.value) == f"features={shown}: expected a whole number, at least 1"
