@@ -4,9 +4,10 @@ import json
 import shutil
 
 from hydra import compose, initialize_config_dir
-from sweep_commands import ROOT, statuses
+from sweep_commands import ROOT, statuses, table
 
 from flowbench.training.main import config_directory
+from flowbench.training.run_folder import RunFolder
 
 FAILS = "the training split has 400 rows, fewer than training.batch_size=5000"
 
@@ -30,6 +31,47 @@ def test_a_failed_job_neither_stops_nor_hides_the_others(sweep, tmp_path):
     assert again.returncode == 0, again.stderr
     assert statuses(again.stdout) == ["skipped", "skipped", "done"]
     assert before.items() <= results(tmp_path).items()
+
+
+def test_a_combination_that_cannot_be_composed_is_a_failed_job(sweep, tmp_path):
+    """The small runs have `model.layers`, which one of these models lacks."""
+    done = sweep(tmp_path, "model=maf,gaussian,nosuch", "seed=0,x")
+    assert done.returncode == 1
+    told = [(row["model"], row["seed"], row["status"]) for row in table(done.stdout)]
+    assert told == [
+        *[("maf", "0", "done"), ("maf", "x", "failed")],
+        *[(model, seed, "failed") for model in ("gaussian", "nosuch") for seed in "0x"],
+    ]
+    errors = [row["test log-likelihood"] for row in table(done.stdout)]
+    assert errors[1].startswith("seed=x: expected an integer")
+    assert errors[2].startswith("model.layers is no key")
+    assert errors[4].startswith("model=nosuch does not exist")
+
+
+def test_a_sweep_of_which_no_job_can_run_is_refused_at_once(sweep, tmp_path):
+    done = sweep(tmp_path, "model=gaussian,nosuch", "seed=0,1")
+    assert done.returncode == 1
+    assert [line.split(";")[0] for line in done.stderr.splitlines()] == [
+        "model.layers is no key",
+        "model=nosuch does not exist",
+    ]
+    assert not done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_job_that_runs_elsewhere_is_neither_started_nor_failed(sweep, tmp_path):
+    assert sweep(tmp_path, "seed=0").returncode == 0
+    [result] = results(tmp_path)
+    result.unlink()
+    with RunFolder(result.parent).lock():
+        done = sweep(tmp_path, "seed=0,1")
+    assert done.returncode == 1
+    assert statuses(done.stdout) == ["running", "done"]
+    assert "1 running in other processes: the same command tells later" in done.stdout
+    assert "another process" not in done.stderr
+    again = sweep(tmp_path, "seed=0,1")
+    assert again.returncode == 0
+    assert statuses(again.stdout) == ["done", "skipped"]
 
 
 def test_jobs_side_by_side_are_processes_of_their_own(sweep, tmp_path):

@@ -150,6 +150,18 @@ def test_a_search_in_which_all_fails_ends_and_repeats_no_failure(sweep, tmp_path
     assert done.stdout.count("trial ") == 2
 
 
+def test_a_trial_that_cannot_be_composed_fails_and_the_others_run(sweep, tmp_path):
+    """The small runs have `model.layers`, which one of these models lacks."""
+    words = ["hydra/sweeper=random", "hydra.sweeper.n_trials=4", "model=maf,gaussian"]
+    done = sweep(tmp_path, *words)
+    assert done.returncode == 1
+    assert set(states(tmp_path)) == {"COMPLETE", "FAIL"}
+    rows = {row["model"]: row for row in table(done.stdout)}
+    assert rows["maf"]["status"] == "done"
+    assert rows["gaussian"]["status"] == "failed"
+    assert rows["gaussian"]["test log-likelihood"].startswith("model.layers is no key")
+
+
 @pytest.mark.parametrize(
     ("sweeper", "words", "sentence"),
     [
@@ -157,10 +169,10 @@ def test_a_search_in_which_all_fails_ends_and_repeats_no_failure(sweep, tmp_path
         ("optuna", ["model.layers=range(3,1)"], "model.layers=range(3,1): the range is empty"),
         (
             "random",
-            ["training.batch_size=range(0,3)"],
-            "batch_size=0: expected an integer at least",
+            ["training.batch_size=range(-3,1)"],
+            "batch_size=-3: expected an integer at least",
         ),
-        ("random", ["training.schedule=constant,cos"], "training.schedule=cos: expected constant"),
+        ("random", ["training.schedule=const,cos"], "training.schedule=cos: expected constant"),
         ("random", ["model.layer=1,2"], "did you mean model.layers"),
         (
             "optuna",

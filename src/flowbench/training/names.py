@@ -9,7 +9,6 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
 
 from flowbench.atomic_files import write_text
 from flowbench.training.main import config_directory
@@ -42,7 +41,7 @@ def run_command() -> str:
     return shlex.join(program)
 
 
-def config_flags(hydra: DictConfig) -> list[str]:
+def config_flags(hydra: Any) -> list[str]:
     """What a command says about where its configuration is found: nothing, if that is ours.
 
     Args:

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, open_dict
 
 from flowbench.training.names import config_flags
-from flowbench.training.run_identity import run_directory
 
 __all__ = ["compose", "job_arguments", "slug"]
 
@@ -30,9 +30,14 @@ def compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str]) 
     return job
 
 
-def slug(config: DictConfig) -> str:
-    """The run folder of a job as a file name, e.g. `toy-maf-c9654196-seed=0`."""
-    return "-".join(run_directory(config).parts[-4:])
+def slug(folder: Path) -> str:
+    """The run folder of a job as a file name.
+
+    Example:
+        >>> slug(Path("outputs/toy/maf/c9654196/seed=0"))
+        'toy-maf-c9654196-seed=0'
+    """
+    return "-".join(folder.parts[-4:])
 
 
 def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:

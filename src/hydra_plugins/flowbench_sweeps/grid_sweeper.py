@@ -9,8 +9,7 @@ from hydra.core.utils import env_override
 
 from flowbench.training.configuration import ConfigError
 from flowbench.training.names import SWEEP, sweep_text
-from hydra_plugins.flowbench_sweeps.commands import compose
-from hydra_plugins.flowbench_sweeps.jobs import Job, conclude
+from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
 
 __all__ = ["GridSweeper"]
 
@@ -34,7 +33,7 @@ class GridSweeper(BasicSweeper):
             arguments: overrides as on the command line.
 
         Raises:
-            ConfigError: an interval, of which there is no grid.
+            ConfigError: an interval, of which there is no grid; or no combination can be run.
         """
         assert self.config is not None
         assert self.hydra_context is not None
@@ -49,8 +48,9 @@ class GridSweeper(BasicSweeper):
                     "with hydra/sweeper=random or hydra/sweeper=optuna"
                 )
         [combinations] = self.split_arguments(overrides, None)
-        jobs = [Job.of(words, compose(loader, self.config, words)) for words in combinations]
-        missing = [job.overrides for job in jobs if job.folder and not job.skipped]
+        jobs = [Job.of(words, loader, self.config) for words in combinations]
+        refuse_if_all_are_bad(jobs)
+        missing = [job.overrides for job in jobs if job.missing]
         with env_override({SWEEP: sweep_text(texts)}):
             if missing:
                 self.launcher.launch(missing, initial_job_idx=0)

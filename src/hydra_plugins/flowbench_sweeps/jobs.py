@@ -2,22 +2,27 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_loader import ConfigLoader
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from flowbench.training.configuration import ConfigError, check, resolved
-from flowbench.training.run_folder import RunFolder
+from flowbench.training.hints import hydra_sentence
+from flowbench.training.names import config_flags
+from flowbench.training.run_folder import RunFolder, RunFolderError
 from flowbench.training.run_identity import run_directory
+from hydra_plugins.flowbench_sweeps.commands import compose
 
 if TYPE_CHECKING:
     from flowbench.report import RunRecord
 
-__all__ = ["Job", "conclude"]
+__all__ = ["Job", "conclude", "refuse_if_all_are_bad"]
 
 LOST = "no result: killed, or stopped to be resumed"
 
@@ -28,49 +33,87 @@ class Job:
 
     Attributes:
         overrides: that make it.
-        config: composed of them.
+        command: that makes it alone.
+        config: composed of them, plain values; empty where they cannot be composed.
         folder: of its run; None where it can have none.
         error: why it can have none.
         skipped: whether its result was there before.
+        place: what the table says where there is no folder: data, model, seed.
     """
 
     overrides: list[str]
-    config: DictConfig
+    command: str
+    config: Mapping[str, Any]
     folder: RunFolder | None
     error: str
     skipped: bool
+    place: tuple[str, str, str]
 
     @classmethod
-    def of(cls, overrides: Sequence[str], config: DictConfig) -> "Job":
-        """The job of a configuration, which is checked."""
-        folder, error = None, ""
+    def of(cls, overrides: Sequence[str], loader: ConfigLoader, sweep: DictConfig) -> "Job":
+        """The job that overrides make, composed and checked.
+
+        Args:
+            overrides: of the job.
+            loader: Hydra's.
+            sweep: its configuration, with its `hydra` node.
+        """
+        config, folder, error = {}, None, ""
         try:
-            check(config)
-            folder = RunFolder(run_directory(config))
+            composed = compose(loader, sweep, overrides)
+            config = _plain(composed)
+            check(composed)
+            folder = RunFolder(run_directory(composed))
+        except HydraException as problem:
+            error = hydra_sentence(problem)
         except ConfigError as problem:
-            error = str(problem).splitlines()[0]
+            error = str(problem)
         return cls(
             overrides=list(overrides),
+            command=shlex.join(["python", "train.py", *config_flags(sweep.hydra), *overrides]),
             config=config,
             folder=folder,
             error=error,
-            skipped=folder is not None and folder.finished and not config.overwrite,
+            skipped=folder is not None and folder.finished and not config["overwrite"],
+            place=_place(sweep, overrides),
         )
 
+    @property
+    def running(self) -> bool:
+        """Whether a process is at work on it, e.g. one whose sweep was killed."""
+        if self.folder is None or not self.folder.path.is_dir():
+            return False
+        try:
+            with self.folder.lock():
+                return False
+        except RunFolderError:
+            return True
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is to be run."""
+        return self.folder is not None and not self.skipped and not self.running
+
     def record(self) -> "RunRecord":
-        """What it has left behind, as the report reads it; without a result there is an error."""
+        """What it has left behind, as the report reads it; what was lost has an error."""
         from flowbench.report.collect import RunRecord, read_run
 
-        command = shlex.join(["python", "train.py", *self.overrides])
         if self.folder is None:
-            plain = _plain(self.config)
-            own = sha256(command.encode()).hexdigest()[:8]
-            path = Path("no", "folder", own, f"seed={plain['seed']}")
-            return RunRecord(path=path, config=plain, error=self.error, command=command)
-        record = read_run(self.folder, root=self.folder.path.absolute().parents[3])
+            data, model, seed = self.place
+            own = sha256(self.command.encode()).hexdigest()[:8]
+            path = Path(data, model, own, f"seed={self.config.get('seed', seed)}")
+            error = self.error.partition("\n")[0]
+            return RunRecord(path=path, config=self.config, error=error, command=self.command)
+        try:
+            record = read_run(self.folder, root=self.folder.path.absolute().parents[3])
+        except RunFolderError as problem:
+            record = RunRecord(
+                path=self.folder.path, config={}, command=self.command, error=str(problem)
+            )
         if not record.config:
-            record = replace(record, config=resolved(self.config), command=command)
-        return replace(record, error=LOST) if record.status == "unfinished" else record
+            record = replace(record, config=self.config, command=self.command)
+        lost = record.status == "unfinished" and not self.running
+        return replace(record, error=LOST) if lost else record
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -82,18 +125,41 @@ def _plain(config: DictConfig) -> dict[str, Any]:
         return plain
 
 
+def _place(sweep: DictConfig, overrides: Sequence[str]) -> tuple[str, str, str]:
+    """Data, model and seed of a job, as far as its overrides or the sweep's defaults name them."""
+    words = dict(word.split("=", 1) for word in overrides if "=" in word)
+    named = {"seed": sweep.seed, **sweep.hydra.runtime.choices, **words}
+    return str(named["data"]), str(named["model"]), str(named["seed"])
+
+
+def refuse_if_all_are_bad(jobs: Sequence[Job]) -> None:
+    """Refuse a sweep of which no job can be run; if some can, the others are rows of its table.
+
+    Raises:
+        ConfigError: with what is wrong, each sentence once.
+    """
+    if all(job.folder is None for job in jobs):
+        lines = [line for job in jobs for line in job.error.splitlines()]
+        raise ConfigError("\n".join(dict.fromkeys(lines)))
+
+
 def conclude(jobs: Sequence[Job], *lines: str) -> None:
-    """Print the report's table over all jobs, and lines; the exit code is 1 if any has failed."""
+    """Print the report's table over all jobs, and lines; the exit code is 1 if any is missing."""
     from flowbench.report.text import run_table
 
     records = [job.record() for job in jobs]
     print(run_table(records, [_status(*pair) for pair in zip(jobs, records, strict=True)]))
+    running = sum(record.status == "unfinished" for record in records)
+    if running:
+        lines = (*lines, f"{running} running in other processes: the same command tells later")
     print(*lines, sep="\n", end="\n" if lines else "")
-    if any(record.status == "failed" for record in records):
+    if any(record.status in ("failed", "unfinished") for record in records):
         sys.exit(1)
 
 
 def _status(job: Job, record: "RunRecord") -> str:
+    if record.status == "unfinished":
+        return "running"
     if record.status != "finished":
         return record.outcome
     return "skipped (finished before)" if job.skipped else "done"

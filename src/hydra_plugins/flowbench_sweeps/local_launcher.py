@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from flowbench.training.configuration import ConfigError
+from flowbench.training.run_identity import run_directory
 from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, slug
 
 __all__ = ["LocalLauncher"]
@@ -96,7 +97,8 @@ class LocalLauncher(Launcher):
             own = {"OMP_NUM_THREADS": str(len(slot))}
             cores = ",".join(map(str, slot))
             command = ["taskset", "-c", cores, *command] if shutil.which("taskset") else command
-        log = logs / f"{slug(compose(self.loader, self.config, overrides))}.log"
+        folder = run_directory(compose(self.loader, self.config, overrides))
+        log = logs / f"{slug(folder)}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
                 command, env=os.environ | own, stdout=file, stderr=subprocess.STDOUT

@@ -20,10 +20,8 @@ from pydantic import Field
 from flowbench.extras import how_to_install
 from flowbench.training.configuration import ConfigError
 from flowbench.training.names import STUDY, SWEEP, TRIAL, sweep_text
-from flowbench.training.run_identity import run_hash
 from flowbench.training.signatures import problems_of_node
-from hydra_plugins.flowbench_sweeps.commands import compose
-from hydra_plugins.flowbench_sweeps.jobs import Job, conclude
+from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
 from hydra_plugins.flowbench_sweeps.space import search_space
 from hydra_plugins.flowbench_sweeps.trials import Sampler, Trials
 
@@ -95,10 +93,9 @@ class SearchSweeper(Sweeper):
 
         def job(parameters: Mapping[str, Any]) -> Job:
             words = [*fixed, *(f"{key}={value}" for key, value in parameters.items())]
-            return Job.of(words, compose(self.loader, self.base, words))
+            return Job.of(words, self.loader, self.base)
 
-        _refuse_bad_ends(space, job)
-        journal = self._journal(compose(self.loader, self.base, fixed), space)
+        journal = self._journal(_first_of(space, job), space)
         trials = Trials(
             journal,
             space,
@@ -133,10 +130,10 @@ class SearchSweeper(Sweeper):
         if problems := list(problems_of_node("hydra.sweeper", node, supplied=set())):
             raise ConfigError("\n".join(problems))
 
-    def _journal(self, base: DictConfig, space: Mapping[str, Any]) -> Path:
+    def _journal(self, first: Path, space: Mapping[str, Any]) -> Path:
         """The file of the study, named by all that makes it another one."""
-        identity = [run_hash(base), base.data.name, base.model.name, base.seed]
-        identity += [self.sampler, self.seed, self.pruner, sorted(map(str, space.items()))]
+        identity = [*first.parts[-4:], self.sampler, self.seed, self.pruner]
+        identity += [sorted(map(str, space.items()))]
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
         return Path(self.base.hydra.sweep.dir, ".studies", f"{name}.journal")
 
@@ -146,25 +143,28 @@ def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
-def _refuse_bad_ends(space: Mapping[str, Any], job: Callable[[Mapping[str, Any]], Job]) -> None:
-    """Refuse a space whose first or last values cannot be run.
+def _first_of(space: Mapping[str, Any], job: Callable[[Mapping[str, Any]], Job]) -> Path:
+    """The run folder of the first values of a space, or of the last if those cannot be run.
 
     Raises:
-        ConfigError: with what is wrong there.
+        ConfigError: neither can, or earlier runs would be deleted.
     """
-    for end in (0, -1):
-        ends = {
-            key: of.choices[end] if hasattr(of, "choices") else (of.low, of.high)[end]
-            for key, of in space.items()
-        }
-        corner = job(ends)
-        if corner.error:
-            raise ConfigError(corner.error)
-        if corner.config.overwrite:
-            raise ConfigError(
-                "overwrite=true: a search goes on with its trials; to start it over, delete its "
-                "file in .studies/"
-            )
+    ends = [
+        job(
+            {
+                key: of.choices[end] if hasattr(of, "choices") else (of.low, of.high)[end]
+                for key, of in space.items()
+            }
+        )
+        for end in (0, -1)
+    ]
+    refuse_if_all_are_bad(ends)
+    if any(end.config.get("overwrite") for end in ends):
+        raise ConfigError(
+            "overwrite=true: a search goes on with its trials; to start it over, delete its "
+            "file in .studies/"
+        )
+    return next(end.folder.path for end in ends if end.folder is not None)
 
 
 def _in_parallel(work: Callable[[], None], workers: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from filelock import FileLock, Timeout
 
-from flowbench.training.run_folder import RunFolder, RunFolderError
+from flowbench.training.run_folder import RunFolder
 from flowbench.training.study import open_study
 from hydra_plugins.flowbench_sweeps.commands import slug
 from hydra_plugins.flowbench_sweeps.jobs import Job
@@ -133,13 +133,15 @@ class Trials:
                 self.seen[begun.number] = job
                 self._fail(begun.number)
                 continue
-            lock = FileLock(self.journal.with_name(f"{slug(job.config)}.lock"), thread_local=False)
+            lock = FileLock(
+                self.journal.with_name(f"{slug(job.folder.path)}.lock"), thread_local=False
+            )
             try:
                 lock.acquire(blocking=False)
             except Timeout:
                 others = True
                 continue
-            if not job.skipped and _is_running(job.folder):
+            if not job.skipped and job.running:
                 others = True
             elif self._has_failed(job.folder):
                 self.seen[begun.number] = job
@@ -206,12 +208,3 @@ class Trials:
 
     def _alone(self) -> FileLock:
         return FileLock(self.journal.with_suffix(".lock"))
-
-
-def _is_running(folder: RunFolder) -> bool:
-    """Whether a process is at work there, e.g. one whose sweep was killed."""
-    try:
-        with folder.lock():
-            return False
-    except RunFolderError:
-        return True
