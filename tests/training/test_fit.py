@@ -11,6 +11,7 @@ import flowbench
 from flowbench.checkpoint import FORMAT, CheckpointError
 from flowbench.data import DataError
 from flowbench.evaluation.runs import open_run
+from flowbench.flows.peers import Zuko
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.maximum_likelihood import NonFiniteError
 
@@ -188,6 +189,22 @@ def test_options_are_held_against_their_limits(options, sentence):
         flowbench.fit(flow, rows(100)[0], **options)
     assert str(caught.value) == sentence
     assert torch.equal(nn.utils.parameters_to_vector(flow.parameters()), before)
+
+
+def test_what_is_no_flow_is_refused():
+    with pytest.raises(TypeError) as caught:
+        flowbench.fit(nn.Linear(2, 2), rows(100)[0])
+    expected = "expected a flowbench.Flow"
+    assert str(caught.value) == f"flow is a torch.nn.modules.linear.Linear, {expected}"
+
+
+def test_a_flow_of_zuko_is_fitted_by_its_adapter():
+    zuko = pytest.importorskip("zuko")
+    x, _ = rows(100)
+    with pytest.raises(TypeError, match=r"flowbench\.flows\.peers\.Zuko\(features, flow=…\)"):
+        flowbench.fit(zuko.flows.MAF(2), x)
+    density = flowbench.fit(Zuko(2, flow=zuko.flows.MAF), x, max_epochs=1)
+    assert density.log_prob(x).isfinite().all()
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -1,5 +1,6 @@
 """What a flow is given, held against what it takes; each mistake is one sentence."""
 
+import sys
 from collections.abc import Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,12 @@ def kind(value: object) -> str:
         ('list', 'torch.Tensor')
     """
     cls = type(value)
-    home = "" if cls.__module__ == "builtins" else f"{cls.__module__.split('.')[0]}."
-    return f"{home}{cls.__qualname__}"
+    home, name = cls.__module__, cls.__qualname__
+    package = home.split(".")[0]
+    if home == "builtins":
+        return name
+    short = getattr(sys.modules.get(package), name, None) is cls
+    return f"{package if short else home}.{name}"
 
 
 def refuse_size(name: str, value: Any) -> None:

@@ -17,6 +17,7 @@ from flowbench.checkpoint import TrainedDensity, read_checkpoint, saved_values, 
 from flowbench.data import DataError, DataModule, RawData
 from flowbench.data.moments import refuse_non_finite, standardize
 from flowbench.flows import Flow
+from flowbench.flows.arguments import kind
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, History
 from flowbench.training.limits import (
@@ -34,6 +35,8 @@ from flowbench.training.quiet import quiet
 from flowbench.training.signatures import describe, fits, without
 
 __all__ = ["fit"]
+
+PEERS = {"zuko": "Zuko", "nflows": "NFlows", "normflows": "NormFlows"}
 
 
 def fit(
@@ -86,6 +89,7 @@ def fit(
         scores per epoch; its `save` writes what `flowbench.load` reads.
 
     Raises:
+        TypeError: `flow` is no `Flow`.
         ValueError: an option is out of range.
         DataError: the rows are not finite, or constant in a column, or do not fit one another.
         CheckpointError: `init_from` is not there, or is of another flow.
@@ -100,6 +104,7 @@ def fit(
         (torch.Size([500]), torch.Size([3, 2]))
     """
     _refuse_options(without(locals(), {"flow", "x", "context"}))
+    _refuse_other_than_flows(flow)
     data = _Arrays(
         *_checked(x, context),
         validation=validation,
@@ -153,6 +158,18 @@ def _refuse_options(options: Mapping[str, Any]) -> None:
         if not fits(value, parameters[name].annotation):
             expected = describe(parameters[name].annotation).replace("null", "None")
             raise ValueError(f"{name}={value!r}: expected {expected}")
+
+
+def _refuse_other_than_flows(flow: object) -> None:
+    if isinstance(flow, Flow):
+        return
+    library, way = type(flow).__module__.split(".")[0], ""
+    if library in PEERS:
+        way = (
+            f": flowbench.flows.peers.{PEERS[library]}(features, flow=…) makes one of a flow of "
+            f"{library}, from its class"
+        )
+    raise TypeError(f"flow is a {kind(flow)}, expected a flowbench.Flow{way}")
 
 
 def _train(
