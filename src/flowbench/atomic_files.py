@@ -18,6 +18,9 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         path: of the file.
         durable: outlast a power cut as well, which waits for the disk.
 
+    Raises:
+        OSError: it cannot be written; the error names the file.
+
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "result.json"
@@ -33,8 +36,10 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
             with part.open("rb") as file:
                 os.fsync(file.fileno())
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # of a write: a full disk, say
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
 
 

@@ -160,18 +160,29 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         CheckpointError: the file is unreadable, or of another format.
     """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        saved = checkpoint["flowbench"]
-    except Exception as error:  # a damaged file fails in as many ways as there are bytes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: not a readable flowbench checkpoint ({reason})") from error
+    checkpoint = read_values(path)
+    saved = checkpoint["flowbench"]
     if saved["format"] != FORMAT:
         raise CheckpointError(f"{path}: format {saved['format']}, expected {FORMAT}")
     state = checkpoint["state_dict"]
     return saved, {
         key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
     }
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """All that lies in a checkpoint, tensors on the processor; executes nothing.
+
+    Raises:
+        CheckpointError: the file is unreadable.
+    """
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        values["flowbench"]
+    except Exception as error:  # a damaged file fails in as many ways as there are bytes
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
+        raise CheckpointError(f"{path}: not a readable flowbench checkpoint ({reason})") from error
+    return values
 
 
 def start_from(flow: Flow, run: str | Path) -> None:

@@ -90,7 +90,8 @@ def convert(
             fetch()
         return _find_or_make(name, build, folder=folder, originals=files, source=source)
     except OSError as error:
-        raise DataError(f"{name}: a file cannot be read or written: {error}") from error
+        what = "a file" if error.filename else f"{folder}"  # numpy names none on a full disk
+        raise DataError(f"{name}: {what} cannot be read or written: {error}") from error
 
 
 def fingerprint(

@@ -11,7 +11,6 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
 from tqdm import tqdm
 
 from flowbench.atomic_files import replacing
-from flowbench.training.interruption import save_checkpoint
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
 __all__ = ["BestAndLast", "EpochBar", "History"]
@@ -123,8 +122,8 @@ class BestAndLast(Checkpoint):
         value = pl_module.scores[VALIDATION]
         if value > self.best_value:
             self.best_value, self.best_epoch = value, self.epoch
-            save_checkpoint(trainer, self.best, weights_only=True)
-        save_checkpoint(trainer, self.last)
+            trainer.save_checkpoint(self.best, weights_only=True)
+        trainer.save_checkpoint(self.last, weights_only=False)
         trainer.should_stop = trainer.should_stop or self.exhausted
 
     def state_dict(self) -> dict[str, Any]:

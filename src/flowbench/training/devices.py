@@ -10,6 +10,7 @@ from hydra.types import RunMode
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
+from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.configuration import ConfigError
 
 __all__ = ["build_trainer"]
@@ -25,7 +26,7 @@ def build_trainer(keys: Mapping[str, Any], **own: Any) -> pl.Trainer:
     Raises:
         ConfigError: the processes are not those of one training.
     """
-    trainer = pl.Trainer(**keys, **own, plugins=_cluster_plugins())
+    trainer = pl.Trainer(**keys, **own, plugins=[CheckpointFiles(), *_cluster_plugins()])
     _refuse_children_of_a_sweep(trainer)
     _refuse_processes_apart(trainer)
     return trainer

@@ -20,6 +20,7 @@ from flowbench.flows import Flow
 from flowbench.flows.arguments import kind
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, History
+from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.limits import (
     Accelerator,
     AtLeastOne,
@@ -185,6 +186,7 @@ def _train(
             accelerator=accelerator,
             devices=1,
             callbacks=callbacks,
+            plugins=[CheckpointFiles()],
             logger=False,
             num_sanity_val_steps=0,
             enable_model_summary=False,

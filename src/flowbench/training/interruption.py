@@ -3,7 +3,6 @@
 import signal
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +11,13 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from flowbench import ranks
-from flowbench.atomic_files import replacing
 from flowbench.training.interrupted import Interrupted
 
-__all__ = ["Interruptions", "save_checkpoint"]
+__all__ = ["Interruptions"]
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 ]
-
-
-def save_checkpoint(trainer: pl.Trainer, path: Path, *, weights_only: bool = False) -> None:
-    """Save so that a reader sees the earlier file or the new one, whenever a crash comes.
-
-    Called on every rank; rank 0 writes.
-
-    Args:
-        trainer: at any point of its training.
-        path: of the checkpoint.
-        weights_only: leave out what only a resumption needs.
-    """
-    with replacing(path) if trainer.is_global_zero else nullcontext(path) as part:
-        trainer.save_checkpoint(part, weights_only=weights_only)
 
 
 class Interruptions(Callback):
@@ -72,7 +56,7 @@ class Interruptions(Callback):
         due = trainer.is_global_zero and time.monotonic() - self.saved >= self.seconds
         signum, due = self._agreed(pl_module, due=due)
         if signum or due:
-            save_checkpoint(trainer, self.last)
+            trainer.save_checkpoint(self.last, weights_only=False)
             self.saved = time.monotonic()
         if signum:
             self._stop(signum)

@@ -11,17 +11,18 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench import ranks
-from flowbench.checkpoint import build_data, build_flow, read_checkpoint, saved_values, start_from
+from flowbench.checkpoint import build_data, build_flow, saved_values, start_from
 from flowbench.data import DataError, DataModule
 from flowbench.evaluation import evaluate
 from flowbench.evaluation.curves import step_summary
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
+from flowbench.training.checkpoint_files import best_state
 from flowbench.training.configuration import resolved
 from flowbench.training.devices import build_trainer
 from flowbench.training.figures import draw_figures
-from flowbench.training.interruption import Interruptions, save_checkpoint
+from flowbench.training.interruption import Interruptions
 from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
 from flowbench.training.names import SWEEP, run_command
@@ -104,14 +105,14 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
             enable_model_summary=False,
         )
         folder.begun = True
-        _fit(trainer, module, data, best=folder.best, resume=resume)
+        trained = _fit(trainer, module, data, best=folder.best, resume=resume)
         if pruning.pruned:
             return {}
         if ranks.size() == 1 and not trainer.is_global_zero:  # a flow that needs no training
             return {}
-        if trainer.is_global_zero and not folder.best.exists():
+        if trained and checkpoints.best_epoch < 0:
             refuse_without_best(epochs=len(history.rows))
-        module.flow.load_state_dict(read_checkpoint(folder.best)[1])
+        module.flow.load_state_dict(best_state(folder.best, epoch=checkpoints.best_epoch))
         device = trainer.strategy.root_device
         flow = module.flow.to(device).eval()  # the Trainer has left it on the processor
         scores = {split: evaluate(flow, data, split) for split in ("test", "val")}
@@ -204,10 +205,11 @@ def _fit(
     *,
     best: Path,
     resume: Path | None,
-) -> None:
-    """Train, from a checkpoint if there is one; without parameters, only fit."""
+) -> bool:
+    """Train, from a checkpoint if there is one; without parameters, which it tells, only fit."""
     if any(parameter.requires_grad for parameter in module.parameters()):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    else:
-        trainer.strategy.connect(module)
-        save_checkpoint(trainer, best, weights_only=True)
+        return True
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(best, weights_only=True)
+    return False

@@ -129,7 +129,7 @@ class RunFolder:
         """
         if not self.data.is_file():
             _write_json(self.data, {"sha256": sha256})
-        known = json.loads(self.data.read_text(encoding="utf-8"))["sha256"]
+        known = _read_json(self.data)["sha256"]
         if known != sha256:
             raise RunFolderError(
                 f"{self.path}: the data have changed since this run began (SHA-256 "
@@ -150,13 +150,13 @@ class RunFolder:
 
     def read_result(self) -> dict[str, Any]:
         """The result of a finished run."""
-        return json.loads(self.result.read_text(encoding="utf-8"))
+        return _read_json(self.result)
 
     def read_error(self) -> str | None:
         """The sentence in which the last attempt has failed, if it has."""
         if not self.error.is_file():
             return None
-        return json.loads(self.error.read_text(encoding="utf-8"))["error"]
+        return _read_json(self.error)["error"]
 
     def write_pruned(self, *, epoch: int, command: str) -> None:
         """Mark a run that a search has given up after an epoch, counted from 0."""
@@ -166,7 +166,7 @@ class RunFolder:
         """The epoch after which a search has given the run up, if it has."""
         if not self.pruned.is_file():
             return None
-        return json.loads(self.pruned.read_text(encoding="utf-8"))["epoch"]
+        return _read_json(self.pruned)["epoch"]
 
     def _entries(self) -> list[Path]:
         return [entry for entry in self.path.iterdir() if entry.name != LOCK]
@@ -203,6 +203,16 @@ def _numbers(key: str, value: object) -> Iterator[tuple[str, float]]:
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             yield from _numbers(f"{key}[{index}]", inner)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunFolderError(
+            f"{path}: not readable as JSON ({error}); restore it, or start over with "
+            "overwrite=true"
+        ) from error
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -1,0 +1,81 @@
+"""How the Trainer writes and reads its checkpoints."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
+from torch import Tensor
+
+from flowbench.atomic_files import replacing
+from flowbench.checkpoint import CheckpointError, read_checkpoint, read_values
+
+__all__ = ["CheckpointFiles", "best_state"]
+
+WAY_OUT = "restore it, or start over with overwrite=true"
+
+
+class CheckpointFiles(CheckpointIO):
+    """A reader sees the earlier file or the new one, whenever a crash comes; nothing is executed.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "checkpoints" / "last.ckpt"
+        >>> CheckpointFiles().save_checkpoint({"flowbench": {}, "optimizer_states": []}, path)
+        >>> CheckpointFiles().load_checkpoint(path)
+        {'flowbench': {}, 'optimizer_states': []}
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint; its folder is created if need be."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part, part.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch says so where a write has failed
+                raise error.__context__ or error from None
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: Any = None
+    ) -> dict[str, Any]:
+        """Read what a training goes on from.
+
+        Raises:
+            CheckpointError: it is unreadable, or holds parameters only.
+        """
+        with _telling_the_way_out():
+            checkpoint = read_values(Path(path))
+        if "optimizer_states" not in checkpoint:
+            raise CheckpointError(f"{path}: holds parameters, but no training; {WAY_OUT}")
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint."""
+        Path(path).unlink()
+
+
+def best_state(path: Path, *, epoch: int) -> dict[str, Tensor]:
+    """The flow's state in the checkpoint of the best epoch, counted from 0.
+
+    Raises:
+        CheckpointError: it is not there, or is unreadable.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: is missing, though epoch {epoch + 1} was the best so far; {WAY_OUT}"
+        )
+    with _telling_the_way_out():
+        return read_checkpoint(path)[1]
+
+
+@contextmanager
+def _telling_the_way_out() -> Iterator[None]:
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {WAY_OUT}") from error
