@@ -48,6 +48,8 @@ def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title
         runs=runs,
         settings=settings,
         overview=overview(settings),
+        any_published=any(setting.published for setting in settings),
+        any_pictures=any(setting.mean("test", "bits_per_dim") for setting in settings),
         curves=curves,
         sweeps=swept,
         recorded=recorded,

@@ -17,13 +17,15 @@ BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 def markdown_table(settings: Sequence[Setting]) -> str:
     """Results beside the published ones, one line per setting."""
-    names = any(setting.name for setting in settings)
-    header = ["data", "model", *(["setting"] if names else []), "seeds", "test log-likelihood"]
+    header = ["data", "model", "setting", "seeds", "test log-likelihood"]
     header += ["published", "difference", "parameters", "epochs", "wall time", "samples/s"]
-    rows = [_row(setting, names=names) for setting in settings]
-    left = 3 if names else 2
-    rule = ["---"] * left + ["--:"] * (len(header) - left)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+    rule = ["---"] * 3 + ["--:"] * (len(header) - 3)
+    lines = [header, rule, *map(_row, settings)]
+    hidden = set() if any(setting.name for setting in settings) else {"setting"}
+    if not any(setting.published for setting in settings):
+        hidden |= {"published", "difference"}
+    shown = [place for place, name in enumerate(header) if name not in hidden]
+    return "\n".join(f"| {' | '.join(cells[place] for place in shown)} |" for cells in lines)
 
 
 def run_table(runs: Sequence[RunRecord], statuses: Sequence[str] | None = None) -> str:
@@ -97,7 +99,7 @@ def rewrite_readme(readme: str | Path, settings: Sequence[Setting]) -> None:
     write_text(path, pattern.sub(lambda _: table, text))
 
 
-def _row(setting: Setting, *, names: bool) -> list[str]:
+def _row(setting: Setting) -> list[str]:
     finished, ran = len(setting.finished), len(setting.runs)
     published = setting.published or {}
     difference = ""
@@ -112,7 +114,7 @@ def _row(setting: Setting, *, names: bool) -> list[str]:
     return [
         setting.data,
         setting.model,
-        *([_cell(setting.name)] if names else []),
+        _cell(setting.name),
         str(ran) if finished == ran else f"{finished} of {ran}",
         score,
         numbers.with_error(published.get("mean"), published.get("two_standard_errors")),

@@ -1,10 +1,12 @@
 """The look of all figures."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 __all__ = ["DATA", "MODEL", "new_figure", "plain", "save"]
 
@@ -30,6 +32,7 @@ def plain(axis: Any) -> Any:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; its folder is made."""
+    """Write a figure in 128 colours, a third of the size of all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(drawn := BytesIO(), dpi=120)
+    Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path)
