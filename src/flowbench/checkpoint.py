@@ -61,6 +61,8 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     except Exception as error:  # whatever a configuration of another version leads to
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
+    if saved.get("dtype") == str(torch.float64):
+        flow.double()
     _load_state(flow, state, path)
     return TrainedDensity(
         flow,

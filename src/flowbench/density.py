@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class TrainedDensity(nn.Module):
                 preprocessing cannot map.
         """
         u, log_det = self.preprocess.inverse(_numbers("x", x, self.flow.features))
-        return self.flow.log_prob(self._float(u), self._context(context)) + log_det
+        return self.flow.log_prob(u.to(self.flow.dtype), self._context(context)) + log_det
 
     @torch.no_grad()
     def sample(
@@ -152,11 +152,12 @@ class TrainedDensity(nn.Module):
         config = dict(self.saved["config"])
         if "model" not in config:
             config["model"] = _description(self.flow)
+        saved = {**self.saved, "config": config, "dtype": str(self.flow.dtype)}
         state = {f"{PREFIX}{name}": value for name, value in self.flow.state_dict().items()}
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            torch.save({"flowbench": {**self.saved, "config": config}, "state_dict": state}, part)
+            torch.save({"flowbench": saved, "state_dict": state}, part)
 
     def _context(self, context: Tensor | ArrayLike | None) -> Tensor | None:
         if context is None:
@@ -166,13 +167,7 @@ class TrainedDensity(nn.Module):
         if (log_det == -torch.inf).any():
             steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
             raise ValueError(f"the context has values that {steps} cannot map")
-        return self._float(value)
-
-    def _float(self, value: Tensor) -> Tensor:
-        return value.to(next(self._floating(), torch.zeros(())).dtype)
-
-    def _floating(self) -> Iterator[Tensor]:
-        return (p for p in self.flow.parameters() if p.is_floating_point())
+        return value.to(self.flow.dtype)
 
 
 def _numbers(name: str, value: Tensor | ArrayLike, size: int) -> Tensor:
@@ -221,10 +216,12 @@ def _refuse_altered(flow: Flow) -> None:
     positional, named = flow.construction
     with torch.random.fork_rng(devices=[]):
         again = type(flow)(*positional, **named)
+    if flow.dtype == torch.float64:
+        again.double()
     options = inspect.signature(type(flow)).bind(*positional, **named).arguments
     size = options.get("context_features", 0)
-    context = torch.eye(size)[:1] if size else None
-    x = torch.linspace(-1, 1, 5).unsqueeze(-1).expand(-1, flow.features)
+    context = torch.eye(size, dtype=flow.dtype)[:1] if size else None
+    x = torch.linspace(-1, 1, 5, dtype=flow.dtype).unsqueeze(-1).expand(-1, flow.features)
     try:
         again.load_state_dict(flow.state_dict())
         same = torch.equal(flow.log_prob(x, context), again.eval().log_prob(x, context))

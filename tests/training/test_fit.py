@@ -40,9 +40,11 @@ def test_a_conditional_density_in_the_units_of_the_data():
     assert not flow.training
 
 
-def test_closed_form_flows_are_only_fitted():
+def test_closed_form_flows_are_only_fitted(tmp_path):
     x, _ = rows()
-    density = flowbench.fit(flowbench.Gaussian(2), x)
+    density = flowbench.fit(flowbench.Gaussian(2), x, standardized=False)
+    density.save(tmp_path / "density.ckpt")
+    assert torch.equal(flowbench.load(tmp_path / "density.ckpt").log_prob(x), density.log_prob(x))
     assert density.log_prob(torch.from_numpy(x)).mean().item() == pytest.approx(
         -np.log(2 * np.pi * np.e) - np.log(np.sqrt(425) * 1e-3), abs=0.1
     )
@@ -189,6 +191,37 @@ def test_options_are_held_against_their_limits(options, sentence):
         flowbench.fit(flow, rows(100)[0], **options)
     assert str(caught.value) == sentence
     assert torch.equal(nn.utils.parameters_to_vector(flow.parameters()), before)
+
+
+def test_a_flow_in_float64_is_trained_and_kept_in_it(tmp_path):
+    x, c = (torch.from_numpy(part) for part in rows(600))
+    flow = flowbench.MAF(2, context_features=1, layers=2, hidden_units=[8], dropout=0.1).double()
+    density = flowbench.fit(flow, x, c, max_epochs=2, noise=0.01, ema=0.9)
+    density.save(tmp_path / "density.ckpt")
+    again = flowbench.load(tmp_path / "density.ckpt")
+    for one in (density, again):
+        assert {part.dtype for part in one.flow.parameters()} == {torch.float64}
+        assert one.log_prob(x, c).dtype == one.sample(3, c[:1]).dtype == torch.float64
+    assert torch.equal(again.log_prob(x, c), density.log_prob(x, c))
+    u = again.flow.transform.inverse(density.preprocess.inverse(x)[0], c)[0]
+    torch.testing.assert_close(again.flow.transform(u, c)[0], density.preprocess.inverse(x)[0])
+
+
+def test_rows_of_a_flow_in_float64_keep_their_digits(tmp_path):
+    x = 1e9 + np.random.default_rng(0).normal(size=(2000, 1))  # float32 has steps of 64 there
+    density = flowbench.fit(flowbench.Gaussian(1).double(), x, standardized=False)
+    entropy = 0.5 * np.log(2 * np.pi * np.e)
+    assert density.log_prob(x).mean().item() == pytest.approx(-entropy, abs=0.05)
+    density.save(tmp_path / "density.ckpt")
+    again = flowbench.load(tmp_path / "density.ckpt")
+    assert torch.equal(again.log_prob(x), density.log_prob(x))
+    assert again.sample(3).dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_numbers_of_16_bits_are_refused(dtype):
+    with pytest.raises(ValueError, match=f"the flow holds {dtype}, expected torch.float32 or"):
+        flowbench.fit(flowbench.MAF(2, layers=1).to(dtype), rows(100)[0])
 
 
 def test_what_is_no_flow_is_refused():

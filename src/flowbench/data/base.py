@@ -130,6 +130,7 @@ class DataModule(pl.LightningDataModule, ABC):
     """
 
     cache_dir: str | Path | None = None
+    dtype: torch.dtype = torch.float32  # of rows in model space
 
     def __init__(self, *, batch_size: int = 256, seed: int = 0) -> None:
         super().__init__()
@@ -203,18 +204,18 @@ class DataModule(pl.LightningDataModule, ABC):
         Raises:
             DataError: a row lies where preprocessing leaves no density.
         """
-        u, log_det = _preprocessed(x, self.preprocess, self.cache_dir)
+        u, log_det = _preprocessed(x, self.preprocess, self.cache_dir, self.dtype)
         if context is None:
             return Rows(u, None, log_det)
-        given, _ = _preprocessed(context, self.context_preprocess, self.cache_dir)
+        given, _ = _preprocessed(context, self.context_preprocess, self.cache_dir, self.dtype)
         return Rows(u, given, log_det)
 
 
 def _preprocessed(
-    source: NDArray[Any], preprocess: Chain, folder: str | Path | None
+    source: NDArray[Any], preprocess: Chain, folder: str | Path | None, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
     chunk = max(1, CHUNK_VALUES // source.shape[-1])
-    u = memory.empty(source.shape, folder=folder)
+    u = memory.empty(source.shape, dtype=dtype, folder=folder)
     log_det = memory.empty((len(source),), dtype=torch.float64, folder=folder)
     finite = torch.empty(len(source), dtype=torch.bool)
     for start in range(0, len(source), chunk):

@@ -63,7 +63,7 @@ def fit(
     """Train a flow by maximum likelihood; the best epoch on held-out rows is kept.
 
     The engine is that of `python train.py`, with its early stopping and batch-norm statistics.
-    The flow itself is trained, in place.
+    The flow itself is trained, in place, and in its own type: float64 after `flow.double()`.
 
     Args:
         flow: the density, e.g. `flowbench.MAF(features)`.
@@ -91,7 +91,7 @@ def fit(
 
     Raises:
         TypeError: `flow` is no `Flow`.
-        ValueError: an option is out of range.
+        ValueError: an option is out of range, or the flow holds numbers of 16 bits.
         DataError: the rows are not finite, or constant in a column, or do not fit one another.
         CheckpointError: `init_from` is not there, or is of another flow.
         NonFiniteError: a log-likelihood of training rows, or every one of held-out rows, is NaN or
@@ -106,6 +106,8 @@ def fit(
     """
     _refuse_options(without(locals(), {"flow", "x", "context"}))
     _refuse_other_than_flows(flow)
+    if flow.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"the flow holds {flow.dtype}, expected torch.float32 or torch.float64")
     data = _Arrays(
         *_checked(x, context),
         validation=validation,
@@ -113,6 +115,7 @@ def fit(
         batch_size=batch_size,
         seed=seed,
     )
+    data.dtype = flow.dtype
     data.setup()
     flow.train()  # the Trainer keeps the mode that it finds
     saved = saved_values({}, data)
