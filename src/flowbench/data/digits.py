@@ -38,7 +38,7 @@ class Digits(ImageDataModule):
         self,
         *,
         alpha: float = 1e-6,
-        dequantize: Dequantize = "once",
+        dequantize: Dequantize = "epoch",
         binarize: Binarize | None = None,
         layout: Layout = "interleaved",
         pixel_order: PixelOrder = "raster",

@@ -48,7 +48,7 @@ class ImageFolder(ImageDataModule):
         color: bool = True,
         flips: bool = False,
         alpha: float = 0.05,
-        dequantize: Dequantize = "once",
+        dequantize: Dequantize = "epoch",
         binarize: Binarize | None = None,
         layout: Layout = "interleaved",
         pixel_order: PixelOrder = "raster",
