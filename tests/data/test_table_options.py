@@ -1,14 +1,11 @@
 """The user's table: labels, groups, missing values, logarithm, clipping and lattices."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
 from tables import all_rows, numbers, open_table, write
 
 from flowbench.data import DataError, Table
-from flowbench.data.lattice import lattice_step
 
 
 @pytest.fixture(params=[".csv", ".parquet", ".npy", ".npz", ".h5", ".hdf5"])
@@ -188,43 +185,6 @@ def test_values_beyond_quantiles_of_the_training_rows_are_moved_to_them(path):
 def test_odd_quantiles_are_refused(tmp_path, pair):
     with pytest.raises(DataError, match="expected two rising numbers between 0 and 1"):
         Table(path=tmp_path / "never_read.npy", clip_quantiles=pair)
-
-
-def test_lattice_is_warned_about_and_dequantised_when_asked(town):
-    path, frame = town
-    columns = ["age", "height", "money"]
-    with pytest.warns(UserWarning, match=r"values of 'age' \(step 1\) lie on a lattice") as told:
-        open_table(path, columns=columns)
-    assert len(told) == 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        data = open_table(path, columns=columns, dequantize=True)
-        again = open_table(path, columns=columns, dequantize=True, seed=1)
-    for split in data.rows:
-        x = np.asarray(data.raw.x[split])
-        expected = frame.loc[index_of(data, frame, split), columns].to_numpy()
-        np.testing.assert_array_equal(np.floor(x[:, 0]), expected[:, 0])
-        np.testing.assert_allclose(x[:, 1:], expected[:, 1:])
-    noise = all_rows(data)[:, 0] % 1
-    assert len(np.unique(noise)) == 200
-    assert 0.4 < noise.mean() < 0.6
-    np.testing.assert_array_equal(np.sort(all_rows(again)[:, 0]), np.sort(all_rows(data)[:, 0]))
-
-
-@pytest.mark.parametrize("step", [1, 0.01, 0.25, 1000])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_step_of_a_lattice(step, dtype):
-    points = np.random.default_rng(0).integers(-300, 300, 2000)
-    assert lattice_step((points * step).astype(dtype)) == pytest.approx(step)
-    assert lattice_step((points * step + 240.5).astype(dtype)) == pytest.approx(step, rel=1e-4)
-
-
-def test_no_lattice():
-    rng = np.random.default_rng(0)
-    for rows in (10, 100, 10_000):
-        assert lattice_step(rng.normal(size=rows)) is None
-    assert lattice_step(np.round(rng.normal(size=1000), 8)) is None  # only digits
-    assert lattice_step(np.ones(9)) is None
 
 
 def test_too_many_labels_are_refused(tmp_path):

@@ -1,61 +1,101 @@
-"""Columns of which all values lie on a lattice: a density of them has no bound."""
+"""Columns with values that many rows share: a density has no bound at them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["dequantize", "lattice_step"]
+__all__ = ["NOTABLE", "Discrete", "dequantize", "discreteness"]
 
+NOTABLE = 0.005  # share of the rows at one value
+FEWEST = 10  # rows at one value
 MOST_POINTS = 100_000
-LOOKED_AT = 1_000_000
 CHUNK_ROWS = 100_000
+Floats = NDArray[np.floating[Any]]
 
 
-def lattice_step(column: NDArray[Any]) -> float | None:
-    """The step of the lattice on which all values of a column lie, if there is one.
+class Discrete(NamedTuple):
+    """The step of the lattice of all values, and a value of many rows with their share."""
 
-    A lattice is the multiples of the smallest difference, from the smallest value on. One with
-    more than 100,000 points between the smallest and the largest value does not count: data are
-    always written down with some number of digits. The first million values are looked at.
+    step: float | None = None
+    atom: float | None = None
+    share: float = 0.0
+
+
+def discreteness(column: Floats) -> Discrete:
+    """What is discrete in a column.
+
+    A lattice is the multiples of a step, from the smallest value on. That of whole numbers always
+    counts. Another counts with up to 100,000 points between the smallest and the largest value,
+    or where 1 % of the rows share their values with others: data are always written down with
+    some number of digits. So does that of rounding to the type of the numbers, to 10,000 points.
+
+    An atom is a value of more than 0.5 % of the rows, where it is not one of the points of a
+    lattice as wide as 1/1000 of the standard deviation, which have such shares.
 
     Args:
         column: finite values.
 
-    Returns:
-        The step in units of the column, or None where there is no lattice, or only one value.
-
     Example:
-        >>> lattice_step(np.array([0.1, 0.2, 0.5])), lattice_step(np.array([0.1, 0.2, 0.57]))
+        >>> discreteness(np.array([0.1, 0.2, 0.5])).step, discreteness(np.array([1, 2, 3.3])).step
         (0.1, None)
+        >>> discreteness(np.append(np.zeros(20), np.random.default_rng(0).normal(size=60)))
+        Discrete(step=None, atom=0.0, share=0.25)
     """
-    values = np.unique(np.asarray(column[:LOOKED_AT], np.float64))
+    values, counts = np.unique(np.asarray(column, np.float64), return_counts=True)
     if len(values) < 2:
-        return None
+        return Discrete()
+    most, share = counts.argmax(), float(counts.max() / len(column))
+    notable = counts > max(NOTABLE * len(column), FEWEST - 1)
+    others = counts[~notable]
+    repeated = 1 - len(others) / max(1, others.sum())
+    rounding = float(4 * np.spacing(np.abs(column).max()))
+    step = _step(values, repeated=repeated, rounding=rounding)
+    if notable.any() and (step is None or step < np.std(column, dtype=np.float64) / 1000):
+        return Discrete(step, float(values[most]), share)
+    return Discrete(step)
+
+
+def _step(values: NDArray[np.float64], *, repeated: float, rounding: float) -> float | None:
     gaps = np.diff(values)
-    multiples = gaps / gaps[gaps < 1.5 * gaps.min()].mean()  # rounding errors average out
-    points = np.rint(multiples).sum()
-    if points > MOST_POINTS or np.abs(multiples - np.rint(multiples)).max() > 0.05:
-        return None
-    return float(f"{gaps.sum() / points:.6g}")
+    whole = not (values % 1).any() and np.abs(values).max() < 2**53
+    if whole:
+        step = float(np.gcd.reduce(gaps.astype(np.int64)))
+    else:
+        multiples = gaps / gaps[gaps < 1.5 * gaps.min()].mean()  # rounding errors average out
+        if np.abs(multiples - np.rint(multiples)).max() > 0.05:
+            return None
+        step = float(gaps.sum() / np.rint(multiples).sum())
+    points = gaps.sum() / step
+    if step <= rounding:
+        return step if points <= 10_000 else None
+    return step if whole or points <= MOST_POINTS or repeated > 0.01 else None
 
 
 def dequantize(
-    x: NDArray[Any], steps: dict[int, float], *, generator: np.random.Generator
+    x: Floats, lattices: dict[int, tuple[float, float]], *, generator: np.random.Generator
 ) -> None:
-    """Add uniform noise in [0, step) to columns of an array, in place and in bounded memory.
+    """Add uniform noise in [0, step) to the values of columns that lie on their lattices.
+
+    It happens in place and in bounded memory; other values remain what they are.
 
     Args:
         x: `[rows, columns]`, maybe memory-mapped.
-        steps: column → step of its lattice.
-        generator: of the noise.
+        lattices: column → a point of its lattice and the step.
+        generator: of the noise; what a row gets depends on its place alone.
 
     Example:
-        >>> dequantize(x := np.zeros((5, 2)), {1: 0.5}, generator=np.random.default_rng(0))
-        >>> bool(x[:, 0].any()), bool(((x[:, 1] > 0) & (x[:, 1] < 0.5)).all())
-        (False, True)
+        >>> x = np.array([[0.0, 1.0], [0.0, 1.3]])
+        >>> dequantize(x, {1: (0.0, 0.5)}, generator=np.random.default_rng(0))
+        >>> x.round(2).tolist()
+        [[0.0, 1.32], [0.0, 1.3]]
     """
-    columns, widths = list(steps), np.array(list(steps.values()))
+    columns = list(lattices)
+    origins, steps = np.array(list(lattices.values())).reshape(-1, 2).T
     for start in range(0, len(x), CHUNK_ROWS):
         part = x[start : start + CHUNK_ROWS]
-        part[:, columns] += generator.random((len(part), len(columns))) * widths
+        values = part[:, columns]
+        place = (values - origins) / steps
+        rounding = 1e-4 + 2e-7 * np.abs(values) / steps  # that of float32
+        on = np.abs(place - np.rint(place)) < rounding
+        part[:, columns] = values + on * generator.random(values.shape) * steps

@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from flowbench.data.base import SPLITS, DataError, DataModule, RawData, build_preprocess
+from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, convert, fingerprint
-from flowbench.data.moments import moments, refuse_constant, standardize
-from flowbench.data.selection import Selection
+from flowbench.data.moments import moments, refuse_constant
 from flowbench.data.table_columns import Columns, choose_columns
 from flowbench.data.table_context import context_rows, standardize_context
 from flowbench.data.table_conversion import TableWriter
 from flowbench.data.table_files import open_table
 from flowbench.data.table_parts import Part
-from flowbench.data.table_splits import split_groups, split_rows
+from flowbench.data.table_preprocess import table_preprocess
+from flowbench.data.table_splits import split_table
+from flowbench.data.table_warnings import table_warnings
 
 __all__ = ["Table"]
 
@@ -61,6 +58,7 @@ class Table(DataModule):
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> path = Path(tempfile.mkdtemp()) / "x.npy"
         >>> np.save(path, np.random.default_rng(0).normal(size=(50, 3)))
         >>> data = Table(path=path, context_columns=[2], cache_dir=path.parent / "cache")
@@ -121,9 +119,13 @@ class Table(DataModule):
             DataError: whatever is wrong with the file or with what was asked of it.
         """
         found = self._conversion()
-        self._warn(found)
+        told = {"dequantize": self.dequantize, "clip_quantiles": self.clip_quantiles}
+        for sentence in table_warnings(found.meta, **told):
+            warnings.warn(f"{self.path}: {sentence}", stacklevel=2)
         columns = Columns(**found.meta["columns"])
-        rows = self._splits(found, columns)
+        rows = split_table(
+            found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
+        )
         numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
         names, where = columns.numbers, f"training rows of {self.path}"
         try:
@@ -136,7 +138,14 @@ class Table(DataModule):
         context = context_rows(rows, columns, categories=categories, path=self.path)
         return RawData(
             x=x,
-            preprocess=self._preprocess(x["train"], columns),
+            preprocess=table_preprocess(
+                x["train"],
+                columns.targets,
+                clip_quantiles=self.clip_quantiles,
+                log_columns=self.log_columns,
+                standardized=self.standardize,
+                path=self.path,
+            ),
             feature_names=columns.targets,
             sha256=found.sha256,
             categories=categories,
@@ -148,70 +157,12 @@ class Table(DataModule):
             ),
         )
 
-    def _clip(self, train: Selection, pair: list[float]) -> dict[str, Any]:
-        """The step to two quantiles of the training rows, one column in memory at a time."""
-        quantiles = [
-            np.quantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
-            for column in range(train.shape[1])
-        ]
-        low, high = np.stack(quantiles, axis=1).tolist()
-        return {"name": "Clip", "low": low, "high": high}
-
-    def _preprocess(self, train: Selection, columns: Columns) -> list[dict[str, Any]]:
-        steps: list[dict[str, Any]] = []
-        if self.clip_quantiles is not None:
-            steps.append(self._clip(train, self.clip_quantiles))
-        if self.log_columns:
-            logs = list(map(columns.targets.index, self.log_columns))
-            steps.append({"name": "Log", "columns": logs})
-        if steps:
-            first = build_preprocess(steps)
-            train = train.then(lambda part: first.inverse(torch.from_numpy(part))[0].numpy())
-        if self.standardize:
-            steps += standardize(train, columns.targets, where=str(self.path))
-        return steps
-
-    def _splits(self, found: Conversion, columns: Columns) -> list[Selection]:
-        """The rows of train, val and test, with all columns."""
-        if "all" not in found.arrays:
-            arrays = [found.arrays[split] for split in SPLITS]
-            return [Selection(array, np.arange(len(array))) for array in arrays]
-        whole = found.arrays["all"]
-        code = self._codes(whole, columns)
-        rows = [Selection(whole, np.flatnonzero(code == split)) for split in range(3)]
-        for name, split in zip(SPLITS, rows, strict=True):
-            if not len(split):
-                raise DataError(f"{self.path}: the split {name!r} is empty, expected rows in it")
-        return rows
-
-    def _codes(self, whole: NDArray[Any], columns: Columns) -> NDArray[Any]:
-        """0, 1 or 2 for each row."""
-        if columns.split is not None:
-            return whole[:, len(columns.numbers) + columns.texts.index(columns.split)]
-        if columns.group is None:
-            return split_rows(len(whole), self.fractions, seed=self.seed)
-        groups = whole[:, len(columns.numbers) + columns.texts.index(columns.group)]
-        try:
-            return split_groups(groups.astype(np.intp), self.fractions, seed=self.seed)
-        except DataError as error:
-            raise DataError(f"{self.path}: data.group_column={columns.group}: {error}") from error
-
-    def _warn(self, found: Conversion) -> None:
-        lattices = found.meta["lattices"]
-        if lattices and not self.dequantize:
-            told = ", ".join(f"{name!r} (step {step:g})" for name, step in lattices.items())
-            warnings.warn(
-                f"{self.path}: the values of {told} lie on a lattice, where a density has no "
-                "bound; data.dequantize=true adds noise of the step",
-                stacklevel=2,
-            )
-
     def _identity(self) -> dict[str, Any]:
         """What makes a conversion this one."""
         return {
             "originals": [self.path],
             "cache_dir": self.cache_dir,
-            "version": 2,
+            "version": 3,
             "options": {
                 "columns": self.columns,
                 "context_columns": self.context_columns,
@@ -239,24 +190,25 @@ class Table(DataModule):
                     f"{self.path}: train, val and test differ in their number of columns"
                 )
             writer = TableWriter(
-                folder, columns=chosen[0], path=self.path, drop=self.missing == "drop"
+                folder,
+                columns=chosen[0],
+                path=self.path,
+                drop=self.missing == "drop",
+                exact=self.dequantize,
             )
             for part, source in parts.items():
                 writer.write(part, source)
         categories = writer.order_labels()
-        lattices = writer.lattices()
+        lattices, atoms = writer.discrete()
         if self.dequantize:
             writer.dequantize(lattices)
         writer.refuse_not_positive(self.log_columns)
-        if writer.dropped:
-            warnings.warn(
-                f"{self.path}: {writer.dropped} rows with missing values are left out",
-                stacklevel=2,
-            )
         return {
             "columns": dataclasses.asdict(chosen[0]),
             "categories": {name: categories[name] for name in self.categorical_columns},
             "lattices": lattices,
+            "atoms": atoms,
+            "dropped": writer.dropped,
         }
 
     def _refuse_wrong_numbers(self) -> None:

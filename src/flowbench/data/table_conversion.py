@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError
-from flowbench.data.lattice import dequantize, lattice_step
+from flowbench.data.lattice import dequantize, discreteness
 from flowbench.data.table_columns import Columns
 from flowbench.data.table_parts import Part, Piece
 from flowbench.data.text import is_number
@@ -17,6 +17,8 @@ __all__ = ["TableWriter"]
 
 SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 MOST_CATEGORIES = 1000
+LOOKED_AT = 1_000_000
+Pair = tuple[float, float]
 
 
 class TableWriter:
@@ -30,13 +32,18 @@ class TableWriter:
         columns: what is written.
         path: of the table, for messages.
         drop: leave out rows with missing values instead of refusing them.
+        exact: write float64 also where the table has less, which would round noise away.
     """
 
-    def __init__(self, folder: Path, *, columns: Columns, path: Path, drop: bool) -> None:
+    def __init__(
+        self, folder: Path, *, columns: Columns, path: Path, drop: bool, exact: bool
+    ) -> None:
         self.folder = folder
         self.columns = columns
         self.path = path
         self.drop = drop
+        self.exact = exact
+        self.dtype = np.dtype(np.float64)  # of the table
         self.dropped = 0
         self.labels: dict[str, dict[str, int]] = {name: {} for name in columns.texts}
         self.arrays: dict[str, NDArray[Any]] = {}
@@ -49,11 +56,13 @@ class TableWriter:
         """
         where = str(self.path) if part == "all" else f"'{part}' of {self.path}"
         scratch, out = self.folder / f"{part}.bin", self.folder / f"{part}.npy"
-        rows, dtype = 0, np.dtype(np.float64)
+        rows = 0
         with scratch.open("wb") as file:
             for numbers in self._pieces(source, where):
-                numbers.tofile(file)
-                rows, dtype = rows + len(numbers), numbers.dtype
+                self.dtype = numbers.dtype
+                dtype = np.dtype(np.float64) if self.exact else numbers.dtype
+                numbers.astype(dtype).tofile(file)
+                rows += len(numbers)
         if not rows:
             raise DataError(f"{where} has no rows, expected at least one")
         shape = (rows, len(self.columns.numbers) + len(self.columns.texts))
@@ -77,19 +86,29 @@ class TableWriter:
                 array[:, column] = np.array(new)[array[:, column].astype(np.intp)]
         return ordered
 
-    def lattices(self) -> dict[str, float]:
-        """The target columns that lie on a lattice, each with its step."""
-        array = self.arrays.get("train", next(iter(self.arrays.values())))
-        steps = {
-            name: lattice_step(array[:, column])
-            for column, name in enumerate(self.columns.targets)
-        }
-        return {name: step for name, step in steps.items() if step is not None}
+    def discrete(self) -> tuple[dict[str, Pair], dict[str, Pair]]:
+        """The target columns that lie on a lattice, or have a value of many rows.
 
-    def dequantize(self, steps: Mapping[str, float]) -> None:
+        About a million of the rows are looked at.
+
+        Returns:
+            Name → a point and the step; name → the value and the share of its rows.
+        """
+        array = self.arrays.get("train", next(iter(self.arrays.values())))
+        lattices, atoms = {}, {}
+        for column, name in enumerate(self.columns.targets):
+            values = array[:: max(1, len(array) // LOOKED_AT), column].astype(self.dtype)
+            found = discreteness(values)
+            if found.step is not None:
+                lattices[name] = (float(values.min()), found.step)
+            if found.atom is not None:
+                atoms[name] = (found.atom, found.share)
+        return lattices, atoms
+
+    def dequantize(self, lattices: Mapping[str, Pair]) -> None:
         """Add uniform noise of the steps, the same in every conversion."""
         generator = np.random.default_rng(42)
-        columns = {self.columns.targets.index(name): step for name, step in steps.items()}
+        columns = {self.columns.targets.index(name): found for name, found in lattices.items()}
         for array in self.arrays.values():
             dequantize(array, columns, generator=generator)
 

@@ -1,13 +1,64 @@
 """Which rows of a table are for training, validation and test: 0, 1, 2 for each row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError
+from flowbench.data.base import SPLITS, DataError
+from flowbench.data.selection import Selection
+from flowbench.data.table_columns import Columns
 
-__all__ = ["split_groups", "split_rows"]
+__all__ = ["split_groups", "split_rows", "split_table"]
+
+
+def split_table(
+    arrays: Mapping[str, NDArray[Any]],
+    columns: Columns,
+    *,
+    fractions: Sequence[float],
+    seed: int,
+    path: Path,
+) -> list[Selection]:
+    """The rows of train, val and test, with all columns, in the order of the file.
+
+    Args:
+        arrays: of a converted table: "all", or one per split.
+        columns: what they are; one may tell the split, or what must come into the same.
+        fractions: of the rows for train, val, test, where the table does not tell.
+        seed: of the draw.
+        path: of the table, for messages.
+
+    Raises:
+        DataError: a split is empty, or there are fewer than three groups.
+    """
+    if "all" not in arrays:
+        parts = [arrays[split] for split in SPLITS]
+        return [Selection(array, np.arange(len(array))) for array in parts]
+    whole = arrays["all"]
+    code = _codes(whole, columns, fractions, seed, path)
+    rows = [Selection(whole, np.flatnonzero(code == split)) for split in range(3)]
+    for name, split in zip(SPLITS, rows, strict=True):
+        if not len(split):
+            raise DataError(f"{path}: the split {name!r} is empty, expected rows in it")
+    return rows
+
+
+def _codes(
+    whole: NDArray[Any], columns: Columns, fractions: Sequence[float], seed: int, path: Path
+) -> NDArray[Any]:
+    """0, 1 or 2 for each row."""
+    if columns.split is not None:
+        return whole[:, len(columns.numbers) + columns.texts.index(columns.split)]
+    if columns.group is None:
+        return split_rows(len(whole), fractions, seed=seed)
+    groups = whole[:, len(columns.numbers) + columns.texts.index(columns.group)]
+    try:
+        return split_groups(groups.astype(np.intp), fractions, seed=seed)
+    except DataError as error:
+        raise DataError(f"{path}: data.group_column={columns.group}: {error}") from error
 
 
 def split_rows(rows: int, fractions: Sequence[float], *, seed: int) -> NDArray[np.int8]:
