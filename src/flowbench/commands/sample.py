@@ -35,13 +35,15 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         run = open_run(options.run, trust=options.trust)
         context = _context(options.context)
-        borrowed = write_samples(
+        count, borrowed = write_samples(
             run, n=options.n, out=options.out, label=options.label, context=context
         )
     except (CheckpointError, DataError, ValueError, OSError) as error:
         sys.exit(str(error))
     where = " at the contexts of test rows, in turn" if borrowed else ""
-    print(f"{options.n:,} samples{where}: {options.out}")
+    lost = options.n - count
+    told = f" ({lost} of {options.n:,} ran away from the data and are left out)" if lost else ""
+    print(f"{count:,} samples{where}: {options.out}{told}")
 
 
 def _count(text: str) -> int:

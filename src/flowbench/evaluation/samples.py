@@ -33,6 +33,8 @@ def draw(
 ) -> NDArray[np.float64]:
     """Draw n samples in data units, `[n, features]`; clips side by side, frame after frame.
 
+    Clips that run away from the data to values that are not finite are left out.
+
     Without a label or a context, a density that is given contexts is given those of test rows, in
     turn.
 
@@ -55,14 +57,14 @@ def write_samples(
     out: Path,
     label: str | None = None,
     context: Mapping[str, Any] | None = None,
-) -> bool:
+) -> tuple[int, bool]:
     """Draw samples and write them: `.csv`, `.parquet`, `.npy`; pictures and sound also as `.png`.
 
     In a `.csv` or `.parquet`, the columns that the density of a table is given stand beside them.
     Sound may be `.wav` too: one clip is the file, several are `<file>_1.wav`, `<file>_2.wav`, …
 
     Returns:
-        Whether the contexts were those of test rows.
+        How many were written (see `draw`), and whether the contexts were those of test rows.
 
     Raises:
         DataError: the file has another extension, or clips cannot be made audible.
@@ -80,7 +82,7 @@ def write_samples(
     several = out.suffix == ".wav"  # each a file
     with nullcontext(out) if several else replacing(out) as part:
         writers[out.suffix](samples, part)
-    return contexts is not None and label is None and context is None
+    return len(samples), contexts is not None and label is None and context is None
 
 
 def _contexts(
@@ -111,7 +113,8 @@ def _drawn(run: Run, n: int, label: str | None, contexts: Tensor | None) -> NDAr
     if isinstance(data, SoundDataModule):
         if (labels := labels_of(data)) and label is None:
             raise ValueError(f"a label is needed; it is one of {labels}")
-        return sample_clips(run.density, data, n=n, label=label).reshape(n, -1)
+        clips = sample_clips(run.density, data, n=n, label=label)
+        return clips.reshape(len(clips), -1)
     if contexts is None:
         return run.density.sample(n).double().numpy()
     return run.density.sample(1, contexts)[0].double().numpy()

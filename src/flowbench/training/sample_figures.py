@@ -1,5 +1,6 @@
 """Samples beside the data: marginals and pairs of a table, grids of pictures, spectrograms."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,9 @@ def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
     labels = data.labels[:CLIPS] if data.label_context else [None]
     each = CLIPS // len(labels)
     drawn = [sample_clips(density, data, n=each, label=label) for label in labels]
-    save_spectrograms(np.concatenate(drawn), path)
+    save_spectrograms(samples := np.concatenate(drawn), path)
+    if lost := each * len(labels) - len(samples):
+        print(f"figures/{path.name}: {lost} clips ran away from the data", file=sys.stderr)
 
 
 def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
