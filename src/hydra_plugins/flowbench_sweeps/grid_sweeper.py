@@ -6,10 +6,14 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import env_override
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from flowbench.training.configuration import ConfigError
 from flowbench.training.names import SWEEP, sweep_text
+from hydra_plugins.flowbench_sweeps.interruptible import interruptible
 from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
+from hydra_plugins.flowbench_sweeps.options import check_options
 
 __all__ = ["GridSweeper"]
 
@@ -23,8 +27,19 @@ class GridSweeper(BasicSweeper):
         params: key → values, as in an override.
     """
 
-    def __init__(self, *, params: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *, params: Mapping[str, Any] | None = None) -> None:
         super().__init__(max_batch_size=None, params=dict(params or {}))
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Check the options, and remember what Hydra tells.
+
+        Raises:
+            ConfigError: an option makes no sense.
+        """
+        check_options(config)
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run what is missing of a grid.
@@ -51,7 +66,7 @@ class GridSweeper(BasicSweeper):
         jobs = [Job.of(words, loader, self.config) for words in combinations]
         refuse_if_all_are_bad(jobs)
         missing = [job.overrides for job in jobs if job.missing]
-        with env_override({SWEEP: sweep_text(texts)}):
+        with env_override({SWEEP: sweep_text(texts)}), interruptible():
             if missing:
                 self.launcher.launch(missing, initial_job_idx=0)
         conclude(jobs)

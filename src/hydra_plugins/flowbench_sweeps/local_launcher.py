@@ -1,28 +1,30 @@
-"""Several jobs at a time on this machine, each with GPUs or processor cores of its own."""
+"""Several jobs at a time on this machine, each with GPUs and processor cores of its own."""
 
 import atexit
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+from pydantic import Field
 
-from flowbench.training.configuration import ConfigError
 from flowbench.training.run_identity import run_directory
 from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, slug
+from hydra_plugins.flowbench_sweeps.slots import Slot, slots
 
 __all__ = ["LocalLauncher"]
 
 POLL_SECONDS = 0.1
-Slot = list[int]
 
 
 class LocalLauncher(Launcher):
@@ -33,9 +35,17 @@ class LocalLauncher(Launcher):
         devices: GPUs of each job.
     """
 
-    def __init__(self, *, jobs: int | None = None, devices: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        jobs: Annotated[int, Field(ge=1)] | None = None,
+        devices: Annotated[int, Field(ge=1)] = 1,
+    ) -> None:
         self.jobs = jobs
         self.devices = devices
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.starting = threading.Lock()
+        self.stopped = False
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -43,6 +53,7 @@ class LocalLauncher(Launcher):
         """Remember what Hydra tells."""
         self.config = config
         self.loader = hydra_context.config_loader
+        atexit.register(self._stop)  # where jobs are started by other threads than the main one
 
     @property
     def at_a_time(self) -> int:
@@ -52,15 +63,8 @@ class LocalLauncher(Launcher):
     @cached_property
     def _free(self) -> list[Slot]:
         """The devices of each job that could be started now."""
-        gpus, cores, jobs = _gpus(), _cores(), self.jobs or 1
-        if not gpus:
-            return [cores[job::jobs] or cores for job in range(jobs)]
-        if self.devices > len(gpus):
-            raise ConfigError(
-                f"hydra.launcher.devices={self.devices}: this machine has {len(gpus)} GPUs"
-            )
-        groups = [gpus[i : i + self.devices] for i in range(0, len(gpus), self.devices)]
-        return [group for group in groups if len(group) == self.devices][: self.jobs]
+        gpus = [] if self.config.trainer.accelerator == "cpu" else _gpus()
+        return slots(gpus, _cores(), jobs=self.jobs, devices=self.devices)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -81,44 +85,51 @@ class LocalLauncher(Launcher):
                 ended = [pair for pair in running if pair[0].poll() is not None]
                 running = [pair for pair in running if pair not in ended]
                 self._free.extend(slot for _, slot in ended)
-        finally:
-            for process, _ in running:
-                process.terminate()  # each saves
-            for process, _ in running:
-                process.wait()
+        except BaseException:
+            self._stop()
+            raise
         return []
 
     def _start(self, overrides: Sequence[str], logs: Path, slot: Slot) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "flowbench.training.main"]
         command += job_arguments(self.config, overrides)
-        if _gpus():
-            own = {"CUDA_VISIBLE_DEVICES": _visible(slot)}
-        else:
-            own = {"OMP_NUM_THREADS": str(len(slot))}
-            cores = ",".join(map(str, slot))
-            command = ["taskset", "-c", cores, *command] if shutil.which("taskset") else command
+        if shutil.which("taskset"):
+            command = ["taskset", "-c", ",".join(map(str, slot.cores)), *command]
+        own = {"OMP_NUM_THREADS": str(len(slot.cores))}
+        own |= {"CUDA_VISIBLE_DEVICES": _visible(slot.gpus)} if slot.gpus else {}
         folder = run_directory(compose(self.loader, self.config, overrides))
         log = logs / f"{slug(folder)}.log"
-        with log.open("ab") as file:
+        with self.starting, log.open("ab") as file:
+            if self.stopped:
+                raise KeyboardInterrupt
             process = subprocess.Popen(
                 command, env=os.environ | own, stdout=file, stderr=subprocess.STDOUT
             )
-        atexit.register(process.terminate)  # where this process is interrupted in another thread
+            self.processes.append(process)
         return process
 
+    def _stop(self) -> None:
+        """Have every job save and end, and start none any more, whatever thread wants to."""
+        with self.starting:
+            self.stopped = True
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()
 
-def _gpus() -> Slot:
+
+def _gpus() -> list[int]:
     from torch.cuda import device_count  # slow to import
 
     return list(range(device_count()))
 
 
-def _cores() -> Slot:
+def _cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
-def _visible(slot: Slot) -> str:
+def _visible(gpus: Sequence[int]) -> str:
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return ",".join(names[gpu] if names != [""] else str(gpu) for gpu in slot)
+    return ",".join(names[gpu] if names != [""] else str(gpu) for gpu in gpus)

@@ -14,14 +14,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import env_override
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import Field
 
 from flowbench.extras import how_to_install
 from flowbench.training.configuration import ConfigError
 from flowbench.training.names import STUDY, SWEEP, TRIAL, sweep_text
-from flowbench.training.signatures import problems_of_node
+from hydra_plugins.flowbench_sweeps.interruptible import interruptible
 from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
+from hydra_plugins.flowbench_sweeps.options import check_options
 from hydra_plugins.flowbench_sweeps.space import search_space
 from hydra_plugins.flowbench_sweeps.trials import Sampler, Trials
 
@@ -62,9 +63,18 @@ class SearchSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Remember what Hydra tells."""
+        """Check the options, and remember what Hydra tells.
+
+        Raises:
+            ConfigError: an option makes no sense, or Optuna is not installed.
+        """
         from hydra.core.plugins import Plugins
 
+        if importlib.util.find_spec("optuna") is None:
+            raise ConfigError(
+                f"a search needs Optuna, which is not installed: {how_to_install('sweep')}"
+            )
+        check_options(config)
         self.loader = hydra_context.config_loader
         self.base: DictConfig = config
         self.launcher: Any = Plugins.instance().instantiate_launcher(
@@ -78,9 +88,8 @@ class SearchSweeper(Sweeper):
             arguments: overrides as on the command line.
 
         Raises:
-            ConfigError: the space or an option makes no sense, or Optuna is not installed.
+            ConfigError: the space makes no sense, or none of it can be run.
         """
-        self._check_options()
         texts = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(texts)
         overrides = {override.get_key_element(): override for override in parsed}
@@ -105,7 +114,8 @@ class SearchSweeper(Sweeper):
             n_trials=self.n_trials,
             pruned=self.pruner is not None,
         )
-        with env_override({SWEEP: sweep_text(texts), STUDY: str(journal.absolute())}):
+        told = {SWEEP: sweep_text(texts), STUDY: str(journal.absolute())}
+        with env_override(told), interruptible():
             workers = min(getattr(self.launcher, "at_a_time", 1), self.n_trials)
             _in_parallel(lambda: self._work(trials), workers)
         best = trials.best()
@@ -120,15 +130,6 @@ class SearchSweeper(Sweeper):
                 words.append(f"+hydra.job.env_set.{TRIAL}={trial.number}")
             self.launcher.launch([words], initial_job_idx=trial.number)
             trials.tell(trial)
-
-    def _check_options(self) -> None:
-        if importlib.util.find_spec("optuna") is None:
-            raise ConfigError(
-                f"a search needs Optuna, which is not installed: {how_to_install('sweep')}"
-            )
-        node = OmegaConf.to_container(self.base.hydra.sweeper, resolve=True)
-        if problems := list(problems_of_node("hydra.sweeper", node, supplied=set())):
-            raise ConfigError("\n".join(problems))
 
     def _journal(self, first: Path, space: Mapping[str, Any]) -> Path:
         """The file of the study, named by all that makes it another one."""

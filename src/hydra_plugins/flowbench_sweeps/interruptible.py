@@ -1,0 +1,24 @@
+"""A sweep that is told to stop tells its jobs, as it does on Ctrl-C."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flowbench.training.interrupted import Interrupted
+
+__all__ = ["interruptible"]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within it SIGTERM raises `Interrupted`, as Ctrl-C raises KeyboardInterrupt."""
+    earlier = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def _interrupt(signum: int, frame: Any) -> None:
+    raise Interrupted(signum)
