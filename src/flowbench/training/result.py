@@ -54,9 +54,10 @@ def summary(result: dict[str, Any], folder: Path) -> str:
     """A finished run in a few lines."""
     test = result["test"]
     score = test["log_likelihood"]["model_space"]
+    best = f" (best: {result['best_epoch'] + 1})" if result["epochs"] else ""
     lines = [
         f"{result['model']} on {result['data']}, seed {result['seed']}: "
-        f"{result['parameters']:,} parameters, {result['epochs']} epochs, "
+        f"{result['parameters']:,} parameters, {result['epochs']} epochs{best}, "
         f"{result['seconds']:.1f} s",
         f"  test log-likelihood  {_score(score, unit(test))}  "
         f"({score['n']:,} {events(test)}; median {score['median']:.4f}, min {score['min']:.4f})",
