@@ -132,6 +132,6 @@ def _explanation(settings: Sequence[Setting]) -> str:
         "Nats per row in model space (per clip, the sum over its frames, with window=sequence), "
         "± two standard errors over the test rows or clips, sd over seeds; "
         "of densities given labels, log p(x) = log Σ p(x | label) p(label); epochs, wall time and "
-        "samples per second are means over seeds."
+        "rows sampled per second are means over seeds."
     )
     return f"{text} Published: {'; '.join(sources)}." if sources else text
