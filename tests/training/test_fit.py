@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -21,6 +22,9 @@ def rows(n=4000, *, seed=0):
     c = rng.normal(3.0, 10.0, (n, 1))
     a = 100 + 2 * c + 5 * rng.normal(size=(n, 1))
     return np.concatenate([a, -1e-3 * rng.normal(size=(n, 1))], axis=1), c
+
+
+X = rows(100)[0]
 
 
 def entropy():
@@ -191,6 +195,66 @@ def test_options_are_held_against_their_limits(options, sentence):
         flowbench.fit(flow, rows(100)[0], **options)
     assert str(caught.value) == sentence
     assert torch.equal(nn.utils.parameters_to_vector(flow.parameters()), before)
+
+
+def scored(flow, x, c, **options):
+    """The history of two epochs without noise, from the same start."""
+    torch.nn.utils.vector_to_parameters(torch.full((999,), 0.01), flow.parameters())
+    history = flowbench.fit(flow, x, c, max_epochs=2, **options).history
+    return [row["val/log_likelihood"] for row in history]
+
+
+def test_validation_rows_of_ones_own():
+    x, c = rows(400)
+    order = np.random.default_rng(0).permutation(400)
+    train, val = order[40:], order[:40]
+    flow = flowbench.MAF(2, context_features=1, layers=1, hidden_units=[8])
+    drawn = scored(flow, x, c)
+    own = scored(flow, x[train], c[train], validation=(x[val], torch.from_numpy(c[val])))
+    assert own == drawn
+    assert scored(flow, x[train], c[train], validation=(x[train], c[train])) != drawn
+    flow = flowbench.MAF(2, layers=1, hidden_units=[8])
+    assert scored(flow, x[train], None, validation=x[val].tolist()) == scored(flow, x, None)
+
+
+def test_columns_of_validation_frames_are_found_by_name():
+    x, c = rows(400)
+    frame = pd.DataFrame(np.concatenate([x, c], axis=1), columns=["a", "b", "c"])
+    flow = flowbench.MAF(2, context_features=1, layers=1, hidden_units=[8])
+    one, two = frame[["a", "b"]], frame[["c"]]
+    expected = scored(flow, one, two, validation=(x, c))
+    assert scored(flow, one, two, validation=(frame[["b", "c", "a"]], frame)) == expected
+    with pytest.raises(DataError, match="validation x has no column 'b'; it has a, c"):
+        flowbench.fit(flow, one, two, validation=(frame[["a", "c"]], two))
+
+
+@pytest.mark.parametrize(
+    ("context", "validation", "sentence"),
+    [
+        (None, (X[:9], X[:9]), "validation: expected rows, or the share of x to hold out"),
+        (X[:, :1], X[:9], "validation: expected a tuple of rows and their contexts, or the share"),
+        (X[:, :1], (X[:9],), "validation: expected a tuple of rows and their contexts, or"),
+        (X[:, :1], (X[:9], X[:9]), "validation context has 2 columns, expected the 1 of context"),
+        (X[:, :1], (X[:9], X[:8, :1]), "validation x has 9 rows and validation context 8"),
+        (None, X[:9, :1], "validation x has 1 columns, expected the 2 of x"),
+        (
+            None,
+            X[:9] * np.nan,
+            r"validation x: every value must be finite, but row 1, column 'x\[",
+        ),
+        (None, "0.1", r"validation x has <U3 of shape \(\), expected numbers \[rows, features\]"),
+        (
+            None,
+            None,
+            r"validation x has object of shape \(\), expected numbers \[rows, features\]",
+        ),
+    ],
+)
+def test_mistakes_in_validation_rows(context, validation, sentence):
+    features = 0 if context is None else 1
+    flow = flowbench.MAF(2, context_features=features, layers=1, hidden_units=[4])
+    with pytest.raises(DataError, match=sentence):
+        flowbench.fit(flow, X, context, validation=validation)
 
 
 def test_a_flow_in_float64_is_trained_and_kept_in_it(tmp_path):

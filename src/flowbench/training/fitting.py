@@ -3,21 +3,22 @@
 import inspect
 import tempfile
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from flowbench.checkpoint import TrainedDensity, read_checkpoint, saved_values, start_from
-from flowbench.data import DataError, DataModule, RawData
-from flowbench.data.moments import refuse_non_finite, standardize
+from flowbench.data import DataModule
 from flowbench.flows import Flow
 from flowbench.flows.arguments import kind
+from flowbench.training.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, History
 from flowbench.training.checkpoint_files import CheckpointFiles
@@ -45,7 +46,7 @@ def fit(
     x: Tensor | ArrayLike,
     context: Tensor | ArrayLike | None = None,
     *,
-    validation: Share = 0.1,
+    validation: float | Tensor | ArrayLike | tuple[Any, Any] = 0.1,
     standardized: bool = True,
     init_from: str | Path | None = None,
     batch_size: AtLeastOne = 256,
@@ -69,7 +70,8 @@ def fit(
         flow: the density, e.g. `flowbench.MAF(features)`.
         x: rows `[rows, features]` in their own units.
         context: what the density is conditioned on, `[rows, context_features]`.
-        validation: share of the rows that is held out, drawn by the seed.
+        validation: share of the rows that is held out, drawn by the seed; or rows of your own in
+            the form of x, with contexts a tuple of both.
         standardized: bring rows and contexts to mean 0 and standard deviation 1 first; what comes
             back is a density in the units of x all the same.
         init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
@@ -104,17 +106,12 @@ def fit(
         >>> density.log_prob(x).shape, density.sample(3).shape
         (torch.Size([500]), torch.Size([3, 2]))
     """
-    _refuse_options(without(locals(), {"flow", "x", "context"}))
+    _refuse_options(without(locals(), {"flow", "x", "context", "validation"}))
     _refuse_other_than_flows(flow)
     if flow.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"the flow holds {flow.dtype}, expected torch.float32 or torch.float64")
-    data = _Arrays(
-        *_checked(x, context),
-        validation=validation,
-        standardized=standardized,
-        batch_size=batch_size,
-        seed=seed,
-    )
+    splits = _splits(Pair.of(x, context), validation, seed)
+    data = Arrays(splits, standardized=standardized, batch_size=batch_size, seed=seed)
     data.dtype = flow.dtype
     data.setup()
     flow.train()  # the Trainer keeps the mode that it finds
@@ -149,6 +146,7 @@ def fit(
         context_preprocess=data.context_preprocess,
         config={},
         context_features=data.context_features,
+        feature_names=data.raw.feature_names,
         saved=saved,
         history=history.rows,
     )
@@ -158,10 +156,21 @@ def _refuse_options(options: Mapping[str, Any]) -> None:
     """Hold the options of `fit` against its annotations, as those of a configuration are."""
     parameters = inspect.signature(fit).parameters
     for name, value in options.items():
-        value = value.item() if isinstance(value, np.generic) else value
-        if not fits(value, parameters[name].annotation):
-            expected = describe(parameters[name].annotation).replace("null", "None")
-            raise ValueError(f"{name}={value!r}: expected {expected}")
+        _refuse_unfit(name, value, parameters[name].annotation)
+
+
+def _refuse_unfit(name: str, value: Any, annotation: Any) -> None:
+    value = value.item() if isinstance(value, np.generic) else value
+    if not fits(value, annotation):
+        expected = describe(annotation).replace("null", "None")
+        raise ValueError(f"{name}={value!r}: expected {expected}")
+
+
+def _splits(rows: Pair, validation: Any, seed: int) -> dict[str, Pair]:
+    if not isinstance(validation, Real):
+        return {"train": rows, "val": validation_pair(validation, rows)}
+    _refuse_unfit("validation", validation, Share)
+    return held_out(rows, float(validation), seed=seed)
 
 
 def _refuse_other_than_flows(flow: object) -> None:
@@ -195,69 +204,3 @@ def _train(
             enable_model_summary=False,
             enable_progress_bar=False,
         ).fit(module, datamodule=data)
-
-
-def _checked(
-    x: Tensor | ArrayLike, context: Tensor | ArrayLike | None
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    rows = [np.asarray(part) for part in (x, context) if part is not None]
-    for name, part in zip(("x", "context"), rows, strict=False):
-        if part.ndim != 2 or part.dtype.kind not in "fiub":
-            raise DataError(
-                f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
-            )
-        refuse_non_finite(part, _names(name, part), where=name)
-    if len(rows) == 2 and len(rows[0]) != len(rows[1]):
-        raise DataError(f"x has {len(rows[0])} rows and context {len(rows[1])}")
-    return rows[0], rows[1] if len(rows) == 2 else None
-
-
-def _names(name: str, part: NDArray[Any]) -> list[str]:
-    return [f"{name}[:, {column}]" for column in range(part.shape[1])]
-
-
-class _Arrays(DataModule):
-    """Rows in memory, some of them held out; the test split is the validation split."""
-
-    def __init__(
-        self,
-        x: NDArray[Any],
-        context: NDArray[Any] | None,
-        *,
-        validation: float,
-        standardized: bool,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        held_out = round(validation * len(x))
-        if not 0 < held_out < len(x):
-            raise DataError(
-                f"validation={validation} of {len(x)} rows holds out {held_out}, expected at "
-                "least one, and others to train on"
-            )
-        super().__init__(batch_size=min(batch_size, len(x) - held_out), seed=seed)
-        order = np.random.default_rng(seed).permutation(len(x))
-        self.index = {"train": order[held_out:], "val": order[:held_out], "test": order[:held_out]}
-        self.x = x
-        self.context = context
-        self.standardized = standardized
-
-    def read(self) -> RawData:
-        x = self._splits(self.x)
-        context = {} if self.context is None else self._splits(self.context)
-        return RawData(
-            x=x,
-            preprocess=self._steps(x, "x"),
-            feature_names=_names("x", self.x),
-            sha256="",
-            context=context,
-            context_preprocess=self._steps(context, "context"),
-        )
-
-    def _splits(self, part: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        return {split: part[index] for split, index in self.index.items()}
-
-    def _steps(self, part: dict[str, NDArray[Any]], name: str) -> list[dict[str, Any]]:
-        if not self.standardized or not part:
-            return []
-        return standardize(part["train"], _names(name, part["train"]), where="training rows")

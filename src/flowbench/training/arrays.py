@@ -1,0 +1,142 @@
+"""Rows in memory as a data module."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowbench.data import DataError, DataModule, RawData
+from flowbench.data.moments import refuse_non_finite, standardize
+from flowbench.frames import by_name, column_names
+
+__all__ = ["Arrays", "Pair", "held_out", "validation_pair"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Rows `[rows, features]` and their contexts `[rows, context_features]`, in their own units.
+
+    Attributes:
+        x: the rows.
+        context: their contexts, or None.
+        names: "x" and "context" → the names of the columns, or what stands for them: x[:, 0], …
+    """
+
+    x: NDArray[Any]
+    context: NDArray[Any] | None
+    names: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, x: Any, context: Any, *, prefix: str = "") -> "Pair":
+        """The numbers of tensors, arrays, lists or frames.
+
+        Raises:
+            DataError: one has no finite numbers `[rows, features]`, or they differ in length.
+        """
+        parts, names = {}, {}
+        for name, given in (("x", x), ("context", context)):
+            if given is not None or name == "x":
+                parts[name] = part = _numbers(f"{prefix}{name}", given)
+                names[name] = column_names(given) or _places(name, part)
+                refuse_non_finite(part, names[name], where=f"{prefix}{name}")
+        pair = cls(parts["x"], parts.get("context"), names)
+        if pair.context is not None and len(pair.x) != len(pair.context):
+            raise DataError(
+                f"{prefix}x has {len(pair.x)} rows and {prefix}context {len(pair.context)}"
+            )
+        return pair
+
+    def rows(self, index: NDArray[np.int64]) -> "Pair":
+        """Some of the rows."""
+        context = None if self.context is None else self.context[index]
+        return replace(self, x=self.x[index], context=context)
+
+
+def held_out(pair: Pair, share: float, *, seed: int) -> dict[str, Pair]:
+    """Rows to train on and, drawn by the seed, others to validate on.
+
+    Raises:
+        DataError: one of the two has none.
+    """
+    rows = len(pair.x)
+    size = round(share * rows)
+    if not 0 < size < rows:
+        raise DataError(
+            f"validation={share} of {rows} rows holds out {size}, expected at least one, and "
+            "others to train on"
+        )
+    order = np.random.default_rng(seed).permutation(rows)
+    return {"train": pair.rows(order[size:]), "val": pair.rows(order[:size])}
+
+
+def validation_pair(given: Any, train: Pair) -> Pair:
+    """A caller's own rows to validate on, or a tuple of these and their contexts.
+
+    Raises:
+        DataError: they are not of the form of the rows to train on.
+    """
+    x, context = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    if isinstance(x, tuple) or (context is None) != (train.context is None):
+        expected = "rows" if train.context is None else "a tuple of rows and their contexts"
+        raise DataError(f"validation: expected {expected}, or the share of x to hold out")
+    try:
+        x = by_name("validation x", x, train.names["x"])
+        context = by_name("validation context", context, train.names.get("context", []))
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    pair = Pair.of(x, context, prefix="validation ")
+    for name, names in pair.names.items():
+        if len(names) != len(train.names[name]):
+            raise DataError(
+                f"validation {name} has {len(names)} columns, expected the "
+                f"{len(train.names[name])} of {name}"
+            )
+    return pair
+
+
+class Arrays(DataModule):
+    """Rows in memory; the test split is the validation split.
+
+    Args:
+        splits: the rows of "train" and "val".
+        standardized: bring rows and contexts to mean 0 and standard deviation 1.
+        batch_size: rows per optimiser step, at most.
+        seed: of the order of batches.
+    """
+
+    def __init__(
+        self, splits: Mapping[str, Pair], *, standardized: bool, batch_size: int, seed: int
+    ) -> None:
+        super().__init__(batch_size=min(batch_size, len(splits["train"].x)), seed=seed)
+        self.splits = {**splits, "test": splits["val"]}
+        self.standardized = standardized
+
+    def read(self) -> RawData:  # noqa: D102
+        train = self.splits["train"]
+        return RawData(
+            x={split: pair.x for split, pair in self.splits.items()},
+            preprocess=self._steps("x", train.x),
+            feature_names=train.names["x"],
+            context={s: p.context for s, p in self.splits.items() if p.context is not None},
+            context_preprocess=self._steps("context", train.context),
+        )
+
+    def _steps(self, name: str, part: NDArray[Any] | None) -> list[dict[str, Any]]:
+        if not self.standardized or part is None:
+            return []
+        return standardize(part, self.splits["train"].names[name], where="training rows")
+
+
+def _numbers(name: str, given: Any) -> NDArray[Any]:
+    part = np.asarray(given)
+    if part.ndim != 2 or part.dtype.kind not in "fiub":
+        raise DataError(
+            f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
+        )
+    return part
+
+
+def _places(name: str, part: NDArray[Any]) -> list[str]:
+    return [f"{name}[:, {column}]" for column in range(part.shape[1])]
