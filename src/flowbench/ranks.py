@@ -3,12 +3,13 @@
 Alone, without a process group, every function gives back what it got.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["gathered", "highest", "rank", "size", "summed"]
+__all__ = ["barrier", "gathered", "highest", "of_first", "rank", "size", "summed"]
 
 T = TypeVar("T")
 
@@ -48,3 +49,28 @@ def gathered(value: T) -> list[T]:
     if len(values) > 1:
         dist.all_gather_object(values, value)
     return values
+
+
+def of_first(function: Callable[[], T]) -> T:
+    """What a function gives on rank 0, where alone it is called, or the error that it raises.
+
+    Example:
+        >>> of_first(lambda: "alone")
+        'alone'
+    """
+    outcome: list[T | Exception | None] = [None]
+    if rank() == 0:
+        try:
+            outcome = [function()]
+        except Exception as error:  # goes to all ranks, which would wait otherwise
+            outcome = [error]
+    if size() > 1:
+        dist.broadcast_object_list(outcome)
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]  # type: ignore[return-value]
+
+
+def barrier() -> None:
+    """Wait until all ranks are here."""
+    gathered(None)

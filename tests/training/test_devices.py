@@ -73,12 +73,13 @@ def folder_of(output):
 @pytest.mark.parametrize(("batch_norm", "ema"), [("true", "null"), ("false", "0.9")])
 def test_two_ranks_equal_one_process(here, tmp_path, batch_norm, ema):
     """Twenty steps of 101 rows: the ranks have 51 and 50 of them."""
-    alone, together = tmp_path / "alone", tmp_path / "together"
+    alone, together = tmp_path / "alone", tmp_path / "together" / "0"
+    of_each = f"{tmp_path}/together/${{oc.env:RANK,0}}"  # no rank but 0 reads files of the run
     launcher = TORCHRUN if batch_norm == "true" else ()
     curve = "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 5}"
     overrides = [f"model.batch_norm={batch_norm}", f"training.ema={ema}", curve]
     assert here(alone, *overrides, "trainer=cpu")[0] is None
-    two = train(together, *overrides, *TOGETHER, launcher=launcher, logger="[csv,wandb]")
+    two = train(of_each, *overrides, *TOGETHER, launcher=launcher, logger="[csv,wandb]")
     assert two.returncode == 0, two.stderr
     assert two.stdout.count("test log-likelihood") == 1
     assert len(list(folder_of(together).glob("wandb/offline-run-*"))) == 1
@@ -260,3 +261,18 @@ def test_two_ranks_give_up_a_run_together(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "pruned at epoch 5" in done.stdout
     assert not list(tmp_path.glob("**/result.json"))
+
+
+def test_ranks_that_find_different_run_folders_are_refused_before_they_train(here, tmp_path):
+    """As on two nodes whose disks are their own."""
+    assert here(tmp_path / "0", "trainer.max_epochs=1")[0] is None
+    result = folder_of(tmp_path / "0") / "result.json"
+    for name in ("result.json", "last.ckpt"):
+        words = [*TOGETHER, "trainer.max_epochs=1"]
+        again = train(f"{tmp_path}/${{oc.env:RANK}}", *words, launcher=TORCHRUN)
+        assert again.returncode == 1
+        assert f"rank 1 finds nothing to go on from in {tmp_path}/1" in again.stderr
+        assert f"and rank 0 {name} (" in again.stderr
+        assert "must lie on a file system that all nodes share" in again.stderr
+        result.unlink(missing_ok=True)
+    assert len(pd.read_csv(result.parent / "metrics.csv")) == 1

@@ -7,13 +7,14 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.configuration import ConfigError
 
-__all__ = ["build_trainer"]
+__all__ = ["build_trainer", "meet"]
 
 
 def build_trainer(keys: Mapping[str, Any], **own: Any) -> pl.Trainer:
@@ -30,6 +31,22 @@ def build_trainer(keys: Mapping[str, Any], **own: Any) -> pl.Trainer:
     _refuse_children_of_a_sweep(trainer)
     _refuse_processes_apart(trainer)
     return trainer
+
+
+def meet(keys: Mapping[str, Any]) -> None:
+    """Have the process group, where torchrun or a cluster has started the processes.
+
+    Those that the Trainer starts itself come later, on the same machine.
+
+    Args:
+        keys: as of `build_trainer`.
+
+    Raises:
+        ConfigError: the processes are not those of one training.
+    """
+    trainer = build_trainer(keys, logger=False, enable_checkpointing=False)
+    if _environment(trainer) and not isinstance(_environment(trainer), LightningEnvironment):
+        trainer.strategy.setup_environment()
 
 
 def _cluster_plugins() -> list[Any]:
@@ -59,6 +76,11 @@ def _refuse_processes_apart(trainer: pl.Trainer) -> None:
         started = int(os.environ["WORLD_SIZE"])
     elif SLURMEnvironment.detect():
         started = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    elif isinstance(_environment(trainer), LightningEnvironment) and trainer.num_nodes > 1:
+        raise ConfigError(
+            f"trainer.num_nodes={trainer.num_nodes}: several machines need torchrun, or Slurm "
+            "with scripts/slurm_train.sh"
+        )
     else:
         return
     if started != expected:
@@ -66,3 +88,8 @@ def _refuse_processes_apart(trainer: pl.Trainer) -> None:
             f"{started} processes were started, by torchrun or srun, for a training on {expected}"
             ": expected trainer=ddp, and as many as trainer.devices times trainer.num_nodes"
         )
+
+
+def _environment(trainer: pl.Trainer) -> object:
+    """What has started the processes; None where there is one only."""
+    return getattr(trainer.strategy, "cluster_environment", None)

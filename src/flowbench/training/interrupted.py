@@ -1,6 +1,7 @@
 """How a run ends that was told to stop."""
 
 import signal
+from typing import Any
 
 __all__ = ["Interrupted"]
 
@@ -10,12 +11,13 @@ class Interrupted(BaseException):
 
     Args:
         signum: number of the signal.
+        code: with which the process ends; None: 128 + the number.
 
     Example:
-        >>> str(Interrupted(signal.SIGTERM))
-        'stopped by SIGTERM'
+        >>> str(Interrupted(signal.SIGTERM)), Interrupted(signal.SIGTERM).code
+        ('stopped by SIGTERM', 143)
     """
 
-    def __init__(self, signum: int) -> None:
+    def __init__(self, signum: int, *, code: Any = None) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
-        self.signum = signum
+        self.code = 128 + signum if code is None else code

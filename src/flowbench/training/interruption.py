@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pytorch_lightning.callbacks import Callback
 from flowbench import ranks
 from flowbench.training.interrupted import Interrupted
 
-__all__ = ["Interruptions"]
+__all__ = ["Interruptions", "leaving_together"]
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
@@ -79,6 +80,23 @@ class Interruptions(Callback):
 
     def _stop(self, signum: int) -> None:
         earlier = self.earlier.get(signum)
+        code = None
         if isinstance(earlier, Callable):
-            earlier(signum, None)
-        raise Interrupted(signum)
+            try:
+                earlier(signum, None)
+            except SystemExit as stop:
+                code = stop.code
+        raise Interrupted(signum, code=code)
+
+
+@contextmanager
+def leaving_together() -> Iterator[None]:
+    """After a signal, no rank leaves before rank 0 has closed its loggers and files.
+
+    Slurm ends the tasks that are left as soon as one has gone.
+    """
+    try:
+        yield
+    except Interrupted:
+        ranks.barrier()
+        raise

@@ -35,7 +35,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _leave_interrupted()
     except Interrupted as stop:
-        _leave_interrupted(str(stop), code=128 + stop.signum)
+        _leave_interrupted(str(stop), code=stop.code)
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # the Trainer has answered it
             _leave_interrupted()

@@ -1,6 +1,7 @@
 """One run: configuration → data → flow → Lightning module → fit → evaluation → result.json."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.checkpoint_files import best_state
 from flowbench.training.configuration import resolved
-from flowbench.training.devices import build_trainer
+from flowbench.training.devices import build_trainer, meet
 from flowbench.training.figures import draw_figures
-from flowbench.training.interruption import Interruptions
+from flowbench.training.interrupted import Interrupted
+from flowbench.training.interruption import Interruptions, leaving_together
 from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
 from flowbench.training.names import SWEEP, run_command
@@ -31,6 +33,7 @@ from flowbench.training.quiet import quiet
 from flowbench.training.result import environment, sampling_speed, summary
 from flowbench.training.run_folder import RunFolder
 from flowbench.training.run_identity import run_directory, run_hash
+from flowbench.training.same_start import refuse_different_starts
 
 __all__ = ["run"]
 
@@ -51,6 +54,7 @@ def run(config: DictConfig) -> dict[str, Any]:
     with folder.lock(), folder.recording(command=command, always=SWEEP in os.environ):
         if config.overwrite:
             folder.clear()
+        _meet(config, folder)
         if folder.finished:
             _refuse_changed_data(config, folder)
             print("this run is finished (overwrite=true starts over):")
@@ -69,10 +73,22 @@ def run(config: DictConfig) -> dict[str, Any]:
 
 
 def _assist(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
-    """What ranks other than 0 do: train and score with it; it alone watches and writes."""
+    """What ranks other than 0 do: train and score with it; it alone watches, writes and speaks."""
+    _meet(config, folder)
     if config.overwrite or not folder.finished:
-        _train(resolved(config) | {"logger": {}}, folder, command="")
+        try:
+            _train(resolved(config) | {"logger": {}}, folder, command="")
+        except Interrupted as stop:
+            sys.exit(stop.code)
     return {}
+
+
+@quiet()
+def _meet(config: DictConfig, folder: RunFolder) -> None:
+    """Have all ranks that are started from outside go on from the same point."""
+    meet(resolved(config)["trainer"])
+    if not config.overwrite:
+        refuse_different_starts(folder)
 
 
 @quiet()
@@ -95,7 +111,7 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
     bar = [EpochBar()] if config["trainer"].get("enable_progress_bar", True) else []
     interruptions = Interruptions(folder.last, minutes=config["save_minutes"])
     pruning = Pruning(folder, command=command)
-    with watching(config, folder) as loggers:
+    with leaving_together(), watching(config, folder) as loggers:
         trainer = build_trainer(
             config["trainer"],
             callbacks=[history, *_callbacks(config), pruning, checkpoints, interruptions, *bar],
@@ -112,7 +128,9 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
             return {}
         if trained and checkpoints.best_epoch < 0:
             refuse_without_best(epochs=len(history.rows))
-        module.flow.load_state_dict(best_state(folder.best, epoch=checkpoints.best_epoch))
+        module.flow.load_state_dict(
+            ranks.of_first(lambda: best_state(folder.best, epoch=checkpoints.best_epoch))
+        )
         device = trainer.strategy.root_device
         flow = module.flow.to(device).eval()  # the Trainer has left it on the processor
         scores = {split: evaluate(flow, data, split) for split in ("test", "val")}

@@ -1,5 +1,6 @@
 """A run is a folder: what lies in it, who may write there, and when it counts as finished."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -56,6 +57,14 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the run has reached its result; the file appears whole or not at all."""
         return self.result.is_file()
+
+    def standing(self) -> str:
+        """What the same command would go on from, and the beginning of its SHA-256."""
+        for path in (self.result, self.last):
+            if path.is_file():
+                with path.open("rb") as file:
+                    return f"{path.name} ({hashlib.file_digest(file, 'sha256').hexdigest()[:8]}…)"
+        return "nothing to go on from"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
