@@ -29,6 +29,7 @@ def saved_values(config: Mapping[str, Any], data: DataModule) -> dict[str, Any]:
         "context_preprocess": data.raw.context_preprocess,
         "feature_names": list(data.raw.feature_names),
         "categories": dict(data.raw.categories),
+        "lattices": dict(data.raw.lattices),
     }
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from flowbench.atomic_files import replacing
 from flowbench.flows import Flow
+from flowbench.frames import by_name, column_names
 from flowbench.transforms import Chain
 
 __all__ = ["TrainedDensity"]
@@ -66,13 +68,17 @@ class TrainedDensity(nn.Module):
     def log_prob(self, x: Tensor | ArrayLike, context: Tensor | ArrayLike | None = None) -> Tensor:
         """Log-density of rows `[..., features]` in data units, in nats, with the batch's shape.
 
+        Columns of a frame are found by their names (`feature_names`, `context_columns`,
+        `categories`), where it has any of them, and by their places otherwise.
         It is −inf outside of the support, and where the flow overflows; only NaN gives NaN.
 
         Raises:
-            ValueError: x or the context has another size, or the context has a value that its
-                preprocessing cannot map.
+            ValueError: x or the context has another size, no numbers, or lacks a column, or the
+                context has a value that its preprocessing cannot map.
         """
-        u, log_det = self.preprocess.inverse(_numbers("x", x, self.flow.features))
+        u, log_det = self.preprocess.inverse(
+            _numbers("x", by_name("x", x, self.feature_names), self.flow.features)
+        )
         return self.flow.log_prob(u.to(self.flow.dtype), self._context(context)) + log_det
 
     @torch.no_grad()
@@ -84,8 +90,18 @@ class TrainedDensity(nn.Module):
 
     @property
     def context_columns(self) -> list[str]:
-        """Names of the context's numbers; none where the data are no table."""
-        return [str(name) for name in self.config.get("data", {}).get("context_columns") or []]
+        """Names of the context's numbers; none where the data are no table and no frame."""
+        fitted = (self.saved or {}).get("context_columns")
+        names = fitted or self.config.get("data", {}).get("context_columns") or []
+        return [str(name) for name in names]
+
+    @property
+    def lattices(self) -> dict[str, Sequence[float]]:
+        """Columns to which training added uniform noise: name → a point of its lattice, the step.
+
+        `log_prob` adds none: it is the density at the point that it is given.
+        """
+        return dict((self.saved or {}).get("lattices", {}))
 
     def context(self, values: Mapping[str, Any]) -> Tensor:
         """One context `[context_features]` from the values of the table's columns, by name.
@@ -117,7 +133,8 @@ class TrainedDensity(nn.Module):
     def one_hot(self, column: str, labels: Sequence[str | None]) -> Tensor:
         """Labels of a categorical column as the zeros and ones of a context, `[rows, labels]`.
 
-        A context is its columns of numbers, then these, in the order of `categories`.
+        A context is its columns of numbers, then these, in the order of `categories`. A missing
+        label, None, gives NaN.
 
         Raises:
             ValueError: the column is unknown, or holds a label that no training row had.
@@ -126,11 +143,12 @@ class TrainedDensity(nn.Module):
             known = ", ".join(self.categories) or "none"
             raise ValueError(f"{column!r} is no categorical column; known: {known}")
         known = {label: number for number, label in enumerate(self.categories[column])}
-        if unknown := [label for label in labels if label not in known]:
+        if unknown := [label for label in labels if label not in (None, *known)]:
             raise ValueError(
                 f"column {column!r} holds {unknown[0]!r}, expected one of {', '.join(known)}"
             )
-        return torch.eye(len(known))[[known[str(label)] for label in labels]]
+        rows = torch.cat([torch.eye(len(known)), torch.full((1, len(known)), torch.nan)])
+        return rows[[-1 if label is None else known[label] for label in labels]]
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint that `flowbench.load` reads: tensors and plain values, no code.
@@ -162,6 +180,9 @@ class TrainedDensity(nn.Module):
     def _context(self, context: Tensor | ArrayLike | None) -> Tensor | None:
         if context is None:
             return None
+        known = {*self.context_columns, *self.categories}
+        if found := known.intersection(column_names(context)):
+            context = self.context({name: context[name] for name in found})  # type: ignore[index]
         context = _numbers("context", context, self.context_features)
         value, log_det = self.context_preprocess.inverse(context)
         if (log_det == -torch.inf).any():
@@ -172,7 +193,11 @@ class TrainedDensity(nn.Module):
 
 def _numbers(name: str, value: Tensor | ArrayLike, size: int) -> Tensor:
     """Rows of the right size; whole numbers become real ones, which preprocessing gives back."""
-    value = torch.as_tensor(value)
+    if not isinstance(value, Tensor):
+        array = np.array(value)  # of its own: a frame's may be read-only
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{name} holds {array.dtype}, expected numbers")
+        value = torch.from_numpy(array)
     if value.shape[-1:] != (size,):
         raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {size}]")
     return value if value.is_floating_point() else value.double()

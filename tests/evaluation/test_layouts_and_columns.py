@@ -134,13 +134,10 @@ def test_labels_that_were_not_there_are_refused(town):
     folder, rows, path = town
     bad = folder / "bad.csv"
     command = [str(path), "--data", str(bad), "--out", str(folder / "nothing.csv")]
-    for change, message in (
-        ({"town": "Paris"}, "column 'town' holds 'Paris', expected one of Bern, Oslo, Rome"),
-        ({"town": None}, "holds (None|''), expected"),
-    ):
-        rows.assign(**change).to_csv(bad, index=False)
-        with pytest.raises(SystemExit, match=message):
-            script("score")(command)
+    rows.assign(town="Paris").to_csv(bad, index=False)
+    message = "row 1, column 'town' holds 'Paris', expected one of Bern, Oslo, Rome"
+    with pytest.raises(SystemExit, match=message):
+        script("score")(command)
     rows.drop(columns="town").to_csv(bad, index=False)
     with pytest.raises(SystemExit, match="has no column 'town'"):
         script("score")(command)

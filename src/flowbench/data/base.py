@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class RawData:
             dimension have a meaning.
         discrete: the values are 0 and 1, and log-likelihoods of probabilities, in bits as well.
         categories: of the context's last features: column → its labels, one feature each.
+        lattices: columns of `x` with uniform noise: name → a point of its lattice and the step.
 
     Raises:
         DataError: a split is missing, or an array has no numbers `[rows, features]`.
@@ -65,6 +66,7 @@ class RawData:
     dequantized: bool = False
     discrete: bool = False
     categories: Mapping[str, list[str]] = field(default_factory=dict)
+    lattices: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, arrays in (("x", self.x), ("context", self.context or self.x)):

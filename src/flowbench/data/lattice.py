@@ -1,5 +1,6 @@
 """Columns with values that many rows share: a density has no bound at them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def _step(values: NDArray[np.float64], *, repeated: float, rounding: float) -> f
 
 
 def dequantize(
-    x: Floats, lattices: dict[int, tuple[float, float]], *, generator: np.random.Generator
+    x: Floats, lattices: Mapping[int, Sequence[float]], *, generator: np.random.Generator
 ) -> None:
     """Add uniform noise in [0, step) to the values of columns that lie on their lattices.
 
@@ -95,7 +96,8 @@ def dequantize(
     for start in range(0, len(x), CHUNK_ROWS):
         part = x[start : start + CHUNK_ROWS]
         values = part[:, columns]
-        place = (values - origins) / steps
         rounding = 1e-4 + 2e-7 * np.abs(values) / steps  # that of float32
-        on = np.abs(place - np.rint(place)) < rounding
+        with np.errstate(invalid="ignore"):  # infinity is on no lattice
+            place = (values - origins) / steps
+            on = np.abs(place - np.rint(place)) < rounding
         part[:, columns] = values + on * generator.random(values.shape) * steps

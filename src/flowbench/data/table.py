@@ -45,7 +45,8 @@ class Table(DataModule):
         group_column: rows with the same value (a speaker, a patient) come into the same split.
         missing: what happens to rows with missing values: `refuse` the table, or `drop` them.
         dequantize: add uniform noise to columns on a lattice (whole numbers, say), as wide as its
-            step; drawn once, the same for every seed. Without it they are warned about.
+            step; drawn once, the same for every seed. Files that are scored get such noise too.
+            Without it they are warned about.
         clip_quantiles: two quantiles of the training rows, e.g. 0.001 and 0.999; what lies beyond
             is moved to them in all splits, before everything below: the density is then one of
             clipped values. None: nothing is moved.
@@ -149,6 +150,7 @@ class Table(DataModule):
             feature_names=columns.targets,
             sha256=found.sha256,
             categories=categories,
+            lattices=found.meta["lattices"] if self.dequantize else {},
             context=context,
             context_preprocess=(
                 standardize_context(context["train"], columns.contexts, path=self.path)

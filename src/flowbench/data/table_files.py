@@ -8,12 +8,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
 from flowbench.data.table_csv import CsvPart
 from flowbench.data.table_parquet import ParquetPart
-from flowbench.data.table_parts import Part, Piece, readable, refuse_rounded
+from flowbench.data.table_parts import Part, Piece, labels, readable, refuse_rounded
 
 __all__ = ["ArrayPart", "open_table"]
 
@@ -114,7 +113,7 @@ class ArrayPart:
             DataError: the file is damaged, or holds whole numbers that float64 would round.
         """
         dtype = np.float32 if self.array.dtype in (np.float16, np.float32) else np.float64
-        chosen, labels = ([int(name) for name in names] for names in (numbers, texts))
+        chosen = [int(name) for name in numbers]
         rows = max(1, CHUNK_VALUES // self.array.shape[1])
         for start in range(0, len(self.array), rows):
             with readable(self.path):
@@ -122,10 +121,6 @@ class ArrayPart:
             for name in numbers:
                 refuse_rounded(part[:, int(name)], row=start + 1, column=name, where=self.where)
             yield Piece(
-                part[:, chosen].astype(dtype), [_labels(part[:, column]) for column in labels]
+                part[:, chosen].astype(dtype),
+                [labels(part[:, int(name)].tolist()) for name in texts],
             )
-
-
-def _labels(column: NDArray[Any]) -> list[str | None]:
-    """Numbers as text, missing ones as None."""
-    return [None if value != value else str(value) for value in column.tolist()]

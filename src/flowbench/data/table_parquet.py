@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyarrow.types import is_boolean, is_decimal, is_floating, is_integer, is_null
 
 from flowbench.data.base import DataError
-from flowbench.data.table_parts import Piece, readable, refuse_rounded, way_out
+from flowbench.data.table_parts import Piece, labels, readable, refuse_rounded, way_out
 
 __all__ = ["ParquetPart"]
 
@@ -48,11 +48,8 @@ class ParquetPart:
         ):
             for batch in file.iter_batches(columns=[*numbers, *texts]):
                 columns = [_floats(batch.column(name), name, row, self.path) for name in numbers]
-                labels = [
-                    [None if value is None else str(value) for value in column.to_pylist()]
-                    for column in map(batch.column, texts)
-                ]
-                yield Piece(np.stack(columns, axis=1), labels)
+                words = [labels(batch.column(name).to_pylist()) for name in texts]
+                yield Piece(np.stack(columns, axis=1), words)
                 row += len(batch)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
 
-__all__ = ["Part", "Piece", "one_line", "readable", "refuse_rounded", "way_out"]
+__all__ = ["Part", "Piece", "labels", "one_line", "readable", "refuse_rounded", "way_out"]
 
 DAMAGE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, pa.ArrowException)
 EXACT = 2**53
@@ -42,6 +42,18 @@ class Part(Protocol):
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
         """Some columns, at least one of numbers, piece by piece."""
         ...
+
+
+def labels(values: Sequence[Any]) -> list[str | None]:
+    """Values as text without blanks around it, missing ones as None.
+
+    Example:
+        >>> labels([1, " a", float("nan"), "", None])
+        ['1', 'a', None, None, None]
+    """
+    return [
+        None if value is None or value != value else str(value).strip() or None for value in values
+    ]
 
 
 def way_out(name: str, value: Any) -> str:

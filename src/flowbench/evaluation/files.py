@@ -1,6 +1,6 @@
 """Rows of a file scored by a trained density, piece by piece."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from flowbench.atomic_files import replacing
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataError
+from flowbench.data.lattice import dequantize
 from flowbench.data.table_files import open_table
 from flowbench.data.table_parts import Part
 
@@ -28,6 +29,9 @@ def score_file(
 ) -> tuple[int, int]:
     """Write the log-density of every row of a file, in data units, in nats.
 
+    Where training added uniform noise to a column (`data.dequantize`), so does this, drawn by a
+    fixed seed, to the values on its lattice: the score of a row is that of a point of its cell.
+
     Args:
         density: as `flowbench.load` gives it.
         path: `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`, in the units of the data.
@@ -38,7 +42,8 @@ def score_file(
         The number of rows, and how many of them got NaN, for values that are missing.
 
     Raises:
-        DataError: a file has another format, or lacks columns that the density needs.
+        DataError: a file has another format, or lacks columns that the density needs, or has a
+            label that no training row had.
     """
     return write_scores(scored_rows(density, path, key=key), out)
 
@@ -53,13 +58,40 @@ def scored_rows(
                 f"{path} holds several arrays: {', '.join(parts)}; expected one, or its name (key)"
             )
         columns = _columns(density, parts["all"], path)
-        features, categories = density.flow.features, list(density.categories)
+        places = {density.feature_names.index(name): at for name, at in density.lattices.items()}
+        categories, noise, row = list(density.categories), np.random.default_rng(0), 1
         for piece in parts["all"].pieces(columns, categories):
-            numbers = torch.from_numpy(np.asarray(piece.numbers, np.float64))
-            labels = map(density.one_hot, categories, piece.texts)
-            for chunk in torch.cat([numbers, *labels], dim=-1).split(CHUNK):
-                context = chunk[:, features:] if density.context_features else None
-                yield density.log_prob(chunk[:, :features], context).double()
+            numbers = np.asarray(piece.numbers, np.float64)
+            dequantize(numbers, places, generator=noise)
+            for name, labels in zip(categories, piece.texts, strict=True):
+                _refuse_unknown(density, name, labels, row=row, path=path)
+            one_hot = map(density.one_hot, categories, piece.texts)
+            rows = torch.cat([torch.from_numpy(numbers), *one_hot], dim=-1)
+            yield from (_log_prob(density, chunk) for chunk in rows.split(CHUNK))
+            row += len(numbers)
+
+
+def _log_prob(density: TrainedDensity, rows: Tensor) -> Tensor:
+    """NaN where a value is missing."""
+    complete, features = ~rows.isnan().any(-1), density.flow.features
+    known = rows[complete]
+    terms = torch.full((len(rows),), torch.nan, dtype=torch.float64)
+    if len(known):
+        context = known[:, features:] if density.context_features else None
+        terms[complete] = density.log_prob(known[:, :features], context).double()
+    return terms
+
+
+def _refuse_unknown(
+    density: TrainedDensity, name: str, labels: Sequence[str | None], *, row: int, path: Path
+) -> None:
+    known = {*density.categories[name], None}
+    for place, label in enumerate(labels, start=row):
+        if label not in known:
+            raise DataError(
+                f"{path}: row {place}, column {name!r} holds {label!r}, expected one of "
+                f"{', '.join(density.categories[name])}"
+            )
 
 
 def write_scores(pieces: Iterator[Tensor], out: Path) -> tuple[int, int]:
