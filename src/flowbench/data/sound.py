@@ -14,7 +14,7 @@ from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
 from flowbench.data.download import download
 from flowbench.data.features import FeatureOptions, write_features
-from flowbench.data.frames import frame_context_steps, frame_contexts
+from flowbench.data.frames import ClipContexts
 from flowbench.data.lazy import LazyRows
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, standardize
@@ -205,9 +205,12 @@ class SoundDataModule(OriginalDataModule):
             steps.append({"name": "Log", "columns": list(range(len(names)))})
         if self.standardize:
             steps += standardize(values, names, where=f"training clips of {self.root}")
-        if self.sequence:
-            mean = moments(values).mean
-            self._start = np.exp(mean) if self.magnitude == "log" else mean
+        self._given = ClipContexts(
+            frames=self.frames if self.sequence else None,
+            count=self.context_frames,
+            start=self._mean_frame(values) if self.sequence else np.empty(0),
+            labels=self.labels if self.label_context else [],
+        )
         contexts = {
             split: self.contexts(part, [label for label, _ in self.clips[split]])
             for split, part in magnitudes.items()
@@ -218,7 +221,7 @@ class SoundDataModule(OriginalDataModule):
             feature_names=names,
             sha256=found.sha256,
             context={s: part for s, part in contexts.items() if part is not None},
-            context_preprocess=self._context_steps(steps),
+            context_preprocess=self._given.preprocess(steps),
         )
 
     @property
@@ -252,22 +255,7 @@ class SoundDataModule(OriginalDataModule):
             magnitudes: `[clips, n, coefficients]`, the first n frames of clips.
             labels: one per clip.
         """
-        parts = []
-        if self.sequence:
-            parts.append(
-                frame_contexts(
-                    magnitudes, count=self.context_frames, start=self._start, frames=self.frames
-                )
-            )
-        if self.label_context:
-            one_hot = np.eye(len(self.labels), dtype=np.float32)
-            codes = one_hot[[self.labels.index(label) for label in labels]]
-            rows = magnitudes.shape[1] if self.sequence else 1
-            parts.append(np.repeat(codes[:, None], rows, axis=1))
-        if not parts:
-            return None
-        joined = np.concatenate(parts, axis=-1)
-        return joined.reshape(-1, joined.shape[-1])
+        return self._given.rows(magnitudes, labels)
 
     def _files(self) -> list[Path]:
         return list_tree(self.root, suffixes=(".wav",), name=self.name, cache_dir=self.cache_dir)
@@ -298,18 +286,15 @@ class SoundDataModule(OriginalDataModule):
             )
         return np.log(events)
 
+    def _mean_frame(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        mean = moments(values).mean
+        return np.exp(mean) if self.magnitude == "log" else mean
+
     def _names(self) -> list[str]:
         names = [f"coefficient{index}" for index in range(self.coefficients)]
         if self.sequence or self.frames == 1:
             return names
         return [f"frame{frame}_{name}" for frame in range(self.frames) for name in names]
-
-    def _context_steps(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if not self.sequence:
-            return []
-        labels = len(self.labels) if self.label_context else 0
-        sizes = {"count": self.context_frames, "coefficients": self.coefficients}
-        return frame_context_steps(steps, **sizes, labels=labels)
 
     def _scored_rows(self, label: str, *, split: ScoredSplit) -> Rows:
         magnitudes = self._magnitudes[split][self._of(label, split)]
