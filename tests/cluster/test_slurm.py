@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from run_commands import composed
 from slurm_commands import output, wait_until
+
+from flowbench.training.run_folder import RunFolder
+from flowbench.training.run_identity import run_directory
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -107,7 +112,7 @@ def numbers(tree):
 
 
 def statuses(text):
-    return Counter(re.findall(r"^\|\s*(done|failed|skipped)\b", text, re.MULTILINE))
+    return Counter(re.findall(r"^\|\s*(done|failed|skipped|running)\b", text, re.MULTILINE))
 
 
 def test_a_sweep_with_failed_and_killed_jobs_is_completed_by_the_same_command(tmp_path):
@@ -182,13 +187,36 @@ def test_two_nodes_train_what_one_process_would(tmp_path):
     assert_close(numbers(one)[0], numbers(two)[0])
 
 
-def test_a_job_pre_empted_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path, undisturbed):
-    job = submit(tmp_path, *LONG, f"paths.output={tmp_path}")
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_a_job_pre_empted_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path, undisturbed, nodes):
+    """On two nodes within rounding, and with what W&B had closed before its task was ended."""
+    words = [*LONG, *(["logger=wandb"] if nodes == 2 else []), f"paths.output={tmp_path}"]
+    job = submit(tmp_path, *words, tasks=nodes)
     before = pre_empt(tmp_path, "USR1", log=(tmp_path / "slurm.log").read_text)
-    assert "stopped by SIGUSR1; the same command resumes" in (tmp_path / "slurm.log").read_text()
+    told = (tmp_path / "slurm.log").read_text()
+    assert told.count("stopped by SIGUSR1; the same command resumes") == 1, told
     ended(tmp_path, job)
     assert history(tmp_path)[: len(before)] == before  # to the second: it has not started over
-    assert numbers(tmp_path) == undisturbed
+    if nodes == 1:
+        assert numbers(tmp_path) == undisturbed
+        return
+    assert_close(numbers(tmp_path)[0], undisturbed[0])
+    files = list(folder_of(tmp_path).glob("wandb/offline-run-*/*.wandb"))
+    assert [is_closed(path) for path in files] == [True, True]
+
+
+def is_closed(path):
+    """Whether the last record of an offline run of W&B was written."""
+    words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+    return '"type": "exit"' in output(*words).replace('":"', '": "')
+
+
+def test_where_one_task_refuses_the_others_end(tmp_path):
+    folder = RunFolder(run_directory(composed(*LONG, f"paths.output={tmp_path}")))
+    with folder.lock():
+        job = submit(tmp_path, *LONG, f"paths.output={tmp_path}", tasks=2)
+        wait_until(lambda: state(job) == "FAILED", seconds=60, what=lambda: state(job))
+    assert "another process is running this configuration" in (tmp_path / "slurm.log").read_text()
 
 
 def start_sweep(tree, *words):
@@ -226,6 +254,27 @@ def test_a_cancelled_job_of_a_sweep_saves_and_stays_away(tmp_path):
     assert sweep.wait(timeout=100) == 1, told(tmp_path)
     assert "no result: killed, or stopped to be resumed" in (tmp_path / "log").read_text()
     assert "stopped by SIGTERM; the same command resumes the run" in told(tmp_path)
+
+
+def test_jobs_go_on_when_their_sweep_is_interrupted_and_are_not_started_again(tmp_path):
+    words = ["seed=0,1", "trainer.max_epochs=4000", "hydra.launcher.cpus_per_task=1"]
+    sweep = start_sweep(tmp_path, *words)
+    wait_until(
+        lambda: len(list(tmp_path.glob("*/*/*/*/checkpoints/last.ckpt"))) == 2,
+        seconds=120,
+        what=lambda: told(tmp_path),
+    )
+    sweep.send_signal(signal.SIGINT)
+    assert sweep.wait(timeout=30) == 130, told(tmp_path)
+    log = (tmp_path / "log").read_text()
+    cancel = re.search("2 jobs go on in Slurm; to cancel them: (scancel .*)", log)
+    assert cancel, log
+    again = start_sweep(tmp_path, *words)
+    assert again.wait(timeout=60) == 1, told(tmp_path)
+    log = (tmp_path / "log").read_text()
+    assert statuses(log) == {"running": 2}, log
+    assert len(output("squeue", "-h", "-r").splitlines()) == 2
+    assert not output(*cancel[1].split())
 
 
 def test_what_slurm_refuses_is_told_in_one_sentence(tmp_path):

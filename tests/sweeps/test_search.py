@@ -16,6 +16,7 @@ from flowbench.report import collect
 from flowbench.report.text import run_table
 from flowbench.training import names
 from flowbench.training.study import open_study
+from hydra_plugins.flowbench_sweeps.search_sweeper import trials_at_a_time
 
 pytest.importorskip("optuna", reason="a search needs Optuna")
 RATES = "training.learning_rate=tag(log,interval(1e-7,1e-1))"
@@ -192,6 +193,22 @@ def test_a_bad_space_or_option_is_one_sentence(sweep, tmp_path, sweeper, words, 
     assert done.returncode == 1
     assert sentence in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("limit", "sampler", "n_trials", "expected"),
+    [
+        (None, "tpe", 50, 13),  # which leaves three quarters of them something to learn from
+        (None, "tpe", 3, 1),
+        (None, "random", 50, 50),
+        (None, "random", 1000, 256),
+        (1, "random", 50, 1),
+        (30, "tpe", 50, 30),
+        (30, "tpe", 20, 20),
+    ],
+)
+def test_how_many_trials_there_are_at_a_time(limit, sampler, n_trials, expected):
+    assert trials_at_a_time(limit, sampler=sampler, n_trials=n_trials) == expected
 
 
 def test_a_line_cut_short_by_a_crash_does_not_spoil_the_study(tmp_path):

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,8 +27,9 @@ from hydra_plugins.flowbench_sweeps.options import check_options
 from hydra_plugins.flowbench_sweeps.space import search_space
 from hydra_plugins.flowbench_sweeps.trials import Sampler, Trials
 
-__all__ = ["SearchSweeper"]
+__all__ = ["SearchSweeper", "trials_at_a_time"]
 
+MOST = 256  # trials at a time, as submitit's arrays
 POLL_SECONDS = 0.2
 
 
@@ -116,7 +118,8 @@ class SearchSweeper(Sweeper):
         )
         told = {SWEEP: sweep_text(texts), STUDY: str(journal.absolute())}
         with env_override(told), interruptible():
-            workers = min(getattr(self.launcher, "at_a_time", 1), self.n_trials)
+            limit = getattr(self.launcher, "at_a_time", 1)
+            workers = trials_at_a_time(limit, sampler=self.sampler, n_trials=self.n_trials)
             _in_parallel(lambda: self._work(trials), workers)
         best = trials.best()
         conclude(trials.jobs(), *([best] if best else []))
@@ -137,6 +140,25 @@ class SearchSweeper(Sweeper):
         identity += [sorted(map(str, space.items()))]
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
         return Path(self.base.hydra.sweep.dir, ".studies", f"{name}.journal")
+
+
+def trials_at_a_time(limit: int | None, *, sampler: Sampler, n_trials: int) -> int:
+    """How many trials run side by side.
+
+    A suggestion learns from the trials that have ended when it is made: if all were made at once,
+    they would be drawn at random.
+
+    Args:
+        limit: the launcher's; None: it leaves the choice to the search.
+        sampler: that suggests.
+        n_trials: of the study.
+
+    Example:
+        >>> trials_at_a_time(None, sampler="tpe", n_trials=50)
+        13
+    """
+    sensible = math.ceil(n_trials / 4) if sampler == "tpe" else MOST
+    return min(limit or sensible, n_trials)
 
 
 def _silent(_record: logging.LogRecord) -> bool:

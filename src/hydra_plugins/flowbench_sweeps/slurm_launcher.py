@@ -1,27 +1,26 @@
 """Every job of a sweep as a Slurm job, by submitit; one that is pre-empted saves and requeues."""
 
+import atexit
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
 
 from flowbench.extras import how_to_install
 from flowbench.training.configuration import ConfigError
 from hydra_plugins.flowbench_sweeps.commands import job_arguments
+from hydra_plugins.flowbench_sweeps.slurm_queue import SlurmQueue, squeue
 
 __all__ = ["SlurmLauncher"]
-
-POLL_SECONDS = 2.0
 
 
 class SlurmJob:
@@ -63,23 +62,38 @@ class SlurmLauncher(Launcher):
 
     Args:
         max_num_timeout: how often a job that has reached its time limit is requeued.
-        parameters: of submitit's Slurm executor, e.g. `partition`, `gpus_per_node`, `timeout_min`.
+        array_parallelism: jobs at a time; None: as many as make sense.
+        setup: lines that a job runs first.
+        srun_args: further arguments of srun.
+        parameters: of submitit's Slurm executor, e.g. `partition`, `gpus_per_node`, `time`.
     """
 
-    def __init__(self, *, max_num_timeout: int, **parameters: Any) -> None:
+    def __init__(
+        self,
+        *,
+        max_num_timeout: Annotated[int, Field(ge=0)],
+        array_parallelism: Annotated[int, Field(ge=1)] | None = None,
+        setup: Sequence[str] | None = None,
+        srun_args: Sequence[str] | None = None,
+        **parameters: Any,
+    ) -> None:
         self.max_num_timeout = max_num_timeout
-        self.parameters = parameters
+        self.array_parallelism = array_parallelism
+        own = {"array_parallelism": array_parallelism, "setup": setup, "srun_args": srun_args}
+        self.parameters = own | parameters
+        self.queue = SlurmQueue()
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Remember what Hydra tells."""
         self.config = config
+        atexit.register(self.queue.tell)
 
     @property
-    def at_a_time(self) -> int:
-        """How many jobs run side by side."""
-        return self.parameters.get("array_parallelism") or 1
+    def at_a_time(self) -> int | None:
+        """How many jobs run side by side; None: as many as make sense."""
+        return self.array_parallelism
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -95,8 +109,7 @@ class SlurmLauncher(Launcher):
             f"Slurm job {array}, {len(job_overrides)} runs; their output is in {folder}/",
             flush=True,
         )
-        while _is_queued(array):
-            time.sleep(POLL_SECONDS)
+        self.queue.wait(array, jobs=len(job_overrides))
         return []
 
     def _submit(self, folder: Path, job_overrides: Sequence[Sequence[str]]) -> str:
@@ -133,20 +146,9 @@ def _requeue_when_told_to_stop() -> None:
     assert callable(requeue)
 
     def if_not_cancelled(signum: int, frame: Any) -> None:
-        if _squeue(os.environ["SLURM_JOB_ID"], "--states=running").stdout.strip():
+        job = os.environ["SLURM_JOB_ID"]
+        if squeue(f"--jobs={job}", "--states=running").stdout.strip():
             requeue(signum, frame)
 
     signal.signal(signal.SIGUSR1, requeue)
     signal.signal(signal.SIGTERM, if_not_cancelled)
-
-
-def _is_queued(job: str) -> bool:
-    """Whether Slurm has any of it waiting or running; needs no accounting, as `sacct` would."""
-    found = _squeue(job)
-    unknown = found.returncode == 0 or "Invalid job id" in found.stderr
-    return bool(found.stdout.strip()) or not unknown
-
-
-def _squeue(job: str, *options: str) -> subprocess.CompletedProcess[str]:
-    words = ["squeue", "--noheader", f"--jobs={job}", *options]
-    return subprocess.run(words, capture_output=True, text=True, check=False)

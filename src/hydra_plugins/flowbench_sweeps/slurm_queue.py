@@ -1,0 +1,63 @@
+"""Which of our jobs Slurm has waiting or running, asked once for all threads."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+__all__ = ["SlurmQueue", "squeue"]
+
+POLL_SECONDS = 2.0
+
+
+class SlurmQueue:
+    """The job arrays that are waited for; needs no accounting, as `sacct` would."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, int] = {}
+        self.listed: list[str] | None = None
+        self.asked = 0.0
+        self.lock = threading.Lock()
+
+    def wait(self, array: str, *, jobs: int) -> None:
+        """Return when no job of an array is waiting or running.
+
+        Args:
+            array: number of the job array.
+            jobs: how many it has.
+        """
+        self.open[array] = jobs
+        time.sleep(POLL_SECONDS)  # after which the list is younger than the array
+        while self._has(array):
+            time.sleep(POLL_SECONDS)
+        del self.open[array]
+
+    def tell(self) -> None:
+        """Say what goes on when this process ends before its jobs do."""
+        if not self.open:
+            return
+        listed = _listed()
+        left = sum(self.open.values() if listed is None else map(listed.count, self.open))
+        if left:
+            words = " ".join(self.open)
+            print(f"{left} jobs go on in Slurm; to cancel them: scancel {words}", file=sys.stderr)
+
+    def _has(self, array: str) -> bool:
+        with self.lock:
+            if time.monotonic() - self.asked >= POLL_SECONDS:
+                self.listed = _listed()
+                self.asked = time.monotonic()
+            return self.listed is None or array in self.listed
+
+
+def squeue(*options: str) -> subprocess.CompletedProcess[str]:
+    """What `squeue` says, a line per job."""
+    words = ["squeue", "--noheader", "--array", *options]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def _listed() -> list[str] | None:
+    """The number of the array of each of our jobs; None: Slurm does not answer."""
+    found = squeue(f"--user={os.getuid()}", "--format=%F")
+    return None if found.returncode else found.stdout.split()
