@@ -72,3 +72,13 @@ def test_an_epoch_that_was_stopped_after_its_last_item_is_not_the_next_one():
 def test_fewer_rows_than_a_batch_is_refused():
     with pytest.raises(ValueError, match=r"5 rows, fewer than training\.batch_size=8"):
         loader(5)
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(5, 2), (7, 3), (9, 4), (10, 4), (151, 100)])
+def test_no_row_comes_alone_where_batches_are_of_several(rows, batch_size):
+    x = torch.arange(float(rows)).unsqueeze(-1)
+    loader = BatchLoader(Rows(x, None, torch.tensor(0.0)), batch_size=batch_size, seed=0)
+    sizes = [len(batch.x) for item in loader for batch in item]
+    assert sum(sizes) == rows
+    assert len(sizes) == loader.steps
+    assert batch_size / 2 < min(sizes) <= max(sizes) <= 1.5 * batch_size

@@ -61,7 +61,7 @@ class BatchLoader:
 
     An item is a list of up to `steps_per_item` minibatches, so that the Trainer's own cost per
     item is paid once for all of them. Every row comes exactly once per epoch. The last minibatch
-    takes a remainder of less than half a batch as well, so that no minibatch is too small for
+    takes a remainder of at most half a batch as well, so that no minibatch is too small for
     batch statistics. The order of epoch e depends on (seed, e) alone; `state_dict` holds the
     position. An epoch that goes on after an interruption has as many items as any other: those
     that were handed out before come empty.
@@ -104,7 +104,7 @@ class BatchLoader:
         self.steps_per_item = steps_per_item
         self.epoch = 0
         self.item = 0
-        self.steps = max(1, (len(rows) + batch_size // 2) // batch_size)
+        self.steps = max(1, (len(rows) + (batch_size - 1) // 2) // batch_size)
 
     def __len__(self) -> int:
         return -(-self.steps // self.steps_per_item)

@@ -91,7 +91,7 @@ class BatchNorm(Transform):
         if ranks.size() == 1 and len(rows) < 2:
             raise ValueError(
                 f"batch statistics need at least two rows, got x of {tuple(x.shape)}; "
-                "call .eval() to score"
+                "call .eval() to score, or train with a larger training.batch_size"
             )
         u, log_det, mean, variance = _BatchNormalize.apply(
             rows, self.log_gamma, self.beta, self.epsilon
