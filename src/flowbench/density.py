@@ -104,17 +104,23 @@ class TrainedDensity(nn.Module):
         return dict((self.saved or {}).get("lattices", {}))
 
     def context(self, values: Mapping[str, Any]) -> Tensor:
-        """One context `[context_features]` from the values of the table's columns, by name.
+        """Contexts from the values of the table's columns, by name.
 
         Args:
             values: a number for each of the `context_columns`, in its own unit, and a label for
-                each of the `categories`.
+                each of the `categories`; or columns of these, of equal length, as in a frame. A
+                single value beside columns holds for all rows.
+
+        Returns:
+            `[context_features]`, or of columns `[rows, context_features]`.
 
         Raises:
-            ValueError: a column is unknown or missing, or its value is no number or label.
+            ValueError: a column is unknown or missing, or of another length than the others, or a
+                value is no number or label.
 
         Example:
             density.sample(1000, density.context({"age": 30, "city": "Bern"}))
+            density.sample(10, density.context({"age": [30, 40, 50], "city": "Bern"}))
         """
         known = [*self.context_columns, *self.categories]
         for name in values:
@@ -126,9 +132,12 @@ class TrainedDensity(nn.Module):
             raise ValueError(
                 f"the context lacks {missing[0]!r}; expected values for {', '.join(known)}"
             )
-        numbers = [_number(name, values[name]) for name in self.context_columns]
-        labels = [self.one_hot(name, [str(values[name])])[0] for name in self.categories]
-        return torch.cat([torch.tensor(numbers, dtype=torch.float64), *labels])
+        batch, columns = _columns({name: values[name] for name in known})
+        numbers = [[_number(name, v) for v in columns[name]] for name in self.context_columns]
+        labels = [self.one_hot(name, [str(v) for v in columns[name]]) for name in self.categories]
+        size = (len(numbers), batch.numel())
+        context = torch.cat([torch.tensor(numbers, dtype=torch.float64).view(size).T, *labels], -1)
+        return context.view(*batch, context.shape[-1])
 
     def one_hot(self, column: str, labels: Sequence[str | None]) -> Tensor:
         """Labels of a categorical column as the zeros and ones of a context, `[rows, labels]`.
@@ -201,6 +210,23 @@ def _numbers(name: str, value: Tensor | ArrayLike, size: int) -> Tensor:
     if value.shape[-1:] != (size,):
         raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {size}]")
     return value if value.is_floating_point() else value.double()
+
+
+def _columns(values: Mapping[str, Any]) -> tuple[torch.Size, dict[str, list[Any]]]:
+    """Values or columns of values as columns, with the shape that they have in common."""
+    arrays = {name: np.asarray(value, dtype=object) for name, value in values.items()}
+    shapes = {array.shape for array in arrays.values()} - {()}
+    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
+        found = ", ".join(f"{name!r} {list(array.shape)}" for name, array in arrays.items())
+        raise ValueError(
+            f"the columns of the context have the shapes {found}, expected one [rows] for all"
+        )
+    batch = torch.Size(*shapes)
+    rows = batch.numel()
+    return batch, {
+        name: np.broadcast_to(array, batch).reshape(rows).tolist()
+        for name, array in arrays.items()
+    }
 
 
 def _number(name: str, value: Any) -> float:

@@ -18,6 +18,7 @@ from flowbench.checkpoint import TrainedDensity, read_checkpoint, saved_values, 
 from flowbench.data import DataModule
 from flowbench.flows import Flow
 from flowbench.flows.arguments import kind
+from flowbench.frames import column_names
 from flowbench.training.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, History
@@ -115,7 +116,7 @@ def fit(
     data.dtype = flow.dtype
     data.setup()
     flow.train()  # the Trainer keeps the mode that it finds
-    saved = saved_values({}, data)
+    saved = saved_values({}, data) | {"context_columns": column_names(context)}
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         flow.initialize(data.rows["train"].x, data.rows["train"].context)
