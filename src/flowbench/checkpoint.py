@@ -74,6 +74,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         feature_names=saved["feature_names"],
         categories=saved["categories"],
         saved=saved,
+        history=saved.get("history", ()),
     )
 
 

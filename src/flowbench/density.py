@@ -179,12 +179,12 @@ class TrainedDensity(nn.Module):
         config = dict(self.saved["config"])
         if "model" not in config:
             config["model"] = _description(self.flow)
-        saved = {**self.saved, "config": config, "dtype": str(self.flow.dtype)}
+        own = {"config": config, "dtype": str(self.flow.dtype), "history": self.history}
         state = {f"{PREFIX}{name}": value for name, value in self.flow.state_dict().items()}
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            torch.save({"flowbench": saved, "state_dict": state}, part)
+            torch.save({"flowbench": {**self.saved, **own}, "state_dict": state}, part)
 
     def _context(self, context: Tensor | ArrayLike | None) -> Tensor | None:
         if context is None:

@@ -322,6 +322,7 @@ def test_a_fitted_density_is_saved_and_loaded(tmp_path):
     again = flowbench.load(path)
     again.save(path)
     assert torch.equal(flowbench.load(path).log_prob(x, c), density.log_prob(x, c))
+    assert flowbench.load(path).history == density.history
     assert [file.name for file in path.parent.iterdir()] == ["density.ckpt"]
     with pytest.raises(CheckpointError, match="fitted to rows in memory"):
         open_run(path)
