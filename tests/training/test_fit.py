@@ -1,6 +1,10 @@
 """A flow trained on tensors, without Hydra."""
 
 import logging
+import pty
+import sys
+import termios
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -182,6 +186,7 @@ def test_mistakes_end_in_one_sentence(x, context, sentence):
         ({"max_epochs": None}, "max_epochs=None: expected an integer at least 1"),
         ({"accelerator": "cpus"}, "accelerator='cpus': expected auto, cpu, gpu, cuda, mps or tpu"),
         ({"seed": -1}, "seed=-1: expected an integer at least 0 and below 4294967296"),
+        ({"progress": 1}, "progress=1: expected true or false"),
         ({"standardized": "no"}, "standardized='no': expected true or false"),
         ({"init_from": 5}, "init_from=5: expected text, a path or None"),
         ({"validation": 1.5}, "validation=1.5: expected a number above 0 and below 1"),
@@ -302,6 +307,29 @@ def test_a_flow_of_zuko_is_fitted_by_its_adapter():
         flowbench.fit(zuko.flows.MAF(2), x)
     density = flowbench.fit(Zuko(2, flow=zuko.flows.MAF), x, max_epochs=1)
     assert density.log_prob(x).isfinite().all()
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_progress_is_shown_in_a_terminal(progress, monkeypatch):
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 80))
+    with open(slave, "w") as terminal, open(master, "rb", buffering=0) as screen:
+        monkeypatch.setattr("sys.stderr", terminal)
+        flow = flowbench.MAF(2, layers=1, hidden_units=[4])
+        flowbench.fit(flow, X, max_epochs=2, progress=progress)
+        print("end", file=terminal, flush=True)
+        seen = screen.read(65536)
+    assert (b"epoch 2/2" in seen) == progress
+    assert progress or seen.startswith(b"end")
+
+
+def test_progress_is_a_line_in_a_notebook_and_nothing_elsewhere(monkeypatch, capfd):
+    flow = flowbench.MAF(2, layers=1, hidden_units=[4])
+    flowbench.fit(flow, X, max_epochs=2)
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    flowbench.fit(flow, X, max_epochs=2)
+    assert "epoch 2/2: train " in capfd.readouterr().err
 
 
 def test_numbers_of_numpy_are_numbers():

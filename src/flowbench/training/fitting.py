@@ -1,6 +1,7 @@
 """Train a flow on tensors in a few lines, without Hydra and without a run folder."""
 
 import inspect
+import sys
 import tempfile
 from collections.abc import Mapping
 from numbers import Real
@@ -21,7 +22,7 @@ from flowbench.flows.arguments import kind
 from flowbench.frames import column_names
 from flowbench.training.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.training.averaging import WeightAverage
-from flowbench.training.callbacks import BestAndLast, History
+from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.limits import (
     Accelerator,
@@ -61,6 +62,7 @@ def fit(
     max_epochs: AtLeastOne = 1000,
     accelerator: Accelerator = "cpu",
     seed: Seed = 0,
+    progress: bool = True,
 ) -> TrainedDensity:
     """Train a flow by maximum likelihood; the best epoch on held-out rows is kept.
 
@@ -87,6 +89,8 @@ def fit(
         max_epochs: passes over the training rows, at most.
         accelerator: "cpu", "gpu", "mps" or "auto".
         seed: of the split, of the order of batches, of noise.
+        progress: show the epochs on stderr: in a terminal as a bar, in a notebook as a line every
+            few seconds, elsewhere not at all.
 
     Returns:
         The density in the units of x, as `flowbench.load` gives it, with a `history` of one row of
@@ -135,9 +139,10 @@ def fit(
         best = Path(folder) / "best.ckpt"
         keeper = BestAndLast(best=best, last=Path(folder) / "last.ckpt", patience=patience)
         history = History(Path(folder) / "metrics.csv")
-        averages: list[Callback] = [WeightAverage(ema)] if ema is not None else []
+        wanted: list[Callback] = [WeightAverage(ema)] if ema is not None else []
+        wanted += [EpochBar()] if progress and _is_watched() else []
         if any(parameter.requires_grad for parameter in flow.parameters()):
-            _train(module, data, [*averages, history, keeper], max_epochs, accelerator)
+            _train(module, data, [*wanted, history, keeper], max_epochs, accelerator)
             if not best.exists():
                 refuse_without_best(epochs=keeper.epoch + 1)
             flow.load_state_dict(read_checkpoint(best)[1])
@@ -186,6 +191,11 @@ def _refuse_other_than_flows(flow: object) -> None:
     raise TypeError(f"flow is a {kind(flow)}, expected a flowbench.Flow{way}")
 
 
+def _is_watched() -> bool:
+    """Whether someone sees stderr as it is written: in a terminal, or in a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
 def _train(
     module: MaximumLikelihood,
     data: DataModule,
@@ -203,5 +213,5 @@ def _train(
             logger=False,
             num_sanity_val_steps=0,
             enable_model_summary=False,
-            enable_progress_bar=False,
+            enable_progress_bar=any(isinstance(one, EpochBar) for one in callbacks),
         ).fit(module, datamodule=data)
