@@ -50,10 +50,10 @@ class CsvPart:
                 a file without a header.
         """
         if all(map(is_number, self.names)):
-            first = ", ".join(self.names[:3])
+            first = ", ".join([*self.names[:3], "…"] if len(self.names) > 3 else self.names)
             raise DataError(
                 f"{self.path}: the first line must be a header, but holds only numbers: "
-                f"{first}, …; data.columns=[...] if these are names"
+                f"{first}; data.columns=[...] if these are names"
             )
         if "" in self.names:
             raise DataError(
