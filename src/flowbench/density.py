@@ -152,7 +152,7 @@ class TrainedDensity(nn.Module):
             known = ", ".join(self.categories) or "none"
             raise ValueError(f"{column!r} is no categorical column; known: {known}")
         known = {label: number for number, label in enumerate(self.categories[column])}
-        if unknown := [label for label in labels if label not in (None, *known)]:
+        if unknown := [label for label in labels if label is not None and label not in known]:
             raise ValueError(
                 f"column {column!r} holds {unknown[0]!r}, expected one of {', '.join(known)}"
             )
