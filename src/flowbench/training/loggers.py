@@ -49,7 +49,9 @@ def watching(config: Mapping[str, Any], folder: RunFolder) -> Iterator[list[Logg
 def log_results(
     loggers: list[Logger], scores: Mapping[str, Any], folder: RunFolder, *, step: int
 ) -> None:
-    """Hand over the scores of the splits, per row as those of the epochs are, every figure of the folder and, if asked, the density.
+    """Hand over the scores of the splits, every figure of the folder and, if asked, the density.
+
+    Scores are per row, as those of the epochs are, also where those of a result are per clip.
 
     Args:
         loggers: as `watching` gives them.
