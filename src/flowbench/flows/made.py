@@ -37,7 +37,7 @@ class MADE(Flow):
         dropout: probability of dropping a hidden unit in training.
         kernel_initializer: name or callable, for the weights.
         zero_output: start with all parameters of the conditionals at zero.
-        seed: of random orders and degrees.
+        seed: of random orders and degrees; weights are drawn by `torch.manual_seed`.
 
     Raises:
         ValueError: an option is out of range (the message names it).

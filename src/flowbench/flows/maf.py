@@ -60,7 +60,7 @@ class MAF(Flow):
         dropout: probability of dropping a hidden unit in training.
         kernel_initializer: name or callable, for the weights.
         zero_output: start every layer at parameters of zero: the identity, except for "gated".
-        seed: of random orders, degrees and permutations.
+        seed: of random orders, degrees and permutations; weights are drawn by `torch.manual_seed`.
 
     Raises:
         ValueError: an option is out of range (the message names it).

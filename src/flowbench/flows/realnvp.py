@@ -44,7 +44,7 @@ class RealNVP(Flow):
         tail_bound: B of a "spline", which is the identity outside of [−B, B].
         kernel_initializer: name or callable, for the weights.
         zero_output: start every layer at parameters of zero: the identity, except for "gated".
-        seed: of random permutations.
+        seed: of random permutations; weights are drawn by `torch.manual_seed`.
 
     Raises:
         ValueError: an option is out of range (the message names it).
