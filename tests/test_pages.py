@@ -13,12 +13,12 @@ import torch
 
 import flowbench
 from flowbench.flows import StandardNormal
+from flowbench.flows.peers import Zuko
 from flowbench.transforms import Chain
 
 ROOT = Path(__file__).parents[1]
-EXPRESSIONS = re.findall(
-    r"`((?:flowbench|flow)\.[^`]*\))`", (ROOT / "docs/coming_from_zuko.md").read_text()
-)
+PAGE = "docs/coming_from_zuko.md"
+EXPRESSIONS = re.findall(r"`((?:flowbench|flow)\.[^`]*\))`", (ROOT / PAGE).read_text())
 SHORT = "training.patience=null trainer.max_epochs=2"
 
 
@@ -97,18 +97,35 @@ def test_in_your_own_code(tmp_path, monkeypatch):
     assert flowbench.load("density.ckpt").sample(2).shape == (2, 8)
 
 
-@pytest.mark.parametrize(
-    "expression",
-    re.findall(
-        r"`((?:flowbench|flow)\.[^`]*\))`", (ROOT / "docs/coming_from_zuko.md").read_text()
-    ),
-)
+@pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_what_replaces_an_expression_of_zuko(expression):
     c = torch.randn(300, 5)
     names = {
         "flowbench": flowbench, "flow": flowbench.MAF(3, context_features=5, layers=1).eval(),
         "x": torch.randn(300, 3), "c": c, "base": StandardNormal(3), "transform": Chain(),
     }  # fmt: skip
-    assert (
-        eval(expression.replace("(flow, x, c)", "(flow, x, c, max_epochs=1)"), names) is not None
+    if "zuko." in expression:
+        names |= {"zuko": pytest.importorskip("zuko"), "Zuko": Zuko}
+    short = re.sub(r"^(flowbench\.fit\(.*)\)$", r"\1, max_epochs=1)", expression)
+    assert eval(short, names) is not None
+
+
+def test_numbers_of_parameters_beside_those_of_zuko():
+    zuko = pytest.importorskip("zuko")
+    [text] = re.findall(
+        r"Defaults differ in size(.*?)\n- ", (ROOT / PAGE).read_text(), flags=re.DOTALL
     )
+    small = {"layers": 3, "hidden_units": (64, 64), "batch_norm": False}
+    flows = [
+        zuko.flows.NSF(3),
+        flowbench.MAF(3, univariate="spline", batch_norm=False),
+        flowbench.MAF(3, univariate="spline", **small),
+        flowbench.RealNVP(3, **small),
+        zuko.flows.RealNVP(3),
+    ]
+    told = [int(number.replace(",", "")) for number in re.findall(r"\d+,\d{3}", text)]
+    assert told == [sum(p.numel() for p in flow.parameters()) for flow in flows]
+    context = {"context_features": 5, "conditional_input_layers": "first_layer"}
+    pair = zuko.flows.NSF(3, 5), flowbench.MAF(3, univariate="spline", **small, **context)
+    one, other = ([p.numel() for p in flow.parameters()] for flow in pair)
+    assert sum(one) == sum(other)
