@@ -71,8 +71,9 @@ def fit(
 
     Args:
         flow: the density, e.g. `flowbench.MAF(features)`.
-        x: rows `[rows, features]` in their own units.
-        context: what the density is conditioned on, `[rows, context_features]`.
+        x: rows `[rows, features]` in their own units: a tensor, array, list or frame, of which the
+            density keeps the names of the columns.
+        context: what the density is conditioned on, `[rows, context_features]`, in the same forms.
         validation: share of the rows that is held out, drawn by the seed; or rows of your own in
             the form of x, with contexts a tuple of both.
         standardized: bring rows and contexts to mean 0 and standard deviation 1 first; what comes
