@@ -1,6 +1,5 @@
 """What training ends with: a density of data in their own units."""
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from flowbench.atomic_files import replacing
+from flowbench.description import description
 from flowbench.flows import Flow
 from flowbench.frames import by_name, column_names
 from flowbench.transforms import Chain
@@ -178,7 +178,7 @@ class TrainedDensity(nn.Module):
             raise ValueError("this density does not know its preprocessing as plain values")
         config = dict(self.saved["config"])
         if "model" not in config:
-            config["model"] = _description(self.flow)
+            config["model"] = description(self.flow)
         own = {"config": config, "dtype": str(self.flow.dtype), "history": self.history}
         state = {f"{PREFIX}{name}": value for name, value in self.flow.state_dict().items()}
         path = Path(path)
@@ -237,57 +237,3 @@ def _number(name: str, value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(f"column {name!r} is given {value!r}, expected a finite number")
     return number
-
-
-def _description(flow: Flow) -> dict[str, Any]:
-    """The `model` configuration of a flow of flowbench, by the options of its construction."""
-    cls, (positional, named) = type(flow), flow.construction
-    if not cls.__module__.startswith("flowbench."):
-        raise ValueError(
-            f"{cls.__name__} is a class from outside flowbench, which a checkpoint does not "
-            "describe: save density.flow.state_dict() and build the flow again yourself"
-        )
-    options = dict(inspect.signature(cls).bind(*positional, **named).arguments)
-    for name, value in options.items():
-        if not _is_plain(value):
-            raise ValueError(
-                f"{cls.__name__} was given {name}, a {type(value).__name__}, which a checkpoint "
-                "does not describe: save density.flow.state_dict() and build the flow again "
-                "yourself"
-            )
-    _refuse_altered(flow)
-    sizes = ("features", "context_features")
-    kept = {name: value for name, value in options.items() if name not in sizes}
-    return {"_target_": f"{cls.__module__}.{cls.__qualname__}", **kept}
-
-
-@torch.no_grad()
-def _refuse_altered(flow: Flow) -> None:
-    """Refuse a flow that was changed after its construction into one of another density."""
-    positional, named = flow.construction
-    with torch.random.fork_rng(devices=[]):
-        again = type(flow)(*positional, **named)
-    if flow.dtype == torch.float64:
-        again.double()
-    options = inspect.signature(type(flow)).bind(*positional, **named).arguments
-    size = options.get("context_features", 0)
-    context = torch.eye(size, dtype=flow.dtype)[:1] if size else None
-    x = torch.linspace(-1, 1, 5, dtype=flow.dtype).unsqueeze(-1).expand(-1, flow.features)
-    try:
-        again.load_state_dict(flow.state_dict())
-        same = torch.equal(flow.log_prob(x, context), again.eval().log_prob(x, context))
-    except (RuntimeError, ValueError):  # other names or shapes, or another type of number
-        same = False
-    if not same:
-        raise ValueError(
-            f"the {type(flow).__name__} was altered after its construction, which a checkpoint "
-            "does not describe: save density.flow.state_dict() and build the flow again yourself"
-        )
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(map(_is_plain, [*value, *value.values()]))
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or type(value) in (bool, int, float, str)

@@ -1,0 +1,74 @@
+"""A flow told in plain values, by which a checkpoint builds it again."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from flowbench.flows import Flow
+
+__all__ = ["description"]
+
+
+def description(flow: Flow) -> dict[str, Any]:
+    """The `model` configuration of a flow of flowbench, by the options of its construction.
+
+    Raises:
+        ValueError: it is of a foreign class, was given what is no plain value, or was altered.
+
+    Example:
+        >>> from flowbench.flows import MAF
+        >>> description(MAF(2, layers=1).eval())
+        {'_target_': 'flowbench.flows.maf.MAF', 'layers': 1}
+    """
+    cls, (positional, named) = type(flow), flow.construction
+    if not cls.__module__.startswith("flowbench."):
+        raise ValueError(
+            f"{cls.__name__} is a class from outside flowbench, which a checkpoint does not "
+            "describe: save density.flow.state_dict() and build the flow again yourself"
+        )
+    options = dict(inspect.signature(cls).bind(*positional, **named).arguments)
+    for name, value in options.items():
+        if not _is_plain(value):
+            raise ValueError(
+                f"{cls.__name__} was given {name}, a {type(value).__name__}, which a checkpoint "
+                "does not describe: save density.flow.state_dict() and build the flow again "
+                "yourself"
+            )
+    _refuse_altered(flow)
+    sizes = ("features", "context_features")
+    kept = {name: value for name, value in options.items() if name not in sizes}
+    return {"_target_": f"{cls.__module__}.{cls.__qualname__}", **kept}
+
+
+@torch.no_grad()
+def _refuse_altered(flow: Flow) -> None:
+    """Refuse a flow that was changed after its construction into one of another density."""
+    positional, named = flow.construction
+    with torch.random.fork_rng(devices=[]):
+        again = type(flow)(*positional, **named)
+    if flow.dtype == torch.float64:
+        again.double()
+    options = inspect.signature(type(flow)).bind(*positional, **named).arguments
+    size = options.get("context_features", 0)
+    context = torch.eye(size, dtype=flow.dtype)[:1] if size else None
+    x = torch.linspace(-1, 1, 5, dtype=flow.dtype).unsqueeze(-1).expand(-1, flow.features)
+    try:
+        again.load_state_dict(flow.state_dict())
+        same = torch.equal(flow.log_prob(x, context), again.eval().log_prob(x, context))
+    except (RuntimeError, ValueError):  # other names or shapes, or another type of number
+        same = False
+    if not same:
+        raise ValueError(
+            f"the {type(flow).__name__} was altered after its construction, which a checkpoint "
+            "does not describe: save density.flow.state_dict() and build the flow again yourself"
+        )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, [*value, *value.values()]))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
