@@ -60,7 +60,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     try:
         flow = build_flow(model, **saved["sizes"])
     except Exception as error:  # whatever a configuration of another version leads to
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error.__cause__ or error).split())  # without Hydra's frame
         raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
     if saved.get("dtype") == str(torch.float64):
         flow.double()
@@ -216,7 +216,7 @@ def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:
     if foreign:
         raise CheckpointError(
             f"{path}: the {what} is built by {foreign[0]}, from outside flowbench; "
-            "pass trust=True if you trust that code"
+            "pass trust=True (--trust) if you trust that code"
         )
 
 
