@@ -70,6 +70,7 @@ class LocalLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run all jobs; what becomes of each is in its folder."""
+        free = self._free
         logs = Path(self.config.hydra.sweep.dir, ".jobs")
         logs.mkdir(parents=True, exist_ok=True)
         if len(job_overrides) > 1:
@@ -78,13 +79,13 @@ class LocalLauncher(Launcher):
         running: list[tuple[subprocess.Popen[bytes], Slot]] = []
         try:
             while waiting or running:
-                while waiting and self._free:
-                    slot = self._free.pop(0)
+                while waiting and free:
+                    slot = free.pop(0)
                     running.append((self._start(waiting.pop(0), logs, slot), slot))
                 time.sleep(POLL_SECONDS)
                 ended = [pair for pair in running if pair[0].poll() is not None]
                 running = [pair for pair in running if pair not in ended]
-                self._free.extend(slot for _, slot in ended)
+                free.extend(slot for _, slot in ended)
         except BaseException:
             self._stop()
             raise
