@@ -8,7 +8,7 @@
 #SBATCH --open-mode=append
 #SBATCH --signal=USR1@120
 set -uo pipefail
-told_to_stop="138 143"  # 128 + SIGUSR1, 128 + SIGTERM
+saved=75  # the exit code of a run that was told to stop, on all tasks
 
 options=("trainer.num_nodes=$SLURM_JOB_NUM_NODES")
 tasks=${SLURM_NTASKS_PER_NODE:-1}
@@ -18,10 +18,11 @@ else
   options=()
 fi
 
-srun --export=ALL "${PYTHON:-python}" train.py "${options[@]}" "$@"
+# Where one task refuses (another process holds the run folder, say), the others would wait for it.
+srun --kill-on-bad-exit=1 --export=ALL "${PYTHON:-python}" train.py "${options[@]}" "$@"
 code=$?
 state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
-if [[ " $told_to_stop " == *" $code "* && $state == RUNNING ]]; then  # and not cancelled
+if [[ $code == "$saved" && $state == RUNNING ]]; then  # and not cancelled
   scontrol requeue "$SLURM_JOB_ID"
   sleep 60  # until Slurm ends this attempt; an exit of ours would count as the job's failure
 fi

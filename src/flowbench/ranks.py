@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["barrier", "gathered", "highest", "of_first", "rank", "size", "summed"]
+__all__ = ["barrier", "gathered", "highest", "leave", "of_first", "rank", "size", "summed"]
 
 T = TypeVar("T")
 
@@ -74,3 +74,9 @@ def of_first(function: Callable[[], T]) -> T:
 def barrier() -> None:
     """Wait until all ranks are here."""
     gathered(None)
+
+
+def leave() -> None:
+    """Be alone again; without this, the end of the process may be an abort (gloo's threads)."""
+    if size() > 1:
+        dist.destroy_process_group()

@@ -240,6 +240,16 @@ def test_processes_that_are_not_those_of_one_training_are_refused(
     assert not list(tmp_path.glob("**/*.ckpt"))
 
 
+def test_tasks_of_slurm_must_be_counted_by_node(here, tmp_path, monkeypatch):
+    """As `sbatch --ntasks=2` starts the first of two."""
+    told = {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "flowbench", "SLURM_PROCID": "0"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert here(tmp_path)[0] == (
+        "Slurm has 2 tasks by --ntasks: give --nodes and --ntasks-per-node, one task per device"
+    )
+
+
 def test_a_sweep_on_slurm_is_refused_where_there_is_none(here, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     ending, _, _ = here(tmp_path, "-m", "hydra/launcher=slurm", "seed=0,1")

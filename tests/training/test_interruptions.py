@@ -167,7 +167,7 @@ def test_told_to_stop_it_saves_at_the_next_item_and_says_so(start, undisturbed, 
     process.join()
     told = (tmp_path / "told").read_text().splitlines()[-1]
     assert told == "stopped by SIGTERM; the same command resumes the run"
-    assert process.exitcode == 128 + signal.SIGTERM
+    assert process.exitcode == os.EX_TEMPFAIL
     assert not (folder_of(tmp_path) / "error.json").exists()
     assert progress(tmp_path)["position"]["item"] > 0
     again = start(tmp_path)

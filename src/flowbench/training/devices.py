@@ -50,9 +50,19 @@ def meet(keys: Mapping[str, Any]) -> None:
 
 
 def _cluster_plugins() -> list[Any]:
-    """Under Slurm, leave requeueing to whoever has started the job."""
+    """Under Slurm, leave requeueing to whoever has started the job.
+
+    Raises:
+        ConfigError: it has not been told how many tasks each node has.
+    """
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
-        return [SLURMEnvironment(auto_requeue=False)]
+        try:
+            return [SLURMEnvironment(auto_requeue=False)]
+        except RuntimeError as error:
+            raise ConfigError(
+                f"Slurm has {os.environ['SLURM_NTASKS']} tasks by --ntasks: give --nodes and "
+                "--ntasks-per-node, one task per device"
+            ) from error
     return []
 
 

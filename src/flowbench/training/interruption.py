@@ -1,5 +1,6 @@
 """A run that is told to stop saves first, and one that is killed loses some minutes only."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ class Interruptions(Callback):
 
     def _stop(self, signum: int) -> None:
         earlier = self.earlier.get(signum)
-        code = None
+        code: Any = os.EX_TEMPFAIL  # which a kill by the same signal does not give
         if isinstance(earlier, Callable):
             try:
                 earlier(signum, None)
@@ -93,10 +94,13 @@ class Interruptions(Callback):
 def leaving_together() -> Iterator[None]:
     """After a signal, no rank leaves before rank 0 has closed its loggers and files.
 
-    Slurm ends the tasks that are left as soon as one has gone.
+    Slurm sends SIGTERM to the tasks that are left as soon as one has gone.
     """
     try:
         yield
     except Interrupted:
-        ranks.barrier()
+        if ranks.size() > 1:
+            ranks.barrier()
+            ranks.leave()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise

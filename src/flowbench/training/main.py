@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1, or 128 + a signal's."""
+    """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1, 75 (saved) or 130."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors, for us to complete
     warnings.formatwarning = _warning
     try:

@@ -65,11 +65,13 @@ def run(config: DictConfig) -> dict[str, Any]:
             result = _train(plain, folder, command=command)
             if not result:
                 print(f"pruned at epoch {folder.read_pruned()}: {folder.path}")
+                ranks.leave()
                 return {}
             folder.write_result(result | name)
         result = folder.read_result()
         print(summary(result, folder.path))
-        return result
+    ranks.leave()
+    return result
 
 
 def _assist(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -80,6 +82,7 @@ def _assist(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
             _train(resolved(config) | {"logger": {}}, folder, command="")
         except Interrupted as stop:
             sys.exit(stop.code)
+    ranks.leave()
     return {}
 
 

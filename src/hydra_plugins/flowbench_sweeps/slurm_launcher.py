@@ -47,6 +47,8 @@ class SlurmJob:
             if stop.code == -1:  # submitit has requeued it
                 raise
             print(stop.code, file=sys.stderr)
+            if isinstance(stop.code, str):  # the other tasks of the job would wait for this one
+                sys.exit(1)
             return stop.code
         return 0
 
@@ -127,6 +129,7 @@ class SlurmLauncher(Launcher):
         plain = OmegaConf.to_container(OmegaConf.create(self.parameters), resolve=True)
         assert isinstance(plain, dict)
         given = {str(key): value for key, value in plain.items() if value is not None}
+        given["srun_args"] = ["--kill-on-bad-exit=1", *given.get("srun_args", [])]
         executor.update_parameters(**given)
         try:
             with executor.batch():
