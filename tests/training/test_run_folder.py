@@ -6,6 +6,8 @@ import sys
 
 import pytest
 import yaml
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 
 from flowbench.training.run_folder import RunFolder, RunFolderError
 
@@ -88,6 +90,14 @@ def test_a_failure_is_recorded_and_forgotten_at_the_next_start(folder):
         }
         with folder.recording(command=COMMAND):
             assert not folder.error.exists()
+
+
+def test_a_failure_is_recorded_in_the_words_of_the_screen(folder):
+    with folder.lock(), pytest.raises(InstantiationException), folder.recording(command=COMMAND):
+        instantiate({"_target_": "flowbench.MAF", "features": 2, "hidden_units": [0]})
+    recorded = json.loads(folder.error.read_text())
+    assert recorded["type"] == "ValueError"
+    assert recorded["error"].startswith("hidden_units=[0]")
 
 
 def test_a_failure_before_anything_was_trained_leaves_nothing_unless_a_sweep_tells_of_it(folder):

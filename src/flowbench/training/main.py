@@ -1,7 +1,6 @@
 """The command: Hydra composes, `run` trains, and an expected mistake ends in one sentence."""
 
 import os
-import re
 import sys
 import traceback
 import warnings
@@ -18,6 +17,7 @@ from flowbench.training.choices import refuse_foreign_protocol, refuse_idle_swee
 from flowbench.training.configuration import check
 from flowbench.training.hints import hydra_sentence
 from flowbench.training.interrupted import Interrupted
+from flowbench.training.sentences import cause, sentence
 
 __all__ = ["config_directory", "main"]
 
@@ -45,7 +45,7 @@ def main() -> None:
             sys.exit(hydra_sentence(error))
         if not _is_expected(error):
             raise
-        sys.exit(_sentence(error))
+        sys.exit(sentence(error))
 
 
 def config_directory() -> Path:
@@ -75,11 +75,11 @@ def _job(config: DictConfig) -> Any:
     except Exception as error:
         expected = _is_expected(error)
         if HydraConfig.get().mode is RunMode.MULTIRUN:
-            print(_sentence(error) if expected else traceback.format_exc(), file=sys.stderr)
+            print(sentence(error) if expected else traceback.format_exc(), file=sys.stderr)
             raise
         if not expected:
             raise
-        raise SystemExit(_sentence(error)) from error
+        raise SystemExit(sentence(error)) from error
 
 
 def _warning(message: Any, category: type, filename: str, lineno: int, line: Any = None) -> str:
@@ -98,12 +98,12 @@ def _is_expected(error: Exception) -> bool:
     """Whether a user can mend it: our own errors, the file system's, the Trainer's on its keys."""
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-    cause = _cause(error)
-    if isinstance(cause, OSError | MisconfigurationException):
+    origin = cause(error)
+    if isinstance(origin, OSError | MisconfigurationException):
         return True
-    if type(cause).__module__.partition(".")[0] == "flowbench":
+    if type(origin).__module__.partition(".")[0] == "flowbench":
         return True
-    return isinstance(cause, ValueError | ArithmeticError) and _is_raised_by_us(cause)
+    return isinstance(origin, ValueError | ArithmeticError) and _is_raised_by_us(origin)
 
 
 def _is_raised_by_us(error: BaseException) -> bool:
@@ -112,22 +112,6 @@ def _is_raised_by_us(error: BaseException) -> bool:
     if not frames or PACKAGE not in Path(frames[-1].filename).resolve().parents:
         return False
     return (frames[-1].line or "").startswith("raise ")
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What a constructor raised, without Hydra's wrapping."""
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return error.__cause__
-    return error
-
-
-def _sentence(error: Exception) -> str:
-    cause = _cause(error)
-    text = str(cause) or type(cause).__name__
-    if isinstance(cause, OSError) and cause.filename:
-        text = f"{cause.filename}: {cause.strerror}"
-    key = re.search(r"full_key: (\S+)", str(error)) if cause is not error else None
-    return f"{key[1]}: {text}" if key else text
 
 
 if __name__ == "__main__":

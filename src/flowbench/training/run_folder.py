@@ -13,6 +13,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from flowbench.atomic_files import write_text
+from flowbench.training.sentences import cause, sentence
 
 __all__ = ["RunFolder", "RunFolderError"]
 
@@ -102,9 +103,8 @@ class RunFolder:
             if new and not self.begun and not always:
                 self._remove()
                 raise
-            kind = type(error).__name__
-            sentence = " ".join(str(error).split()) or kind
-            _write_json(self.error, {"error": sentence, "type": kind, "command": command})
+            told, kind = " ".join(sentence(error).split()), type(cause(error)).__name__
+            _write_json(self.error, {"error": told, "type": kind, "command": command})
             raise
 
     def clear(self) -> None:
