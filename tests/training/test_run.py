@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import resource
 import shutil
 
 import numpy as np
@@ -80,6 +81,14 @@ def test_a_run_leaves_its_folder_and_the_same_command_returns_it(start, tmp_path
     assert start(*SMALL, "trainer.max_epochs=3") == result
     assert "finished" in capsys.readouterr().out
     assert (folder / "metrics.csv").stat().st_mtime_ns == before
+
+
+def test_a_run_tells_its_own_memory_not_that_of_an_earlier_one(start):
+    torch.ones(250_000_000)  # for a moment, one gigabyte
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = start(*SMALL, "trainer.max_epochs=1")["peak_memory_bytes"]
+    assert before > 1e9
+    assert peak is None or 5e7 < peak < before - 2e8
 
 
 def test_load_gives_the_density_in_data_units(start, tmp_path):

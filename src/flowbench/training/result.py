@@ -2,9 +2,7 @@
 
 import importlib.metadata
 import platform
-import resource
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,21 +12,18 @@ import torch
 from flowbench.evaluation.likelihood import device_of
 from flowbench.evaluation.text import events, label_lines, step_lines, unit
 from flowbench.flows import Flow
+from flowbench.training.peak_memory import PeakMemory
 
 __all__ = ["environment", "sampling_speed", "summary"]
 
 SAMPLED_VALUES = 100_000
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device, memory: PeakMemory) -> dict[str, Any]:
     """On what a result was computed: device, threads, memory, versions, commit."""
     packages = ("flowbench", "torch", "pytorch-lightning", "numpy")
-    unit = 1 if sys.platform == "darwin" else 1024
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    if device.type == "cuda":
-        memory = torch.cuda.max_memory_allocated(device)
     return {
-        "peak_memory_bytes": memory,
+        "peak_memory_bytes": memory.bytes(device),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "versions": {

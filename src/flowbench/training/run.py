@@ -28,6 +28,7 @@ from flowbench.training.interruption import Interruptions, leaving_together
 from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
 from flowbench.training.names import SWEEP, run_command
+from flowbench.training.peak_memory import PeakMemory
 from flowbench.training.pruning import Pruning
 from flowbench.training.quiet import quiet
 from flowbench.training.result import environment, sampling_speed, summary
@@ -103,6 +104,7 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
     reference = config["published"] and published(
         **config["published"], data=table_name(config["data"])
     )
+    memory = PeakMemory()
     pl.seed_everything(config["seed"], verbose=False)
     data = _data(config, folder)
     module = _module(config, data)
@@ -163,7 +165,7 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
         "epochs": len(history.rows),
         "seconds": history.rows[-1]["seconds"] if history.rows else 0.0,
         "samples_per_second": speed,
-        **environment(device),
+        **environment(device, memory),
     }
 
 

@@ -1,0 +1,58 @@
+"""The most memory that a run has held, not those before it in the same process."""
+
+import re
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+__all__ = ["PeakMemory"]
+
+PROCESS = Path("/proc/self")
+RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
+
+
+class PeakMemory:
+    """Counts from its creation, of which there is one at a time.
+
+    Example:
+        >>> memory = PeakMemory()
+        >>> memory.bytes(torch.device("cpu")) > 1_000_000
+        True
+    """
+
+    earlier = False  # whether there was one before
+
+    def __init__(self) -> None:
+        if torch.cuda.is_initialized():
+            for device in range(torch.cuda.device_count()):
+                torch.cuda.reset_peak_memory_stats(device)
+        self.counts = _reset() or not PeakMemory.earlier
+        PeakMemory.earlier = True
+
+    def bytes(self, device: torch.device) -> int | None:
+        """Allocated on a CUDA device, or resident of this process; None if the system cannot say.
+
+        Systems other than Linux know the peak of the whole process only: of its first run.
+        """
+        if device.type == "cuda":
+            return torch.cuda.max_memory_allocated(device)
+        return _highest() if self.counts else None
+
+
+def _reset() -> bool:
+    try:
+        (PROCESS / "clear_refs").write_text(RESET_PEAK)
+    except OSError:
+        return False
+    return True
+
+
+def _highest() -> int:
+    if (PROCESS / "status").exists():
+        found = re.search(r"VmHWM:\s*(\d+) kB", (PROCESS / "status").read_text())
+        if found:
+            return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
