@@ -1,5 +1,6 @@
 """Jobs side by side on this machine: what each has to itself, and how they end together."""
 
+import os
 import signal
 import subprocess
 import time
@@ -73,7 +74,7 @@ def test_a_sweep_that_is_told_to_stop_waits_until_its_jobs_have_saved(tmp_path, 
         assert time.monotonic() < deadline, (tmp_path / "log").read_text()
         time.sleep(0.1)
     driver.send_signal(signal.SIGTERM)
-    assert driver.wait(timeout=60) == 128 + signal.SIGTERM
+    assert driver.wait(timeout=60) == os.EX_TEMPFAIL
     sentence = "stopped by SIGTERM; the same command resumes"
     assert sentence in (tmp_path / "log").read_text()
     for last in saved:

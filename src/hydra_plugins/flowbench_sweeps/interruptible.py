@@ -1,5 +1,6 @@
 """A sweep that is told to stop tells its jobs, as it does on Ctrl-C."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ __all__ = ["interruptible"]
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within it SIGTERM raises `Interrupted`, as Ctrl-C raises KeyboardInterrupt."""
+    """Within it SIGTERM raises `Interrupted`, with the exit code of a run that was stopped."""
     earlier = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
@@ -21,4 +22,4 @@ def interruptible() -> Iterator[None]:
 
 
 def _interrupt(signum: int, frame: Any) -> None:
-    raise Interrupted(signum)
+    raise Interrupted(signum, code=os.EX_TEMPFAIL)
