@@ -198,3 +198,27 @@ def test_what_a_checkpoint_cannot_describe_is_not_saved(flow, sentence, tmp_path
     with pytest.raises(ValueError, match=sentence):
         density.save(tmp_path / "density.ckpt")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_average_has_no_running_statistics():
+    flow = flowbench.MAF(2, layers=1, hidden_units=[8], batch_norm_statistics="running")
+    with pytest.raises(ValueError, match="ema=0.9 with batch_norm_statistics=running: .* dataset"):
+        flowbench.fit(flow, rows(100)[0], max_epochs=1, ema=0.9)
+
+
+@pytest.mark.parametrize(
+    "accelerator",
+    ["cpu", pytest.param("auto", marks=[pytest.mark.gpu, pytest.mark.skipif(
+        not torch.cuda.is_available(), reason="needs a CUDA device")])],
+)  # fmt: skip
+def test_the_random_numbers_of_the_caller_go_on(accelerator):
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+    def drawn(between):
+        torch.manual_seed(3)
+        between()
+        return [torch.rand(3, device=device).tolist() for device in devices]
+
+    flow = flowbench.MAF(2, layers=1, hidden_units=[8])
+    train = lambda: flowbench.fit(flow, rows(100)[0], max_epochs=1, accelerator=accelerator)  # noqa: E731
+    assert drawn(train) == drawn(lambda: None)

@@ -7,6 +7,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from flowbench.transforms import BatchNorm
+
 __all__ = ["WeightAverage"]
 
 
@@ -21,7 +23,8 @@ class WeightAverage(Callback):
         decay: d, between 0 and 1; 1/(1 − d) is about the number of steps that count.
 
     Raises:
-        ValueError: d lies elsewhere.
+        ValueError: d lies elsewhere; at the start of a training, the flow has batch norms with
+            running statistics.
 
     References:
         Polyak and Juditsky 1992; the early decay is that of TensorFlow's moving averages.
@@ -34,6 +37,15 @@ class WeightAverage(Callback):
         self.steps = 0
         self.swapped = False
         self.other: list[Tensor] = []  # the average while training, the parameters otherwise
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse statistics that would not be those of the average."""
+        norms = [layer for layer in pl_module.modules() if isinstance(layer, BatchNorm)]
+        if any(norm.statistics == "running" for norm in norms):
+            raise ValueError(
+                f"ema={self.decay} with batch_norm_statistics=running: these are of the "
+                "parameters, not of their average; take batch_norm_statistics=dataset"
+            )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Follow the optimiser."""

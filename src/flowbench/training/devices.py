@@ -11,6 +11,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
+from flowbench.training.accelerator import chosen
 from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.configuration import ConfigError
 
@@ -27,7 +28,9 @@ def build_trainer(keys: Mapping[str, Any], **own: Any) -> pl.Trainer:
     Raises:
         ConfigError: the processes are not those of one training.
     """
-    trainer = pl.Trainer(**keys, **own, plugins=[CheckpointFiles(), *_cluster_plugins()])
+    own |= {"accelerator": chosen(keys["accelerator"])}
+    own |= {"plugins": [CheckpointFiles(), *_cluster_plugins()]}
+    trainer = pl.Trainer(**{**keys, **own})
     _refuse_children_of_a_sweep(trainer)
     _refuse_processes_apart(trainer)
     return trainer

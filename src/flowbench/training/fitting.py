@@ -3,7 +3,8 @@
 import inspect
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from flowbench.data import DataModule
 from flowbench.flows import Flow
 from flowbench.flows.arguments import kind
 from flowbench.frames import column_names
+from flowbench.training.accelerator import chosen
 from flowbench.training.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
@@ -88,7 +90,7 @@ def fit(
         ema: decay of a moving average of the parameters, which is then what is returned.
         patience: epochs without a better validation log-likelihood; None goes on.
         max_epochs: passes over the training rows, at most.
-        accelerator: "cpu", "gpu", "mps" or "auto".
+        accelerator: "cpu", "gpu", "mps" or "auto" (a GPU of CUDA if there is one, else "cpu").
         seed: of the split, of the order of batches, of noise.
         progress: show the epochs on stderr: in a terminal as a bar, in a notebook as a line every
             few seconds, elsewhere not at all.
@@ -122,8 +124,7 @@ def fit(
     data.setup()
     flow.train()  # the Trainer keeps the mode that it finds
     saved = saved_values({}, data) | {"context_columns": column_names(context)}
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with tempfile.TemporaryDirectory() as folder, _seeded(seed, accelerator):
         flow.initialize(data.rows["train"].x, data.rows["train"].context)
         if init_from is not None:
             start_from(flow, init_from)
@@ -197,6 +198,19 @@ def _is_watched() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
+@contextmanager
+def _seeded(seed: int, accelerator: str) -> Iterator[None]:
+    """Random numbers of the training's own; the caller's go on afterwards as if it had not been."""
+    gpus = [0] if torch.cuda.is_available() and chosen(accelerator) in ("cuda", "gpu") else []
+    with torch.random.fork_rng(devices=gpus):
+        for generator in (
+            torch.default_generator,
+            *(torch.cuda.default_generators[i] for i in gpus),
+        ):
+            generator.manual_seed(seed)
+        yield
+
+
 def _train(
     module: MaximumLikelihood,
     data: DataModule,
@@ -207,7 +221,7 @@ def _train(
     with quiet():
         pl.Trainer(
             max_epochs=int(max_epochs),
-            accelerator=accelerator,
+            accelerator=chosen(accelerator),
             devices=1,
             callbacks=callbacks,
             plugins=[CheckpointFiles()],

@@ -183,8 +183,8 @@ class MaximumLikelihood(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up log-likelihoods of validation rows, for the exact mean."""
-        terms = self.flow(batch.x, batch.context).double()
-        self._validation += torch.stack([terms.sum(), terms.new_tensor(len(terms))]).cpu()
+        terms = self.flow(batch.x, batch.context).cpu().double()  # not all devices have float64
+        self._validation += torch.stack([terms.sum(), terms.new_tensor(len(terms))])
 
     def on_validation_epoch_end(self) -> None:
         """The means over all rows: of training as the epoch went, of validation now."""
