@@ -82,11 +82,17 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
         ("modle.layers=3", "modle is no key; did you mean model?"),
         ("trainer=cpuu", "trainer=cpuu does not exist; did you mean trainer=cpu?"),
         ("trainer=gpus", "trainer=gpus does not exist; did you mean trainer=gpu?"),
+        ("protocol=null", "protocol=null: leave it out; without it there is none"),
         ("experiment=abc", "experiment=abc does not exist; known: fake, fsdd_zero, power_2007h1"),
     ],
 )
 def test_an_unknown_key_or_choice_is_one_sentence_with_a_suggestion(call, override, sentence):
     assert call(override) == (1, "", f"{sentence}\n")
+
+
+def test_a_key_that_only_its_file_leaves_out_is_told_as_such(call):
+    sentence = "model.bins is not set in its file; +model.bins=… adds it\n"
+    assert call("model=maf", "model.bins=4") == (1, "", sentence)
 
 
 def test_a_protocol_without_settings_for_the_data_is_refused(call):

@@ -1,7 +1,10 @@
 """What was meant by a key or a choice that does not exist."""
 
 import difflib
+import inspect
 from collections.abc import Iterable
+from pkgutil import resolve_name
+from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
@@ -9,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from flowbench.training.signatures import either
 
-__all__ = ["hydra_sentence", "nearest_keys"]
+__all__ = ["hydra_sentence", "nearest_keys", "null_sentence"]
 
 SHORT = {"lr": "learning_rate", "epochs": "max_epochs", "bs": "batch_size", "wd": "weight_decay"}
 
@@ -24,12 +27,40 @@ def hydra_sentence(error: HydraException) -> str:
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
         word = str(cause.full_key)
         of_hydra = word.startswith("hydra.")
-        keys = _full_keys("", OmegaConf.to_container(cause.parent_node._get_root()))
+        root = OmegaConf.to_container(cause.parent_node._get_root())
+        keys = _full_keys("", root)
         keys = [key for key in keys if key.partition(".")[0] != "hydra" or of_hydra]
         beside = [key for key in keys if key.rpartition(".")[0] == word.rpartition(".")[0]]
-        return f"{word} is no key; {_meant('', nearest_keys(word, keys), beside)}"
+        near = nearest_keys(word, keys)
+        if not near and _takes(root, word):
+            return f"{word} is not set in its file; +{word}=… adds it"
+        return f"{word} is no key; {_meant('', near, beside)}"
     words = [str(part).strip() for part in (error, cause) if part is not None]
     return "\n".join(filter(None, words))
+
+
+def _takes(root: Any, word: str) -> bool:
+    """Whether the class of a section takes what the section's file leaves out."""
+    section, _, name = word.partition(".")
+    try:
+        target = resolve_name(root[section]["_target_"])
+        return name in inspect.signature(target).parameters
+    except Exception:  # no class, or none that can be imported: then there is nothing to add
+        return False
+
+
+def null_sentence(error: Exception, words: Iterable[str]) -> str:
+    """What to do where Hydra cannot take the null of a group; nothing if that is not the error.
+
+    Example:
+        >>> error = ValueError("Config group override must be a string or a list. Got NoneType")
+        >>> null_sentence(error, ["model=maf", "protocol=null"])
+        'protocol=null: leave it out; without it there is none'
+    """
+    if not str(error).startswith("Config group override must be"):
+        return ""
+    given = " ".join(word for word in words if word.endswith("=null") and "." not in word)
+    return f"{given}: leave it out; without it there is none"
 
 
 def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
