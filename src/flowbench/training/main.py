@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from flowbench.training.choices import refuse_foreign_protocol, refuse_idle_sweep
 from flowbench.training.configuration import check
-from flowbench.training.hints import hydra_sentence
+from flowbench.training.hints import hydra_sentence, null_sentence
 from flowbench.training.interrupted import Interrupted
 from flowbench.training.sentences import cause, sentence
 
@@ -44,6 +44,8 @@ def main() -> None:
         if isinstance(error, HydraException) and not isinstance(error, InstantiationException):
             sys.exit(hydra_sentence(error))
         if not _is_expected(error):
+            if told := null_sentence(error, sys.argv[1:]):
+                sys.exit(told)
             raise
         sys.exit(sentence(error))
 
