@@ -200,14 +200,12 @@ def _is_watched() -> bool:
 
 @contextmanager
 def _seeded(seed: int, accelerator: str) -> Iterator[None]:
-    """Random numbers of the training's own; the caller's go on afterwards as if it had not been."""
+    """Random numbers of the training's own, after which the caller's go on as before."""
     gpus = [0] if torch.cuda.is_available() and chosen(accelerator) in ("cuda", "gpu") else []
     with torch.random.fork_rng(devices=gpus):
-        for generator in (
-            torch.default_generator,
-            *(torch.cuda.default_generators[i] for i in gpus),
-        ):
-            generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed all GPUs
+        for gpu in gpus:
+            torch.cuda.default_generators[gpu].manual_seed(seed)
         yield
 
 
