@@ -92,7 +92,7 @@ def test_an_unknown_key_or_choice_is_one_sentence_with_a_suggestion(call, overri
 
 def test_a_key_that_only_its_file_leaves_out_is_told_as_such(call):
     sentence = "model.bins is not set in its file; +model.bins=… adds it\n"
-    assert call("model=maf", "model.bins=4") == (1, "", sentence)
+    assert call("model._target_=flowbench.flows.MAF", "model.bins=4") == (1, "", sentence)
 
 
 def test_a_protocol_without_settings_for_the_data_is_refused(call):
