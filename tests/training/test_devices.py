@@ -240,6 +240,12 @@ def test_processes_that_are_not_those_of_one_training_are_refused(
     assert not list(tmp_path.glob("**/*.ckpt"))
 
 
+def test_several_machines_need_one_who_starts_their_processes(here, tmp_path):
+    ending, _, _ = here(tmp_path, *TOGETHER, "trainer.num_nodes=2")
+    assert ending.startswith("trainer.num_nodes=2: several machines need torchrun, or Slurm")
+    assert not list(tmp_path.iterdir())
+
+
 def test_tasks_of_slurm_must_be_counted_by_node(here, tmp_path, monkeypatch):
     """As `sbatch --ntasks=2` starts the first of two."""
     told = {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "flowbench", "SLURM_PROCID": "0"}
