@@ -5,7 +5,7 @@ import threading
 import pytest
 from web_server import Server
 
-from flowbench.data import transfer
+from flowbench.data.download import transfer
 
 
 @pytest.fixture

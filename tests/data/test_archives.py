@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from web_server import GOT, MEMBERS, files_in, npy, offer, tar
 
-from flowbench.data import DataError, transfer
-from flowbench.data.download import download
+from flowbench.data import DataError
+from flowbench.data.download import transfer
+from flowbench.data.download.download import download
 
 
 def test_only_the_members_of_the_set_are_unpacked(monkeypatch, server, tmp_path):

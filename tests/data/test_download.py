@@ -9,8 +9,9 @@ import time
 import pytest
 from web_server import GOT, MEMBERS, files_in, npy, offer, tar
 
-from flowbench.data import DataError, transfer
-from flowbench.data.download import download
+from flowbench.data import DataError
+from flowbench.data.download import transfer
+from flowbench.data.download.download import download
 
 
 def test_what_is_there_is_not_downloaded_again(monkeypatch, server, tmp_path):
@@ -140,8 +141,8 @@ def test_nobody_there_is_one_sentence(monkeypatch, server, tmp_path):
 
 PROCESS = """
 import sys
-from flowbench.data.download import download
-from flowbench.data.sources import SOURCES, File, Source
+from flowbench.data.download.download import download
+from flowbench.data.download.sources import SOURCES, File, Source
 url, checksum, folder = sys.argv[1:]
 file = File(name="maf-data.tar.gz", urls=(url,), size=1, checksum=checksum)
 known = SOURCES["power"]
@@ -172,7 +173,11 @@ def test_killed_download_goes_on_with_its_part(monkeypatch, server, tmp_path):
     checksum = "sha256:" + hashlib.sha256(body).hexdigest()
     server.cuts[path] = [1000]
     server.statuses[path] = []
-    command = [sys.executable, "-c", "from flowbench.data import transfer; transfer.WAIT = 99\n"]
+    command = [
+        sys.executable,
+        "-c",
+        "from flowbench.data.download import transfer; transfer.WAIT = 99\n",
+    ]
     command[2] += PROCESS
     process = subprocess.Popen([*command, server.url(path), checksum, str(tmp_path)])
     part = tmp_path / "downloads" / "maf-data.tar.gz.part"

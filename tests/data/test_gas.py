@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from flowbench.data import DataError, Gas, GasArticle, GasRaw
-from flowbench.data.gas_article import find_correlation
-from flowbench.data.gas_pickle import read_pickled_table
+from flowbench.data.uci.gas_article import find_correlation
+from flowbench.data.uci.gas_pickle import read_pickled_table
 
 
 def sensors(rows=400, *, seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flowbench.data import DataError, ImageFolder
-from flowbench.data.image_files import picture_size, read_pictures
+from flowbench.data.images.files import picture_size, read_pictures
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 

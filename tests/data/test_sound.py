@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from sound_clips import RATE, load, noise, sizes, soundfile, write_clip, write_fsdd
 
 from flowbench.data import DataError, SoundFolder
-from flowbench.data.audio_backend import mel_filters, resample
-from flowbench.data.clips import Clip, speaker_splits
-from flowbench.data.features import FeatureOptions
-from flowbench.data.spectrogram import Framing, stft_magnitudes
+from flowbench.data.sound.backend import mel_filters, resample
+from flowbench.data.sound.clips import Clip, speaker_splits
+from flowbench.data.sound.features import FeatureOptions
+from flowbench.data.sound.spectrogram import Framing, stft_magnitudes
 from flowbench.evaluation.clips import per_event, sample_clips
 from flowbench.evaluation.pictures import save_spectrograms
 

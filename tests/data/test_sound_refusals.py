@@ -9,7 +9,7 @@ import torch
 from sound_clips import RATE, load, noise, sizes, soundfile, write_clip, write_fsdd
 
 from flowbench.data import DataError
-from flowbench.data.audio_backend import read_sound
+from flowbench.data.sound.backend import read_sound
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from web_server import GOT, MEMBERS, files_in, npy, offer, tar
 
 from flowbench.data import DataError, Power
-from flowbench.data.download import download
-from flowbench.data.sources import SOURCES, File, Source
+from flowbench.data.download.download import download
+from flowbench.data.download.sources import SOURCES, File, Source
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from flowbench.data import Fsdd, SpeechCommands
-from flowbench.data.clips import hash_split
+from flowbench.data.sound.clips import hash_split
 
 pytest.importorskip("soundfile", reason="soundfile is not installed")
 

@@ -8,7 +8,7 @@ import pytest
 from tables import all_rows, numbers, open_table, write
 
 from flowbench.data import DataError
-from flowbench.data.lattice import discreteness
+from flowbench.data.table.lattice import discreteness
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(size=400)

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from flowbench.data.sources import SOURCES, File, Source
+from flowbench.data.download.sources import SOURCES, File, Source
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from flowbench.data import DataError
-from flowbench.data.audio_backend import mel_filters, read_sound
-from flowbench.data.features import FeatureOptions
-from flowbench.data.spectrogram import fit_length, stft_magnitudes
+from flowbench.data.sound.backend import mel_filters, read_sound
+from flowbench.data.sound.features import FeatureOptions
+from flowbench.data.sound.spectrogram import fit_length, stft_magnitudes
 from flowbench.evaluation.sound import to_sound
 
 pytest.importorskip("soundfile", reason="sound needs soundfile: pip install -e '.[sound]'")

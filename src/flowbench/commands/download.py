@@ -5,9 +5,9 @@ import os
 import sys
 
 from flowbench.data import DataError
-from flowbench.data.archives import shown_size
-from flowbench.data.download import download
-from flowbench.data.sources import SOURCES
+from flowbench.data.download.archives import shown_size
+from flowbench.data.download.download import download
+from flowbench.data.download.sources import SOURCES
 
 __all__ = ["main"]
 

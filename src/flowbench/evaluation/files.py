@@ -14,9 +14,9 @@ from torch import Tensor
 from flowbench.atomic_files import replacing
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataError
-from flowbench.data.lattice import dequantize
-from flowbench.data.table_files import open_table
-from flowbench.data.table_parts import Part
+from flowbench.data.table.files import open_table
+from flowbench.data.table.lattice import dequantize
+from flowbench.data.table.parts import Part
 
 __all__ = ["score_file", "scored_rows", "write_scores"]
 

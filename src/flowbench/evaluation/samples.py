@@ -16,7 +16,7 @@ from torch import Tensor
 
 from flowbench.atomic_files import replacing
 from flowbench.data import DataError, ImageDataModule, SoundDataModule
-from flowbench.data.audio_backend import write_sound
+from flowbench.data.sound.backend import write_sound
 from flowbench.evaluation.clips import sample_clips
 from flowbench.evaluation.conditional import labels_of
 from flowbench.evaluation.pictures import save_pictures, save_spectrograms

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data import DataError
-from flowbench.data.audio_backend import griffin_lim, mel_filters
-from flowbench.data.features import FeatureOptions
-from flowbench.data.spectrogram import stft_window
+from flowbench.data.sound.backend import griffin_lim, mel_filters
+from flowbench.data.sound.features import FeatureOptions
+from flowbench.data.sound.spectrogram import stft_window
 
 __all__ = ["to_sound"]
 

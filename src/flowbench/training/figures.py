@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from flowbench.data import DataModule, Rows
-from flowbench.data.images import ImageDataModule
-from flowbench.data.sound import SoundDataModule
+from flowbench.data.images.base import ImageDataModule
+from flowbench.data.sound.base import SoundDataModule
 from flowbench.evaluation.base_space import noise, normal_quantiles
 from flowbench.flows import Flow, StandardNormal
 from flowbench.training.plotting import DATA, MODEL, new_figure, plain, save

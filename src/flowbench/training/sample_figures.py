@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataModule
-from flowbench.data.images import ImageDataModule
-from flowbench.data.sound import SoundDataModule
+from flowbench.data.images.base import ImageDataModule
+from flowbench.data.sound.base import SoundDataModule
 from flowbench.evaluation.clips import sample_clips
 from flowbench.evaluation.pictures import save_pictures, save_spectrograms
 from flowbench.flows import Flow

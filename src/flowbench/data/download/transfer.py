@@ -11,9 +11,9 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from flowbench.data.archives import require_space, shown_size
 from flowbench.data.base import DataError
-from flowbench.data.sources import File
+from flowbench.data.download.archives import require_space, shown_size
+from flowbench.data.download.sources import File
 
 __all__ = ["fetch"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError
-from flowbench.data.lattice import dequantize, discreteness
-from flowbench.data.table_columns import Columns
-from flowbench.data.table_parts import Part, Piece
+from flowbench.data.table.columns import Columns
+from flowbench.data.table.lattice import dequantize, discreteness
+from flowbench.data.table.parts import Part, Piece
 from flowbench.data.text import is_number
 
 __all__ = ["TableWriter"]

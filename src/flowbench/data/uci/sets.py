@@ -10,8 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
+from flowbench.data.download.originals import (
+    OriginalDataModule,
+    last_tenths,
+    load_array,
+    save_splits,
+)
 from flowbench.data.moments import refuse_non_finite, standardize
-from flowbench.data.originals import OriginalDataModule, last_tenths, load_array, save_splits
 
 __all__ = ["ZENODO", "Bsds300", "Hepmass", "Miniboone", "Power"]
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flowbench.data.base import DataError
-from flowbench.data.dequantisation import chunked, write_pictures
-from flowbench.data.images import Binarize, Dequantize, ImageDataModule
-from flowbench.data.layouts import Layout, PixelOrder
-from flowbench.data.originals import last_tenths
+from flowbench.data.download.originals import last_tenths
+from flowbench.data.images.base import Binarize, Dequantize, ImageDataModule
+from flowbench.data.images.dequantisation import chunked, write_pictures
+from flowbench.data.images.layouts import Layout, PixelOrder
 from flowbench.extras import how_to_install
 
 __all__ = ["Digits"]

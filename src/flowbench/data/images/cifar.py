@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
-from flowbench.data.dequantisation import chunked, write_pictures
-from flowbench.data.image_files import SUFFIXES, read_pictures, split_files
-from flowbench.data.images import Binarize, Dequantize, ImageDataModule
-from flowbench.data.layouts import Layout, PixelOrder
-from flowbench.data.tree import list_tree
+from flowbench.data.download.tree import list_tree
+from flowbench.data.images.base import Binarize, Dequantize, ImageDataModule
+from flowbench.data.images.dequantisation import chunked, write_pictures
+from flowbench.data.images.files import SUFFIXES, read_pictures, split_files
+from flowbench.data.images.layouts import Layout, PixelOrder
 
 __all__ = ["Cifar10"]
 

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError, RawData
-from flowbench.data.gas_pickle import read_pickled_table
+from flowbench.data.download.originals import (
+    OriginalDataModule,
+    last_tenths,
+    load_array,
+    save_splits,
+)
 from flowbench.data.moments import (
     correlations,
     moments,
@@ -16,9 +21,9 @@ from flowbench.data.moments import (
     refuse_non_finite,
     standardize,
 )
-from flowbench.data.originals import OriginalDataModule, last_tenths, load_array, save_splits
 from flowbench.data.text import stream_numbers
-from flowbench.data.uci import ZENODO
+from flowbench.data.uci.gas_pickle import read_pickled_table
+from flowbench.data.uci.sets import ZENODO
 
 __all__ = ["Gas", "GasRaw", "uncorrelated"]
 

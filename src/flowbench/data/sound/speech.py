@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from flowbench.data.base import SPLITS, DataError
-from flowbench.data.clips import Clip, hash_split, speaker_splits
-from flowbench.data.sound import Magnitude, SoundDataModule
-from flowbench.data.spectrogram import Window
+from flowbench.data.sound.base import Magnitude, SoundDataModule
+from flowbench.data.sound.clips import Clip, hash_split, speaker_splits
+from flowbench.data.sound.spectrogram import Window
 
 __all__ = ["Fsdd", "SoundFolder", "SpeechCommands"]
 

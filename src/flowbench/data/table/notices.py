@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flowbench.data.lattice import NOTABLE
+from flowbench.data.table.lattice import NOTABLE
 
 __all__ = ["table_warnings"]
 

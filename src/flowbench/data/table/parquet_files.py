@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyarrow.types import is_boolean, is_decimal, is_floating, is_integer, is_null
 
 from flowbench.data.base import DataError
-from flowbench.data.table_parts import Piece, labels, readable, refuse_rounded, way_out
+from flowbench.data.table.parts import Piece, labels, readable, refuse_rounded, way_out
 
 __all__ = ["ParquetPart"]
 

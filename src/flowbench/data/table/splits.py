@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError
 from flowbench.data.selection import Selection
-from flowbench.data.table_columns import Columns
+from flowbench.data.table.columns import Columns
 
 __all__ = ["split_groups", "split_rows", "split_table"]
 

@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 
 from flowbench.data.base import DataError
-from flowbench.data.table_csv import CsvPart
-from flowbench.data.table_parquet import ParquetPart
-from flowbench.data.table_parts import Part, Piece, labels, readable, refuse_rounded
+from flowbench.data.table.csv_files import CsvPart
+from flowbench.data.table.parquet_files import ParquetPart
+from flowbench.data.table.parts import Part, Piece, labels, readable, refuse_rounded
 
 __all__ = ["ArrayPart", "open_table"]
 

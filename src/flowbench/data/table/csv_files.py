@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyarrow.compute import SetLookupOptions, call_function
 
 from flowbench.data.base import DataError
-from flowbench.data.table_parts import Piece, one_line, way_out
+from flowbench.data.table.parts import Piece, one_line, way_out
 from flowbench.data.text import first_fault, is_number
 
 __all__ = ["CsvPart"]

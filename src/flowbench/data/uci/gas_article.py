@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.gas import GasRaw
+from flowbench.data.uci.gas import GasRaw
 
 __all__ = ["GasArticle", "find_correlation"]
 

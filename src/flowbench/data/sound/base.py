@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError, RawData
-from flowbench.data.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
-from flowbench.data.download import download
-from flowbench.data.features import FeatureOptions, write_features
-from flowbench.data.frames import ClipContexts
+from flowbench.data.download.download import download
+from flowbench.data.download.originals import OriginalDataModule
+from flowbench.data.download.sources import SOURCES
+from flowbench.data.download.tree import list_tree
 from flowbench.data.lazy import LazyRows
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, standardize
-from flowbench.data.originals import OriginalDataModule
-from flowbench.data.sources import SOURCES
-from flowbench.data.spectrogram import Window
-from flowbench.data.tree import list_tree
+from flowbench.data.sound.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
+from flowbench.data.sound.features import FeatureOptions, write_features
+from flowbench.data.sound.frames import ClipContexts
+from flowbench.data.sound.spectrogram import Window
 
 __all__ = ["Magnitude", "SoundDataModule"]
 

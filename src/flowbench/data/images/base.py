@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError, RawData
-from flowbench.data.dequantisation import dequantise
-from flowbench.data.layouts import Layout, PixelOrder, layout_steps
+from flowbench.data.download.originals import OriginalDataModule
+from flowbench.data.images.dequantisation import dequantise
+from flowbench.data.images.layouts import Layout, PixelOrder, layout_steps
 from flowbench.data.loader import Batch, BatchLoader, Rows
-from flowbench.data.originals import OriginalDataModule
 
 __all__ = ["Binarize", "Dequantize", "ImageDataModule"]
 

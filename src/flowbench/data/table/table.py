@@ -9,14 +9,14 @@ from typing import Any, Literal
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, convert, fingerprint
 from flowbench.data.moments import moments, refuse_constant
-from flowbench.data.table_columns import Columns, choose_columns
-from flowbench.data.table_context import context_rows, standardize_context
-from flowbench.data.table_conversion import TableWriter
-from flowbench.data.table_files import open_table
-from flowbench.data.table_parts import Part
-from flowbench.data.table_preprocess import table_preprocess
-from flowbench.data.table_splits import split_table
-from flowbench.data.table_warnings import table_warnings
+from flowbench.data.table.columns import Columns, choose_columns
+from flowbench.data.table.context import context_rows, standardize_context
+from flowbench.data.table.files import open_table
+from flowbench.data.table.notices import table_warnings
+from flowbench.data.table.parts import Part
+from flowbench.data.table.preprocess import table_preprocess
+from flowbench.data.table.splits import split_table
+from flowbench.data.table.writer import TableWriter
 
 __all__ = ["Table"]
 

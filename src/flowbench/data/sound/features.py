@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowbench.data.audio_backend import mel_filters, read_sound, resample
 from flowbench.data.base import DataError
-from flowbench.data.clips import Clip
-from flowbench.data.spectrogram import Framing, Window, fit_length, stft_magnitudes
+from flowbench.data.sound.backend import mel_filters, read_sound, resample
+from flowbench.data.sound.clips import Clip
+from flowbench.data.sound.spectrogram import Framing, Window, fit_length, stft_magnitudes
 
 __all__ = ["FeatureOptions", "write_features"]
 

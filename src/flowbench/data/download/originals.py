@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, convert, fingerprint
-from flowbench.data.download import download
-from flowbench.data.sources import SOURCES
+from flowbench.data.download.download import download
+from flowbench.data.download.sources import SOURCES
 
 __all__ = ["OriginalDataModule", "last_tenths", "load_array"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
-from flowbench.data.dequantisation import chunked, write_pictures
-from flowbench.data.images import ImageDataModule
+from flowbench.data.images.base import ImageDataModule
+from flowbench.data.images.dequantisation import chunked, write_pictures
 
 __all__ = ["Mnist", "read_idx"]
 

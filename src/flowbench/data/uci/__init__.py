@@ -1,0 +1,1 @@
+"""The tabular sets of the papers."""
