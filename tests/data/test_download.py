@@ -181,7 +181,7 @@ def test_killed_download_goes_on_with_its_part(monkeypatch, server, tmp_path):
     command[2] += PROCESS
     process = subprocess.Popen([*command, server.url(path), checksum, str(tmp_path)])
     part = tmp_path / "downloads" / "maf-data.tar.gz.part"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (part.exists() and part.stat().st_size == 1000) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()
