@@ -49,11 +49,13 @@ def summary(result: dict[str, Any], folder: Path) -> str:
     """A finished run in a few lines."""
     test = result["test"]
     score = test["log_likelihood"]["model_space"]
-    best = f" (best: {result['best_epoch'] + 1})" if result["epochs"] else ""
+    training = "in closed form"
+    if result["epochs"]:
+        best = result["best_epoch"] + 1
+        training = f"{result['epochs']} epochs (best: {best}), {result['seconds']:.1f} s"
     lines = [
         f"{result['model']} on {result['data']}, seed {result['seed']}: "
-        f"{result['parameters']:,} parameters, {result['epochs']} epochs{best}, "
-        f"{result['seconds']:.1f} s",
+        f"{result['parameters']:,} trained parameters, {training}",
         f"  test log-likelihood  {_score(score, unit(test))}  "
         f"({score['n']:,} {events(test)}; median {score['median']:.4f}, min {score['min']:.4f})",
     ]

@@ -163,7 +163,7 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
         ),
         "best_epoch": checkpoints.best_epoch,
         "epochs": len(history.rows),
-        "seconds": history.rows[-1]["seconds"] if history.rows else 0.0,
+        "seconds": history.rows[-1]["seconds"] if history.rows else None,
         "samples_per_second": speed,
         **environment(device, memory),
     }
