@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from flowbench.data.base import DataModule, RawData
+from flowbench.data.base import DataError, DataModule, RawData
 
 __all__ = ["Toy"]
 
@@ -24,6 +24,9 @@ class Toy(DataModule):
         val_rows: rows for early stopping.
         batch_size: rows per optimiser step.
         seed: of the rows and of their order.
+
+    Raises:
+        DataError: there are to be no rows.
 
     Example:
         >>> data = Toy(train_rows=1000, val_rows=100, seed=0)
@@ -45,6 +48,9 @@ class Toy(DataModule):
         super().__init__(batch_size=batch_size, seed=seed)
         self.train_rows = train_rows
         self.val_rows = val_rows
+        for name in ("train_rows", "val_rows"):
+            if getattr(self, name) < 1:
+                raise DataError(f"data.{name}={getattr(self, name)}: expected at least 1")
 
     def fingerprint(self) -> str:
         """A SHA-256 of the options, which say all about the rows."""
