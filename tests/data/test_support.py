@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from flowbench.checkpoint import TrainedDensity
-from flowbench.data import DataError, DataModule, RawData
+from flowbench.data import DataError, DataModule, RawData, Toy
 from flowbench.data.base import build_preprocess
 from flowbench.flows import MAF
 
@@ -90,3 +90,9 @@ def test_what_read_gives_is_checked(name):
 def test_the_hash_of_rows_without_a_file_is_that_of_the_arrays():
     hashes = [Rows(x, []).fingerprint() for x in ([[0.0]], [[0.0]], [[1.0]])]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize(("key", "value"), [("train_rows", -5), ("val_rows", 0)])
+def test_toy_data_of_no_rows_are_refused(key, value):
+    with pytest.raises(DataError, match=f"data.{key}={value}: expected at least 1"):
+        Toy(**{key: value})

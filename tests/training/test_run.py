@@ -44,12 +44,6 @@ def start(tmp_path):
     return start
 
 
-@pytest.mark.parametrize("rows", ["data.train_rows=-5", "data.val_rows=0"])
-def test_data_of_no_rows_are_refused(start, rows):
-    with pytest.raises(DataError, match=f"{rows}: expected at least 1"):
-        start(*SMALL, rows)
-
-
 def folder_of(tmp_path):
     [config] = tmp_path.glob("outputs/*/*/*/seed=*/config.yaml")
     return config.parent
