@@ -9,7 +9,12 @@ os.environ["FLOWBENCH_OFFLINE"] = "1"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep the tests of a file on one worker: what they share is made once."""
+    """Keep the tests of a file, or on the report, on one worker: what they share is made once."""
     from xdist.scheduler import LoadFileScheduling
 
-    return LoadFileScheduling(config, log)
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            report = "tests/report/"
+            return report if nodeid.startswith(report) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)

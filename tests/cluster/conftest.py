@@ -69,7 +69,11 @@ def slurm(tmp_path_factory):
         for process in reversed(processes):
             process.send_signal(signal.SIGTERM)
         for process in processes:
-            process.wait(timeout=20)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:  # slurmd waits for what a cancelled job still does
+                process.kill()
+                process.wait()
         del os.environ["SLURM_CONF"]
 
 
