@@ -1,5 +1,6 @@
 """Flows of other libraries, trained, scored and sampled like those of this one."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -158,8 +159,8 @@ class _ByRows(_Peer):
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
         return self.draw(shape.numel(), *_rows(context, shape)).reshape(*shape, self.features)
 
-    def draw(self, n: int, context: Tensor | None = None) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def draw(self, n: int, context: Tensor | None = None) -> Tensor: ...
 
 
 class _NFlows(_ByRows):

@@ -10,14 +10,13 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-from pydantic import Field
 
+from flowbench.training.limits import AtLeastOne
 from flowbench.training.run_identity import run_directory
 from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, slug
 from hydra_plugins.flowbench_sweeps.slots import Slot, slots
@@ -38,8 +37,8 @@ class LocalLauncher(Launcher):
     def __init__(
         self,
         *,
-        jobs: Annotated[int, Field(ge=1)] | None = None,
-        devices: Annotated[int, Field(ge=1)] = 1,
+        jobs: AtLeastOne | None = None,
+        devices: AtLeastOne = 1,
     ) -> None:
         self.jobs = jobs
         self.devices = devices

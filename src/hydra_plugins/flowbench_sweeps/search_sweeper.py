@@ -20,6 +20,7 @@ from pydantic import Field
 
 from flowbench.extras import how_to_install
 from flowbench.training.configuration import ConfigError
+from flowbench.training.limits import AtLeastOne
 from flowbench.training.names import STUDY, SWEEP, TRIAL, sweep_text
 from hydra_plugins.flowbench_sweeps.interruptible import interruptible
 from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
@@ -51,7 +52,7 @@ class SearchSweeper(Sweeper):
         self,
         *,
         sampler: Sampler,
-        n_trials: Annotated[int, Field(ge=1)],
+        n_trials: AtLeastOne,
         seed: Annotated[int, Field(ge=0)],
         pruner: Literal["median"] | None,
         params: Mapping[str, str] | None = None,

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from flowbench.extras import how_to_install
 from flowbench.training.configuration import ConfigError
+from flowbench.training.limits import AtLeastOne
 from hydra_plugins.flowbench_sweeps.commands import job_arguments
 from hydra_plugins.flowbench_sweeps.slurm_queue import SlurmQueue, squeue
 
@@ -74,7 +75,7 @@ class SlurmLauncher(Launcher):
         self,
         *,
         max_num_timeout: Annotated[int, Field(ge=0)],
-        array_parallelism: Annotated[int, Field(ge=1)] | None = None,
+        array_parallelism: AtLeastOne | None = None,
         setup: Sequence[str] | None = None,
         srun_args: Sequence[str] | None = None,
         **parameters: Any,
