@@ -5,10 +5,10 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from flowbench.training.configuration import check
-from flowbench.training.main import config_directory
-from flowbench.training.run import run
-from flowbench.training.run_identity import run_directory
+from flowbench.config.configuration import check
+from flowbench.run.identity import run_directory
+from flowbench.run.main import config_directory
+from flowbench.run.run import run
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 

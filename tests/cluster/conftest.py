@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from slurm_commands import output, wait_until
+from slurm_commands import output
+from waiting import PATIENCE, wait_until
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 
@@ -57,11 +58,10 @@ def slurm(tmp_path_factory):
                 )
             )
             if command[0] == "munged":
-                wait_until(files["socket"].exists, seconds=20, what="munged did not start")
+                wait_until(files["socket"].exists, what="munged to start")
         wait_until(
             lambda: output("sinfo", "-h", "-o", "%D", "-t", "idle") == "2",
-            seconds=60,
-            what="the nodes did not come up",
+            what="both nodes to be idle",
         )
         yield
     finally:
@@ -70,7 +70,7 @@ def slurm(tmp_path_factory):
             process.send_signal(signal.SIGTERM)
         for process in processes:
             try:
-                process.wait(timeout=60)
+                process.wait(timeout=PATIENCE)
             except subprocess.TimeoutExpired:  # slurmd waits for what a cancelled job still does
                 process.kill()
                 process.wait()

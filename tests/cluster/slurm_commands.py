@@ -1,14 +1,6 @@
-"""Asking Slurm, and waiting for it."""
+"""Asking Slurm."""
 
 import subprocess
-import time
-
-
-def wait_until(condition, *, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what() if callable(what) else what
-        time.sleep(0.2)
 
 
 def output(*words):

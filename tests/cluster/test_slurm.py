@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 from run_commands import composed
-from slurm_commands import output, wait_until
+from slurm_commands import output
+from waiting import PATIENCE, wait_until
 
-from flowbench.training.run_folder import RunFolder
-from flowbench.training.run_identity import run_directory
+from flowbench.run.folder import RunFolder
+from flowbench.run.identity import run_directory
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -88,8 +89,7 @@ def state(job):
 def ended(folder, job):
     wait_until(
         lambda: state(job) in ("COMPLETED", "FAILED", "TIMEOUT", "GONE"),
-        seconds=150,
-        what=lambda: f"{state(job)}: {(folder / 'slurm.log').read_text()}",
+        what=lambda: f"job {job} to end, {state(job)}: {(folder / 'slurm.log').read_text()}",
     )
     assert state(job) == "COMPLETED", (folder / "slurm.log").read_text()
 
@@ -130,9 +130,9 @@ def test_a_sweep_with_failed_and_killed_jobs_is_completed_by_the_same_command(tm
         victim[:] = output("squeue", "-h", "-t", "R", "-o", "%A").split()[:1]
         return bool(victim)
 
-    wait_until(running, seconds=60, what="no job has started")
+    wait_until(running, what="a job to start")
     output("scancel", "--signal=KILL", "--full", victim[0])
-    assert sweep.wait(timeout=400) == 1
+    assert sweep.wait(timeout=PATIENCE) == 1
     first = (tmp_path / "log").read_text()
     assert statuses(first) == {"done": 3, "failed": 5}, first
     assert first.count("no result: killed") == 1
@@ -154,7 +154,7 @@ def job_in_its_second_epoch(tree, *, log):
         position = torch.load(last[0], weights_only=True)["progress"]["position"]
         return position["epoch"] == 1 and 0 < position["item"] < 5
 
-    wait_until(within_the_second_epoch, seconds=120, what=log)
+    wait_until(within_the_second_epoch, what=lambda: f"the second epoch: {log()}")
     running = output("squeue", "-h", "-r", "-t", "R", "-o", "%i").split()
     [job] = [name for name in running if not name.endswith("_1")]
     return job
@@ -164,7 +164,10 @@ def pre_empt(tree, signal, *, log):
     """Stop the job of seed 0 in mid-epoch, bring it back at once, and give its history."""
     job = job_in_its_second_epoch(tree, log=log)
     output("scancel", f"--signal={signal}", job)
-    wait_until(lambda: state(job) == "PENDING", seconds=60, what=lambda: f"{state(job)}: {log()}")
+    wait_until(
+        lambda: state(job) == "PENDING",
+        what=lambda: f"job {job} to be requeued, {state(job)}: {log()}",
+    )
     rows = history(tree)
     time.sleep(2)  # in the second of its end, a node takes the job for the one that has ended
     output("scontrol", "update", f"job={job}", "StartTime=now")
@@ -215,7 +218,7 @@ def test_where_one_task_refuses_the_others_end(tmp_path):
     folder = RunFolder(run_directory(composed(*LONG, f"paths.output={tmp_path}")))
     with folder.lock():
         job = submit(tmp_path, *LONG, f"paths.output={tmp_path}", tasks=2)
-        wait_until(lambda: state(job) == "FAILED", seconds=60, what=lambda: state(job))
+        wait_until(lambda: state(job) == "FAILED", what=lambda: f"job {job} to fail, {state(job)}")
     assert "another process is running this configuration" in (tmp_path / "slurm.log").read_text()
 
 
@@ -239,7 +242,7 @@ def test_a_job_of_a_sweep_comes_back_after_pre_emption(tmp_path, undisturbed, si
     """Alone it ends with the digits of an undisturbed run; two devices agree within rounding."""
     sweep = start_sweep(tmp_path, *words)
     before = pre_empt(tmp_path, signal, log=lambda: told(tmp_path))
-    assert sweep.wait(timeout=200) == 0, told(tmp_path)
+    assert sweep.wait(timeout=PATIENCE) == 0, told(tmp_path)
     assert set(statuses((tmp_path / "log").read_text())) == {"done"}, told(tmp_path)
     assert history(tmp_path)[: len(before)] == before
     if signal == "USR1":
@@ -251,7 +254,7 @@ def test_a_job_of_a_sweep_comes_back_after_pre_emption(tmp_path, undisturbed, si
 def test_a_cancelled_job_of_a_sweep_saves_and_stays_away(tmp_path):
     sweep = start_sweep(tmp_path, "seed=0")
     output("scancel", job_in_its_second_epoch(tmp_path, log=lambda: told(tmp_path)))
-    assert sweep.wait(timeout=100) == 1, told(tmp_path)
+    assert sweep.wait(timeout=PATIENCE) == 1, told(tmp_path)
     assert "no result: killed, or stopped to be resumed" in (tmp_path / "log").read_text()
     assert "stopped by SIGTERM; the same command resumes the run" in told(tmp_path)
 
@@ -261,16 +264,15 @@ def test_jobs_go_on_when_their_sweep_is_interrupted_and_are_not_started_again(tm
     sweep = start_sweep(tmp_path, *words)
     wait_until(
         lambda: len(list(tmp_path.glob("*/*/*/*/checkpoints/last.ckpt"))) == 2,
-        seconds=120,
-        what=lambda: told(tmp_path),
+        what=lambda: f"two checkpoints: {told(tmp_path)}",
     )
     sweep.send_signal(signal.SIGINT)
-    assert sweep.wait(timeout=30) == 130, told(tmp_path)
+    assert sweep.wait(timeout=PATIENCE) == 130, told(tmp_path)
     log = (tmp_path / "log").read_text()
     cancel = re.search("2 jobs go on in Slurm; to cancel them: (scancel .*)", log)
     assert cancel, log
     again = start_sweep(tmp_path, *words)
-    assert again.wait(timeout=60) == 1, told(tmp_path)
+    assert again.wait(timeout=PATIENCE) == 1, told(tmp_path)
     log = (tmp_path / "log").read_text()
     assert statuses(log) == {"running": 2}, log
     assert len(output("squeue", "-h", "-r").splitlines()) == 2

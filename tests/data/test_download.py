@@ -4,9 +4,9 @@ import hashlib
 import re
 import subprocess
 import sys
-import time
 
 import pytest
+from waiting import PATIENCE, wait_until
 from web_server import GOT, MEMBERS, files_in, npy, offer, tar
 
 from flowbench.data import DataError
@@ -64,14 +64,12 @@ def test_attempts_are_bounded_and_the_next_start_goes_on(monkeypatch, server, tm
     assert files_in(tmp_path) == GOT
 
 
-def test_silent_server_is_left_in_time(monkeypatch, server, tmp_path):
+def test_silent_server_is_given_up(monkeypatch, server, tmp_path):
     offer(monkeypatch, server, body=tar(MEMBERS))
     monkeypatch.setattr(transfer, "TIMEOUT", 0.05)
     server.pause = 0.5
-    begin = time.monotonic()
     with pytest.raises(DataError, match="timed out"):
         download("power", data_dir=tmp_path)
-    assert time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -161,7 +159,7 @@ def test_two_processes_download_once(monkeypatch, server, tmp_path):
     checksum = "sha256:" + hashlib.sha256(body).hexdigest()
     command = [sys.executable, "-c", PROCESS, server.url(path), checksum, str(tmp_path)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    outputs = [process.communicate(timeout=120)[0] for process in running]
+    outputs = [process.communicate(timeout=PATIENCE)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert {int(output) for output in outputs} == {len(npy())}
     assert len(server.asked) == 1
@@ -181,9 +179,9 @@ def test_killed_download_goes_on_with_its_part(monkeypatch, server, tmp_path):
     command[2] += PROCESS
     process = subprocess.Popen([*command, server.url(path), checksum, str(tmp_path)])
     part = tmp_path / "downloads" / "maf-data.tar.gz.part"
-    deadline = time.monotonic() + 300
-    while not (part.exists() and part.stat().st_size == 1000) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(
+        lambda: part.exists() and part.stat().st_size == 1000, what="the first part of the file"
+    )
     process.kill()
     process.wait()
     assert files_in(tmp_path) == {"downloads/maf-data.tar.gz.part"}

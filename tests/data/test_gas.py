@@ -275,22 +275,20 @@ def test_gas_article_reads_the_original_of_gas_raw(tmp_path):
 
 
 CONVERT = """
-import json, os, resource, sys, time
+import json, os, resource, sys
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from flowbench.data import GasRaw
 data = GasRaw(data_dir=sys.argv[1], cache_dir=sys.argv[1] + "/cache")
-begin = time.monotonic()
 data.prepare_data()
-seconds = time.monotonic() - begin
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 data.setup()
-print(json.dumps({"seconds": seconds, "peak": peak, "rows": len(data.rows["train"]),
+print(json.dumps({"peak": peak, "rows": len(data.rows["train"]),
                   "features": data.features}))
 """
 
 
 @pytest.mark.slow
-def test_text_of_the_full_size_is_converted_in_bounded_memory_and_time(tmp_path):
+def test_text_of_the_full_size_is_converted_in_bounded_memory(tmp_path):
     original = tmp_path / "gas_raw" / "ethylene_CO.txt"
     original.parent.mkdir()
     rows, block = 4_208_261, 20_000
@@ -313,4 +311,3 @@ def test_text_of_the_full_size_is_converted_in_bounded_memory_and_time(tmp_path)
         shutil.rmtree(tmp_path)
     assert (found["rows"], found["features"]) == (3_408_692, 8)
     assert found["peak"] < 2 * 2**30
-    assert found["seconds"] < 180

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from flowbench.training.configuration import check
+from flowbench.config.configuration import check
 
 CONFIGS = str(Path(__file__).parents[2] / "configs")
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 3073), dtype=np.uint8)

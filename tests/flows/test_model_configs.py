@@ -6,8 +6,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 
 from flowbench.checkpoint import build_flow
-from flowbench.training.configuration import check, resolved
-from flowbench.training.main import config_directory
+from flowbench.config.configuration import check, resolved
+from flowbench.run.main import config_directory
 
 FILES = sorted((config_directory() / "model").glob("*.yaml"))
 EACH = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

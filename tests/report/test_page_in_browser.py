@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from waiting import PATIENCE
 
 from flowbench.report.write import write_report
 
@@ -42,7 +43,7 @@ def page(browser, address, request):
     page.on("request", lambda asked: complaints.extend(_from_outside(asked.url)))
     page.scheme = request.param
     page.goto(address)
-    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    page.wait_for_selector("html[data-ready]", timeout=1000 * PATIENCE)
     yield page
     assert complaints == []
     context.close()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from sweep_commands import command
 
-from flowbench.training import main
+from flowbench.run import main
 
 
 @pytest.fixture

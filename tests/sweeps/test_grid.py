@@ -6,8 +6,8 @@ import shutil
 from hydra import compose, initialize_config_dir
 from sweep_commands import ROOT, statuses, table
 
-from flowbench.training.main import config_directory
-from flowbench.training.run_folder import RunFolder
+from flowbench.run.folder import RunFolder
+from flowbench.run.main import config_directory
 
 FAILS = "the training split has 400 rows, fewer than training.batch_size=5000"
 

@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 from sweep_commands import ENVIRONMENT, command
+from waiting import PATIENCE, wait_until
 
-from flowbench.training.configuration import ConfigError
-from flowbench.training.run_folder import RunFolder
+from flowbench.config.configuration import ConfigError
+from flowbench.run.folder import RunFolder
 from hydra_plugins.flowbench_sweeps.slots import slots
 
 
@@ -69,12 +69,13 @@ def test_a_sweep_that_is_told_to_stop_waits_until_its_jobs_have_saved(tmp_path, 
         driver = subprocess.Popen(
             command(output, *words), stdout=log, stderr=subprocess.STDOUT, env=ENVIRONMENT
         )
-    deadline = time.monotonic() + 120
-    while len(saved := list(output.glob("*/*/*/*/checkpoints/last.ckpt"))) < jobs:
-        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-        time.sleep(0.1)
+    wait_until(
+        lambda: len(list(output.glob("*/*/*/*/checkpoints/last.ckpt"))) == jobs,
+        what=lambda: f"{jobs} checkpoints: {(tmp_path / 'log').read_text()}",
+    )
+    saved = list(output.glob("*/*/*/*/checkpoints/last.ckpt"))
     driver.send_signal(signal.SIGTERM)
-    assert driver.wait(timeout=200) == os.EX_TEMPFAIL
+    assert driver.wait(timeout=PATIENCE) == os.EX_TEMPFAIL
     sentence = "stopped by SIGTERM; the same command resumes"
     assert sentence in (tmp_path / "log").read_text()
     for last in saved:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from sweep_commands import ROOT, SMALL
 
-from flowbench.training import main
+from flowbench.run import main
 
 SWEEP_FILE = ROOT / "scripts" / "wandb_sweep.yaml"
 

@@ -5,17 +5,17 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from pytorch_lightning.callbacks import Callback
 from sweep_commands import ENVIRONMENT, command, statuses, table
+from waiting import PATIENCE, wait_until
 
 from flowbench.report import collect
 from flowbench.report.text import run_table
-from flowbench.training import names
-from flowbench.training.study import open_study
+from flowbench.run import names
+from flowbench.run.study import open_study
 from hydra_plugins.flowbench_sweeps.search_sweeper import trials_at_a_time
 
 pytest.importorskip("optuna", reason="a search needs Optuna")
@@ -53,13 +53,13 @@ def begun(log):
 
 
 def in_mid_trial(output, log):
-    """The number of the trial that a worker has reported some epochs of, if there is one."""
+    """The number of the trial that a worker has reported some epochs of, in a list."""
     if not begun(log):
-        return None
+        return []
     number = begun(log)[-1]
     trial = trials(output)[number]
     is_begun = 2 < len(trial.intermediate_values) < 8 and not trial.state.is_finished()
-    return number if is_begun else None
+    return [number] if is_begun else []
 
 
 def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(sweep, tmp_path):
@@ -67,13 +67,14 @@ def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(sweep, t
     words += ["trainer.max_epochs=20"]
     output, logs = tmp_path / "outputs", [tmp_path / "victim", tmp_path / "survivor"]
     victim, survivor = [start(output, log, *words) for log in logs]
-    deadline = time.monotonic() + 120
-    while not begun(logs[1]) or (lost := in_mid_trial(output, logs[0])) is None:
-        assert time.monotonic() < deadline, logs[0].read_text()
-        time.sleep(0.01)
+    [lost] = wait_until(
+        lambda: begun(logs[1]) and in_mid_trial(output, logs[0]),
+        what=lambda: f"a trial of the worker to be killed: {logs[0].read_text()}",
+        pause=0.01,
+    )
     victim.send_signal(signal.SIGKILL)
     victim.wait()
-    assert survivor.wait(timeout=200) == 0, logs[1].read_text()
+    assert survivor.wait(timeout=PATIENCE) == 0, logs[1].read_text()
     told = logs[1].read_text()
     assert lost in begun(logs[1])
     assert len(states(output)) == TRIALS

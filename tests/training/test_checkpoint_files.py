@@ -11,8 +11,8 @@ from run_commands import train
 from flowbench.checkpoint import CheckpointError
 from flowbench.data import DataError
 from flowbench.data.conversion import convert
+from flowbench.run.folder import RunFolder, RunFolderError
 from flowbench.training.checkpoint_files import CheckpointFiles
-from flowbench.training.run_folder import RunFolder, RunFolderError
 
 SMALL = ["data=table", "model.layers=1", "model.hidden_units=[4]", "training.batch_size=100",
          "trainer=cpu", "trainer.max_epochs=2", "logger=csv"]  # fmt: skip

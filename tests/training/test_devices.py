@@ -12,13 +12,14 @@ import torch
 import torch.distributed as dist
 
 from flowbench import ranks
-from flowbench.data import Fsdd, Rows
+from flowbench.data import Batch, Fsdd, Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.evaluation import evaluate, log_likelihoods, summarize
 from flowbench.evaluation.runs import open_run
 from flowbench.flows import MAF
-from flowbench.training import main
-from flowbench.training.study import open_study
+from flowbench.run import main
+from flowbench.run.study import open_study
+from flowbench.training.maximum_likelihood import MaximumLikelihood
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -72,7 +73,13 @@ def folder_of(output):
 
 @pytest.mark.parametrize(("batch_norm", "ema"), [("true", "null"), ("false", "0.9")])
 def test_two_ranks_equal_one_process(here, tmp_path, batch_norm, ema):
-    """Twenty steps of 101 rows: the ranks have 51 and 50 of them."""
+    """Twenty steps of 101 rows: the ranks have 51 and 50 of them.
+
+    Shares of a half each would move the means by 1e-5 and more without batch norm, where rounding
+    moves them by 4e-7. With batch norm rounding moves them by 3e-5, as far as wrong shares do:
+    there the steps in float64 decide.
+    """
+    within = 1e-4 if batch_norm == "true" else 3e-6
     alone, together = tmp_path / "alone", tmp_path / "together" / "0"
     of_each = f"{tmp_path}/together/${{oc.env:RANK,0}}"  # no rank but 0 reads files of the run
     launcher = TORCHRUN if batch_norm == "true" else ()
@@ -105,7 +112,7 @@ def test_two_ranks_equal_one_process(here, tmp_path, batch_norm, ema):
     for split in ("test", "val"):
         mine, other = (r[split]["log_likelihood"]["model_space"] for r in (one_result, two_result))
         assert mine["n"] == other["n"]
-        assert mine["mean"] == pytest.approx(other["mean"], abs=1e-5)
+        assert mine["mean"] == pytest.approx(other["mean"], abs=within)
     curves = [pd.read_csv(folder_of(output) / "steps.csv") for output in (alone, together)]
     assert list(curves[1].step) == [0, 10, 20]
     pd.testing.assert_frame_equal(*curves, rtol=1e-4)
@@ -119,19 +126,18 @@ def test_two_ranks_equal_one_process(here, tmp_path, batch_norm, ema):
 def steps():
     """The parameters after twenty steps in float64 on shares of 101 rows.
 
-    Plain gradient descent: Adam would make steps of the rounding of gradients that are zero.
+    The shift at the noise starts where it has a gradient: Adam would make steps of rounding.
     """
     torch.manual_seed(0)
     x = torch.randn(101, 3, dtype=torch.float64) ** 3
     flow = MAF(3, layers=3, hidden_units=[8], batch_norm=True, activation="tanh").double()
-    optimizer = torch.optim.SGD(flow.parameters(), lr=0.01)
+    flow.transform.transforms[0].beta.data.fill_(0.5)
+    module = MaximumLikelihood(flow, learning_rate=0.01)
+    optimizer = module.configure_optimizers()
+    module.flat.attach_gradients()
     mine = x.tensor_split(ranks.size())[ranks.rank()]
     for _ in range(20):
-        optimizer.zero_grad()
-        (-flow(mine).sum() / len(x)).backward()
-        for parameter in flow.parameters():
-            ranks.summed(parameter.grad)
-        optimizer.step()
+        module._optimise(optimizer, Batch(mine, None))
     flow.eval().recompute_statistics(x[ranks.rank() :: ranks.size()].clone())
     return flow.state_dict()
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from flowbench.training.run_folder import HEADER, RunFolder
+from flowbench.run.folder import HEADER, RunFolder
 
 __all__ = ["ReportError", "RunRecord", "collect", "read_run"]
 

@@ -1,1 +1,1 @@
-"""Training a flow: configuration, run folder, Lightning module, and the run itself."""
+"""Training a flow: the Lightning module, what steps and epochs do, devices."""

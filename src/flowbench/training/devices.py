@@ -11,9 +11,9 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
+from flowbench.config.configuration import ConfigError
 from flowbench.training.accelerator import chosen
 from flowbench.training.checkpoint_files import CheckpointFiles
-from flowbench.training.configuration import ConfigError
 
 __all__ = ["build_trainer", "meet"]
 

@@ -17,16 +17,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from flowbench.checkpoint import TrainedDensity, read_checkpoint, saved_values, start_from
-from flowbench.data import DataModule
-from flowbench.flows import Flow
-from flowbench.flows.arguments import kind
-from flowbench.frames import column_names
-from flowbench.training.accelerator import chosen
-from flowbench.training.arrays import Arrays, Pair, held_out, validation_pair
-from flowbench.training.averaging import WeightAverage
-from flowbench.training.callbacks import BestAndLast, EpochBar, History
-from flowbench.training.checkpoint_files import CheckpointFiles
-from flowbench.training.limits import (
+from flowbench.config.limits import (
     Accelerator,
     AtLeastOne,
     Decay,
@@ -36,9 +27,18 @@ from flowbench.training.limits import (
     Seed,
     Share,
 )
+from flowbench.config.signatures import describe, fits, without
+from flowbench.data import DataModule
+from flowbench.flows import Flow
+from flowbench.flows.arguments import kind
+from flowbench.frames import column_names
+from flowbench.training.accelerator import chosen
+from flowbench.training.arrays import Arrays, Pair, held_out, validation_pair
+from flowbench.training.averaging import WeightAverage
+from flowbench.training.callbacks import BestAndLast, EpochBar, History
+from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
 from flowbench.training.quiet import quiet
-from flowbench.training.signatures import describe, fits, without
 
 __all__ = ["fit"]
 

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from flowbench import memory, ranks
+from flowbench.config.limits import Schedule
 from flowbench.data import Batch
 from flowbench.flows import Flow
 from flowbench.nn import MaskedLinear, constrain, regularization
 from flowbench.training.diagnosis import first_non_finite
 from flowbench.training.flat import FlatParameters
-from flowbench.training.limits import Schedule
 from flowbench.training.random_states import random_states, restore_random_states
 
 __all__ = ["MaximumLikelihood", "NonFiniteError", "refuse_without_best"]

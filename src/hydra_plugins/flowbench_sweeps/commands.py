@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, open_dict
 
-from flowbench.training.names import config_flags
+from flowbench.run.names import config_flags
 
 __all__ = ["compose", "job_arguments", "slug"]
 

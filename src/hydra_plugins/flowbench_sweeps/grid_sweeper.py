@@ -9,8 +9,8 @@ from hydra.core.utils import env_override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from flowbench.training.configuration import ConfigError
-from flowbench.training.names import SWEEP, sweep_text
+from flowbench.config.configuration import ConfigError
+from flowbench.run.names import SWEEP, sweep_text
 from hydra_plugins.flowbench_sweeps.interruptible import interruptible
 from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
 from hydra_plugins.flowbench_sweeps.options import check_options

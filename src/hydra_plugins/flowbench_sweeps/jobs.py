@@ -12,11 +12,11 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.training.configuration import ConfigError, check, resolved
-from flowbench.training.hints import hydra_sentence
-from flowbench.training.names import config_flags
-from flowbench.training.run_folder import RunFolder, RunFolderError
-from flowbench.training.run_identity import run_directory
+from flowbench.config.configuration import ConfigError, check, resolved
+from flowbench.config.hints import hydra_sentence
+from flowbench.run.folder import RunFolder, RunFolderError
+from flowbench.run.identity import run_directory
+from flowbench.run.names import config_flags
 from hydra_plugins.flowbench_sweeps.commands import compose
 
 if TYPE_CHECKING:

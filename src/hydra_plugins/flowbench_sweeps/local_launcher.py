@@ -16,8 +16,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from flowbench.training.limits import AtLeastOne
-from flowbench.training.run_identity import run_directory
+from flowbench.config.limits import AtLeastOne
+from flowbench.run.identity import run_directory
 from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, slug
 from hydra_plugins.flowbench_sweeps.slots import Slot, slots
 
@@ -91,7 +91,7 @@ class LocalLauncher(Launcher):
         return []
 
     def _start(self, overrides: Sequence[str], logs: Path, slot: Slot) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "flowbench.training.main"]
+        command = [sys.executable, "-m", "flowbench.run.main"]
         command += job_arguments(self.config, overrides)
         if shutil.which("taskset"):
             command = ["taskset", "-c", ",".join(map(str, slot.cores)), *command]

@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig
 
-from flowbench.training.configuration import ConfigError, resolved
-from flowbench.training.signatures import problems_of_node
+from flowbench.config.configuration import ConfigError, resolved
+from flowbench.config.signatures import problems_of_node
 
 __all__ = ["check_options"]
 

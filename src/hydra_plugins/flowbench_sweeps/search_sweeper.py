@@ -18,10 +18,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from pydantic import Field
 
+from flowbench.config.configuration import ConfigError
+from flowbench.config.limits import AtLeastOne
 from flowbench.extras import how_to_install
-from flowbench.training.configuration import ConfigError
-from flowbench.training.limits import AtLeastOne
-from flowbench.training.names import STUDY, SWEEP, TRIAL, sweep_text
+from flowbench.run.names import STUDY, SWEEP, TRIAL, sweep_text
 from hydra_plugins.flowbench_sweeps.interruptible import interruptible
 from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
 from hydra_plugins.flowbench_sweeps.options import check_options

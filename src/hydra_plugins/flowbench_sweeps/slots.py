@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowbench.training.configuration import ConfigError
+from flowbench.config.configuration import ConfigError
 
 __all__ = ["Slot", "slots"]
 

@@ -15,9 +15,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
+from flowbench.config.configuration import ConfigError
+from flowbench.config.limits import AtLeastOne
 from flowbench.extras import how_to_install
-from flowbench.training.configuration import ConfigError
-from flowbench.training.limits import AtLeastOne
 from hydra_plugins.flowbench_sweeps.commands import job_arguments
 from hydra_plugins.flowbench_sweeps.slurm_queue import SlurmQueue, squeue
 
@@ -37,7 +37,7 @@ class SlurmJob:
 
     def __call__(self) -> object:
         """Run it; its folder tells what became of it."""
-        from flowbench.training.main import main
+        from flowbench.run.main import main
 
         _requeue_when_told_to_stop()
         os.chdir(self.directory)

@@ -5,7 +5,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-from flowbench.training.configuration import ConfigError
+from flowbench.config.configuration import ConfigError
 
 __all__ = ["search_space"]
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from filelock import FileLock, Timeout
 
-from flowbench.training.run_folder import RunFolder
-from flowbench.training.study import open_study
+from flowbench.run.folder import RunFolder
+from flowbench.run.study import open_study
 from hydra_plugins.flowbench_sweeps.commands import slug
 from hydra_plugins.flowbench_sweeps.jobs import Job
 

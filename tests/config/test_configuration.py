@@ -10,9 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.training.configuration import ConfigError, check, resolved
-from flowbench.training.main import config_directory
-from flowbench.training.run_identity import run_directory, run_hash
+from flowbench.config.configuration import ConfigError, check, resolved
+from flowbench.run.identity import run_directory, run_hash
+from flowbench.run.main import config_directory
 
 MODULE = "tests_of_configuration"
 GROUPS = {

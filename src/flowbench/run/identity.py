@@ -6,8 +6,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.training.configuration import resolved
-from flowbench.training.signatures import without
+from flowbench.config.configuration import resolved
+from flowbench.config.signatures import without
 
 __all__ = ["run_directory", "run_hash"]
 

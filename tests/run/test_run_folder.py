@@ -9,7 +9,7 @@ import yaml
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from flowbench.training.run_folder import RunFolder, RunFolderError
+from flowbench.run.folder import RunFolder, RunFolderError
 
 COMMAND = "python train.py model=maf"
 
@@ -26,7 +26,7 @@ def test_nothing_is_created_before_the_lock(folder, tmp_path):
 
 def test_a_second_process_is_refused_at_once(folder):
     program = (
-        "import sys; from flowbench.training.run_folder import RunFolder\n"
+        "import sys; from flowbench.run.folder import RunFolder\n"
         "with RunFolder(sys.argv[1]).lock(): pass"
     )
     with folder.lock():

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flowbench.training.limits import (
+from flowbench.config.limits import (
     Accelerator,
     AtLeastOne,
     Decay,
@@ -17,7 +17,7 @@ from flowbench.training.limits import (
     Schedule,
     Seed,
 )
-from flowbench.training.signatures import (
+from flowbench.config.signatures import (
     problems_of_call,
     problems_of_node,
     problems_of_value,

@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 from run_commands import composed
 
+from flowbench.config.configuration import ConfigError, resolved
 from flowbench.data import (
     Bsds300,
     Cifar10,
@@ -18,8 +19,7 @@ from flowbench.data import (
     Power,
 )
 from flowbench.evaluation.published import published, table_name
-from flowbench.training.configuration import ConfigError, resolved
-from flowbench.training.run_identity import run_hash
+from flowbench.run.identity import run_hash
 
 SETS = {
     "power": Power, "gas": Gas, "hepmass": Hepmass, "miniboone": Miniboone, "bsds300": Bsds300,

@@ -13,11 +13,11 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from flowbench.training.choices import refuse_foreign_protocol, refuse_idle_sweep
-from flowbench.training.configuration import check
-from flowbench.training.hints import hydra_sentence, null_sentence
+from flowbench.config.choices import refuse_foreign_protocol, refuse_idle_sweep
+from flowbench.config.configuration import check
+from flowbench.config.hints import hydra_sentence, null_sentence
+from flowbench.config.sentences import cause, sentence
 from flowbench.training.interrupted import Interrupted
-from flowbench.training.sentences import cause, sentence
 
 __all__ = ["config_directory", "main"]
 
@@ -71,7 +71,7 @@ def _job(config: DictConfig) -> Any:
         refuse_idle_sweep()
         refuse_foreign_protocol(config, config_directory())
         check(config)
-        from flowbench.training.run import run  # slow to import: `--help` does without
+        from flowbench.run.run import run  # slow to import: `--help` does without
 
         return run(config)
     except Exception as error:

@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from flowbench.atomic_files import write_text
-from flowbench.training.sentences import cause, sentence
+from flowbench.config.sentences import cause, sentence
 
 __all__ = ["RunFolder", "RunFolderError"]
 

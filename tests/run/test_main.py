@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hydra.errors import InstantiationException
 
+from flowbench.config.configuration import ConfigError, Training
 from flowbench.data import DataError
-from flowbench.training import main as command
-from flowbench.training.configuration import ConfigError, Training
+from flowbench.run import main as command
 
 GROUPS = {
     "model/fake.yaml": "name: fake\n_target_: builtins.dict\nlayers: 5\n",
@@ -40,7 +40,7 @@ def call(groups, monkeypatch, capsys):
         words = ["train.py", f"--config-dir={groups}", *arguments, "model=fake", "data=fake"]
         monkeypatch.setattr("sys.argv", words)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "")
-        module = type(sys)("flowbench.training.run")
+        module = type(sys)("flowbench.run.run")
         module.run = run or (lambda config: {})  # pyright: ignore[reportAttributeAccessIssue]
         monkeypatch.setitem(sys.modules, module.__name__, module)
         try:
@@ -212,7 +212,7 @@ def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
 
 def test_help_is_a_page_that_helps_without_loading_torch(groups):
     program = (
-        "import sys; from flowbench.training.main import main\n"
+        "import sys; from flowbench.run.main import main\n"
         "try: main()\nfinally: assert 'torch' not in sys.modules"
     )
     words = [f"--config-dir={groups}", "model=fake", "data=fake", "--help"]

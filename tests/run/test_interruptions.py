@@ -12,8 +12,9 @@ import time
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from waiting import wait_until
 
-from flowbench.training.main import config_directory
+from flowbench.run.main import config_directory
 
 SMALL = [
     "data.train_rows=16000",
@@ -32,7 +33,7 @@ ITEMS = 5  # of an epoch: 320 steps by 64
 
 def train(output, overrides):
     """The command, without starting an interpreter."""
-    from flowbench.training.run import run
+    from flowbench.run.run import run
 
     torch.set_num_threads(1)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
@@ -50,7 +51,7 @@ def train_until_validation(output, overrides):
 
 def command(output, overrides):
     """The command itself: what it says is in the file `told`."""
-    from flowbench.training import main
+    from flowbench.run import main
 
     sys.argv = ["train.py", f"paths.output={output}", *overrides]
     with (output / "told").open("w") as sys.stderr:
@@ -60,7 +61,7 @@ def command(output, overrides):
 @pytest.fixture(scope="module")
 def processes():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["flowbench.training.run"])
+    context.set_forkserver_preload(["flowbench.run.run"])
     return context
 
 
@@ -109,14 +110,16 @@ def progress(output):
     return torch.load(last, weights_only=True)["progress"]
 
 
-def wait_for(condition, *, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        if process.exitcode is not None:
-            return False
-        time.sleep(0.002)
-    return True
+def wait_for(condition, *, process):
+    """Whether a condition has come to hold before a process ended."""
+    return (
+        wait_until(
+            lambda: condition() or (process.exitcode is not None and "ended"),
+            what="a checkpoint of the run, or its end",
+            pause=0.002,
+        )
+        != "ended"
+    )
 
 
 def train_killed_in_mid_epoch(start, output, *overrides):

@@ -12,7 +12,7 @@ import torch
 from flowbench.evaluation.likelihood import device_of
 from flowbench.evaluation.text import events, label_lines, step_lines, unit
 from flowbench.flows import Flow
-from flowbench.training.peak_memory import PeakMemory
+from flowbench.run.peak_memory import PeakMemory
 
 __all__ = ["environment", "sampling_speed", "summary"]
 

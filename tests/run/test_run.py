@@ -14,10 +14,10 @@ from run_commands import composed, train
 
 import flowbench
 from flowbench.checkpoint import CheckpointError, build_data
+from flowbench.config.configuration import ConfigError
 from flowbench.data import DataError
-from flowbench.training.configuration import ConfigError
+from flowbench.run.folder import RunFolderError
 from flowbench.training.maximum_likelihood import NonFiniteError
-from flowbench.training.run_folder import RunFolderError
 
 SMALL = [
     "data.train_rows=3000",

@@ -13,28 +13,28 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench import ranks
 from flowbench.checkpoint import build_data, build_flow, saved_values, start_from
+from flowbench.config.configuration import resolved
 from flowbench.data import DataError, DataModule
 from flowbench.evaluation import evaluate
 from flowbench.evaluation.curves import step_summary
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
+from flowbench.figures.figures import draw_figures
+from flowbench.run.folder import RunFolder
+from flowbench.run.identity import run_directory, run_hash
+from flowbench.run.loggers import log_results, watching
+from flowbench.run.names import SWEEP, run_command
+from flowbench.run.peak_memory import PeakMemory
+from flowbench.run.pruning import Pruning
+from flowbench.run.result import environment, sampling_speed, summary
+from flowbench.run.same_start import refuse_different_starts
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.checkpoint_files import best_state
-from flowbench.training.configuration import resolved
 from flowbench.training.devices import build_trainer, meet
-from flowbench.training.figures import draw_figures
 from flowbench.training.interrupted import Interrupted
 from flowbench.training.interruption import Interruptions, leaving_together
-from flowbench.training.loggers import log_results, watching
 from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
-from flowbench.training.names import SWEEP, run_command
-from flowbench.training.peak_memory import PeakMemory
-from flowbench.training.pruning import Pruning
 from flowbench.training.quiet import quiet
-from flowbench.training.result import environment, sampling_speed, summary
-from flowbench.training.run_folder import RunFolder
-from flowbench.training.run_identity import run_directory, run_hash
-from flowbench.training.same_start import refuse_different_starts
 
 __all__ = ["run"]
 

@@ -10,10 +10,10 @@ import torch
 from run_commands import composed, train
 
 import flowbench
+from flowbench.config.configuration import ConfigError, resolved
 from flowbench.evaluation.published import published_curve
-from flowbench.training.configuration import ConfigError, resolved
-from flowbench.training.main import config_directory
-from flowbench.training.run_identity import run_hash
+from flowbench.run.identity import run_hash
+from flowbench.run.main import config_directory
 
 FOLDER = config_directory() / "experiment"
 FILES = sorted(FOLDER.rglob("*.yaml"))

@@ -15,9 +15,9 @@ from flowbench.data import DataModule, Rows
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.sound.base import SoundDataModule
 from flowbench.evaluation.base_space import noise, normal_quantiles
+from flowbench.figures.samples import draw_clips, draw_pairs, draw_pictures
+from flowbench.figures.style import DATA, MODEL, new_figure, plain, save
 from flowbench.flows import Flow, StandardNormal
-from flowbench.training.plotting import DATA, MODEL, new_figure, plain, save
-from flowbench.training.sample_figures import draw_clips, draw_pairs, draw_pictures
 
 __all__ = ["draw_base_space", "draw_density", "draw_figures", "draw_learning_curve"]
 

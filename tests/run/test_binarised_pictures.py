@@ -8,7 +8,7 @@ from run_commands import train
 
 from flowbench.data import DataError
 from flowbench.flows import MADE, equal_blocks
-from flowbench.training.result import summary
+from flowbench.run.result import summary
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 

@@ -15,8 +15,8 @@ from flowbench.data.images.base import ImageDataModule
 from flowbench.data.sound.base import SoundDataModule
 from flowbench.evaluation.clips import sample_clips
 from flowbench.evaluation.pictures import save_pictures, save_spectrograms
+from flowbench.figures.style import DATA, MODEL, plain, save
 from flowbench.flows import Flow
-from flowbench.training.plotting import DATA, MODEL, plain, save
 
 __all__ = ["draw_clips", "draw_pairs", "draw_pictures"]
 

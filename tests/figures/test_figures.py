@@ -6,9 +6,9 @@ import torch
 from matplotlib.image import imread
 
 from flowbench.data import Digits, Fsdd, Table, Toy
+from flowbench.figures import figures
+from flowbench.figures.figures import draw_figures
 from flowbench.flows import MADE, MAF, Gaussian
-from flowbench.training import figures
-from flowbench.training.figures import draw_figures
 
 HISTORY = [{"epoch": e, "train/log_likelihood": e, "val/log_likelihood": e - 1} for e in range(3)]
 

@@ -5,20 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from waiting import wait_until
 
-from flowbench.training import main as command
-from flowbench.training import names
-from flowbench.training import run as run_module
-from flowbench.training.configuration import check
-from flowbench.training.loggers import LoggerError
+from flowbench.config.configuration import check
+from flowbench.run import main as command
+from flowbench.run import names
+from flowbench.run import run as run_module
+from flowbench.run.loggers import LoggerError
+from flowbench.run.wandb_run import WandbRun
 from flowbench.training.maximum_likelihood import NonFiniteError
-from flowbench.training.wandb_run import WandbRun
 
 SMALL = ["data.train_rows=1000", "data.val_rows=200", "training.batch_size=100"]
 SMALL += ["model.layers=1", "model.hidden_units=[8]", "trainer.max_epochs=3"]
@@ -126,12 +126,14 @@ def test_a_killed_and_resumed_run_is_one_wandb_run_with_every_epoch_once(start, 
         env=alone,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        metrics = list(tmp_path.glob("outputs/**/metrics.csv"))
-        if metrics and len(metrics[0].read_text().splitlines()) > 3:
-            break
-        time.sleep(0.005)
+    wait_until(
+        lambda: any(
+            len(path.read_text().splitlines()) > 3
+            for path in tmp_path.glob("outputs/**/metrics.csv")
+        ),
+        what="three epochs",
+        pause=0.005,
+    )
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not list(tmp_path.glob("outputs/**/result.json"))
@@ -221,7 +223,7 @@ def test_runs_of_a_sweep_are_named_by_what_differs_and_grouped_by_the_sweep(
     def run(config):
         seen.append((names.run_name(config), names.run_group(), names.run_command()))
 
-    stub = types.ModuleType("flowbench.training.run")
+    stub = types.ModuleType("flowbench.run.run")
     stub.run = run  # pyright: ignore[reportAttributeAccessIssue]
     monkeypatch.setitem(sys.modules, stub.__name__, stub)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.training.configuration import ConfigError
+from flowbench.config.configuration import ConfigError
 
 __all__ = ["refuse_foreign_protocol", "refuse_idle_sweep"]
 

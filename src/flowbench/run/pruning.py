@@ -8,11 +8,11 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from flowbench import ranks
+from flowbench.run.folder import RunFolder
+from flowbench.run.names import STUDY, TRIAL
+from flowbench.run.study import open_study
 from flowbench.training.callbacks import VALIDATION
 from flowbench.training.maximum_likelihood import MaximumLikelihood
-from flowbench.training.names import STUDY, TRIAL
-from flowbench.training.run_folder import RunFolder
-from flowbench.training.study import open_study
 
 __all__ = ["Pruning"]
 

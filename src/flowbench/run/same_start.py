@@ -1,7 +1,7 @@
 """Ranks that train together go on from the same point of the same run."""
 
 from flowbench import ranks
-from flowbench.training.run_folder import RunFolder, RunFolderError
+from flowbench.run.folder import RunFolder, RunFolderError
 
 __all__ = ["refuse_different_starts"]
 

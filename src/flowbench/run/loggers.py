@@ -12,8 +12,8 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench.extras import how_to_install
-from flowbench.training.names import run_group, run_identity, run_name
-from flowbench.training.run_folder import RunFolder
+from flowbench.run.folder import RunFolder
+from flowbench.run.names import run_group, run_identity, run_name
 
 __all__ = ["LoggerError", "log_results", "watching"]
 
