@@ -230,11 +230,13 @@ def test_a_path_by_reference_keeps_the_hash_when_the_data_move(composed):
 
 
 def test_the_hash_does_not_depend_on_the_order_of_keys(composed):
-    plain = OmegaConf.to_container(composed())
-    assert isinstance(plain, dict)
-    backwards = {key: plain[key] for key in reversed(plain)}
-    backwards["model"] = {key: plain["model"][key] for key in reversed(plain["model"])}
-    assert run_hash(OmegaConf.create(backwards)) == run_hash(composed())
+    backwards = composed()
+    OmegaConf.set_struct(backwards, False)
+    for node in (backwards.model, backwards):
+        for key in reversed(list(node)):
+            node[key] = node.pop(key)
+    assert list(backwards.model)[-1] == "name"
+    assert run_hash(backwards) == run_hash(composed())
 
 
 def test_the_folder_names_data_model_hash_and_seed(composed):

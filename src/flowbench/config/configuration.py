@@ -25,7 +25,16 @@ from flowbench.config.signatures import (
     without,
 )
 
-__all__ = ["ConfigError", "Training", "check", "resolved"]
+__all__ = [
+    "SIZES",
+    "TRAINER_LIMITS",
+    "ConfigError",
+    "Everything",
+    "Paths",
+    "Training",
+    "check",
+    "resolved",
+]
 
 SIZES = {"features", "context_features"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
@@ -36,6 +45,12 @@ TRAINER_OWN |= {"precision", "max_steps", "min_steps", "accumulate_grad_batches"
 TRAINER_OWN |= {"gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch"}
 TRAINER_OWN |= {"val_check_interval", "limit_train_batches", "limit_val_batches"}
 TRAINER_OWN |= {"overfit_batches", "fast_dev_run", "barebones", "enable_checkpointing"}
+# About these, flowbench is stricter than the Trainer.
+TRAINER_LIMITS: dict[str, Any] = {
+    "accelerator": Accelerator,
+    "max_epochs": AtLeastOne,
+    "strategy": Literal["auto", "ddp"],
+}
 
 
 class ConfigError(Exception):
@@ -44,20 +59,40 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Optimisation: the keys of `training`, with their units in configs/train.yaml."""
+    """Optimisation by Adam: the keys of `training`.
 
-    batch_size: AtLeastOne
-    learning_rate: Positive
-    weight_decay: NotNegative
-    noise: NotNegative
-    ema: Decay | None
-    gradient_clip_norm: Positive | None
-    schedule: Schedule
-    patience: AtLeastOne | None
+    Args:
+        batch_size: rows per optimiser step, over all devices together.
+        learning_rate: of Adam, at the first step.
+        weight_decay: the factor λ of the penalty ½·λ·Σw² over all parameters.
+        noise: standard deviation of noise added to the rows of a step, in model space.
+        ema: decay of a moving average of the parameters, which is then scored; null: none.
+        gradient_clip_norm: longest gradient (L2 norm) of a step; null: no clipping.
+        schedule: of the learning rate: constant, or cosine per step, down to 0 at
+            trainer.max_epochs.
+        patience: epochs without a better validation log-likelihood; null: go on.
+    """
+
+    batch_size: AtLeastOne = 256
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 1e-6
+    noise: NotNegative = 0.0
+    ema: Decay | None = None
+    gradient_clip_norm: Positive | None = 5.0
+    schedule: Schedule = "constant"
+    patience: AtLeastOne | None = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Paths:
+class Paths:
+    """Folders: the keys of `paths`.
+
+    Args:
+        data: of the original data files; only read. Also: export FLOWBENCH_DATA=...
+        output: of the run folders.
+        cache: of converted data; safe to delete. Also: export FLOWBENCH_CACHE=...
+    """
+
     data: str
     output: str
     cache: str
@@ -70,7 +105,19 @@ class _Published:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Everything:
+class Everything:
+    """The keys of a configuration that belong to no group.
+
+    Args:
+        seed: of initial weights, shuffling, noise and generated data.
+        overwrite: delete this run's earlier contents and start over.
+        init_from: a run folder or checkpoint, to start from its parameters.
+        save_minutes: a crash loses at most so many minutes of training; every epoch is saved too.
+        published: the published result to compare with, on the data that it belongs to:
+            {source: text, model: text}.
+        callbacks: further callbacks of the Trainer, by any name: {name: {_target_: ...}}.
+    """
+
     seed: Seed
     overwrite: bool
     init_from: str | None
@@ -124,9 +171,9 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 
 def _problems(config: Mapping[str, Any]) -> Iterator[str]:
-    yield from problems_of_call("", _Everything, config)
+    yield from problems_of_call("", Everything, config)
     sections = {key: value for key, value in config.items() if isinstance(value, dict)}
-    yield from problems_of_call("paths", _Paths, sections.get("paths"))
+    yield from problems_of_call("paths", Paths, sections.get("paths"))
     yield from problems_of_call("published", _Published, sections.get("published"))
     yield from problems_of_call("training", Training, sections.get("training"))
     yield from _of_trainer(sections.get("trainer", {}))
@@ -146,11 +193,12 @@ def _of_name(key: str, name: object) -> Iterator[str]:
 
 
 def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
-    """Problems of the Trainer's keys; flowbench is stricter than the Trainer about some."""
+    """Problems of the Trainer's keys."""
     import pytorch_lightning
 
-    stricter = {"accelerator": Accelerator, "max_epochs": AtLeastOne}
-    stricter |= {"strategy": Literal["auto", "ddp"]} if "strategy" in trainer else {}
+    stricter = dict(TRAINER_LIMITS)
+    if "strategy" not in trainer:
+        del stricter["strategy"]
     for name, annotation in stricter.items():
         yield from problems_of_value(f"trainer.{name}", trainer.get(name), annotation)
     rest = without(trainer, set(stricter))

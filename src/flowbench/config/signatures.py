@@ -13,10 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
 __all__ = [
+    "HYDRA_KEYS",
+    "MISSING",
     "describe",
     "did_you_mean",
     "either",
     "fits",
+    "parameters",
     "problems_of_call",
     "problems_of_node",
     "problems_of_value",
@@ -88,28 +91,28 @@ def problems_of_call(
     supplied: Iterable[str] = (),
 ) -> Iterator[str]:
     """Problems of calling a target with keywords, some of which flowbench itself will add."""
-    parameters = _parameters(target)
-    if values is None or parameters is None:
+    options = parameters(target)
+    if values is None or options is None:
         return
     prefix = f"{key}." if key else ""
-    keywords = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD]
+    keywords = [name for name, one in options.items() if one.kind is not one.VAR_KEYWORD]
     for name, value in without(values, HYDRA_KEYS).items():
         if name in supplied:
             yield f"{prefix}{name}: flowbench sets it itself; leave it out"
         elif name in keywords:
-            yield from problems_of_value(prefix + name, value, parameters[name].annotation)
-        elif len(keywords) == len(parameters):
+            yield from problems_of_value(prefix + name, value, options[name].annotation)
+        elif len(keywords) == len(options):
             near = did_you_mean(name, keywords, prefix=prefix)
             yield f"{prefix}{name}: unknown key{near or '; known: ' + ', '.join(sorted(keywords))}"
     if "_args_" in values or values.get("_partial_"):
         return
     for name in keywords:
         given = name in values or name in supplied
-        if not given and parameters[name].default is inspect.Parameter.empty:
-            yield f"{prefix}{name} is missing: expected {describe(parameters[name].annotation)}"
+        if not given and options[name].default is inspect.Parameter.empty:
+            yield f"{prefix}{name} is missing: expected {describe(options[name].annotation)}"
 
 
-def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
+def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
     """What a target takes by keyword, with `**kwargs` if it has them; None where nobody knows."""
     try:
         signature = inspect.signature(target, eval_str=True)

@@ -2,11 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.config.configuration import resolved
+from flowbench.config.configuration import Training, resolved
+from flowbench.config.defaults import defaults_of, target_of
+from flowbench.config.files import is_said
+from flowbench.config.first_keys import FIRST_TRAINING_KEYS
 from flowbench.config.signatures import without
 
 __all__ = ["run_directory", "run_hash"]
@@ -18,21 +23,39 @@ DISPLAY = {"enable_progress_bar", "log_every_n_steps", "profiler"}
 def run_hash(config: DictConfig) -> str:
     """Eight hexadecimal digits over all that changes the result, whatever the order of the keys.
 
-    `seed` and `paths` enter by name, not by value, wherever others refer to them.
+    Keys that a file says enter; an option that it leaves out enters where it is changed, so that
+    an option that is new in flowbench leaves the hashes of earlier runs alone. `seed` and `paths`
+    enter by name, not by value, wherever others refer to them.
     """
     symbolic = OmegaConf.create(OmegaConf.to_container(config))
     assert isinstance(symbolic, DictConfig)
     symbolic.seed = "<seed>"
     symbolic.paths = {key: f"<paths.{key}>" for key in config.paths}
     plain = resolved(symbolic)
+    defaults = defaults_of(Training)
     kept = {
-        "model": plain["model"],
-        "data": without(plain["data"], {"data_dir", "cache_dir"}),
-        "training": plain["training"],
+        "model": _changed(plain["model"], config.model),
+        "data": without(_changed(plain["data"], config.data), {"data_dir", "cache_dir"}),
+        "training": {
+            key: value
+            for key, value in plain["training"].items()
+            if key in FIRST_TRAINING_KEYS or value != defaults.get(key)
+        },
         "trainer": without(plain["trainer"], ELSEWHERE | DISPLAY),
     }
     kept |= {key: plain[key] for key in ("init_from", "callbacks") if plain[key]}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _changed(node: Mapping[str, Any], section: DictConfig, prefix: str = "") -> dict[str, Any]:
+    """A mapping less the options that no file says and that have their defaults."""
+    target = target_of(node)
+    defaults = {} if target is None else defaults_of(target)
+    return {
+        key: _changed(value, section, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in node.items()
+        if is_said(section, prefix + key) or key not in defaults or value != defaults[key]
+    }
 
 
 def run_directory(config: DictConfig) -> Path:

@@ -1,6 +1,7 @@
 """The command: Hydra composes, `run` trains, and an expected mistake ends in one sentence."""
 
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -15,6 +16,8 @@ from omegaconf import DictConfig
 
 from flowbench.config.choices import refuse_foreign_protocol, refuse_idle_sweep
 from flowbench.config.configuration import check
+from flowbench.config.files import complete_files
+from flowbench.config.help import register_help
 from flowbench.config.hints import hydra_sentence, null_sentence
 from flowbench.config.sentences import cause, sentence
 from flowbench.training.interrupted import Interrupted
@@ -29,6 +32,9 @@ def main() -> None:
     """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1, 75 (saved) or 130."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors, for us to complete
     warnings.formatwarning = _warning
+    complete_files()
+    register_help()
+    sys.argv[1:] = [_with_or_without_plus(word) for word in sys.argv[1:]]
     try:
         directory = str(config_directory())
         hydra.main(version_base="1.3", config_path=directory, config_name="train")(_job)()
@@ -63,6 +69,16 @@ def config_directory() -> Path:
     raise FileNotFoundError(
         f"no train.yaml in {places[0]} nor in {places[1]}: reinstall flowbench"
     )
+
+
+def _with_or_without_plus(word: str) -> str:
+    """An override whose plus says nothing where the key has become known: `++` for `+`.
+
+    Example:
+        >>> _with_or_without_plus("+model.bins=4"), _with_or_without_plus("+experiment=mine")
+        ('++model.bins=4', '+experiment=mine')
+    """
+    return f"+{word}" if re.match(r"\+(model|data|training)\.", word) else word
 
 
 def _job(config: DictConfig) -> Any:

@@ -1,0 +1,100 @@
+"""What a configuration leaves out: the other options of the class that it names."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from flowbench.config.signatures import MISSING, parameters
+
+__all__ = ["completed", "defaults_of", "target_of"]
+
+OURS = ("flowbench.", "hydra_plugins.flowbench_")
+
+
+def completed(
+    node: Mapping[str, Any], *, given: Mapping[str, Any], supplied: Iterable[str] = ()
+) -> dict[str, Any]:
+    """A mapping with a `_target_`, and with all options of the class that it names.
+
+    What the mapping says stands. An option that it leaves out has the value that the run gives it,
+    else its default; one without a default is missing, `???`. Inside, this holds for the classes
+    of flowbench.
+
+    Args:
+        node: as it stands in a file.
+        given: the options whose values are the run's, such as `{"seed": "${seed}"}`. A class from
+            elsewhere gets them only where it has no default.
+        supplied: the options that flowbench passes when it builds the object.
+
+    Returns:
+        The mapping, its options in the order of the signature.
+
+    Example:
+        >>> node = {"_target_": "flowbench.config.docstrings.summary"}
+        >>> completed(node, given={})
+        {'_target_': 'flowbench.config.docstrings.summary', 'target': '???'}
+    """
+    inside = {
+        name: completed(value, given=given, supplied=supplied) if _is_ours(value) else value
+        for name, value in node.items()
+    }
+    target = target_of(node)
+    if target is None or "_args_" in node:
+        return inside
+    options = {} if node.get("_partial_") else dict.fromkeys(_names(target), MISSING)
+    known = {name: value for name, value in given.items() if name in _names(target)}
+    defaults = defaults_of(target)
+    options |= known | defaults | (known if _is_ours(node) else {})
+    order = [name for name in _names(target) if name in options and name not in supplied]
+    head = {name: value for name, value in inside.items() if name not in order}
+    return head | {name: options[name] for name in order} | inside
+
+
+def target_of(node: Mapping[str, Any]) -> Callable[..., Any] | None:
+    """The class or function that a mapping names; None where there is none to be had."""
+    try:
+        target = resolve_name(node["_target_"])
+    except Exception:  # whatever a foreign module does when it is imported: the check tells
+        return None
+    return target if callable(target) else None
+
+
+@cache
+def defaults_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """The defaults of a signature that a YAML file can hold.
+
+    Example:
+        >>> defaults_of(lambda size, *, widths=(8, 8), activation=print: ...)
+        {'widths': [8, 8]}
+    """
+    found = {}
+    for name, parameter in (parameters(target) or {}).items():
+        try:
+            found[name] = _plain(parameter.default)
+        except TypeError:
+            continue
+    return found
+
+
+def _names(target: Callable[..., Any]) -> list[str]:
+    kept = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, one in (parameters(target) or {}).items() if one.kind in kept]
+
+
+def _is_ours(node: object) -> bool:
+    return isinstance(node, Mapping) and str(node.get("_target_")).startswith(OURS)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    raise TypeError(f"{value!r} has no place in a YAML file")

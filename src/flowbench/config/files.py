@@ -1,0 +1,87 @@
+"""Configuration files, which say what they change: reading one adds all other options.
+
+A file of `model/` or `data/` names a class, and all options of that class become keys, as do those
+of `training` in the file that is composed first. The command line may change each of them without
+a plus.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
+
+from flowbench.config.configuration import SIZES, Training
+from flowbench.config.defaults import completed, defaults_of
+from flowbench.config.first_keys import FIRST_KEYS
+
+__all__ = ["CompletingFiles", "complete_files", "is_said"]
+
+GIVEN = {
+    "model": {"seed": "${seed}"},
+    "data": {
+        "data_dir": "${paths.data}",
+        "cache_dir": "${paths.cache}",
+        "batch_size": "${training.batch_size}",
+        "seed": "${seed}",
+    },
+    "hydra/launcher": {},
+    "hydra/sweeper": {},
+}
+
+
+class CompletingFiles(FileConfigSource):
+    """Hydra's source of files, which completes what it reads."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file, and add the options that it leaves out."""
+        result = super().load_config(config_path)
+        if OmegaConf.is_dict(result.config):
+            result.config = _complete(result.config, config_path.removesuffix(".yaml"))
+        return result
+
+
+def complete_files() -> None:
+    """Have Hydra complete every file that it reads from now on."""
+    Plugins.instance()  # registers Hydra's own source
+    SourcesRegistry.instance().types["file"] = CompletingFiles
+
+
+def is_said(node: DictConfig, key: str) -> bool:
+    """Whether a file says a key of `model` or `data`, or said it when files said all keys.
+
+    Args:
+        node: `config.model` or `config.data`.
+        key: below it, e.g. `layers` or `flow.layers`.
+    """
+    return bool(node._get_flag(f"said {key}"))
+
+
+def _complete(config: Any, path: str) -> DictConfig:
+    said = OmegaConf.to_container(config)
+    group = path.rpartition("/")[0]
+    if not group:
+        training = defaults_of(Training) | (said.get("training") or {})
+        return OmegaConf.create(said | {"training": training})
+    if group not in GIVEN:
+        return config
+    whole = completed(said, given=GIVEN[group], supplied=SIZES)
+    return OmegaConf.create(whole, flags=_flags(said, path))
+
+
+def _flags(said: Mapping[str, Any], path: str) -> dict[str, bool]:
+    """OmegaConf keeps flags with a mapping, whatever is merged into it."""
+    if path not in FIRST_KEYS:
+        return {f"said {key}": True for key in _keys(said)}
+    known = {key for keys in FIRST_KEYS.values() for key in keys}
+    return {f"said {key}": key in FIRST_KEYS[path] for key in known}
+
+
+def _keys(node: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in node.items():
+        yield key
+        if isinstance(value, dict):
+            yield from (f"{key}.{inner}" for inner in _keys(value))

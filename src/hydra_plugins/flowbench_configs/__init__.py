@@ -1,0 +1,23 @@
+"""What Hydra finds of flowbench: configurations that are completed when they are read."""
+
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+__all__ = ["Configurations"]
+
+
+class Configurations(SearchPathPlugin):
+    """Where flowbench's own configurations are composed, the files that are read are completed."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Leave the path as it is."""
+        from flowbench.config.files import complete_files
+        from flowbench.config.help import register_help
+        from flowbench.run.main import config_directory
+
+        places = [item.path or "" for item in search_path.get_path() if item.provider == "main"]
+        if any(Path(place.removeprefix("file://")) == config_directory() for place in places):
+            complete_files()
+            register_help()
