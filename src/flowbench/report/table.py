@@ -39,10 +39,18 @@ def tidy(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def differing_keys(runs: Sequence[RunRecord]) -> list[str]:
-    """The keys, of those that change a result, in which the configurations of runs differ."""
+    """The keys, of those that change a result, in which the configurations of runs differ.
+
+    An option of the model or the data that an earlier run does not have yet is no difference.
+    """
     known = [flat(run.config) for run in runs if run.config]
     keys = dict.fromkeys(key for values in known for key in values)
-    return [key for key in keys if len({str(values.get(key)) for values in known}) > 1]
+    return [key for key in keys if len(_values(key, known)) > 1]
+
+
+def _values(key: str, configs: Iterable[Mapping[str, Any]]) -> set[str]:
+    later = key.startswith(("model.", "data."))
+    return {str(config.get(key)) for config in configs if key in config or not later}
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:
