@@ -31,7 +31,9 @@ def run_hash(config: DictConfig) -> str:
         "training": plain["training"],
         "trainer": without(plain["trainer"], ELSEWHERE | DISPLAY),
     }
-    kept |= {key: plain[key] for key in ("init_from", "callbacks") if plain[key]}
+    if plain["training"].get("optimizer") is None:  # a later key: without it, as before it was
+        kept["training"] = without(plain["training"], {"optimizer"})
+    kept |= {key: plain[key] for key in ("init_from", "callbacks", "module") if plain.get(key)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
