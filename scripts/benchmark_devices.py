@@ -74,7 +74,7 @@ def _work(pipe: Connection, rank: int, group: Path | None) -> None:
     share = torch.randn(ROWS, FEATURES).tensor_split(ranks.size())[ranks.rank()]
     while True:
         width, steps = pipe.recv()
-        module = MaximumLikelihood(_flow(width), gradient_clip_norm=5.0)
+        module = MaximumLikelihood(_flow(width))
         optimizer = module.configure_optimizers()
         module.flat.attach_gradients()
         module._optimise(optimizer, Batch(share, None))

@@ -25,7 +25,8 @@ def train(folder, *overrides):
     """A run with all its files below a folder: where, and its result."""
     places = [f"paths.output={folder / 'outputs'}", f"paths.cache={folder / 'cache'}"]
     config = composed(*places, *overrides)
-    return run_directory(config), run(config)
+    path = run_directory(config)
+    return path, run(check(config), path)
 
 
 def script(name):

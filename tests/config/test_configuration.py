@@ -135,7 +135,10 @@ def test_sound_configurations_pass(composed):
         ("training.learning_rate=fast", "expected a number above 0"),
         ("training.weight_decay=-1e-6", "expected a number at least 0"),
         ("training.gradient_clip_norm=0", "expected a number above 0 or null"),
-        ("training.schedule=cosin", "expected constant or cosine; did you mean cosine?"),
+        (
+            "training.schedule=cosin",
+            "constant or cosine or a mapping; did you mean cosine?",
+        ),
         ("training.patience=0", "expected an integer at least 1 or null"),
         ("+training.momentum=1", "unknown key; known: batch_size"),
         ("+trainer.max_epoch=3", "unknown key; did you mean trainer.max_epochs"),

@@ -14,6 +14,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from waiting import wait_until
 
+from flowbench.config.configuration import check
+from flowbench.run.identity import run_directory
 from flowbench.run.main import config_directory
 
 SMALL = [
@@ -38,7 +40,7 @@ def train(output, overrides):
     torch.set_num_threads(1)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         config = compose("train", [f"paths.output={output}", *overrides])
-    run(config)
+    run(check(config), run_directory(config))
 
 
 def train_until_validation(output, overrides):

@@ -220,8 +220,8 @@ def test_runs_of_a_sweep_are_named_by_what_differs_and_grouped_by_the_sweep(
 ):
     seen = []
 
-    def run(config):
-        seen.append((names.run_name(config), names.run_group(), names.run_command()))
+    def run(settings, path):
+        seen.append((names.run_name(settings.plain), names.run_group(), names.run_command()))
 
     stub = types.ModuleType("flowbench.run.run")
     stub.run = run  # pyright: ignore[reportAttributeAccessIssue]

@@ -58,7 +58,7 @@ def call(groups, monkeypatch, capsys):
 
 
 def raising(error):
-    def run(config):
+    def run(settings, path):
         raise error
 
     return run
@@ -66,8 +66,8 @@ def raising(error):
 
 def test_a_run_leaves_nothing_of_hydras_own_behind(call):
     seen = []
-    assert call("model.layers=7", run=seen.append)[0] == 0
-    assert seen[0].model.layers == 7
+    assert call("model.layers=7", run=lambda settings, path: seen.append(settings.plain))[0] == 0
+    assert seen[0]["model"]["layers"] == 7
     assert "hydra" not in seen[0]
     assert list(Path.cwd().iterdir()) == []
 
@@ -161,7 +161,7 @@ def test_an_expected_error_is_one_sentence(call, error, sentence):
 def test_a_constructor_of_ours_is_heard_through_hydra(call):
     from flowbench.data import BatchLoader, Rows
 
-    def run(config):
+    def run(settings, path):
         import torch
 
         try:
@@ -182,7 +182,7 @@ def test_a_bug_stays_an_exception(call, error):
 
 
 def test_an_interruption_is_told_and_has_its_exit_code(call):
-    def trainer(config):
+    def trainer(settings, path):
         try:
             raise KeyboardInterrupt
         except KeyboardInterrupt:
@@ -196,11 +196,11 @@ def test_an_interruption_is_told_and_has_its_exit_code(call):
 def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
     seeds = []
 
-    def run(config):
-        seeds.append(config.seed)
-        if config.seed == 1:
+    def run(settings, path):
+        seeds.append(settings.seed)
+        if settings.seed == 1:
             raise DataError("seed 1 has no data")
-        if config.seed == 2:
+        if settings.seed == 2:
             raise KeyError("a bug")
 
     code, _, error = call("-m", "seed=0,1,2,3", run=run)

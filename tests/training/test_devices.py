@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from flowbench import ranks
+from flowbench.config.settings import Training
 from flowbench.data import Batch, Fsdd, Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.evaluation import evaluate, log_likelihoods, summarize
@@ -132,7 +133,7 @@ def steps():
     x = torch.randn(101, 3, dtype=torch.float64) ** 3
     flow = MAF(3, layers=3, hidden_units=[8], batch_norm=True, activation="tanh").double()
     flow.transform.transforms[0].beta.data.fill_(0.5)
-    module = MaximumLikelihood(flow, learning_rate=0.01)
+    module = MaximumLikelihood(flow, Training(learning_rate=0.01, weight_decay=0.0))
     optimizer = module.configure_optimizers()
     module.flat.attach_gradients()
     mine = x.tensor_split(ranks.size())[ranks.rank()]

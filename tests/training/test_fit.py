@@ -113,7 +113,7 @@ def test_the_average_is_what_is_validated_and_returned():
 
     flow = flowbench.MAF(2, layers=1, hidden_units=[8])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flowbench.training.fitting.WeightAverage", Spy)
+        patch.setattr("flowbench.training.averaging.WeightAverage", Spy)
         flowbench.fit(flow, x, max_epochs=1, ema=0.9, learning_rate=1e-2)
     weights = [one for one, _ in seen]
     average = weights[0] * 0

@@ -1,22 +1,17 @@
-"""Is the composed configuration sound?"""
+"""From the composed configuration to typed settings, or all its mistakes at once."""
 
+import inspect
+import pkgutil
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import MISSING, fields
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flowbench.config.limits import (
-    Accelerator,
-    AtLeastOne,
-    Decay,
-    NotNegative,
-    Positive,
-    Schedule,
-    Seed,
-)
+from flowbench.config.embedding import split_embedding
+from flowbench.config.settings import Paths, Published, Settings, TrainerKeys, Training
 from flowbench.config.signatures import (
     problems_of_call,
     problems_of_node,
@@ -25,17 +20,9 @@ from flowbench.config.signatures import (
     without,
 )
 
-__all__ = [
-    "SIZES",
-    "TRAINER_LIMITS",
-    "ConfigError",
-    "Everything",
-    "Paths",
-    "Training",
-    "check",
-    "resolved",
-]
+__all__ = ["SIZES", "ConfigError", "Training", "check", "resolved"]
 
+SECTIONS = {"paths": Paths, "published": Published, "training": Training, "trainer": TrainerKeys}
 SIZES = {"features", "context_features"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
 TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
@@ -45,102 +32,23 @@ TRAINER_OWN |= {"precision", "max_steps", "min_steps", "accumulate_grad_batches"
 TRAINER_OWN |= {"gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch"}
 TRAINER_OWN |= {"val_check_interval", "limit_train_batches", "limit_val_batches"}
 TRAINER_OWN |= {"overfit_batches", "fast_dev_run", "barebones", "enable_checkpointing"}
-# About these, flowbench is stricter than the Trainer.
-TRAINER_LIMITS: dict[str, Any] = {
-    "accelerator": Accelerator,
-    "max_epochs": AtLeastOne,
-    "strategy": Literal["auto", "ddp"],
-}
 
 
 class ConfigError(Exception):
     """Mistakes in a configuration, one sentence per line, each with the full key."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """Optimisation by Adam: the keys of `training`.
-
-    Args:
-        batch_size: rows per optimiser step, over all devices together.
-        learning_rate: of Adam, at the first step.
-        weight_decay: the factor λ of the penalty ½·λ·Σw² over all parameters.
-        noise: standard deviation of noise added to the rows of a step, in model space.
-        ema: decay of a moving average of the parameters, which is then scored; null: none.
-        gradient_clip_norm: longest gradient (L2 norm) of a step; null: no clipping.
-        schedule: of the learning rate: constant, or cosine per step, down to 0 at
-            trainer.max_epochs.
-        patience: epochs without a better validation log-likelihood; null: go on.
-    """
-
-    batch_size: AtLeastOne = 256
-    learning_rate: Positive = 1e-3
-    weight_decay: NotNegative = 1e-6
-    noise: NotNegative = 0.0
-    ema: Decay | None = None
-    gradient_clip_norm: Positive | None = 5.0
-    schedule: Schedule = "constant"
-    patience: AtLeastOne | None = 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Paths:
-    """Folders: the keys of `paths`.
-
-    Args:
-        data: of the original data files; only read. Also: export FLOWBENCH_DATA=...
-        output: of the run folders.
-        cache: of converted data; safe to delete. Also: export FLOWBENCH_CACHE=...
-    """
-
-    data: str
-    output: str
-    cache: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Published:
-    source: str
-    model: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Everything:
-    """The keys of a configuration that belong to no group.
-
-    Args:
-        seed: of initial weights, shuffling, noise and generated data.
-        overwrite: delete this run's earlier contents and start over.
-        init_from: a run folder or checkpoint, to start from its parameters.
-        save_minutes: a crash loses at most so many minutes of training; every epoch is saved too.
-        published: the published result to compare with, on the data that it belongs to:
-            {source: text, model: text}.
-        callbacks: further callbacks of the Trainer, by any name: {name: {_target_: ...}}.
-    """
-
-    seed: Seed
-    overwrite: bool
-    init_from: str | None
-    save_minutes: Positive
-    published: Mapping[str, Any] | None
-    protocol: Mapping[str, Any] | None = None
-    paths: Mapping[str, Any]
-    model: Mapping[str, Any]
-    data: Mapping[str, Any]
-    training: Mapping[str, Any]
-    trainer: Mapping[str, Any]
-    logger: Mapping[str, Any]
-    callbacks: Mapping[str, Any]
-
-
-def check(config: DictConfig) -> None:
-    """Refuse a configuration that cannot run, before any data are read.
+def check(config: DictConfig) -> Settings:
+    """The settings that a configuration gives; all its mistakes are told before data are read.
 
     The keys below every `_target_` are held against its signature, and their values against its
     annotations; where there is no annotation, any value passes.
 
     Args:
         config: as composed by Hydra.
+
+    Returns:
+        The settings, with every `${...}` replaced.
 
     Raises:
         ConfigError: all problems together, one per line.
@@ -150,6 +58,14 @@ def check(config: DictConfig) -> None:
     problems += dict.fromkeys(_problems(plain))
     if problems:
         raise ConfigError("\n".join(problems))
+    published = plain["published"]
+    sections = {
+        "paths": Paths(**plain["paths"]),
+        "published": None if published is None else Published(**published),
+        "training": Training(**plain["training"]),
+        "trainer": TrainerKeys.of(plain["trainer"]),
+    }
+    return Settings(**{**plain, **sections}, plain=plain)
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -171,35 +87,80 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 
 def _problems(config: Mapping[str, Any]) -> Iterator[str]:
-    yield from problems_of_call("", Everything, config)
-    sections = {key: value for key, value in config.items() if isinstance(value, dict)}
-    yield from problems_of_call("paths", Paths, sections.get("paths"))
-    yield from problems_of_call("published", _Published, sections.get("published"))
-    yield from problems_of_call("training", Training, sections.get("training"))
-    yield from _of_trainer(sections.get("trainer", {}))
+    rest = without(config, {*SECTIONS})
+    yield from problems_of_call("", Settings, rest, supplied=[*SECTIONS, "plain"])
+    for name in SECTIONS:
+        yield from _of_section(name, config.get(name))
     for key, supplied in (("model", SIZES), ("data", set())):
-        if key in sections:
-            yield from _of_name(f"{key}.name", sections[key].get("name"))
-            yield from problems_of_node(key, without(sections[key], {"name"}), supplied=supplied)
-    for name, node in sections.get("logger", {}).items():
-        yield from problems_of_node(f"logger.{name}", node, supplied={"save_dir"})
-    for name, node in sections.get("callbacks", {}).items():
-        yield from problems_of_node(f"callbacks.{name}", node, supplied=set())
+        yield from _of_named(key, config.get(key), supplied=supplied)
+    if config.get("module") is not None:
+        yield from problems_of_node("module", config["module"], supplied={"flow", "training"})
+    for section, supplied in (("logger", {"save_dir"}), ("callbacks", set())):
+        nodes = config.get(section)
+        for name, node in nodes.items() if isinstance(nodes, dict) else ():
+            yield from problems_of_node(f"{section}.{name}", node, supplied=supplied)
 
 
-def _of_name(key: str, name: object) -> Iterator[str]:
+def _of_section(name: str, section: object) -> Iterator[str]:
+    """Problems of a section that is a part of the settings itself."""
+    if section is None and name == "published":
+        return
+    if not isinstance(section, dict):
+        optional = " or null" if name == "published" else ""
+        yield f"{name}={show(section)}: expected a mapping{optional}"
+    elif name == "trainer":
+        yield from _of_trainer(section)
+    else:
+        yield from problems_of_call(name, SECTIONS[name], section)
+    if name == "training" and isinstance(section, dict):
+        yield from _of_optimisation(section)
+
+
+def _of_optimisation(training: Mapping[str, Any]) -> Iterator[str]:
+    """Problems of an optimiser or a learning-rate scheduler that is given by its `_target_`."""
+    if isinstance(optimizer := training.get("optimizer"), dict):
+        yield from problems_of_node("training.optimizer", optimizer, supplied={"params"})
+    if isinstance(schedule := training.get("schedule"), dict):
+        problems = [*problems_of_node("training.schedule", schedule, supplied={"optimizer"})]
+        yield from problems or _of_scheduler(schedule["_target_"])
+
+
+def _of_scheduler(target: str) -> Iterator[str]:
+    """Refuse a scheduler whose `step` needs more than the number of the step."""
+    step = getattr(pkgutil.resolve_name(target), "step", None)
+    needed = [
+        name
+        for name, one in (inspect.signature(step).parameters if step else {}).items()
+        if name != "self" and one.default is one.empty
+    ]
+    if needed:
+        yield (
+            f"training.schedule._target_={target}: needs {needed[0]} at every step, expected a "
+            "scheduler that depends on the number of the step alone"
+        )
+
+
+def _of_named(key: str, node: object, *, supplied: set[str]) -> Iterator[str]:
+    """Problems of `model` or `data`, whose name is a level of the run folder."""
+    if not isinstance(node, dict):
+        return
+    name = node.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]*", name):
-        yield f"{key}={show(name)}: expected a folder name: letters, digits, _ . + -"
+        yield f"{key}.name={show(name)}: expected a folder name: letters, digits, _ . + -"
+    rest = without(node, {"name"})
+    if isinstance(rest.get("_target_"), str):
+        rest, embedding = split_embedding(rest)
+        if embedding is not None:
+            yield from problems_of_node(f"{key}.embedding", embedding, supplied=set())
+    yield from problems_of_node(key, rest, supplied=supplied)
 
 
 def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
-    """Problems of the Trainer's keys."""
+    """Problems of the Trainer's keys; flowbench is stricter than the Trainer about some."""
     import pytorch_lightning
 
-    stricter = dict(TRAINER_LIMITS)
-    if "strategy" not in trainer:
-        del stricter["strategy"]
-    for name, annotation in stricter.items():
-        yield from problems_of_value(f"trainer.{name}", trainer.get(name), annotation)
-    rest = without(trainer, set(stricter))
+    for one in fields(TrainerKeys):
+        if one.name in TrainerKeys.own() and (one.name in trainer or one.default is MISSING):
+            yield from problems_of_value(f"trainer.{one.name}", trainer.get(one.name), one.type)
+    rest = without(trainer, {*TrainerKeys.own()})
     yield from problems_of_call("trainer", pytorch_lightning.Trainer, rest, supplied=TRAINER_OWN)

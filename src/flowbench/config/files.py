@@ -14,11 +14,12 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.config.configuration import SIZES, Training
+from flowbench.config.configuration import SIZES
 from flowbench.config.defaults import completed, defaults_of
 from flowbench.config.first_keys import FIRST_KEYS
+from flowbench.config.settings import Training
 
-__all__ = ["CompletingFiles", "complete_files", "is_said"]
+__all__ = ["BESIDE", "CompletingFiles", "complete_files", "is_said"]
 
 GIVEN = {
     "model": {"seed": "${seed}"},
@@ -31,6 +32,7 @@ GIVEN = {
     "hydra/launcher": {},
     "hydra/sweeper": {},
 }
+BESIDE = {"model": {"embedding": None}}  # keys beside those of the class
 
 
 class CompletingFiles(FileConfigSource):
@@ -69,6 +71,8 @@ def _complete(config: Any, path: str) -> DictConfig:
     if group not in GIVEN:
         return config
     whole = completed(said, given=GIVEN[group], supplied=SIZES)
+    if "_target_" in said:
+        whole = whole | {k: v for k, v in BESIDE.get(group, {}).items() if k not in whole}
     return OmegaConf.create(whole, flags=_flags(said, path))
 
 

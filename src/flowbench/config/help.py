@@ -9,16 +9,20 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flowbench.config.configuration import TRAINER_LIMITS, Everything, Paths, Training
 from flowbench.config.defaults import target_of
 from flowbench.config.docstrings import meanings_of, summary
+from flowbench.config.settings import Paths, Settings, TrainerKeys, Training
 from flowbench.config.signatures import HYDRA_KEYS, describe, parameters, show
 
 __all__ = ["explained_groups", "explained_keys", "register_help"]
 
 WIDTH = 99
 COLUMN = 36  # where meanings begin
-NAME = {"name": "a part of the path of the run folder"}
+SECTIONS = {"paths", "model", "data", "training", "trainer", "logger", "protocol"}
+BESIDE = {
+    "name": "a part of the path of the run folder",
+    "embedding": "a module that summarises a raw context for the flow: {_target_: ...}",
+}
 
 
 def register_help() -> None:
@@ -60,8 +64,8 @@ def explained_keys(config: DictConfig) -> str:
 
 
 def _sections(config: DictConfig) -> Iterator[list[str]]:
-    single = {key: config[key] for key in meanings_of(Everything) if key in config}
-    yield _section("", "the run", Everything, OmegaConf.create(single))
+    single = [key for key in meanings_of(Settings) if key in config and key not in SECTIONS]
+    yield _section("", "run", Settings, OmegaConf.masked_copy(config, single))
     yield _section("paths.", "paths", Paths, config.paths)
     yield from _of_node("model", config.model)
     yield from _of_node("data", config.data)
@@ -90,16 +94,17 @@ def _of_node(key: str, node: DictConfig) -> Iterator[list[str]]:
 def _section(prefix: str, title: str, target: Callable[..., Any], node: DictConfig) -> list[str]:
     types = {name: one.annotation for name, one in (parameters(target) or {}).items()}
     lines = [f"== {title} ==", *textwrap.wrap(summary(target), WIDTH)]
-    return lines + _keys(prefix, node, NAME | meanings_of(target), types)
+    return lines + _keys(prefix, node, BESIDE | meanings_of(target), types)
 
 
 def _of_trainer(node: DictConfig) -> list[str]:
-    """The Trainer's keys, by the first sentences of its own explanations."""
+    """The keys that flowbench limits, and others by the first sentence of the Trainer's own."""
     from pytorch_lightning import Trainer
 
     told = {name: text.partition(". ")[0] for name, text in meanings_of(Trainer).items()}
-    types = {name: one.annotation for name, one in (parameters(Trainer) or {}).items()}
-    return ["== trainer ==", *_keys("trainer.", node, told, types | TRAINER_LIMITS)]
+    options = (parameters(Trainer) or {}) | (parameters(TrainerKeys) or {})
+    types = {name: one.annotation for name, one in options.items()}
+    return ["== trainer ==", *_keys("trainer.", node, told | meanings_of(TrainerKeys), types)]
 
 
 def _keys(
@@ -110,7 +115,7 @@ def _keys(
         if name not in HYDRA_KEYS:
             value = _value(node, name)
             shown = "{...}" if isinstance(value, dict) and value else show(value)
-            meaning = re.sub(r"\bNone\b", "null", told.get(name, "").removesuffix("."))
+            meaning = re.sub(r"null \(None\)|\bNone\b", "null", told.get(name, "").rstrip("."))
             words = f"{meaning}{_kind(types.get(name), meaning)}"
             lines += _entry(f"{prefix}{name}={shown.replace(', ', ',')}", words)
     return lines

@@ -133,6 +133,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     cache_dir: str | Path | None = None
     dtype: torch.dtype = torch.float32  # of rows in model space
+    steps_per_item: int | None = 64  # how training gets its minibatches: see `BatchLoader`
 
     def __init__(self, *, batch_size: int = 256, seed: int = 0) -> None:
         super().__init__()
@@ -192,9 +193,15 @@ class DataModule(pl.LightningDataModule, ABC):
         """What `build_flow` wants to know of the data, by its keywords."""
         return {"features": self.features, "context_features": self.context_features}
 
+    @property
+    def batches(self) -> dict[str, Any]:
+        """The options of `BatchLoader`."""
+        names = ("batch_size", "seed", "steps_per_item")
+        return {name: getattr(self, name) for name in names}
+
     def train_dataloader(self) -> BatchLoader:
         """Shuffled minibatches of the training rows."""
-        return BatchLoader(self.rows["train"], batch_size=self.batch_size, seed=self.seed)
+        return BatchLoader(self.rows["train"], **self.batches)
 
     def val_dataloader(self) -> SequentialLoader:
         """All validation rows, in their order; of several ranks, each has its share."""

@@ -1,7 +1,7 @@
 """Batches by one `index_select` from whole tensors: feeding a small flow must cost nothing."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,7 +72,8 @@ class BatchLoader:
         rows: what to draw from.
         batch_size: rows per minibatch.
         seed: of the shuffling.
-        steps_per_item: how many minibatches come together.
+        steps_per_item: how many minibatches come together; None: they come one by one, not in
+            lists, and None in place of each that was handed out before.
 
     Raises:
         ValueError: there are fewer rows than one batch, or fewer than two of a batch per rank.
@@ -86,7 +87,7 @@ class BatchLoader:
     """
 
     def __init__(
-        self, rows: Rows, *, batch_size: int, seed: int, steps_per_item: int = 64
+        self, rows: Rows, *, batch_size: int, seed: int, steps_per_item: int | None = 64
     ) -> None:
         if len(rows) < batch_size:
             raise ValueError(
@@ -101,7 +102,8 @@ class BatchLoader:
         self.rows = rows
         self.batch_size = batch_size
         self.seed = seed
-        self.steps_per_item = steps_per_item
+        self.steps_per_item = steps_per_item or 1
+        self.in_lists = steps_per_item is not None
         self.epoch = 0
         self.item = 0
         self.steps = max(1, (len(rows) + (batch_size - 1) // 2) // batch_size)
@@ -109,15 +111,16 @@ class BatchLoader:
     def __len__(self) -> int:
         return -(-self.steps // self.steps_per_item)
 
-    def __iter__(self) -> Iterator[list[Batch]]:
+    def __iter__(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.rows), generator=generator).to(self.rows.x.device)
-        yield from [[]] * self.item
+        yield from [[] if self.in_lists else None] * self.item
         while self.item < len(self):
             first = self.item * self.steps_per_item
             steps = range(first, min(first + self.steps_per_item, self.steps))
             self.item += 1
-            yield [self.rows.batch(self._share(order, step)) for step in steps]
+            batches = [self.rows.batch(self._share(order, step)) for step in steps]
+            yield batches if self.in_lists else batches[0]
         self.epoch, self.item = self.epoch + 1, 0
 
     def _share(self, order: Tensor, step: int) -> Tensor:

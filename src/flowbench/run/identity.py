@@ -4,14 +4,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.config.configuration import Training, resolved
+from flowbench.config.configuration import resolved
 from flowbench.config.defaults import defaults_of, target_of
-from flowbench.config.files import is_said
+from flowbench.config.files import BESIDE, is_said
 from flowbench.config.first_keys import FIRST_TRAINING_KEYS
+from flowbench.config.settings import Training
 from flowbench.config.signatures import without
 
 __all__ = ["run_directory", "run_hash"]
@@ -34,7 +36,7 @@ def run_hash(config: DictConfig) -> str:
     plain = resolved(symbolic)
     defaults = defaults_of(Training)
     kept = {
-        "model": _changed(plain["model"], config.model),
+        "model": _changed(plain["model"], config.model, BESIDE["model"]),
         "data": without(_changed(plain["data"], config.data), {"data_dir", "cache_dir"}),
         "training": {
             key: value
@@ -43,16 +45,25 @@ def run_hash(config: DictConfig) -> str:
         },
         "trainer": without(plain["trainer"], ELSEWHERE | DISPLAY),
     }
-    kept |= {key: plain[key] for key in ("init_from", "callbacks") if plain[key]}
+    kept |= {key: plain[key] for key in ("init_from", "callbacks", "module") if plain.get(key)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _changed(node: Mapping[str, Any], section: DictConfig, prefix: str = "") -> dict[str, Any]:
+def _changed(
+    node: Mapping[str, Any],
+    section: DictConfig,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    prefix: str = "",
+) -> dict[str, Any]:
     """A mapping less the options that no file says and that have their defaults."""
     target = target_of(node)
-    defaults = {} if target is None else defaults_of(target)
+    if target is not None:
+        defaults = {**defaults, **defaults_of(target)}
     return {
-        key: _changed(value, section, f"{prefix}{key}.") if isinstance(value, dict) else value
+        key: _changed(value, section, prefix=f"{prefix}{key}.")
+        if isinstance(value, dict)
+        else value
         for key, value in node.items()
         if is_said(section, prefix + key) or key not in defaults or value != defaults[key]
     }

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from flowbench.config.settings import Settings
 from flowbench.extras import how_to_install
 from flowbench.run.folder import RunFolder
 from flowbench.run.names import run_group, run_identity, run_name
@@ -25,11 +26,11 @@ class LoggerError(Exception):
 
 
 @contextmanager
-def watching(config: Mapping[str, Any], folder: RunFolder) -> Iterator[list[Logger]]:
+def watching(settings: Settings, folder: RunFolder) -> Iterator[list[Logger]]:
     """The loggers of a run, told its configuration; finished whether it succeeds or fails.
 
     Args:
-        config: plain values; its section `logger` names the loggers.
+        settings: of the run; `logger` names the loggers.
         folder: where those that keep files keep them.
 
     Raises:
@@ -37,10 +38,10 @@ def watching(config: Mapping[str, Any], folder: RunFolder) -> Iterator[list[Logg
     """
     with ExitStack() as stack:
         loggers = []
-        for name, node in config["logger"].items():
-            logger = _build(name, node, config, folder)
+        for name, node in settings.logger.items():
+            logger = _build(name, node, settings, folder)
             stack.push(_finisher(logger))
-            logger.log_hyperparams(dict(config))
+            logger.log_hyperparams(dict(settings.plain))
             loggers.append(logger)
         yield loggers
 
@@ -98,20 +99,18 @@ def _table(scores: Mapping[str, Any]) -> list[list[Any]]:
     ]
 
 
-def _build(
-    name: str, node: Mapping[str, Any], config: Mapping[str, Any], folder: RunFolder
-) -> Logger:
+def _build(name: str, node: Mapping[str, Any], settings: Settings, folder: RunFolder) -> Logger:
     options: dict[str, Any] = {"save_dir": str(folder.path.absolute())}
     if node["_target_"].endswith((".WandbLogger", ".WandbRun")):
         os.environ.setdefault("WANDB_SILENT", "true")
-        options["id"] = run_identity(folder, overwrite=config["overwrite"])
-        options |= {"name": run_name(config), "group": run_group()}
+        options["id"] = run_identity(folder, overwrite=settings.overwrite)
+        options |= {"name": run_name(settings.plain), "group": run_group()}
     elif node["_target_"].endswith(".TensorBoardLogger"):
         # A resumed run repeats its earlier rows; those of the first attempt are to be hidden.
         options |= {"name": "tensorboard", "version": "", "purge_step": 0}
         options |= {"default_hp_metric": False}
     elif node["_target_"].endswith(".MLFlowLogger"):
-        options |= {"run_name": run_name(config), "tags": {RUN_TAG: _tag(folder)}}
+        options |= {"run_name": run_name(settings.plain), "tags": {RUN_TAG: _tag(folder)}}
     given = {key: value for key, value in options.items() if key not in node}
     try:
         logger = instantiate(node, **given)

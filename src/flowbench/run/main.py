@@ -20,6 +20,7 @@ from flowbench.config.files import complete_files
 from flowbench.config.help import register_help
 from flowbench.config.hints import hydra_sentence, null_sentence
 from flowbench.config.sentences import cause, sentence
+from flowbench.run.identity import run_directory
 from flowbench.training.interrupted import Interrupted
 
 __all__ = ["config_directory", "main"]
@@ -86,10 +87,10 @@ def _job(config: DictConfig) -> Any:
     try:
         refuse_idle_sweep()
         refuse_foreign_protocol(config, config_directory())
-        check(config)
+        settings = check(config)
         from flowbench.run.run import run  # slow to import: `--help` does without
 
-        return run(config)
+        return run(settings, run_directory(config))
     except Exception as error:
         expected = _is_expected(error)
         if HydraConfig.get().mode is RunMode.MULTIRUN:

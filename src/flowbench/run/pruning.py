@@ -12,7 +12,7 @@ from flowbench.run.folder import RunFolder
 from flowbench.run.names import STUDY, TRIAL
 from flowbench.run.study import open_study
 from flowbench.training.callbacks import VALIDATION
-from flowbench.training.maximum_likelihood import MaximumLikelihood
+from flowbench.training.flow_module import FlowModule
 
 __all__ = ["Pruning"]
 
@@ -49,7 +49,7 @@ class Pruning(Callback):
         """Report, and stop on all ranks if Optuna says so."""
         if TRIAL not in os.environ:
             return
-        assert isinstance(pl_module, MaximumLikelihood)
+        assert isinstance(pl_module, FlowModule)
         here = trainer.is_global_zero and self._is_hopeless(
             trainer.current_epoch, pl_module.scores[VALIDATION]
         )

@@ -7,9 +7,10 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from flowbench.config.settings import Training
 from flowbench.transforms import BatchNorm
 
-__all__ = ["WeightAverage"]
+__all__ = ["WeightAverage", "averages"]
 
 
 class WeightAverage(Callback):
@@ -50,7 +51,8 @@ class WeightAverage(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Follow the optimiser."""
         optimizer = trainer.optimizers[0]
-        self.tensors: list[Tensor] = [t.data for t in optimizer.param_groups[0]["params"]]
+        groups = [group for each in trainer.optimizers for group in each.param_groups]
+        self.tensors: list[Tensor] = [t.data for group in groups for t in group["params"]]
         if not self.other:
             self.other = [tensor.clone() for tensor in self.tensors]
         self.other = [o.to(t.device) for o, t in zip(self.other, self.tensors, strict=True)]
@@ -92,3 +94,8 @@ class WeightAverage(Callback):
             tensor.copy_(other)
             other.copy_(waiting)
         self.swapped = average
+
+
+def averages(training: Training) -> list[Callback]:
+    """The callback that `training.ema` asks for, if it does."""
+    return [] if training.ema is None else [WeightAverage(training.ema)]

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
+from torch import Tensor
 from tqdm import tqdm
 
 from flowbench.atomic_files import replacing
-from flowbench.training.maximum_likelihood import MaximumLikelihood
+from flowbench.training.checkpoint_files import best_state
+from flowbench.training.flow_module import FlowModule, NonFiniteError
 
 __all__ = ["BestAndLast", "EpochBar", "History"]
 
@@ -51,7 +53,7 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take down the epoch."""
-        assert isinstance(pl_module, MaximumLikelihood)
+        assert isinstance(pl_module, FlowModule)
         row = {
             "epoch": trainer.current_epoch,
             "step": pl_module.step,
@@ -118,13 +120,30 @@ class BestAndLast(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, and stop if the patience is at its end."""
         self.epoch = trainer.current_epoch
-        assert isinstance(pl_module, MaximumLikelihood)
+        assert isinstance(pl_module, FlowModule)
         value = pl_module.scores[VALIDATION]
         if value > self.best_value:
             self.best_value, self.best_epoch = value, self.epoch
             trainer.save_checkpoint(self.best, weights_only=True)
         trainer.save_checkpoint(self.last, weights_only=False)
         trainer.should_stop = trainer.should_stop or self.exhausted
+
+    def best_state(self) -> dict[str, Tensor]:
+        """The flow's state after the best epoch.
+
+        Raises:
+            NonFiniteError: no epoch had a finite validation log-likelihood.
+            TimeoutError: there was no epoch.
+            CheckpointError: its checkpoint is missing or unreadable.
+        """
+        if self.epoch < 0:
+            raise TimeoutError("trainer.max_time was over before the first epoch; give more")
+        if self.best_epoch < 0:
+            raise NonFiniteError(
+                "no epoch had a finite validation log-likelihood: the flow overflows there; "
+                "standardise the data, or lower model.log_scale_bound or the learning rate"
+            )
+        return best_state(self.best, epoch=self.best_epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """What is known of the best epoch."""
@@ -174,7 +193,7 @@ class EpochBar(ProgressBar):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the log-likelihoods of the epoch."""
-        assert isinstance(pl_module, MaximumLikelihood)
+        assert isinstance(pl_module, FlowModule)
         shown = {key.split("/")[0]: f"{value:.4f}" for key, value in pl_module.scores.items()}
         if self.bar is not None:
             self.bar.set_postfix(shown, refresh=False)

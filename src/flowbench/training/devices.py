@@ -1,7 +1,6 @@
 """On which processes a training runs: this one, those the Trainer starts, or a cluster's."""
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,31 +11,32 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from flowbench.config.configuration import ConfigError
+from flowbench.config.settings import TrainerKeys
 from flowbench.training.accelerator import chosen
 from flowbench.training.checkpoint_files import CheckpointFiles
 
 __all__ = ["build_trainer", "meet"]
 
 
-def build_trainer(keys: Mapping[str, Any], **own: Any) -> pl.Trainer:
+def build_trainer(keys: TrainerKeys, **own: Any) -> pl.Trainer:
     """The Trainer of this process, which is one of those that train together.
 
     Args:
-        keys: the section `trainer` of a configuration.
+        keys: the settings of the section `trainer`.
         own: what flowbench adds.
 
     Raises:
         ConfigError: the processes are not those of one training.
     """
-    own |= {"accelerator": chosen(keys["accelerator"])}
+    own |= {"accelerator": chosen(keys.accelerator)}
     own |= {"plugins": [CheckpointFiles(), *_cluster_plugins()]}
-    trainer = pl.Trainer(**{**keys, **own})
+    trainer = pl.Trainer(**{**keys.keywords(), **own})
     _refuse_children_of_a_sweep(trainer)
     _refuse_processes_apart(trainer)
     return trainer
 
 
-def meet(keys: Mapping[str, Any]) -> None:
+def meet(keys: TrainerKeys) -> None:
     """Have the process group, where torchrun or a cluster has started the processes.
 
     Those that the Trainer starts itself come later, on the same machine.

@@ -16,28 +16,22 @@ from numpy.typing import ArrayLike
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from flowbench.checkpoint import TrainedDensity, read_checkpoint, saved_values, start_from
-from flowbench.config.limits import (
-    Accelerator,
-    AtLeastOne,
-    Decay,
-    NotNegative,
-    Positive,
-    Schedule,
-    Seed,
-    Share,
-)
+from flowbench.checkpoint import TrainedDensity, saved_values, start_from
+from flowbench.config.keywords import with_fields_of
+from flowbench.config.limits import Accelerator, AtLeastOne, Seed, Share
+from flowbench.config.settings import Training
 from flowbench.config.signatures import describe, fits, without
 from flowbench.data import DataModule
+from flowbench.data.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.flows import Flow
 from flowbench.flows.arguments import kind
 from flowbench.frames import column_names
 from flowbench.training.accelerator import chosen
-from flowbench.training.arrays import Arrays, Pair, held_out, validation_pair
-from flowbench.training.averaging import WeightAverage
+from flowbench.training.averaging import averages
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.checkpoint_files import CheckpointFiles
-from flowbench.training.maximum_likelihood import MaximumLikelihood, refuse_without_best
+from flowbench.training.flow_module import is_trainable
+from flowbench.training.maximum_likelihood import MaximumLikelihood
 from flowbench.training.quiet import quiet
 
 __all__ = ["fit"]
@@ -45,7 +39,8 @@ __all__ = ["fit"]
 PEERS = {"zuko": "Zuko", "nflows": "NFlows", "normflows": "NormFlows"}
 
 
-def fit(
+@with_fields_of(Training, weight_decay=0.0)
+def fit(  # noqa: D417 (those of `training` come from its dataclass)
     flow: Flow,
     x: Tensor | ArrayLike,
     context: Tensor | ArrayLike | None = None,
@@ -53,18 +48,11 @@ def fit(
     validation: float | Tensor | ArrayLike | tuple[Any, Any] = 0.1,
     standardized: bool = True,
     init_from: str | Path | None = None,
-    batch_size: AtLeastOne = 256,
-    learning_rate: Positive = 1e-3,
-    weight_decay: NotNegative = 0.0,
-    noise: NotNegative = 0.0,
-    gradient_clip_norm: Positive | None = 5.0,
-    schedule: Schedule = "constant",
-    ema: Decay | None = None,
-    patience: AtLeastOne | None = 30,
     max_epochs: AtLeastOne = 1000,
     accelerator: Accelerator = "cpu",
     seed: Seed = 0,
     progress: bool = True,
+    **training: Any,
 ) -> TrainedDensity:
     """Train a flow by maximum likelihood; the best epoch on held-out rows is kept.
 
@@ -81,14 +69,6 @@ def fit(
         standardized: bring rows and contexts to mean 0 and standard deviation 1 first; what comes
             back is a density in the units of x all the same.
         init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
-        batch_size: rows per optimiser step.
-        learning_rate: of Adam, at the first step.
-        weight_decay: λ of the penalty ½ λ Σ w².
-        noise: standard deviation of noise added to rows of every step, after standardisation.
-        gradient_clip_norm: longest gradient of a step; None does not clip.
-        schedule: "constant", or "cosine" down to 0 at `max_epochs`.
-        ema: decay of a moving average of the parameters, which is then what is returned.
-        patience: epochs without a better validation log-likelihood; None goes on.
         max_epochs: passes over the training rows, at most.
         accelerator: "cpu", "gpu", "mps" or "auto" (a GPU of CUDA if there is one, else "cpu").
         seed: of the split, of the order of batches, of noise.
@@ -114,12 +94,14 @@ def fit(
         >>> density.log_prob(x).shape, density.sample(3).shape
         (torch.Size([500]), torch.Size([3, 2]))
     """
-    _refuse_options(without(locals(), {"flow", "x", "context", "validation"}))
+    _refuse_options(without(locals(), {"flow", "x", "context", "validation", "training"}))
+    _refuse_options(training)
+    options = Training(**training)
     _refuse_other_than_flows(flow)
     if flow.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"the flow holds {flow.dtype}, expected torch.float32 or torch.float64")
     splits = _splits(Pair.of(x, context), validation, seed)
-    data = Arrays(splits, standardized=standardized, batch_size=batch_size, seed=seed)
+    data = Arrays(splits, standardized=standardized, batch_size=options.batch_size, seed=seed)
     data.dtype = flow.dtype
     data.setup()
     flow.train()  # the Trainer keeps the mode that it finds
@@ -128,26 +110,16 @@ def fit(
         flow.initialize(data.rows["train"].x, data.rows["train"].context)
         if init_from is not None:
             start_from(flow, init_from)
-        module = MaximumLikelihood(
-            flow,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            noise=noise,
-            gradient_clip_norm=gradient_clip_norm,
-            schedule=schedule,
-            total_steps=max_epochs * data.train_dataloader().steps,
-            saved=saved,
-        )
-        best = Path(folder) / "best.ckpt"
-        keeper = BestAndLast(best=best, last=Path(folder) / "last.ckpt", patience=patience)
+        module = MaximumLikelihood(flow, options)
+        module.saved = saved
         history = History(Path(folder) / "metrics.csv")
-        wanted: list[Callback] = [WeightAverage(ema)] if ema is not None else []
-        wanted += [EpochBar()] if progress and _is_watched() else []
-        if any(parameter.requires_grad for parameter in flow.parameters()):
-            _train(module, data, [*wanted, history, keeper], max_epochs, accelerator)
-            if not best.exists():
-                refuse_without_best(epochs=keeper.epoch + 1)
-            flow.load_state_dict(read_checkpoint(best)[1])
+        best, last = Path(folder) / "best.ckpt", Path(folder) / "last.ckpt"
+        keeper = BestAndLast(best=best, last=last, patience=options.patience)
+        if is_trainable(module):
+            bar = [EpochBar()] if progress and _is_watched() else []
+            callbacks = [*averages(options), *bar, history, keeper]
+            _train(module, data, callbacks, max_epochs, accelerator)
+            flow.load_state_dict(keeper.best_state())
     return TrainedDensity(
         flow.cpu(),
         preprocess=data.preprocess,

@@ -1,150 +1,89 @@
-"""The Lightning module: a flow trained by maximum likelihood."""
+"""The default Lightning module: a flow trained by maximum likelihood."""
 
-import math
-from typing import Any
+from typing import Any, ClassVar
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 
-from flowbench import memory, ranks
-from flowbench.config.limits import Schedule
+from flowbench import ranks
+from flowbench.config.settings import Training
 from flowbench.data import Batch
 from flowbench.flows import Flow
 from flowbench.nn import MaskedLinear, constrain, regularization
 from flowbench.training.diagnosis import first_non_finite
 from flowbench.training.flat import FlatParameters
-from flowbench.training.random_states import random_states, restore_random_states
+from flowbench.training.flow_module import FlowModule, NonFiniteError
+from flowbench.training.optimization import OptimizationError, build_optimizer
 
-__all__ = ["MaximumLikelihood", "NonFiniteError", "refuse_without_best"]
-
-
-class NonFiniteError(ArithmeticError):
-    """The loss is NaN or infinite; the sentence names step and layer."""
+__all__ = ["MaximumLikelihood", "NonFiniteError"]
 
 
-class MaximumLikelihood(pl.LightningModule):
+class MaximumLikelihood(FlowModule):
     r"""Minimise the mean negative log-likelihood −(1/n) Σ log p(x | context), in nats.
 
-    A training item is a list of minibatches, each one step of Adam; clipping, schedule and step
-    count are the module's own, so that they mean optimiser steps whatever the Trainer counts.
-    Where several ranks train together, each has its share of every minibatch, and gradients are
-    added up over the ranks: they are those of one process with the whole of it.
+    A training item is a list of minibatches, each one step of the optimiser, so that the Trainer's
+    own cost is paid once for all of them. Where several ranks train together, each has its share
+    of every minibatch, and gradients are added up over the ranks: they are those of one process
+    with the whole of it. Regularisers and constraints of the flow's networks are part of a step.
 
-    The position in the epoch is the module's own as well: a run that goes on from a checkpoint
-    begins at the next item.
+    For another objective, override `log_likelihood`, or derive from `FlowModule`.
 
     Args:
         flow: the density, a `Flow` or any module whose call gives log-likelihoods.
-        learning_rate: of Adam, at the first step.
-        weight_decay: λ of the penalty ½ λ Σ w², over all parameters.
-        noise: standard deviation of Gaussian noise added to the rows of every step, in model
-            space; contexts, validation and test stay as they are.
-        gradient_clip_norm: longest gradient (L2 norm) of a step; None does not clip.
-        schedule: "constant", or "cosine": lr(t) = lr · ½ (1 + cos(π t / total_steps)).
-        total_steps: steps of the whole training, for "cosine".
-        saved: plain values that every checkpoint carries, for `flowbench.load`.
+        training: the settings of the section `training`.
 
     Raises:
-        NonFiniteError: while training, at the first loss that is not finite.
+        NonFiniteError: while training, at the first loss that is not finite; the sentence names
+            step and layer.
     """
 
-    def __init__(
-        self,
-        flow: Flow,
-        *,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        noise: float = 0.0,
-        gradient_clip_norm: float | None = None,
-        schedule: Schedule = "constant",
-        total_steps: int | None = None,
-        saved: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__()
+    takes_items: ClassVar[bool] = True
+    training_score: ClassVar[str] = "train/log_likelihood"
+
+    def __init__(self, flow: Flow, training: Training | None = None) -> None:
+        super().__init__(flow, training)
         self.automatic_optimization = False
-        self.flow = flow
         masked = [layer for layer in flow.modules() if isinstance(layer, MaskedLinear)]
         self.regularized = any(layer.regularized for layer in masked)
         self.constrained = any(layer.constrained for layer in masked)
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.noise = noise
-        self.gradient_clip_norm = math.inf if gradient_clip_norm is None else gradient_clip_norm
-        self.schedule = schedule
-        self.total_steps = total_steps
-        self.saved = saved or {}
-        self.step = 0
-        self.gradient_norm = torch.zeros(())  # before clipping, of the latest step
-        self.scores: dict[str, float] = {}
-        self._position = {"epoch": 0, "item": 0}
-        self._training = torch.zeros(2, dtype=torch.float64)  # sum over the epoch's rows, count
-        self._validation = torch.zeros(2, dtype=torch.float64)
-        self._random_states: list[dict[str, Any]] = []
+        self.gradient_norm = torch.zeros(())
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over all parameters, in one tensor."""
-        self.flat = FlatParameters(self.flow)
-        return torch.optim.Adam(
-            self.flat.tensors,
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+    def configure_optimizers(self) -> Any:
+        """The optimiser of `training`: Adam over all parameters in one tensor, or another.
 
-    def current_learning_rate(self) -> float:
-        """The learning rate of the next step."""
-        if self.schedule == "constant" or self.total_steps is None:
-            return self.learning_rate
-        progress = min(1.0, self.step / self.total_steps)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        Another is given the parameters one by one: it may depend on their shapes.
+        """
+        self.flat = FlatParameters(self)
+        one_by_one = [parameter for group in self.flat.groups for parameter in group]
+        tensors = self.flat.tensors if self.options.optimizer is None else one_by_one
+        optimizer = build_optimizer(self.options, tensors)
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise OptimizationError(
+                "training.optimizer._target_=torch.optim.LBFGS evaluates the loss several times "
+                "per step, which needs a module of your own (module._target_)"
+            )
+        return self.scheduled(optimizer)
 
-    def on_fit_start(self) -> None:
-        """Keep the training rows on a CUDA device, where there is room: no batch is copied."""
-        rows = self.trainer.datamodule.rows  # type: ignore[attr-defined]
-        self._home = rows["train"]
-        size = sum(part.nbytes for part in self._home.batch() if part is not None)
-        if self.device.type == "cuda" and memory.fits(size, self.device):
-            rows["train"] = self._home.to(self.device)
-
-    def on_fit_end(self) -> None:
-        """Have the training rows where they were, as they were last drawn."""
-        rows = self.trainer.datamodule.rows  # type: ignore[attr-defined]
-        self._home.x.copy_(rows["train"].x)
-        rows["train"] = self._home
-
-    def on_train_start(self) -> None:
-        """Go on with the random numbers of the checkpoint, or draw others on each rank."""
-        rank = ranks.rank()
-        if rank < len(self._random_states):
-            restore_random_states(self._random_states[rank])
-        elif rank:
-            torch.manual_seed(torch.initial_seed() + rank)
-
-    def on_train_epoch_start(self) -> None:
-        """Shuffle by the number of the epoch, and pass over what was done of it."""
-        self.trainer.train_dataloader.load_state_dict(self._position)  # type: ignore[union-attr]
+    def log_likelihood(self, batch: Batch) -> Tensor:
+        """What a step maximises the mean of: the log-likelihood of every row, `[rows]`."""
+        return self.flow(batch.x, batch.context)
 
     def training_step(self, item: list[Batch], batch_idx: int) -> None:
         """One optimiser step per minibatch; an item of an earlier attempt is empty."""
         if not item:
             return
         optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, torch.optim.Optimizer)
+        assert isinstance(optimizer, Optimizer)
         self.flat.attach_gradients()  # the Trainer releases gradients before it validates
         for batch in item:
             self._training += self._optimise(optimizer, batch)
-            self.step += 1
-        self._position["item"] = batch_idx + 1
 
-    def _optimise(self, optimizer: torch.optim.Optimizer, batch: Batch) -> Tensor:
+    def _optimise(self, optimizer: Optimizer, batch: Batch) -> Tensor:
         """One step; gives the sum of log-likelihoods over all ranks' rows and their number."""
-        optimizer.param_groups[0]["lr"] = self.current_learning_rate()
         optimizer.zero_grad(set_to_none=False)
-        if self.noise:
-            batch = batch._replace(x=batch.x + self.noise * torch.randn_like(batch.x))
-        log_likelihood = self.flow(batch.x, batch.context).mean()
+        batch = self.noisy(batch)
+        log_likelihood = self.log_likelihood(batch).mean()
         rows = len(batch.x)
         local = torch.tensor([log_likelihood.item() * rows, rows], dtype=torch.float64)
         total = self._summed(local)
@@ -155,14 +94,13 @@ class MaximumLikelihood(pl.LightningModule):
         (penalty / ranks.size() - log_likelihood * share).backward()
         for gradient in self.flat.gradients:
             ranks.summed(gradient)
-        self.gradient_norm = clip_grad_norm_(self.flat.tensors, self.gradient_clip_norm)
+        self._clip(self.flat.tensors)
         optimizer.step()
         if self.constrained:
             constrain(self.flow)
+        if self.scheduler:
+            self.scheduler.step()
         return total
-
-    def _summed(self, local: Tensor) -> Tensor:
-        return ranks.summed(local.to(self.device, copy=True)).cpu() if ranks.size() > 1 else local
 
     def _fail(self, batch: Batch, *, here: bool) -> None:
         if ranks.size() > 1:
@@ -171,67 +109,6 @@ class MaximumLikelihood(pl.LightningModule):
         place = next(filter(None, ranks.gathered(place)))
         raise NonFiniteError(
             f"step {self.step + 1}: the log-likelihood is not finite; first in {place}. "
-            f"training.learning_rate={self.learning_rate} may be too large, or "
+            f"training.learning_rate={self.options.learning_rate} may be too large, or "
             "training.gradient_clip_norm too large or null"
         )
-
-    def on_validation_start(self) -> None:
-        """Replace the statistics of batch norms by those of the whole training set."""
-        self._validation.zero_()
-        rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
-        self.flow.recompute_statistics(*rows.batch())
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add up log-likelihoods of validation rows, for the exact mean."""
-        terms = self.flow(batch.x, batch.context).cpu().double()  # not all devices have float64
-        self._validation += torch.stack([terms.sum(), terms.new_tensor(len(terms))])
-
-    def on_validation_epoch_end(self) -> None:
-        """The means over all rows: of training as the epoch went, of validation now."""
-        sums = {"train": self._training, "val": self._summed(self._validation)}
-        self.scores = {
-            f"{split}/log_likelihood": (total / count).item()
-            for split, (total, count) in sums.items()
-        }
-
-    def on_train_epoch_end(self) -> None:
-        """The next epoch begins at its first item."""
-        self._position = {"epoch": self.current_epoch + 1, "item": 0}
-        self._training.zero_()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the density and an exact resumption need; plain values and tensors only."""
-        checkpoint["flowbench"] = self.saved
-        checkpoint["progress"] = {
-            "step": self.step,
-            "gradient_norm": self.gradient_norm.item(),
-            "position": dict(self._position),
-            "training": self._training.tolist(),
-        }
-        checkpoint["random_states"] = ranks.gathered(random_states())
-        del checkpoint["loops"]  # the Trainer's own position, in place of which is ours
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back the position and the random states."""
-        self.step = checkpoint["progress"]["step"]
-        self.gradient_norm = torch.tensor(checkpoint["progress"]["gradient_norm"])
-        self._position = checkpoint["progress"]["position"]
-        self._training = torch.tensor(checkpoint["progress"]["training"], dtype=torch.float64)
-        self._random_states = checkpoint["random_states"]
-        epochs = self.trainer.fit_loop.epoch_progress.current
-        epochs.processed = epochs.completed = self._position["epoch"]  # type: ignore[attr-defined]
-
-
-def refuse_without_best(*, epochs: int) -> None:
-    """Say why a training has left no best epoch.
-
-    Raises:
-        NonFiniteError: none of its epochs had a finite validation log-likelihood.
-        TimeoutError: it had no epoch.
-    """
-    if not epochs:
-        raise TimeoutError("trainer.max_time was over before the first epoch; give more")
-    raise NonFiniteError(
-        "no epoch had a finite validation log-likelihood: the flow overflows there; "
-        "standardise the data, or lower model.log_scale_bound or the learning rate"
-    )

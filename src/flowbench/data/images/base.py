@@ -12,7 +12,7 @@ from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.download.originals import OriginalDataModule
 from flowbench.data.images.dequantisation import dequantise
 from flowbench.data.images.layouts import Layout, PixelOrder, layout_steps
-from flowbench.data.loader import Batch, BatchLoader, Rows
+from flowbench.data.loader import BatchLoader, Rows
 
 __all__ = ["Binarize", "Dequantize", "ImageDataModule"]
 
@@ -136,9 +136,7 @@ class ImageDataModule(OriginalDataModule):
         """Shuffled minibatches of the training rows, their noise drawn anew if it shall be."""
         if self.dequantize == "once" or self.binarize == "threshold":
             return super().train_dataloader()
-        return _RedrawnLoader(
-            self.rows["train"], redraw=self._redraw, batch_size=self.batch_size, seed=self.seed
-        )
+        return _RedrawnLoader(self.rows["train"], redraw=self._redraw, **self.batches)
 
     def _redraw(self, epoch: int) -> None:
         """Replace the training rows by those of an epoch, in place."""
@@ -196,13 +194,11 @@ class ImageDataModule(OriginalDataModule):
 class _RedrawnLoader(BatchLoader):
     """Rows that are drawn anew whenever an epoch begins, or goes on after an interruption."""
 
-    def __init__(
-        self, rows: Rows, *, redraw: Callable[[int], None], batch_size: int, seed: int
-    ) -> None:
-        super().__init__(rows, batch_size=batch_size, seed=seed)
+    def __init__(self, rows: Rows, *, redraw: Callable[[int], None], **batches: Any) -> None:
+        super().__init__(rows, **batches)
         self.redraw = redraw
 
-    def __iter__(self) -> Iterator[list[Batch]]:
+    def __iter__(self) -> Iterator[Any]:
         self.redraw(self.epoch + (self.item >= len(self)))
         yield from super().__iter__()
 

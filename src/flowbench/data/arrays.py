@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data import DataError, DataModule, RawData
+from flowbench.data.base import DataError, DataModule, RawData
 from flowbench.data.moments import refuse_non_finite, standardize
 from flowbench.frames import by_name, column_names
 

@@ -1,0 +1,153 @@
+"""The settings of a run, typed: every key with its limits, default and meaning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from flowbench.config.limits import (
+    Accelerator,
+    AtLeastOne,
+    Decay,
+    NotNegative,
+    Positive,
+    Schedule,
+    Seed,
+)
+
+__all__ = ["Paths", "Published", "Settings", "TrainerKeys", "Training"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a flow is optimised: the section `training`.
+
+    Args:
+        batch_size: rows per optimiser step, over all devices together.
+        learning_rate: of the optimiser, at the first step.
+        weight_decay: λ of the penalty ½ λ Σ w² over all parameters.
+        noise: standard deviation of Gaussian noise added to the rows of every step, in model
+            space.
+        ema: decay of a moving average of the parameters, which is then what is scored; by default
+            there is none.
+        gradient_clip_norm: largest gradient norm (L2) of a step; null (None) does not clip.
+        optimizer: by default Adam; or another, e.g. `{_target_: torch.optim.SGD, momentum: 0.9}`,
+            which is given `learning_rate` and `weight_decay` unless it sets `lr` or
+            `weight_decay` itself.
+        schedule: "constant"; "cosine", down to 0 at the last epoch; or a scheduler, e.g.
+            `{_target_: torch.optim.lr_scheduler.StepLR, step_size: 1000}`, which is stepped at
+            every optimiser step.
+        patience: epochs without a better validation log-likelihood before training stops; null
+            (None) never stops it.
+    """
+
+    batch_size: AtLeastOne = 256
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 1e-6
+    noise: NotNegative = 0.0
+    ema: Decay | None = None
+    gradient_clip_norm: Positive | None = 5.0
+    optimizer: Mapping[str, Any] | None = None
+    schedule: Schedule | Mapping[str, Any] = "constant"
+    patience: AtLeastOne | None = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerKeys:
+    """The keys of the Trainer: those that flowbench reads or limits itself, and all others.
+
+    Args:
+        max_epochs: passes over the training rows, at most.
+        accelerator: "auto" (CUDA, else the CPU), "cpu", "gpu", …
+        strategy: "auto", or "ddp" for several devices.
+        enable_progress_bar: show the epochs on stderr.
+        others: further keys of `pytorch_lightning.Trainer`, as they are.
+    """
+
+    max_epochs: AtLeastOne
+    accelerator: Accelerator
+    strategy: Literal["auto", "ddp"] = "auto"
+    enable_progress_bar: bool = True
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> "TrainerKeys":
+        """The section `trainer` of a configuration."""
+        own = {name: value for name, value in section.items() if name in cls.own()}
+        return cls(**own, others={k: v for k, v in section.items() if k not in own})
+
+    @classmethod
+    def own(cls) -> list[str]:
+        """The keys that flowbench reads or limits itself."""
+        return [one.name for one in fields(cls) if one.name != "others"]
+
+    def keywords(self) -> dict[str, Any]:
+        """All of them, for the Trainer."""
+        return {name: getattr(self, name) for name in self.own()} | dict(self.others)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """Where files are.
+
+    Args:
+        data: folder of the original data files; it may be read-only.
+        output: folder of the run folders.
+        cache: folder of converted data, which is safe to delete.
+    """
+
+    data: str
+    output: str
+    cache: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A published result to compare with.
+
+    Args:
+        source: the paper, e.g. "Papamakarios et al. 2017".
+        model: as the paper names it, e.g. "MAF (5)".
+    """
+
+    source: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a run is told.
+
+    Args:
+        seed: of initial weights, shuffling, noise and generated data.
+        overwrite: delete this run's earlier contents and start over.
+        init_from: a run folder or checkpoint whose parameters to start from; null: none.
+        save_minutes: a crash loses at most so many minutes of training.
+        published: a published result to compare with; null: none.
+        protocol: values that the files of a protocol share; no run reads them.
+        paths: where files are.
+        model: the flow: `name`, `_target_` and its options.
+        data: the data module: `name`, `_target_` and its options.
+        module: the Lightning module, a `flowbench.training.flow_module.FlowModule`: `_target_`
+            and its options; null: `MaximumLikelihood`.
+        training: how the flow is optimised.
+        trainer: where it is trained, and for how long.
+        logger: who watches: name → `_target_` and options.
+        callbacks: further callbacks of the Trainer: name → `_target_` and options.
+        plain: the whole configuration as plain values, for the records of the run.
+    """
+
+    seed: Seed
+    overwrite: bool
+    init_from: str | None
+    save_minutes: Positive
+    published: Published | None
+    protocol: Mapping[str, Any] | None = None
+    paths: Paths
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    module: Mapping[str, Any] | None = None
+    training: Training
+    trainer: TrainerKeys
+    logger: Mapping[str, Any]
+    callbacks: Mapping[str, Any]
+    plain: Mapping[str, Any] = field(repr=False)

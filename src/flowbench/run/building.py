@@ -1,0 +1,88 @@
+"""What the settings of a run name, built: its data, its flow, its Lightning module."""
+
+from pkgutil import resolve_name
+
+from pytorch_lightning.utilities import rank_zero_only
+
+from flowbench.checkpoint import build_data, build_flow, saved_values
+from flowbench.config.configuration import ConfigError
+from flowbench.config.settings import Settings
+from flowbench.data import DataError, DataModule
+from flowbench.flows import Flow
+from flowbench.run.folder import RunFolder
+from flowbench.training.flow_module import FlowModule
+from flowbench.training.maximum_likelihood import MaximumLikelihood
+
+__all__ = ["flow_of", "module_of", "read_data", "refuse_changed_data", "refuse_other_modules"]
+
+
+def refuse_other_modules(settings: Settings) -> None:
+    """Refuse a Lightning module that lacks what a run needs of it.
+
+    Raises:
+        ConfigError: `module._target_` is no subclass of `FlowModule`.
+    """
+    if settings.module is None:
+        return
+    kind = resolve_name(settings.module["_target_"])
+    if not (isinstance(kind, type) and issubclass(kind, FlowModule)):
+        raise ConfigError(
+            f"module._target_={settings.module['_target_']}: expected a subclass of "
+            "flowbench.training.flow_module.FlowModule"
+        )
+
+
+def read_data(settings: Settings, folder: RunFolder) -> DataModule:
+    """The data, set up; their SHA-256 is recorded in the folder.
+
+    Raises:
+        DataError: they are missing or damaged.
+        ValueError: they are fewer than a batch.
+        RunFolderError: they are not those that the folder has recorded.
+    """
+    data = build_data(settings.data)
+    data.prepare_data()
+    data.setup()
+    data.train_dataloader()  # which refuses batches larger than the split
+    rank_zero_only(folder.record_data)(data.raw.sha256)
+    return data
+
+
+def refuse_changed_data(settings: Settings, folder: RunFolder) -> None:
+    """Hold the data against those of a finished run, as far as they are still there.
+
+    Raises:
+        RunFolderError: they are not those that the folder has recorded.
+    """
+    present = build_data(settings.data).fingerprint()
+    if present is not None:
+        folder.record_data(present)
+
+
+def flow_of(settings: Settings, data: DataModule) -> Flow:
+    """The flow, for events and contexts of the sizes of the data.
+
+    Raises:
+        DataError: a density of real numbers is to learn values 0 and 1.
+    """
+    flow = build_flow(settings.model, **data.sizes)
+    if data.raw.discrete and not flow.discrete:
+        raise DataError(
+            f"model={settings.model['name']} is a density of real numbers, which has no bound on "
+            f"the values 0 and 1 of data={settings.data['name']}; expected a distribution of "
+            "these, such as model=made_bernoulli"
+        )
+    return flow
+
+
+def module_of(settings: Settings, flow: Flow, data: DataModule) -> FlowModule:
+    """The Lightning module that trains the flow: `MaximumLikelihood`, or the one of `module`."""
+    if settings.module is None:
+        module = MaximumLikelihood(flow, settings.training)
+    else:
+        from hydra.utils import instantiate
+
+        make = instantiate({**settings.module, "_partial_": True, "_convert_": "all"})
+        module = make(flow=flow, training=settings.training)
+    module.saved = saved_values(settings.plain, data)
+    return module

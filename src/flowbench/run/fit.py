@@ -1,0 +1,118 @@
+"""The training of a run: from its start, or from where an earlier attempt was interrupted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from pytorch_lightning.loggers import Logger
+
+from flowbench import ranks
+from flowbench.checkpoint import start_from
+from flowbench.config.settings import Settings
+from flowbench.data import DataModule
+from flowbench.flows import Flow
+from flowbench.run.folder import RunFolder
+from flowbench.run.pruning import Pruning
+from flowbench.training.averaging import averages
+from flowbench.training.callbacks import BestAndLast, EpochBar, History
+from flowbench.training.checkpoint_files import best_state
+from flowbench.training.devices import build_trainer
+from flowbench.training.flow_module import FlowModule, is_trainable
+from flowbench.training.interruption import Interruptions
+
+__all__ = ["Fitted", "fit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What a training has left.
+
+    Attributes:
+        flow: with the parameters of its best epoch, in evaluation mode.
+        history: one row of metrics per epoch.
+        best_epoch: counted from 0; −1 where nothing was trained.
+        device: where it was trained.
+        leads: whether this process is the one that records and speaks.
+    """
+
+    flow: Flow
+    history: list[dict[str, Any]]
+    best_epoch: int
+    device: torch.device
+    leads: bool
+
+
+def fit(
+    module: FlowModule,
+    data: DataModule,
+    settings: Settings,
+    folder: RunFolder,
+    loggers: list[Logger],
+    *,
+    command: str,
+) -> Fitted | None:
+    """Train the flow of a module, and give it the parameters of its best epoch.
+
+    Returns:
+        None where nothing is left to do here: a search has given the run up, or another process
+        does it.
+    """
+    resume = _begin(module, data, settings, folder)
+    history = History(folder.metrics)
+    best = BestAndLast(best=folder.best, last=folder.last, patience=settings.training.patience)
+    pruning = Pruning(folder, command=command)
+    trainer = build_trainer(
+        settings.trainer,
+        callbacks=[
+            history,
+            *averages(settings.training),
+            *(instantiate(node) for node in settings.callbacks.values()),
+            pruning,
+            best,
+            Interruptions(folder.last, minutes=settings.save_minutes),
+            *([EpochBar()] if settings.trainer.enable_progress_bar else []),
+        ],
+        logger=loggers,
+        default_root_dir=folder.path,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    folder.begun = True
+    if is_trainable(module):
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    else:
+        _save(trainer, module, folder.best)
+    if pruning.pruned or (ranks.size() == 1 and not trainer.is_global_zero):
+        return None
+    state = best.best_state if is_trainable(module) else lambda: best_state(folder.best, epoch=0)
+    module.flow.load_state_dict(ranks.of_first(state))
+    device = trainer.strategy.root_device
+    return Fitted(
+        flow=module.flow.to(device).eval(),  # the Trainer has left it on the CPU
+        history=history.rows,
+        best_epoch=best.best_epoch,
+        device=device,
+        leads=trainer.is_global_zero,
+    )
+
+
+def _begin(
+    module: FlowModule, data: DataModule, settings: Settings, folder: RunFolder
+) -> Path | None:
+    """Give the flow what it starts with; the checkpoint to go on from, if there is one."""
+    if folder.last.exists() and not settings.overwrite:
+        return folder.last
+    module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
+    if settings.init_from is not None:
+        start_from(module.flow, settings.init_from)
+    return None
+
+
+def _save(trainer: pl.Trainer, module: FlowModule, path: Path) -> None:
+    """A checkpoint of a flow that needs no training."""
+    trainer.strategy.connect(module)
+    module.trainer = trainer
+    trainer.save_checkpoint(path, weights_only=True)

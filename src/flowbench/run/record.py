@@ -1,0 +1,76 @@
+"""The contents of `result.json`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowbench.config.settings import Settings
+from flowbench.data import DataModule
+from flowbench.evaluation.curves import step_summary
+from flowbench.evaluation.published import comparable, published, published_curve, table_name
+from flowbench.run.fit import Fitted
+from flowbench.run.folder import RunFolder
+from flowbench.run.peak_memory import PeakMemory
+from flowbench.run.result import environment
+
+__all__ = ["published_result", "record"]
+
+
+def published_result(settings: Settings) -> dict[str, Any] | None:
+    """The published result that the settings name.
+
+    Raises:
+        PublishedError: there is none for this model on these data.
+    """
+    if settings.published is None:
+        return None
+    asked = settings.published
+    return published(asked.source, asked.model, data=table_name(settings.data))
+
+
+def record(
+    settings: Settings,
+    folder: RunFolder,
+    data: DataModule,
+    fitted: Fitted,
+    *,
+    scores: Mapping[str, Mapping[str, Any]],
+    samples_per_second: float,
+    reference: Mapping[str, Any] | None,
+    memory: PeakMemory,
+) -> dict[str, Any]:
+    """The result of a run, in plain values; hash and command are added by who knows them.
+
+    Args:
+        settings: of the run.
+        folder: of the run.
+        data: set up.
+        fitted: what the training has left.
+        scores: split → its evaluation.
+        samples_per_second: as measured.
+        reference: the published result to compare with, if there is one.
+        memory: counts since the run began.
+    """
+    curve, name = [], settings.data["name"]
+    if reference:
+        difference = comparable(scores["test"]) - reference["mean"]
+        reference = {**reference, "difference": difference}
+        curve = published_curve(reference["source"], name)
+    history = fitted.history
+    return {
+        "data": name,
+        "model": settings.model["name"],
+        "seed": settings.seed,
+        "status": "finished",
+        "features": data.features,
+        "context_features": data.context_features,
+        "parameters": sum(parameter.numel() for parameter in fitted.flow.parameters()),
+        "rows": {split: len(rows) for split, rows in data.rows.items()},
+        **scores,
+        "published": reference,
+        "steps": step_summary(folder.path, curve),
+        "best_epoch": fitted.best_epoch,
+        "epochs": len(history),
+        "seconds": history[-1]["seconds"] if history else None,
+        "samples_per_second": samples_per_second,
+        **environment(fitted.device, memory),
+    }

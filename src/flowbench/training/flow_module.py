@@ -1,0 +1,242 @@
+"""The Lightning module of a flow: what every training has in common, whatever its step is."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from flowbench import memory, ranks
+from flowbench.config.settings import Training
+from flowbench.data import Batch, DataModule
+from flowbench.flows import Flow
+from flowbench.training.optimization import CosineAnnealing, build_optimizer, build_scheduler
+from flowbench.training.random_states import random_states, restore_random_states
+
+__all__ = ["FlowModule", "NonFiniteError", "is_trainable"]
+
+
+class NonFiniteError(ArithmeticError):
+    """The loss is NaN or infinite."""
+
+
+class FlowModule(pl.LightningModule):
+    """A flow in training; a subclass says what one step is, as in any LightningModule.
+
+    `training_step(batch, batch_idx)` is given a minibatch with `batch.x` `[rows, features]` in
+    model space and `batch.context` `[rows, context_features]` or None, and returns a loss. The
+    Trainer then takes one step of the optimiser: automatic optimisation is Lightning's own, so
+    that several devices average their gradients. All hooks of a LightningModule may be
+    overridden; those that are defined here want their `super()` called.
+
+    What this class does: it builds the optimiser and the schedule that `training` asks for, clips
+    gradients, refuses a loss that is not finite, validates by the exact mean log-likelihood after
+    batch norms have been given the statistics of all training rows, and saves what
+    `flowbench.load` and an exact resumption need.
+
+    Args:
+        flow: the density.
+        training: the settings of the section `training`.
+
+    Attributes:
+        step: optimiser steps so far; of several optimisers, those of the first.
+        scores: of the latest epoch, `train/…` and `val/log_likelihood`.
+        gradient_norm: of the latest step, before clipping.
+        saved: plain values that every checkpoint carries, for `flowbench.load`.
+
+    Raises:
+        NonFiniteError: while training, at the first loss that is not finite.
+
+    Example:
+        class Reweighted(FlowModule):
+            def training_step(self, batch, batch_idx):
+                log_prob = self.flow(batch.x, batch.context)
+                return -(log_prob * log_prob.detach().neg().softmax(0)).sum()
+    """
+
+    takes_items: ClassVar[bool] = False  # whether a training item is a list of minibatches
+    training_score: ClassVar[str] = "train/loss"
+
+    def __init__(self, flow: Flow, training: Training | None = None) -> None:
+        super().__init__()
+        self.flow = flow
+        self.options = Training() if training is None else training
+        self.saved: dict[str, Any] = {}
+        self.step = 0
+        self.gradient_norm = torch.tensor(math.nan)
+        self.scores: dict[str, float] = {}
+        self.annealing: CosineAnnealing | None = None
+        self.scheduler: LRScheduler | None = None
+        self._start = {"epoch": 0, "item": 0}  # where this attempt begins
+        self._training = torch.zeros(2, dtype=torch.float64)  # sum over the epoch, count
+        self._validation = torch.zeros(2, dtype=torch.float64)
+        self._random_states: list[dict[str, Any]] = []
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and the schedule of `training`, stepped together."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return self.scheduled(build_optimizer(self.options, trained))
+
+    def scheduled(self, optimizer: Optimizer) -> Any:
+        """An optimiser with the schedule of `training`, as `configure_optimizers` returns it."""
+        schedule = self.options.schedule
+        if schedule == "cosine":
+            loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+            assert self.trainer.max_epochs is not None
+            total_steps = self.trainer.max_epochs * loader.steps
+            self.annealing = CosineAnnealing(
+                optimizer, total_steps=total_steps, step=lambda: self.step
+            )
+        if isinstance(schedule, str):
+            return optimizer
+        self.scheduler = build_scheduler(schedule, optimizer)
+        return [optimizer], [{"scheduler": self.scheduler, "interval": "step"}]
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step the schedule, except for the steps of an earlier attempt."""
+        if self._is_ahead():
+            super().lr_scheduler_step(scheduler, metric)
+
+    def current_learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        if self.annealing:
+            self.annealing.set()
+        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def noisy(self, batch: Batch) -> Batch:
+        """The batch with the noise of `training.noise` added to its rows."""
+        noise = self.options.noise
+        return batch._replace(x=batch.x + noise * torch.randn_like(batch.x)) if noise else batch
+
+    def on_fit_start(self) -> None:
+        """Keep the training rows on a CUDA device, where there is room: no batch is copied."""
+        data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        self._steps_per_item = data.steps_per_item
+        if not self.takes_items:
+            data.steps_per_item = None
+        rows = data.rows
+        self._home = rows["train"]
+        size = sum(part.nbytes for part in self._home.batch() if part is not None)
+        if self.device.type == "cuda" and memory.fits(size, self.device):
+            rows["train"] = self._home.to(self.device)
+
+    def on_fit_end(self) -> None:
+        """Have the training rows where they were, as they were last drawn."""
+        data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        data.steps_per_item = self._steps_per_item
+        self._home.x.copy_(data.rows["train"].x)
+        data.rows["train"] = self._home
+
+    def on_train_start(self) -> None:
+        """Count steps; continue with the random state of the checkpoint, or draw by rank."""
+        self.trainer.optimizers[0].register_step_post_hook(lambda *_: self._count())
+        rank = ranks.rank()
+        if rank < len(self._random_states):
+            restore_random_states(self._random_states[rank])
+        elif rank:
+            torch.manual_seed(torch.initial_seed() + rank)
+
+    def _count(self) -> None:
+        self.step += 1
+
+    def on_train_epoch_start(self) -> None:
+        """Shuffle by the number of the epoch, and pass over what was done of it."""
+        epoch = self.current_epoch
+        item = self._start["item"] if epoch == self._start["epoch"] else 0
+        loader: Any = self.trainer.train_dataloader
+        loader.load_state_dict({"epoch": epoch, "item": item})
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Add up the losses, and refuse one that is not finite on all ranks together."""
+        one = torch.stack([loss.detach().cpu().double(), torch.ones((), dtype=torch.float64)])
+        total = self._summed(one)
+        if not total.isfinite().all():
+            raise NonFiniteError(
+                f"step {self.step + 1}: the loss is not finite. training.learning_rate="
+                f"{self.options.learning_rate} may be too large, or "
+                "training.gradient_clip_norm too large or null"
+            )
+        self._training += total
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
+        """Clip by `training.gradient_clip_norm`."""
+        groups = optimizer.param_groups
+        self._clip([parameter for group in groups for parameter in group["params"]])
+
+    def _clip(self, parameters: Sequence[Tensor]) -> None:
+        longest = self.options.gradient_clip_norm
+        self.gradient_norm = clip_grad_norm_(parameters, math.inf if longest is None else longest)
+
+    def on_validation_start(self) -> None:
+        """Replace the statistics of batch norms by those of the whole training set."""
+        self._validation.zero_()
+        rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
+        self.flow.recompute_statistics(*rows.batch())
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add up log-likelihoods of validation rows, for the exact mean."""
+        terms = self.flow(batch.x, batch.context).cpu().double()  # not all devices have float64
+        self._validation += torch.stack([terms.sum(), terms.new_tensor(len(terms))])
+
+    def on_validation_epoch_end(self) -> None:
+        """The means: of training as the epoch went, of all validation rows now."""
+        sums = {self.training_score: self._training}
+        sums |= {"val/log_likelihood": self._summed(self._validation)}
+        self.scores = {name: (total / count).item() for name, (total, count) in sums.items()}
+
+    def on_train_epoch_end(self) -> None:
+        """The sums begin anew."""
+        self._training.zero_()
+
+    def _summed(self, local: Tensor) -> Tensor:
+        return ranks.summed(local.to(self.device, copy=True)).cpu() if ranks.size() > 1 else local
+
+    def _is_ahead(self) -> bool:
+        """Whether the current item was not done by an earlier attempt."""
+        loop = self.trainer.fit_loop.epoch_loop
+        return self.current_epoch > self._start["epoch"] or loop.batch_idx >= self._start["item"]
+
+    def _position(self) -> dict[str, int]:
+        """The epoch, and how many of its items are done."""
+        epochs = self.trainer.fit_loop.epoch_progress.current
+        if epochs.processed > epochs.completed:  # at the end of an epoch
+            return {"epoch": epochs.processed, "item": 0}
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        before = self._start["item"] if epochs.completed == self._start["epoch"] else 0
+        return {"epoch": epochs.completed, "item": max(done, before)}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the density and an exact resumption need; plain values and tensors only."""
+        checkpoint["flowbench"] = self.saved
+        checkpoint["progress"] = {
+            "step": self.step,
+            "gradient_norm": self.gradient_norm.item(),
+            "position": self._position(),
+            "training": self._training.tolist(),
+        }
+        checkpoint["random_states"] = ranks.gathered(random_states())
+        del checkpoint["loops"]  # the Trainer's own position, in place of which is ours
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back the position and the random states."""
+        progress = checkpoint["progress"]
+        self.step = progress["step"]
+        self.gradient_norm = torch.tensor(progress["gradient_norm"])
+        self._start = progress["position"]
+        self._training = torch.tensor(progress["training"], dtype=torch.float64)
+        self._random_states = checkpoint["random_states"]
+        loop = self.trainer.fit_loop
+        if self.automatic_optimization:  # by which `self.log` counts; items passed over count too
+            loop.epoch_loop._batches_that_stepped = self.step - self._start["item"]
+        epochs: Any = loop.epoch_progress.current
+        epochs.processed = epochs.completed = self._start["epoch"]
+
+
+def is_trainable(module: FlowModule) -> bool:
+    """Whether there are parameters to train; a flow in closed form has none."""
+    return any(parameter.requires_grad for parameter in module.parameters())

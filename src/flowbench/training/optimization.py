@@ -1,0 +1,98 @@
+"""The optimiser and the learning-rate schedule that a configuration asks for."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from flowbench.config.settings import Training
+
+__all__ = ["CosineAnnealing", "OptimizationError", "build_optimizer", "build_scheduler"]
+
+
+class OptimizationError(Exception):
+    """An optimiser or a scheduler that cannot be used, told in one sentence."""
+
+
+def build_optimizer(training: Training, parameters: Iterable[Tensor]) -> Optimizer:
+    """The optimiser of `training.optimizer`: Adam, unless it names another.
+
+    Args:
+        training: the settings.
+        parameters: what it optimises.
+
+    Raises:
+        OptimizationError: what is named cannot be built, or is no optimiser.
+
+    Example:
+        >>> node = {"_target_": "torch.optim.SGD", "momentum": 0.9}
+        >>> build_optimizer(Training(optimizer=node), [torch.zeros(2)]).defaults["lr"]
+        0.001
+    """
+    own = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
+    node = training.optimizer
+    if node is None:
+        return torch.optim.Adam(parameters, **own, fused=True)
+    make = _maker(node)
+    taken = inspect.signature(make).parameters
+    own = {key: value for key, value in own.items() if key in taken and key not in node}
+    return _built("optimizer", node, Optimizer, lambda: make(parameters, **own))
+
+
+def build_scheduler(node: Mapping[str, Any], optimizer: Optimizer) -> LRScheduler:
+    """The learning-rate scheduler of `training.schedule`, where that is a mapping.
+
+    Raises:
+        OptimizationError: what is named cannot be built, or is no scheduler.
+    """
+    make = _maker(node)
+    return _built("schedule", node, LRScheduler, lambda: make(optimizer))
+
+
+class CosineAnnealing:
+    r"""lr(t) = lr · ½ (1 + cos(π t / T)) at the t-th step, counted from 0.
+
+    A function of the number of the step alone: nothing needs to be saved.
+
+    Args:
+        optimizer: whose learning rates are set before every step.
+        total_steps: T, after which they stay at 0.
+        step: gives the number of steps so far.
+    """
+
+    def __init__(self, optimizer: Optimizer, *, total_steps: int, step: Callable[[], int]) -> None:
+        self.optimizer = optimizer
+        self.total_steps = total_steps
+        self.step = step
+        self.initial = [group["lr"] for group in optimizer.param_groups]
+        optimizer.register_step_pre_hook(lambda *_: self.set())
+
+    def set(self) -> None:
+        """Set the learning rates of the next step."""
+        progress = min(1.0, self.step() / self.total_steps)
+        for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
+            group["lr"] = initial * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _maker(node: Mapping[str, Any]) -> Callable[..., Any]:
+    from hydra.utils import instantiate  # the library part does without Hydra
+
+    return instantiate({**node, "_partial_": True, "_convert_": "all"})
+
+
+def _built(key: str, node: Mapping[str, Any], kind: type, build: Callable[[], Any]) -> Any:
+    named = f"training.{key}._target_={node['_target_']}"
+    try:
+        built = build()
+    except (TypeError, ValueError) as error:
+        raise OptimizationError(f"{named} cannot be built: {error}") from error
+    if not isinstance(built, kind):
+        raise OptimizationError(
+            f"{named} gives a {type(built).__name__}, expected a {kind.__name__}"
+        )
+    return built
