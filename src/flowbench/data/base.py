@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench import memory
+from flowbench.config.limits import AtLeastOne, Seed
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
+from flowbench.data.options import DataError, checked
 from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
 from flowbench.transforms.preprocessing import Clip, Log
 
@@ -22,10 +24,6 @@ __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 SPLITS = ("train", "val", "test")
 CHUNK_VALUES = 2**21
 PREPROCESSING = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standardize)}
-
-
-class DataError(Exception):
-    """A mistake in the data or in how they are asked for, told in one sentence."""
 
 
 @dataclass
@@ -127,14 +125,18 @@ class DataModule(pl.LightningDataModule, ABC):
     a mapped file in `cache_dir`, where a subclass has that (see `memory.empty`).
 
     Args:
-        batch_size: rows per optimiser step.
-        seed: of whatever is drawn: shuffled splits, dequantisation noise, order of batches.
+        batch_size: rows per optimiser step, over all devices together.
+        seed: for whatever is drawn: shuffled splits, dequantisation noise, the order of batches.
+
+    Raises:
+        DataError: an option is out of its range.
     """
 
     cache_dir: str | Path | None = None
     dtype: torch.dtype = torch.float32  # of rows in model space
 
-    def __init__(self, *, batch_size: int = 256, seed: int = 0) -> None:
+    @checked
+    def __init__(self, *, batch_size: AtLeastOne = 256, seed: Seed = 0) -> None:
         super().__init__()
         self.batch_size = batch_size
         self.seed = seed

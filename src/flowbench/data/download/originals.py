@@ -9,26 +9,27 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, convert, fingerprint
 from flowbench.data.download.download import download
 from flowbench.data.download.sources import SOURCES
+from flowbench.data.options import checked
 
 __all__ = ["OriginalDataModule", "last_tenths", "load_array"]
 
 
+@inherits_options()
 class OriginalDataModule(DataModule):
     """A data set of original files in `<data_dir>/<name>/`; a subclass converts them (`build`).
 
     What is missing there is downloaded by `prepare_data`, where it is known from where.
 
     Args:
-        path: of the original, where it lies elsewhere or is another one; the number of rows is
-            free then. None: in `data_dir`.
-        data_dir: folder of all originals; only read.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the order of batches (and of what a subclass draws).
+        path: another original, with any number of rows; None: the one in `data_dir`.
+        data_dir: folder of the original data files; only read.
+        cache_dir: folder of the converted arrays; safe to delete.
+        seed: for the order of batches; the split is fixed.
     """
 
     name: ClassVar[str]
@@ -39,16 +40,16 @@ class OriginalDataModule(DataModule):
     expected: ClassVar[dict[str, tuple[int, ...]]]
     cache_dir: str | Path
 
+    @checked
     def __init__(
         self,
         *,
         path: str | Path | None = None,
         data_dir: str | Path = "data",
         cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(**options)
         self.path = None if path is None else Path(path).expanduser()
         self.data_dir = Path(data_dir).expanduser()
         self.cache_dir = cache_dir

@@ -24,7 +24,7 @@ class FeatureOptions:
     """How a clip becomes magnitudes; the attributes are the options of `SoundDataModule`.
 
     Raises:
-        DataError: an option is out of its range.
+        DataError: a frame is longer than a clip, or than the Fourier transform.
     """
 
     window: Window
@@ -37,12 +37,6 @@ class FeatureOptions:
     fft_length: int | None
 
     def __post_init__(self) -> None:
-        for name in ("mel", "sample_rate", "seconds", "frame_ms", "step_ms", "fft_length"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise DataError(f"data.{name} must be positive, got {value}")
-        if self.floor < 0:
-            raise DataError(f"data.floor must not be negative, got {self.floor}")
         if self.framing.frame_length > self.length:
             raise DataError(
                 f"data.frame_ms={self.frame_ms} is longer than data.seconds={self.seconds}"
