@@ -256,7 +256,10 @@ def test_folder_that_says_its_splits(tmp_path):
 
 
 BAD = [
-    ({"fractions": [0.5, 0.5, 0.5]}, r"data\.fractions=\[0\.5, 0\.5, 0\.5\]: expected three numbers"),
+    (
+        {"fractions": [0.5, 0.5, 0.5]},
+        r"data\.fractions=\[0\.5, 0\.5, 0\.5\]: expected three numbers",
+    ),
     ({"fractions": [1, 0, 0]}, r"data\.fractions=\[1, 0, 0\]: expected a list \(each .* above 0"),
     ({"size": [0, 4]}, r"data\.size=\[0, 4\]: expected a list \(each entry an integer at least 1"),
     ({"size": [4]}, r"data\.size=\[4\]: expected \[height, width\] in pixels"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flowbench import memory
 from flowbench.config.limits import AtLeastOne, Seed
+from flowbench.data.chunks import chunks
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.data.options import DataError, checked
 from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
@@ -22,7 +23,6 @@ from flowbench.transforms.preprocessing import Clip, Log
 __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 
 SPLITS = ("train", "val", "test")
-CHUNK_VALUES = 2**21
 PREPROCESSING = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standardize)}
 
 
@@ -86,9 +86,8 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype}".encode())
-        chunk = max(1, CHUNK_VALUES // max(1, array.shape[1]))
-        for start in range(0, len(array), chunk):
-            digest.update(np.ascontiguousarray(array[start : start + chunk]).data)
+        for part in chunks(*array.shape):
+            digest.update(np.ascontiguousarray(array[part]).data)
     return digest.hexdigest()
 
 
@@ -218,12 +217,10 @@ class DataModule(pl.LightningDataModule, ABC):
 def _preprocessed(
     source: NDArray[Any], preprocess: Chain, folder: str | Path | None, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    chunk = max(1, CHUNK_VALUES // source.shape[-1])
     u = memory.empty(source.shape, dtype=dtype, folder=folder)
     log_det = memory.empty((len(source),), dtype=torch.float64, folder=folder)
     finite = torch.empty(len(source), dtype=torch.bool)
-    for start in range(0, len(source), chunk):
-        part = slice(start, start + chunk)
+    for part in chunks(*source.shape):
         values = torch.from_numpy(np.array(source[part], np.float64))
         u[part], log_det[part] = preprocess.inverse(values)
         finite[part] = log_det[part].isfinite() & u[part].isfinite().all(-1)

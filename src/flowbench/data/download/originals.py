@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flowbench.config.inherited import inherits_options
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
-from flowbench.data.conversion import Conversion, convert, fingerprint
+from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.download.download import download
 from flowbench.data.download.sources import SOURCES
 from flowbench.data.options import checked
@@ -54,15 +54,19 @@ class OriginalDataModule(DataModule):
         self.data_dir = Path(data_dir).expanduser()
         self.cache_dir = cache_dir
 
+    @property
+    def root(self) -> Path:
+        """The folder of the originals; what `path` names, where it is given."""
+        folder = self.path or self.data_dir / (self.folder or self.name)
+        return folder.absolute()
+
     @abstractmethod
     def build(self, folder: Path) -> dict[str, Any]:
         """Write `train.npy`, `val.npy`, `test.npy`; return `feature_names` and `preprocess`."""
 
     def originals(self) -> list[Path]:
         """The files to convert, whether they exist or not."""
-        if self.path is not None:
-            return [self.path]
-        return [self.data_dir / (self.folder or self.name) / file for file in self.files]
+        return [self.root / file for file in self.files] if self.path is None else [self.path]
 
     def places(self) -> list[Path]:
         """The originals in one of the forms in which they may lie there, always the same one."""
@@ -80,23 +84,16 @@ class OriginalDataModule(DataModule):
 
     def conversion(self, *, fetch: Callable[[], None] | None = None) -> Conversion:
         """The converted originals; `fetch` is called where they are missing."""
-        return convert(
-            self.name,
-            self.build,
-            originals=self.originals(),
-            places=self.places(),
-            cache_dir=self.cache_dir,
-            version=self.version,
-            options=self.options(),
-            source=self.source,
-            fetch=fetch,
-        )
+        return self._originals().convert(self.build, source=self.source, fetch=fetch)
 
     def fingerprint(self) -> str | None:
         """The SHA-256 of the originals, as it is recorded or, if they changed, anew."""
-        return fingerprint(
-            self.name,
-            originals=self.originals(),
+        return self._originals().fingerprint()
+
+    def _originals(self) -> Originals:
+        return Originals(
+            name=self.name,
+            files=self.originals(),
             places=self.places(),
             cache_dir=self.cache_dir,
             version=self.version,

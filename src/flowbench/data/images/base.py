@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flowbench.config.inherited import inherits_options
 from flowbench.data.base import SPLITS, DataError, RawData
+from flowbench.data.chunks import chunks
 from flowbench.data.download.originals import OriginalDataModule
 from flowbench.data.images.dequantisation import dequantise
 from flowbench.data.images.layouts import Layout, PixelOrder, layout_steps
@@ -20,7 +21,6 @@ __all__ = ["ImageDataModule"]
 
 Dequantize = Literal["once", "epoch"]
 Binarize = Literal["threshold", "sampled"]
-CHUNK = 1024
 
 
 @inherits_options()
@@ -137,8 +137,7 @@ class ImageDataModule(OriginalDataModule):
         """Replace the training rows by those of an epoch, in place."""
         rng = np.random.default_rng([self.seed, epoch])
         rows = self.rows["train"]
-        for start in range(0, len(rows), CHUNK):
-            part = slice(start, start + CHUNK)
+        for part in chunks(*rows.x.shape):
             fresh = self.model_space(self._drawn(self._dequantised["train"][part], rng))
             rows.x[part].copy_(fresh.x)
             rows.log_det[part].copy_(fresh.log_det)
@@ -154,9 +153,9 @@ class ImageDataModule(OriginalDataModule):
         if self.binarize == "threshold":
             return (values >= np.ceil(self.levels / 2)).astype(np.float32)  # of the pixel alone
         one = np.empty(values.shape, np.float32)
-        for start in range(0, len(values), CHUNK):
-            probability = np.floor(values[start : start + CHUNK]) / (self.levels - 1)
-            one[start : start + CHUNK] = rng.random(probability.shape) < probability
+        for part in chunks(*values.shape):
+            probability = np.floor(values[part]) / (self.levels - 1)
+            one[part] = rng.random(probability.shape) < probability
         return one
 
     def _logit(self) -> list[dict[str, Any]]:

@@ -53,7 +53,6 @@ class Cifar10(ImageDataModule):
     def __init__(self, *, flips: bool = True, **options: Any) -> None:
         super().__init__(**options)
         self.flips = flips
-        self.root = (self.path or self.data_dir / self.name).expanduser().absolute()
 
     def originals(self) -> list[Path]:
         """The binary batches, or all pictures where there are none."""

@@ -54,7 +54,6 @@ class ImageFolder(ImageDataModule):
         super().__init__(path=path, **options)
         if size is not None and len(size) != 2:
             raise DataError(f"data.size={list(size)}: expected [height, width] in pixels")
-        self.root = Path(path).expanduser().absolute()
         self.fractions = three_fractions(fractions)
         self.size = None if size is None else list(size)
         self.color = color

@@ -56,8 +56,7 @@ class Mnist(ImageDataModule):
 
     def places(self) -> list[Path]:
         """The four files as they are unzipped."""
-        folder = self.path or self.data_dir / self.name
-        return [folder / file for file in self.files]
+        return [self.root / file for file in self.files]
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Check the files, split, dequantise."""

@@ -106,7 +106,6 @@ class SoundDataModule(OriginalDataModule):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.root = (self.path or self.data_dir / self.name).expanduser().absolute()
         self.train_label = train_label
         self.label_context = label_context
         self.test_speaker = test_speaker

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from flowbench.config.inherited import inherits_options
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
-from flowbench.data.conversion import Conversion, convert, fingerprint
+from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.moments import moments, refuse_constant
 from flowbench.data.options import checked, three_fractions
 from flowbench.data.table.columns import Columns, choose_columns
@@ -114,7 +114,7 @@ class Table(DataModule):
 
     def fingerprint(self) -> str | None:
         """The SHA-256 of the file, as it is recorded or, if it changed, anew."""
-        return fingerprint("table", **self._identity())
+        return self._originals().fingerprint()
 
     def read(self) -> RawData:
         """The three splits, read from the converted file when they are sliced.
@@ -162,28 +162,28 @@ class Table(DataModule):
             ),
         )
 
-    def _identity(self) -> dict[str, Any]:
-        """What makes a conversion this one."""
-        return {
-            "originals": [self.path],
-            "cache_dir": self.cache_dir,
-            "version": 3,
-            "options": {
-                "columns": self.columns,
-                "context_columns": self.context_columns,
-                "categorical_columns": self.categorical_columns,
-                "split_column": self.split_column,
-                "group_column": self.group_column,
-                "missing": self.missing,
-                "dequantize": self.dequantize,
-                "log_columns": self.log_columns,
-                "key": self.key,
-            },
-        }
+    def _originals(self) -> Originals:
+        options = (
+            "columns",
+            "context_columns",
+            "categorical_columns",
+            "split_column",
+            "group_column",
+            "missing",
+            "dequantize",
+            "log_columns",
+            "key",
+        )
+        return Originals(
+            name="table",
+            files=[self.path],
+            cache_dir=self.cache_dir,
+            version=3,
+            options={name: getattr(self, name) for name in options},
+        )
 
     def _conversion(self) -> Conversion:
-        source = "data.path names it"
-        return convert("table", self._build, **self._identity(), source=source)
+        return self._originals().convert(self._build, source="data.path names it")
 
     def _build(self, folder: Path) -> dict[str, Any]:
         """Write one array per part: targets, contexts, then labels as numbers."""

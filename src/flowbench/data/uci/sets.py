@@ -113,9 +113,7 @@ class Hepmass(OriginalDataModule):
 
     def originals(self) -> list[Path]:
         """Both files, in `path` where it is given."""
-        if self.path is None:
-            return super().originals()
-        return [self.path / file for file in self.files]
+        return [self.root / file for file in self.files]
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Keep the signal, drop discrete features, split."""
