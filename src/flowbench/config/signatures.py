@@ -162,15 +162,10 @@ def fits(value: object, annotation: Any) -> bool:
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
         return True
     try:  # as JSON, where strict means what it means in YAML: a list may become a tuple
-        adapter.validate_json(json.dumps(value, default=_plain), strict=True)
+        adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError:
         return False
     return True
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of NumPy and torch as numbers, anything else as text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _of_plain_values(annotation: Any) -> Any:

@@ -35,16 +35,22 @@ def checked(constructor: Constructor) -> Constructor:
     def __init__(self: Any, **options: Any) -> None:
         problems = [
             problem
-            for name in options.keys() & parameters.keys()
+            for name, value in options.items()
+            if name in parameters
             for problem in problems_of_value(
-                f"data.{name}", options[name], parameters[name].annotation
+                f"data.{name}", _plain(value), parameters[name].annotation
             )
         ]
         if problems:
-            raise DataError("\n".join(sorted(problems)))
+            raise DataError("\n".join(problems))
         constructor(self, **options)
 
     return __init__  # type: ignore[return-value]
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy and torch as those of Python."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def three_fractions(fractions: Sequence[float]) -> list[float]:
