@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowbench.data import DataError
-from flowbench.data.conversion import convert, fingerprint
+from flowbench.data.conversion import Originals
 
 
 class Converter:
@@ -26,20 +26,16 @@ class Converter:
         return {"feature_names": ["x"]}
 
     def __call__(self, *, build=None, version=1, options=None):
-        found = convert(
-            "numbers",
-            build or self.build,
-            originals=[self.original],
-            cache_dir=self.cache,
-            version=version,
-            options=options,
-            source="it comes from here",
-        )
+        originals = self.originals(version=version, options=options or {})
+        found = originals.convert(build or self.build, source="it comes from here")
         self.sha256 = found.sha256
         return found.arrays["x"].tolist()
 
     def fingerprint(self):
-        return fingerprint("numbers", originals=[self.original], cache_dir=self.cache, version=1)
+        return self.originals(version=1).fingerprint()
+
+    def originals(self, **options):
+        return Originals(name="numbers", files=[self.original], cache_dir=self.cache, **options)
 
 
 @pytest.fixture

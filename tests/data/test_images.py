@@ -256,9 +256,15 @@ def test_folder_that_says_its_splits(tmp_path):
 
 
 BAD = [
-    ({"fractions": [0.5, 0.5, 0.5]}, "fractions must be three positive numbers with sum 1"),
-    ({"size": [0, 4]}, r"data\.size must be \[height, width\]"),
-    ({"alpha": 0.5}, "alpha must lie between 0 and 0.5, got 0.5"),
+    (
+        {"fractions": [0.5, 0.5, 0.5]},
+        r"data\.fractions=\[0\.5, 0\.5, 0\.5\]: expected three numbers",
+    ),
+    ({"fractions": [1, 0, 0]}, r"data\.fractions=\[1, 0, 0\]: expected a list \(each .* above 0"),
+    ({"size": [0, 4]}, r"data\.size=\[0, 4\]: expected a list \(each entry an integer at least 1"),
+    ({"size": [4]}, r"data\.size=\[4\]: expected \[height, width\] in pixels"),
+    ({"alpha": 0.5}, r"data\.alpha=0\.5: expected a number above 0 and below 0\.5"),
+    ({"layout": "plane"}, r"data\.layout=plane: expected interleaved, .*; did you mean planar\?"),
 ]
 
 

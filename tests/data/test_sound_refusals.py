@@ -21,13 +21,13 @@ BAD = [
     ({"train_label": "two"}, r"data\.train_label=two: no such label; known: one, zero"),
     ({"train_label": "one", "label_context": True}, "label_context=true needs several labels"),
     ({"floor": 0, "window": "frames"}, r"frame 21 is silent, .* data\.floor=3e-5"),
-    ({"floor": -1}, r"data\.floor must not be negative, got -1"),
-    ({"sample_rate": 0}, r"data\.sample_rate must be positive, got 0"),
-    ({"seconds": 0}, r"data\.seconds must be positive, got 0"),
+    ({"floor": -1}, r"data\.floor=-1: expected a number at least 0"),
+    ({"sample_rate": 0}, r"data\.sample_rate=0: expected an integer at least 1"),
+    ({"seconds": 0}, r"data\.seconds=0: expected a number above 0"),
     ({"frame_ms": 300}, r"data\.frame_ms=300 is longer than data\.seconds=0\.25"),
     ({"window": "frames", "fft_length": 62}, "data.fft_length=62 crops a frame of 64 samples"),
     ({"window": "sequence", "fft_length": 62}, r"\(data.frame_ms=16 at 4000 Hz\)"),
-    ({"context_frames": -1}, r"data\.context_frames must not be negative"),
+    ({"context_frames": -1}, r"data\.context_frames=-1: expected an integer at least 0"),
 ]
 
 

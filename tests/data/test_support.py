@@ -94,5 +94,5 @@ def test_the_hash_of_rows_without_a_file_is_that_of_the_arrays():
 
 @pytest.mark.parametrize(("key", "value"), [("train_rows", -5), ("val_rows", 0)])
 def test_toy_data_of_no_rows_are_refused(key, value):
-    with pytest.raises(DataError, match=f"data.{key}={value}: expected at least 1"):
+    with pytest.raises(DataError, match=f"data.{key}={value}: expected an integer at least 1"):
         Toy(**{key: value})

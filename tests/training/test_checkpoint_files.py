@@ -10,7 +10,7 @@ from run_commands import train
 
 from flowbench.checkpoint import CheckpointError
 from flowbench.data import DataError
-from flowbench.data.conversion import convert
+from flowbench.data.conversion import Originals
 from flowbench.run.folder import RunFolder, RunFolderError
 from flowbench.training.checkpoint_files import CheckpointFiles
 
@@ -119,8 +119,10 @@ def test_without_room_for_a_conversion_its_place_is_named(tmp_path, no_room):
         np.save(folder / "x.npy", np.zeros(100_000))
         return {}
 
+    originals = Originals(
+        name="small", files=[tmp_path / "x.csv"], cache_dir=tmp_path / "cache", version=1
+    )
     with pytest.raises(
         DataError, match=f"{tmp_path}/cache/small/[0-9a-f]+ cannot be .*100000 requested"
     ):
-        convert("small", build, originals=[tmp_path / "x.csv"], cache_dir=tmp_path / "cache",
-                version=1, source="")  # fmt: skip
+        originals.convert(build, source="")

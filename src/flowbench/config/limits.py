@@ -7,6 +7,7 @@ from pydantic import Field
 __all__ = [
     "Accelerator",
     "AtLeastOne",
+    "Count",
     "Decay",
     "NotNegative",
     "Positive",
@@ -20,6 +21,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
 Schedule = Literal["constant", "cosine"]

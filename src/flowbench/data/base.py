@@ -13,19 +13,17 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench import memory
+from flowbench.config.limits import AtLeastOne, Seed
+from flowbench.data.chunks import chunks
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
+from flowbench.data.options import DataError, checked
 from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
 from flowbench.transforms.preprocessing import Clip, Log
 
 __all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
 
 SPLITS = ("train", "val", "test")
-CHUNK_VALUES = 2**21
 PREPROCESSING = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standardize)}
-
-
-class DataError(Exception):
-    """A mistake in the data or in how they are asked for, told in one sentence."""
 
 
 @dataclass
@@ -88,9 +86,8 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype}".encode())
-        chunk = max(1, CHUNK_VALUES // max(1, array.shape[1]))
-        for start in range(0, len(array), chunk):
-            digest.update(np.ascontiguousarray(array[start : start + chunk]).data)
+        for part in chunks(*array.shape):
+            digest.update(np.ascontiguousarray(array[part]).data)
     return digest.hexdigest()
 
 
@@ -127,15 +124,19 @@ class DataModule(pl.LightningDataModule, ABC):
     a mapped file in `cache_dir`, where a subclass has that (see `memory.empty`).
 
     Args:
-        batch_size: rows per optimiser step.
-        seed: of whatever is drawn: shuffled splits, dequantisation noise, order of batches.
+        batch_size: rows per optimiser step, over all devices together.
+        seed: for whatever is drawn: shuffled splits, dequantisation noise, the order of batches.
+
+    Raises:
+        DataError: an option is out of its range.
     """
 
     cache_dir: str | Path | None = None
     dtype: torch.dtype = torch.float32  # of rows in model space
     steps_per_item: int | None = 64  # how training gets its minibatches: see `BatchLoader`
 
-    def __init__(self, *, batch_size: int = 256, seed: int = 0) -> None:
+    @checked
+    def __init__(self, *, batch_size: AtLeastOne = 256, seed: Seed = 0) -> None:
         super().__init__()
         self.batch_size = batch_size
         self.seed = seed
@@ -223,12 +224,10 @@ class DataModule(pl.LightningDataModule, ABC):
 def _preprocessed(
     source: NDArray[Any], preprocess: Chain, folder: str | Path | None, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    chunk = max(1, CHUNK_VALUES // source.shape[-1])
     u = memory.empty(source.shape, dtype=dtype, folder=folder)
     log_det = memory.empty((len(source),), dtype=torch.float64, folder=folder)
     finite = torch.empty(len(source), dtype=torch.bool)
-    for start in range(0, len(source), chunk):
-        part = slice(start, start + chunk)
+    for part in chunks(*source.shape):
         values = torch.from_numpy(np.array(source[part], np.float64))
         u[part], log_det[part] = preprocess.inverse(values)
         finite[part] = log_det[part].isfinite() & u[part].isfinite().all(-1)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flowbench.atomic_files import write_text
 from flowbench.data.base import DataError
 
-__all__ = ["Conversion", "convert", "fingerprint"]
+__all__ = ["Conversion", "Originals"]
 
 META = "meta.json"
 
@@ -36,40 +36,23 @@ class Conversion:
     sha256: str
 
 
-def convert(
-    name: str,
-    build: Callable[[Path], dict[str, Any]],
-    *,
-    originals: Sequence[Path],
-    places: Sequence[Path] | None = None,
-    cache_dir: str | Path,
-    version: int,
-    options: Mapping[str, Any] | None = None,
-    source: str,
-    fetch: Callable[[], None] | None = None,
-) -> Conversion:
-    """Convert originals, or find the conversion that was made before.
+@dataclass(frozen=True, kw_only=True)
+class Originals:
+    """Original files, and the place in a cache where their conversion lies.
 
     A conversion lies in `cache_dir/name/key`, where the key comes from the version, the options
-    and the originals' places. It counts as long as the originals have the size and time of
+    and the places of the originals. It counts as long as the originals have the size and time of
     modification that were recorded, or else the recorded SHA-256, or are gone. It appears at once
     and whole, or not at all.
 
-    Args:
+    Attributes:
         name: of the data set.
-        build: writes `<array>.npy` files into the folder that it gets, and returns plain values.
-        originals: the files to convert; they are only read.
+        files: to convert; they are only read.
         places: what the key is made of, where the originals may come in several forms (gzipped or
-            not, say): without them nobody could tell which it was. None: the originals.
+            not, say): without them nobody could tell which it was. None: the files.
         cache_dir: where conversions are kept.
-        version: of `build`; a new one leaves the old conversions aside.
+        version: of the conversion; a new one leaves the old conversions aside.
         options: what else changes the result.
-        source: where the originals come from, for the message when one is missing.
-        fetch: called where an original is missing and was never converted; None: nobody can.
-
-    Raises:
-        DataError: an original is missing and was never converted, changes while it is converted,
-            or a file cannot be read or written.
 
     Example:
         >>> import tempfile
@@ -78,127 +61,141 @@ def convert(
         >>> def build(out):
         ...     np.save(out / "x.npy", np.loadtxt(folder / "numbers.txt"))
         ...     return {"feature_names": ["x"]}
-        >>> done = convert("numbers", build, originals=[folder / "numbers.txt"],
-        ...                cache_dir=folder / "cache", version=1, source="it is made above")
+        >>> originals = Originals(name="numbers", files=[folder / "numbers.txt"],
+        ...                       cache_dir=folder / "cache", version=1)
+        >>> done = originals.convert(build, source="it is made above")
         >>> done.arrays["x"].tolist(), done.meta["feature_names"]
         ([1.0, 2.0, 3.0], ['x'])
+        >>> done.sha256 == originals.fingerprint()
+        True
     """
-    files, named = _absolute(originals), _absolute(places or originals)
-    folder = _folder(name, named, cache_dir=cache_dir, version=version, options=options)
-    try:
-        if fetch is not None and _missing(files) and _load(folder) is None:
-            fetch()
-        return _find_or_make(name, build, folder=folder, originals=files, source=source)
-    except OSError as error:
-        what = "a file" if error.filename else f"{folder}"  # numpy names none on a full disk
-        raise DataError(f"{name}: {what} cannot be read or written: {error}") from error
 
+    name: str
+    files: Sequence[Path]
+    places: Sequence[Path] | None = None
+    cache_dir: str | Path
+    version: int
+    options: Mapping[str, Any] = field(default_factory=dict)
 
-def fingerprint(
-    name: str,
-    *,
-    originals: Sequence[Path],
-    places: Sequence[Path] | None = None,
-    cache_dir: str | Path,
-    version: int,
-    options: Mapping[str, Any] | None = None,
-) -> str | None:
-    """The `sha256` that `convert` would give, without converting anything.
+    def convert(
+        self,
+        build: Callable[[Path], dict[str, Any]],
+        *,
+        source: str,
+        fetch: Callable[[], None] | None = None,
+    ) -> Conversion:
+        """Convert the files, or find the conversion that was made before.
 
-    It is read from the record of the conversion as long as the originals have the size and time
-    of modification recorded there, or are gone; otherwise they are hashed.
+        Args:
+            build: writes `<array>.npy` files into the folder that it gets; returns plain values.
+            source: where the originals come from, for the message when one is missing.
+            fetch: called where a file is missing and was never converted; None: nobody can.
 
-    Args:
-        name: as in `convert`, like all other arguments.
-        originals: the files.
-        places: what the key is made of; None: the originals.
-        cache_dir: where conversions are kept.
-        version: of the conversion.
-        options: of the conversion.
+        Raises:
+            DataError: a file is missing and was never converted, changes while it is converted,
+                or cannot be read or written.
+        """
+        folder = self._folder()
+        try:
+            if fetch is not None and self._missing() and _load(folder) is None:
+                fetch()
+            return self._find_or_make(build, folder=folder, source=source)
+        except OSError as error:
+            what = "a file" if error.filename else f"{folder}"  # numpy names none on a full disk
+            raise DataError(f"{self.name}: {what} cannot be read or written: {error}") from error
 
-    Returns:
-        The SHA-256, or None where there are neither originals nor a conversion.
+    def fingerprint(self) -> str | None:
+        """The `sha256` that `convert` would give, without converting anything.
 
-    Raises:
-        DataError: a file cannot be read.
-    """
-    files, named = _absolute(originals), _absolute(places or originals)
-    folder = _folder(name, named, cache_dir=cache_dir, version=version, options=options)
-    try:
-        found, missing = _load(folder), _missing(files)
-        if found is not None and (missing or _same_stamps(found, files)):
-            return found.sha256
-        return None if missing else _combined([_sha256(file) for file in files])
-    except OSError as error:
-        raise DataError(f"{name}: a file cannot be read: {error}") from error
+        It is read from the record of the conversion as long as the originals have the size and
+        time of modification recorded there, or are gone; otherwise they are hashed.
 
+        Returns:
+            The SHA-256, or None where there are neither originals nor a conversion.
 
-def _absolute(files: Sequence[Path]) -> list[Path]:
-    return [Path(file).expanduser().absolute() for file in files]
+        Raises:
+            DataError: a file cannot be read.
+        """
+        try:
+            found, missing = _load(self._folder()), self._missing()
+            if found is not None and (missing or self._same_stamps(found)):
+                return found.sha256
+            return None if missing else _combined([_sha256(file) for file in self._absolute])
+        except OSError as error:
+            raise DataError(f"{self.name}: a file cannot be read: {error}") from error
 
+    @property
+    def _absolute(self) -> list[Path]:
+        return list(map(_absolute, self.files))
 
-def _missing(places: list[Path]) -> list[Path]:
-    return [place for place in places if not place.is_file()]
+    def _missing(self) -> list[Path]:
+        return [file for file in self._absolute if not file.is_file()]
 
+    def _folder(self) -> Path:
+        places = [str(_absolute(place)) for place in self.places or self.files]
+        text = json.dumps([self.version, dict(self.options), places])
+        key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _absolute(self.cache_dir) / self.name / key
 
-def _folder(
-    name: str,
-    places: list[Path],
-    *,
-    cache_dir: str | Path,
-    version: int,
-    options: Mapping[str, Any] | None,
-) -> Path:
-    text = json.dumps([version, dict(options or {}), [str(place) for place in places]])
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Path(cache_dir).expanduser().absolute() / name / key
-
-
-def _find_or_make(
-    name: str,
-    build: Callable[[Path], dict[str, Any]],
-    *,
-    folder: Path,
-    originals: list[Path],
-    source: str,
-) -> Conversion:
-    found = _load(folder)
-    missing = _missing(originals)
-    if missing and found is None:
-        raise DataError(f"{name}: the file {missing[0]} is expected but does not exist; {source}")
-    if found is not None and (missing or _same_stamps(found, originals)):
-        return found
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    def _find_or_make(
+        self, build: Callable[[Path], dict[str, Any]], *, folder: Path, source: str
+    ) -> Conversion:
         found = _load(folder)
-        if found is None or not _same_content(found, originals, folder):
-            _make(name, build, folder=folder, originals=originals)
-        made = _load(folder)
-    assert made is not None
-    return made
+        missing = self._missing()
+        if missing and found is None:
+            raise DataError(
+                f"{self.name}: the file {missing[0]} is expected but does not exist; {source}"
+            )
+        if found is not None and (missing or self._same_stamps(found)):
+            return found
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            found = _load(folder)
+            if found is None or not self._same_content(found, folder):
+                self._make(build, folder=folder)
+            made = _load(folder)
+        assert made is not None
+        return made
+
+    def _make(self, build: Callable[[Path], dict[str, Any]], *, folder: Path) -> None:
+        partial, old = folder.with_suffix(".partial"), folder.with_suffix(".old")
+        try:
+            for left_over in (partial, old):
+                shutil.rmtree(left_over, ignore_errors=True)
+            partial.mkdir()
+            records = [_record(file) for file in self._absolute]
+            meta = build(partial)
+            for file, record in zip(self._absolute, records, strict=True):
+                if _stamp(file) != _stamp_of(record):
+                    raise DataError(
+                        f"{self.name}: {file} changed while it was converted; start again"
+                    )
+            sizes = {file.name: file.stat().st_size for file in sorted(partial.glob("*.npy"))}
+            _write_json(partial / META, {"originals": records, "arrays": sizes, "meta": meta})
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(partial, folder)
+        finally:
+            for left_over in (partial, old):
+                shutil.rmtree(left_over, ignore_errors=True)
+
+    def _same_stamps(self, found: Conversion) -> bool:
+        return list(map(_stamp_of, found.meta["originals"])) == list(map(_stamp, self._absolute))
+
+    def _same_content(self, found: Conversion, folder: Path) -> bool:
+        """Whether the hashes agree; if so, the new times are recorded, so as not to hash again."""
+        if self._same_stamps(found):
+            return True
+        records = [_record(file) for file in self._absolute]
+        if [r["sha256"] for r in records] != [r["sha256"] for r in found.meta["originals"]]:
+            return False
+        whole = json.loads((folder / META).read_text())
+        _write_json(folder / META, whole | {"originals": records})
+        return True
 
 
-def _make(
-    name: str, build: Callable[[Path], dict[str, Any]], *, folder: Path, originals: list[Path]
-) -> None:
-    partial, old = folder.with_suffix(".partial"), folder.with_suffix(".old")
-    try:
-        for left_over in (partial, old):
-            shutil.rmtree(left_over, ignore_errors=True)
-        partial.mkdir()
-        records = [_stamp(place) | {"sha256": _sha256(place)} for place in originals]
-        meta = build(partial)
-        for place, record in zip(originals, records, strict=True):
-            if _stamp(place) != {key: record[key] for key in ("path", "size", "mtime_ns")}:
-                raise DataError(f"{name}: {place} changed while it was converted; start again")
-        sizes = {file.name: file.stat().st_size for file in sorted(partial.glob("*.npy"))}
-        _write_json(partial / META, {"originals": records, "arrays": sizes, "meta": meta})
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(partial, folder)
-    finally:
-        for left_over in (partial, old):
-            shutil.rmtree(left_over, ignore_errors=True)
+def _absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().absolute()
 
 
 def _load(folder: Path) -> Conversion | None:
@@ -217,21 +214,12 @@ def _load(folder: Path) -> Conversion | None:
     return Conversion(arrays=arrays, meta=meta, sha256=sha256)
 
 
-def _same_stamps(found: Conversion, originals: list[Path]) -> bool:
-    recorded = [{k: v for k, v in r.items() if k != "sha256"} for r in found.meta["originals"]]
-    return recorded == [_stamp(place) for place in originals]
+def _record(place: Path) -> dict[str, Any]:
+    return _stamp(place) | {"sha256": _sha256(place)}
 
 
-def _same_content(found: Conversion, originals: list[Path], folder: Path) -> bool:
-    """Whether the hashes agree; if so, the new times are recorded, so as not to hash again."""
-    if _same_stamps(found, originals):
-        return True
-    records = [_stamp(place) | {"sha256": _sha256(place)} for place in originals]
-    if [r["sha256"] for r in records] != [r["sha256"] for r in found.meta["originals"]]:
-        return False
-    whole = json.loads((folder / META).read_text())
-    _write_json(folder / META, whole | {"originals": records})
-    return True
+def _stamp_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != "sha256"}
 
 
 def _stamp(place: Path) -> dict[str, Any]:

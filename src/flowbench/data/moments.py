@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
+from flowbench.data.chunks import chunks
 from flowbench.data.selection import Selection
+from flowbench.data.text import refuse_cells
 
 __all__ = ["Moments", "correlations", "moments", "refuse_non_finite", "standardize"]
-
-CHUNK_VALUES = 2**21
 
 
 class Moments(NamedTuple):
@@ -89,16 +89,9 @@ def refuse_non_finite(x: NDArray[Any] | Selection, names: Sequence[str], *, wher
     """
     for start, part in _parts(x):
         cells = np.argwhere(~np.isfinite(part))
-        if len(cells):
-            first = "; ".join(
-                f"row {start + row + 1}, column {names[column]!r} is {part[row, column]}"
-                for row, column in cells[:3]
-            )
-            more = " and more" if len(cells) > 3 else ""
-            raise DataError(f"{where}: every value must be finite, but {first}{more}")
+        refuse_cells(cells, list(part.T), names=names, first=start + 1, where=where)
 
 
 def _parts(x: NDArray[Any] | Selection) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    rows = max(1, CHUNK_VALUES // x.shape[1])
-    for start in range(0, len(x), rows):
-        yield start, np.asarray(x[start : start + rows], np.float64)
+    for part in chunks(*x.shape):
+        yield part.start, np.asarray(x[part], np.float64)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.data.chunks import chunks
+
 __all__ = ["Selection"]
 
-CHUNK_VALUES = 2**21
 Change = Callable[[NDArray[Any]], NDArray[Any]]
 
 
@@ -48,9 +49,7 @@ class Selection:
 
     def chunks(self) -> Iterator[NDArray[Any]]:
         """All rows, some at a time."""
-        rows = max(1, CHUNK_VALUES // max(1, self.array.shape[1]))
-        for start in range(0, len(self), rows):
-            yield self[start : start + rows]
+        return (self[part] for part in chunks(len(self), self.array.shape[1]))
 
     def values_of(self, column: int) -> set[float]:
         """The different values of a column."""

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
 
-__all__ = ["first_fault", "is_number", "stream_numbers"]
+__all__ = ["first_fault", "is_number", "refuse_cells", "stream_numbers"]
 
 
 def stream_numbers(
@@ -75,6 +77,35 @@ def first_fault(
                 found = f"row {row}, column {name!r} holds {cells[column]!r}"
                 return f"{found}, expected a finite number"
     return None
+
+
+def refuse_cells(
+    cells: NDArray[np.intp],
+    columns: Sequence[Sequence[Any]],
+    *,
+    names: Sequence[str],
+    first: int,
+    where: str,
+) -> None:
+    """Refuse cells that hold no finite number, if there are any.
+
+    Args:
+        cells: `[n, 2]`, row and column of each, from 0.
+        columns: the values of each column.
+        names: of the columns.
+        first: the number that the user knows row 0 by.
+        where: the file.
+
+    Raises:
+        DataError: naming the first three cells.
+    """
+    if len(cells):
+        told = "; ".join(
+            f"row {first + row}, column {names[column]!r} is {columns[column][row]}"
+            for row, column in cells[:3].tolist()
+        )
+        more = " and more" if len(cells) > 3 else ""
+        raise DataError(f"{where}: every value must be finite, but {told}{more}")
 
 
 def is_number(text: str) -> bool:

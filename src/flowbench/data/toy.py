@@ -2,16 +2,21 @@
 
 import hashlib
 import math
+from typing import Any
 
 import numpy as np
 
-from flowbench.data.base import DataError, DataModule, RawData
+from flowbench.config.inherited import inherits_options
+from flowbench.config.limits import AtLeastOne
+from flowbench.data.base import DataModule, RawData
+from flowbench.data.options import checked
 
 __all__ = ["Toy"]
 
 TEST_ROWS = 100_000
 
 
+@inherits_options()
 class Toy(DataModule):
     r"""x₂ ~ N(0, 2²), x₁ | x₂ ~ N(x₂²/4, 1): a banana.
 
@@ -21,12 +26,8 @@ class Toy(DataModule):
 
     Args:
         train_rows: rows to train on.
-        val_rows: rows for early stopping.
-        batch_size: rows per optimiser step.
-        seed: of the rows and of their order.
-
-    Raises:
-        DataError: there are to be no rows.
+        val_rows: rows for early stopping; 100,000 more rows are the test split.
+        seed: for the rows and their order.
 
     Example:
         >>> data = Toy(train_rows=1000, val_rows=100, seed=0)
@@ -37,20 +38,13 @@ class Toy(DataModule):
         -3.531
     """
 
+    @checked
     def __init__(
-        self,
-        *,
-        train_rows: int = 20_000,
-        val_rows: int = 10_000,
-        batch_size: int = 256,
-        seed: int = 0,
+        self, *, train_rows: AtLeastOne = 20_000, val_rows: AtLeastOne = 10_000, **options: Any
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(**options)
         self.train_rows = train_rows
         self.val_rows = val_rows
-        for name in ("train_rows", "val_rows"):
-            if getattr(self, name) < 1:
-                raise DataError(f"data.{name}={getattr(self, name)}: expected at least 1")
 
     def fingerprint(self) -> str:
         """A SHA-256 of the options, which say all about the rows."""

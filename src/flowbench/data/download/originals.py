@@ -9,26 +9,27 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
-from flowbench.data.conversion import Conversion, convert, fingerprint
+from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.download.download import download
 from flowbench.data.download.sources import SOURCES
+from flowbench.data.options import checked
 
 __all__ = ["OriginalDataModule", "last_tenths", "load_array"]
 
 
+@inherits_options()
 class OriginalDataModule(DataModule):
     """A data set of original files in `<data_dir>/<name>/`; a subclass converts them (`build`).
 
     What is missing there is downloaded by `prepare_data`, where it is known from where.
 
     Args:
-        path: of the original, where it lies elsewhere or is another one; the number of rows is
-            free then. None: in `data_dir`.
-        data_dir: folder of all originals; only read.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the order of batches (and of what a subclass draws).
+        path: another original, with any number of rows; None: the one in `data_dir`.
+        data_dir: folder of the original data files; only read.
+        cache_dir: folder of the converted arrays; safe to delete.
+        seed: for the order of batches; the split is fixed.
     """
 
     name: ClassVar[str]
@@ -39,19 +40,25 @@ class OriginalDataModule(DataModule):
     expected: ClassVar[dict[str, tuple[int, ...]]]
     cache_dir: str | Path
 
+    @checked
     def __init__(
         self,
         *,
         path: str | Path | None = None,
         data_dir: str | Path = "data",
         cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(**options)
         self.path = None if path is None else Path(path).expanduser()
         self.data_dir = Path(data_dir).expanduser()
         self.cache_dir = cache_dir
+
+    @property
+    def root(self) -> Path:
+        """The folder of the originals; what `path` names, where it is given."""
+        folder = self.path or self.data_dir / (self.folder or self.name)
+        return folder.absolute()
 
     @abstractmethod
     def build(self, folder: Path) -> dict[str, Any]:
@@ -59,9 +66,7 @@ class OriginalDataModule(DataModule):
 
     def originals(self) -> list[Path]:
         """The files to convert, whether they exist or not."""
-        if self.path is not None:
-            return [self.path]
-        return [self.data_dir / (self.folder or self.name) / file for file in self.files]
+        return [self.root / file for file in self.files] if self.path is None else [self.path]
 
     def places(self) -> list[Path]:
         """The originals in one of the forms in which they may lie there, always the same one."""
@@ -79,23 +84,16 @@ class OriginalDataModule(DataModule):
 
     def conversion(self, *, fetch: Callable[[], None] | None = None) -> Conversion:
         """The converted originals; `fetch` is called where they are missing."""
-        return convert(
-            self.name,
-            self.build,
-            originals=self.originals(),
-            places=self.places(),
-            cache_dir=self.cache_dir,
-            version=self.version,
-            options=self.options(),
-            source=self.source,
-            fetch=fetch,
-        )
+        return self._originals().convert(self.build, source=self.source, fetch=fetch)
 
     def fingerprint(self) -> str | None:
         """The SHA-256 of the originals, as it is recorded or, if they changed, anew."""
-        return fingerprint(
-            self.name,
-            originals=self.originals(),
+        return self._originals().fingerprint()
+
+    def _originals(self) -> Originals:
+        return Originals(
+            name=self.name,
+            files=self.originals(),
             places=self.places(),
             cache_dir=self.cache_dir,
             version=self.version,

@@ -1,26 +1,29 @@
 """Pictures as flat vectors: what all data sets of pictures have in common."""
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Gt, Lt
 from numpy.typing import NDArray
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import SPLITS, DataError, RawData
+from flowbench.data.chunks import chunks
 from flowbench.data.download.originals import OriginalDataModule
 from flowbench.data.images.dequantisation import dequantise
 from flowbench.data.images.layouts import Layout, PixelOrder, layout_steps
 from flowbench.data.loader import BatchLoader, Rows
+from flowbench.data.options import checked
 
-__all__ = ["Binarize", "Dequantize", "ImageDataModule"]
+__all__ = ["ImageDataModule"]
 
 Dequantize = Literal["once", "epoch"]
 Binarize = Literal["threshold", "sampled"]
-CHUNK = 1024
 
 
+@inherits_options()
 class ImageDataModule(OriginalDataModule):
     r"""Pictures; a subclass converts them (`build`, with `dequantisation.write_pictures`).
 
@@ -29,22 +32,19 @@ class ImageDataModule(OriginalDataModule):
     1 in both, for a distribution of discrete events; their log-likelihood is of probabilities.
 
     Args:
-        path: folder of the originals, where they lie elsewhere or are others; the number of
-            pictures is free then.
-        alpha: how far the ends are pulled in before the logit, 0 < α < 0.5.
+        alpha: how far pixels are pulled in from 0 and 1 before the logit.
         dequantize: the noise of the training rows is drawn "once", or anew for every "epoch"; that
             of validation and test rows is always the same.
-        binarize: None; "threshold": the upper half of the levels is 1; "sampled": 1 with the
-            probability pixel / (levels − 1), drawn when the noise would be.
-        layout: "interleaved" (r0 g0 b0 r1 g1 b1 …) or "planar" (channel after channel), one event
-            each; "shared_channels" or "separate_channels": the channels do not depend on each
-            other, and one model has the same weights for all, or weights of its own for each.
-        pixel_order: "raster", "reversed", or "random" by the seed.
-        label_context: the label, one-hot, is the context.
-        data_dir: folder of all originals; only read.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the order of batches, of a random pixel order, of noise drawn for every epoch.
+        binarize: None: grey levels or colours; "threshold": the upper half of the levels is 1;
+            "sampled": 1 with the probability pixel / (levels − 1), drawn when the noise would be.
+            Both are for distributions of discrete events, such as `MADE` with Bernoulli outputs.
+        layout: "interleaved" (r0 g0 b0 r1 g1 b1 …) or "planar" (channel after channel): one event;
+            "shared_channels" or "separate_channels": the channels are independent of each other,
+            modelled with the same weights, or with weights of their own.
+        pixel_order: "raster" (line by line), "reversed", or "random" by the seed.
+        label_context: condition the density on the label, one-hot.
+        seed: for the order of batches, a random pixel order, and noise drawn for every epoch; the
+            split is fixed.
 
     Attributes:
         image_shape: height, width, channels; known after `setup`.
@@ -53,26 +53,19 @@ class ImageDataModule(OriginalDataModule):
 
     levels: int = 256
 
+    @checked
     def __init__(
         self,
         *,
-        path: str | Path | None = None,
-        alpha: float = 1e-6,
+        alpha: Annotated[float, Gt(0), Lt(0.5)] = 1e-6,
         dequantize: Dequantize = "once",
         binarize: Binarize | None = None,
         layout: Layout = "interleaved",
         pixel_order: PixelOrder = "raster",
         label_context: bool = False,
-        data_dir: str | Path = "data",
-        cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            path=path, data_dir=data_dir, cache_dir=cache_dir, batch_size=batch_size, seed=seed
-        )
-        if not 0 < alpha < 0.5:
-            raise DataError(f"data.alpha must lie between 0 and 0.5, got {alpha}")
+        super().__init__(**options)
         self.alpha = alpha
         self.dequantize = dequantize
         self.binarize = binarize
@@ -142,8 +135,7 @@ class ImageDataModule(OriginalDataModule):
         """Replace the training rows by those of an epoch, in place."""
         rng = np.random.default_rng([self.seed, epoch])
         rows = self.rows["train"]
-        for start in range(0, len(rows), CHUNK):
-            part = slice(start, start + CHUNK)
+        for part in chunks(*rows.x.shape):
             fresh = self.model_space(self._drawn(self._dequantised["train"][part], rng))
             rows.x[part].copy_(fresh.x)
             rows.log_det[part].copy_(fresh.log_det)
@@ -159,9 +151,9 @@ class ImageDataModule(OriginalDataModule):
         if self.binarize == "threshold":
             return (values >= np.ceil(self.levels / 2)).astype(np.float32)  # of the pixel alone
         one = np.empty(values.shape, np.float32)
-        for start in range(0, len(values), CHUNK):
-            probability = np.floor(values[start : start + CHUNK]) / (self.levels - 1)
-            one[start : start + CHUNK] = rng.random(probability.shape) < probability
+        for part in chunks(*values.shape):
+            probability = np.floor(values[part]) / (self.levels - 1)
+            one[part] = rng.random(probability.shape) < probability
         return one
 
     def _logit(self) -> list[dict[str, Any]]:

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import DataError
 from flowbench.data.download.tree import list_tree
-from flowbench.data.images.base import Binarize, Dequantize, ImageDataModule
+from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
 from flowbench.data.images.files import SUFFIXES, read_pictures, split_files
-from flowbench.data.images.layouts import Layout, PixelOrder
+from flowbench.data.options import checked
 
 __all__ = ["Cifar10"]
 
@@ -20,6 +21,7 @@ SHAPE = (32, 32, 3)
 RECORD = 3073
 
 
+@inherits_options(alpha=0.05)
 class Cifar10(ImageDataModule):
     """Colour photographs of ten classes: 90,000 / 5,000 / 10,000 pictures of 32 × 32 pixels.
 
@@ -33,14 +35,9 @@ class Cifar10(ImageDataModule):
     `test/<class>/<file>`, of which a tenth, drawn at random, is validation.
 
     Args:
-        path: folder of the originals, where they lie elsewhere or are others; the number of
-            pictures is free then.
-        flips: whether the training pictures come twice.
-        alpha, dequantize, binarize, layout, pixel_order, label_context: see `ImageDataModule`.
-        data_dir: folder of all originals; only read.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the order of batches, of a random pixel order, of noise drawn for every epoch.
+        path: another folder of such originals, with any number of pictures; None: `cifar10/` in
+            `data_dir`.
+        flips: add the mirror image of each training picture: 45,000 become 90,000.
     """
 
     name = "cifar10"
@@ -52,37 +49,10 @@ class Cifar10(ImageDataModule):
     version = 2
     expected: ClassVar = {"val": (5_000, 3_072), "test": (10_000, 3_072)}
 
-    def __init__(
-        self,
-        *,
-        path: str | Path | None = None,
-        flips: bool = True,
-        alpha: float = 0.05,
-        dequantize: Dequantize = "once",
-        binarize: Binarize | None = None,
-        layout: Layout = "interleaved",
-        pixel_order: PixelOrder = "raster",
-        label_context: bool = False,
-        data_dir: str | Path = "data",
-        cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            path=path,
-            alpha=alpha,
-            dequantize=dequantize,
-            binarize=binarize,
-            layout=layout,
-            pixel_order=pixel_order,
-            label_context=label_context,
-            data_dir=data_dir,
-            cache_dir=cache_dir,
-            batch_size=batch_size,
-            seed=seed,
-        )
+    @checked
+    def __init__(self, *, flips: bool = True, **options: Any) -> None:
+        super().__init__(**options)
         self.flips = flips
-        self.root = (self.path or self.data_dir / self.name).expanduser().absolute()
 
     def originals(self) -> list[Path]:
         """The binary batches, or all pictures where there are none."""

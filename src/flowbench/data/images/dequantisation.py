@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.data.chunks import chunks
+
 __all__ = ["chunked", "dequantise", "write_pictures"]
 
 
@@ -62,6 +64,6 @@ def write_pictures(
     np.save(folder / f"{split}_labels.npy", np.tile(labels, copies))
 
 
-def chunked(pictures: NDArray[np.uint8], *, size: int = 1024) -> Iterable[NDArray[np.uint8]]:
-    """An array in parts of `size` rows."""
-    return (pictures[start : start + size] for start in range(0, len(pictures), size))
+def chunked(pictures: NDArray[np.uint8]) -> Iterable[NDArray[np.uint8]]:
+    """Pictures `[n, channels, height, width]`, some at a time."""
+    return (pictures[part] for part in chunks(len(pictures), int(np.prod(pictures.shape[1:]))))

@@ -6,58 +6,28 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import DataError
 from flowbench.data.download.originals import last_tenths
-from flowbench.data.images.base import Binarize, Dequantize, ImageDataModule
+from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
-from flowbench.data.images.layouts import Layout, PixelOrder
 from flowbench.extras import how_to_install
 
 __all__ = ["Digits"]
 
 
+@inherits_options(without={"path", "data_dir"}, dequantize="epoch")
 class Digits(ImageDataModule):
     """Handwritten digits: 1,457 / 161 / 179 pictures of 8 × 8 pixels in 17 levels, 0 … 16.
 
     Contiguous splits, the last tenth being test and the last tenth of the rest validation, with
     noise as for MNIST. From the UCI "Optical Recognition of Handwritten Digits" (its test part).
-
-    Args:
-        alpha, dequantize, binarize, layout, pixel_order, label_context: see `ImageDataModule`.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the order of batches, of a random pixel order, of noise drawn for every epoch.
     """
 
     name = "digits"
     source = "it is part of every installation of scikit-learn"
     expected: ClassVar = {"train": (1_457, 64), "val": (161, 64), "test": (179, 64)}
     levels = 17
-
-    def __init__(
-        self,
-        *,
-        alpha: float = 1e-6,
-        dequantize: Dequantize = "epoch",
-        binarize: Binarize | None = None,
-        layout: Layout = "interleaved",
-        pixel_order: PixelOrder = "raster",
-        label_context: bool = False,
-        cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            alpha=alpha,
-            dequantize=dequantize,
-            binarize=binarize,
-            layout=layout,
-            pixel_order=pixel_order,
-            label_context=label_context,
-            cache_dir=cache_dir,
-            batch_size=batch_size,
-            seed=seed,
-        )
 
     def originals(self) -> list[Path]:
         """The file inside scikit-learn.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
+from flowbench.data.chunks import chunks
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,7 +20,6 @@ FORMATS = "avif bmp gif heic heif jfif jp2 jpeg jpg pbm pgm png pnm ppm tga tif 
 SUFFIXES = tuple(f".{suffix}" for suffix in FORMATS.split())
 FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 FOLDERS |= dict.fromkeys(("val", "valid", "validation"), "val")
-CHUNK = 1024
 
 
 class Pictures(NamedTuple):
@@ -120,7 +120,7 @@ def _cut(given: dict[str, list[Path]], fractions: Sequence[float]) -> dict[str, 
 def read_pictures(
     files: Sequence[Path], *, shape: tuple[int, int, int], resize: bool
 ) -> Iterator[NDArray[np.uint8]]:
-    """The pixels `[n, channels, height, width]` of files, 1,024 at a time.
+    """The pixels `[n, channels, height, width]` of files, some at a time.
 
     They are what a viewer shows: upright by the EXIF tag, and on white where a picture is
     transparent. Of 16 bits per channel the upper 8 count, of several frames the first.
@@ -134,10 +134,9 @@ def read_pictures(
         DataError: a file is no picture, or of another size; Pillow is not installed.
     """
     mode, size = "L" if shape[2] == 1 else "RGB", shape[:2]
-    for start in range(0, len(files), CHUNK):
-        chunk = files[start : start + CHUNK]
-        part = [_pixels(file, mode=mode, size=size, resize=resize) for file in chunk]
-        yield np.stack(part).transpose(0, 3, 1, 2)
+    for part in chunks(len(files), int(np.prod(shape))):
+        pixels = [_pixels(file, mode=mode, size=size, resize=resize) for file in files[part]]
+        yield np.stack(pixels).transpose(0, 3, 1, 2)
 
 
 def picture_size(file: Path) -> tuple[int, int]:

@@ -6,16 +6,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from flowbench.config.inherited import inherits_options
+from flowbench.config.limits import AtLeastOne, Share
 from flowbench.data.base import DataError
 from flowbench.data.download.tree import list_tree
-from flowbench.data.images.base import Binarize, Dequantize, ImageDataModule
+from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import write_pictures
 from flowbench.data.images.files import SUFFIXES, picture_size, read_pictures, split_files
-from flowbench.data.images.layouts import Layout, PixelOrder
+from flowbench.data.options import checked, three_fractions
 
 __all__ = ["ImageFolder"]
 
 
+@inherits_options(without={"data_dir"}, alpha=0.05, dequantize="epoch")
 class ImageFolder(ImageDataModule):
     """Pictures in `<label>/<file>` or `<file>`, perhaps below `train/`, `val/` and `test/`.
 
@@ -24,14 +27,12 @@ class ImageFolder(ImageDataModule):
 
     Args:
         path: the folder.
-        fractions: of the pictures for train, val, test; they sum to 1.
-        size: height and width to which all pictures are brought; None: they have the same size.
-        color: red, green and blue, or grey only.
-        flips: each training picture also as seen in a mirror.
-        alpha, dequantize, binarize, layout, pixel_order, label_context: see `ImageDataModule`.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the order of batches, of a random pixel order, of noise drawn for every epoch.
+        fractions: of the pictures for train, val and test, which sum to 1; unused for the splits
+            that are folders.
+        size: height and width in pixels to which all pictures are resized; None: they have the
+            same size.
+        color: red, green and blue; otherwise grey.
+        flips: add the mirror image of each training picture.
     """
 
     name = "images"
@@ -39,44 +40,21 @@ class ImageFolder(ImageDataModule):
     version = 2
     expected: ClassVar = {}
 
+    @checked
     def __init__(
         self,
         *,
         path: str | Path,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
-        size: Sequence[int] | None = None,
+        fractions: Sequence[Share] = (0.8, 0.1, 0.1),
+        size: Sequence[AtLeastOne] | None = None,
         color: bool = True,
         flips: bool = False,
-        alpha: float = 0.05,
-        dequantize: Dequantize = "epoch",
-        binarize: Binarize | None = None,
-        layout: Layout = "interleaved",
-        pixel_order: PixelOrder = "raster",
-        label_context: bool = False,
-        cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        self.root = Path(path).expanduser().absolute()
-        super().__init__(
-            path=path,
-            alpha=alpha,
-            dequantize=dequantize,
-            binarize=binarize,
-            layout=layout,
-            pixel_order=pixel_order,
-            label_context=label_context,
-            cache_dir=cache_dir,
-            batch_size=batch_size,
-            seed=seed,
-        )
-        if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-            raise DataError(
-                f"data.fractions must be three positive numbers with sum 1, got {list(fractions)}"
-            )
-        if size is not None and (len(size) != 2 or min(size) < 1):
-            raise DataError(f"data.size must be [height, width] in pixels, got {list(size)}")
-        self.fractions = list(fractions)
+        super().__init__(path=path, **options)
+        if size is not None and len(size) != 2:
+            raise DataError(f"data.size={list(size)}: expected [height, width] in pixels")
+        self.fractions = three_fractions(fractions)
         self.size = None if size is None else list(size)
         self.color = color
         self.flips = flips

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import DataError
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
@@ -16,6 +17,7 @@ __all__ = ["Mnist", "read_idx"]
 PIXELS = 784
 
 
+@inherits_options()
 class Mnist(ImageDataModule):
     r"""Handwritten digits: 50,000 / 10,000 / 10,000 pictures of 28 × 28 pixels.
 
@@ -23,7 +25,11 @@ class Mnist(ImageDataModule):
     validation (the last 10,000 training pictures), then test. Model space is
     logit(α + (1 − 2α) x / 256). The originals are the four IDX files, gzipped or not, in `mnist/`
     or `path`. A full-covariance Gaussian reaches −1366.9 ± 1.4 nats; see Papamakarios et al. 2017
-    (arXiv:1705.07057), section 4.3 and table 2. The options are those of `ImageDataModule`.
+    (arXiv:1705.07057), section 4.3 and table 2.
+
+    Args:
+        path: another folder of such files, with any number of pictures; None: `mnist/` in
+            `data_dir`.
     """
 
     name = "mnist"
@@ -50,8 +56,7 @@ class Mnist(ImageDataModule):
 
     def places(self) -> list[Path]:
         """The four files as they are unzipped."""
-        folder = self.path or self.data_dir / self.name
-        return [folder / file for file in self.files]
+        return [self.root / file for file in self.files]
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Check the files, split, dequantise."""

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flowbench.config.inherited import inherits_options
+from flowbench.config.limits import AtLeastOne, Count, NotNegative, Positive
 from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.download.download import download
 from flowbench.data.download.originals import OriginalDataModule
@@ -18,17 +20,19 @@ from flowbench.data.download.tree import list_tree
 from flowbench.data.lazy import LazyRows
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, standardize
+from flowbench.data.options import checked
 from flowbench.data.sound.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
 from flowbench.data.sound.features import FeatureOptions, write_features
 from flowbench.data.sound.frames import ClipContexts
 from flowbench.data.sound.spectrogram import Window
 
-__all__ = ["Magnitude", "SoundDataModule"]
+__all__ = ["SoundDataModule"]
 
 Magnitude = Literal["linear", "log"]
 ScoredSplit = Literal["val", "test"]
 
 
+@inherits_options()
 class SoundDataModule(OriginalDataModule):
     r"""Clips `<label>/<clip>.wav` as magnitudes of their spectra; a subclass says the splits.
 
@@ -47,29 +51,31 @@ class SoundDataModule(OriginalDataModule):
       another, and its log-likelihood is the sum of theirs.
 
     Args:
-        path: folder of the labels, where it is another one than `<data_dir>/<name>`.
-        train_label: the word that is learnt; None: all of them.
-        label_context: the label, one-hot, is (part of) the context; each needs training clips.
-        test_speaker: a speaker whose clips, all of them, are the test; train and val are those of
-            the others, whose own test clips are left out. None: the split of the data set.
-        window: "article", "whole", "frames" or "sequence".
-        context_frames: how many earlier frames condition a frame of a "sequence".
-        magnitude: "linear" or "log".
-        standardize: give every coefficient mean 0 and standard deviation 1.
+        path: another folder with a folder of clips for each label; None: that in `data_dir`.
+        train_label: the only label to learn, e.g. zero; clips of all labels can be scored. None:
+            all are learnt.
+        label_context: condition the density on the label, one-hot; every label needs training
+            clips, and `train_label` is None.
+        test_speaker: a speaker whose clips, all of them, are the test split; train and val are the
+            clips of the others, without those of the usual test split. None: the usual split.
+        window: what a row is: "article", "whole" (a spectrum per clip), "frames" (all of a clip)
+            or "sequence" (one frame, given earlier ones).
+        context_frames: number of earlier frames that a frame of a "sequence" is conditioned on.
+        magnitude: of the coefficients, "log" or "linear".
+        standardize: scale every coefficient to mean 0 and standard deviation 1, by the training
+            rows.
         mel: number of mel filters that sum up the coefficients; None: no filters.
-        floor: standard deviation of the noise; one step of 16-bit sound is 3.05e-5. 0: none, and
-            silence is refused.
-        sample_rate: in Hz; clips of another one are resampled. None: that of the data set.
-        seconds: length of a clip.
+        floor: standard deviation of the white noise added to samples in [−1, 1]; one step of
+            16-bit sound is 3.05e-5. 0: no noise, and silence is refused.
+        sample_rate: in Hz; clips with another rate are resampled.
+        seconds: length to which clips are cut, or padded at the end.
         frame_ms: length of a frame in milliseconds.
         step_ms: from one frame to the next, in milliseconds.
-        fft_length: samples of a Fourier transform, giving fft_length/2 + 1 coefficients; None: the
-            power of two that holds a frame (512 at 16 kHz). One shorter than a frame, of which
-            TensorFlow would transform the first samples only, is for "article" and "whole".
-        data_dir: folder of all originals; only read.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the order of batches.
+        fft_length: samples per Fourier transform, giving fft_length/2 + 1 coefficients; None: the
+            power of two that holds a frame (512 at 16 kHz, 256 at 8 kHz). One shorter than a
+            frame, of which TensorFlow would transform the first samples only, is for "article" and
+            "whole".
+        seed: for the order of batches; the split and the noise are fixed.
 
     Attributes:
         labels: all labels, in the order of the one-hot context; known after `setup`.
@@ -77,36 +83,29 @@ class SoundDataModule(OriginalDataModule):
     """
 
     expected: ClassVar = {}
-    own_rate: ClassVar[int] = 16_000
     version = 3
 
+    @checked
     def __init__(
         self,
         *,
-        path: str | Path | None = None,
         train_label: str | None = None,
         label_context: bool = False,
         test_speaker: str | None = None,
         window: Window = "whole",
-        context_frames: int = 2,
+        context_frames: Count = 2,
         magnitude: Magnitude = "log",
         standardize: bool = True,
-        mel: int | None = None,
-        floor: float = 3e-5,
-        sample_rate: int | None = None,
-        seconds: float = 1.0,
-        frame_ms: float = 30.0,
-        step_ms: float = 10.0,
-        fft_length: int | None = None,
-        data_dir: str | Path = "data",
-        cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
+        mel: AtLeastOne | None = None,
+        floor: NotNegative = 3e-5,
+        sample_rate: AtLeastOne = 16_000,
+        seconds: Positive = 1.0,
+        frame_ms: Positive = 30.0,
+        step_ms: Positive = 10.0,
+        fft_length: AtLeastOne | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            path=path, data_dir=data_dir, cache_dir=cache_dir, batch_size=batch_size, seed=seed
-        )
-        self.root = (self.path or self.data_dir / self.name).expanduser().absolute()
+        super().__init__(**options)
         self.train_label = train_label
         self.label_context = label_context
         self.test_speaker = test_speaker
@@ -117,7 +116,7 @@ class SoundDataModule(OriginalDataModule):
             window=window,
             mel=mel,
             floor=floor,
-            sample_rate=self.own_rate if sample_rate is None else sample_rate,
+            sample_rate=sample_rate,
             seconds=seconds,
             frame_ms=frame_ms,
             step_ms=step_ms,
@@ -128,8 +127,6 @@ class SoundDataModule(OriginalDataModule):
                 f"data.label_context=true needs several labels, but data.train_label="
                 f"{train_label} leaves one"
             )
-        if context_frames < 0:
-            raise DataError(f"data.context_frames must not be negative, got {context_frames}")
 
     @abstractmethod
     def splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:

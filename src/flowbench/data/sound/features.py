@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
+from flowbench.data.chunks import chunks
 from flowbench.data.sound.backend import mel_filters, read_sound, resample
 from flowbench.data.sound.clips import Clip
 from flowbench.data.sound.spectrogram import Framing, Window, fit_length, stft_magnitudes
 
 __all__ = ["FeatureOptions", "write_features"]
 
-CHUNK = 64
+CLIPS = 64  # transformed at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class FeatureOptions:
     """How a clip becomes magnitudes; the attributes are the options of `SoundDataModule`.
 
     Raises:
-        DataError: an option is out of its range.
+        DataError: a frame is longer than a clip, or than the Fourier transform.
     """
 
     window: Window
@@ -37,12 +38,6 @@ class FeatureOptions:
     fft_length: int | None
 
     def __post_init__(self) -> None:
-        for name in ("mel", "sample_rate", "seconds", "frame_ms", "step_ms", "fft_length"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise DataError(f"data.{name} must be positive, got {value}")
-        if self.floor < 0:
-            raise DataError(f"data.floor must not be negative, got {self.floor}")
         if self.framing.frame_length > self.length:
             raise DataError(
                 f"data.frame_ms={self.frame_ms} is longer than data.seconds={self.seconds}"
@@ -85,14 +80,14 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
         mel = mel_filters(coefficients, options.mel, rate=options.sample_rate)
     shape = _magnitudes(np.zeros((1, options.length)), options, mel).shape[1:]
     out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(clips), *shape))
-    for start in range(0, len(clips), CHUNK):
-        part = clips[start : start + CHUNK]
-        samples = np.stack([_samples(clip, options) for clip in part])
-        out[start : start + CHUNK] = magnitudes = _magnitudes(samples, options, mel)
+    for part in chunks(len(clips), values=CLIPS):
+        samples = np.stack([_samples(clip, options) for clip in clips[part]])
+        out[part] = magnitudes = _magnitudes(samples, options, mel)
         silent = np.argwhere((magnitudes == 0).all(-1))
         if len(silent):
+            clip, frame = silent[0]
             raise DataError(
-                f"{part[silent[0][0]].path}: frame {silent[0][1] + 1} is silent, where a density "
+                f"{clips[part][clip].path}: frame {frame + 1} is silent, where a density "
                 "has no upper bound; give data.floor=3e-5, noise of one step of 16-bit sound"
             )
     out.flush()

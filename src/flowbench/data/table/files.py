@@ -9,15 +9,20 @@ from typing import Any
 import h5py
 import numpy as np
 
-from flowbench.data.base import DataError
+from flowbench.data.base import SPLITS, DataError
+from flowbench.data.chunks import chunks
 from flowbench.data.table.csv_files import CsvPart
 from flowbench.data.table.parquet_files import ParquetPart
-from flowbench.data.table.parts import Part, Piece, labels, readable, refuse_rounded
+from flowbench.data.table.parts import (
+    SPLIT_NAMES,
+    Part,
+    Piece,
+    labels,
+    readable,
+    refuse_rounded,
+)
 
 __all__ = ["ArrayPart", "open_table"]
-
-SPLIT_KEYS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
-CHUNK_VALUES = 2**21
 
 
 @contextmanager
@@ -71,9 +76,8 @@ def _array_parts(
     else:
         if {"val", "validation"} <= set(keys):
             raise DataError(f"{path} holds both 'val' and 'validation', expected one of them")
-        chosen = {
-            split: name for split, names in SPLIT_KEYS.items() for name in names if name in keys
-        }
+        named = {SPLIT_NAMES[name]: name for name in keys if name in SPLIT_NAMES}
+        chosen = {split: named[split] for split in SPLITS if split in named}
         if len(chosen) < 3:
             raise DataError(
                 f"{held}, expected train, val and test, or data.key to name one of them"
@@ -114,12 +118,12 @@ class ArrayPart:
         """
         dtype = np.float32 if self.array.dtype in (np.float16, np.float32) else np.float64
         chosen = [int(name) for name in numbers]
-        rows = max(1, CHUNK_VALUES // self.array.shape[1])
-        for start in range(0, len(self.array), rows):
+        for rows in chunks(*self.array.shape):
             with readable(self.path):
-                part = np.asarray(self.array[start : start + rows])
+                part = np.asarray(self.array[rows])
             for name in numbers:
-                refuse_rounded(part[:, int(name)], row=start + 1, column=name, where=self.where)
+                row = rows.start + 1
+                refuse_rounded(part[:, int(name)], row=row, column=name, where=self.where)
             yield Piece(
                 part[:, chosen].astype(dtype),
                 [labels(part[:, int(name)].tolist()) for name in texts],

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.data.chunks import chunks
+
 __all__ = ["NOTABLE", "Discrete", "dequantize", "discreteness"]
 
 NOTABLE = 0.005  # share of the rows at one value
 FEWEST = 10  # rows at one value
 MOST_POINTS = 100_000
-CHUNK_ROWS = 100_000
 Floats = NDArray[np.floating[Any]]
 
 
@@ -93,8 +94,8 @@ def dequantize(
     """
     columns = list(lattices)
     origins, steps = np.array(list(lattices.values())).reshape(-1, 2).T
-    for start in range(0, len(x), CHUNK_ROWS):
-        part = x[start : start + CHUNK_ROWS]
+    for rows in chunks(*x.shape):
+        part = x[rows]
         values = part[:, columns]
         rounding = 1e-4 + 2e-7 * np.abs(values) / steps  # that of float32
         with np.errstate(invalid="ignore"):  # infinity is on no lattice

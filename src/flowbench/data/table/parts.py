@@ -14,10 +14,20 @@ from numpy.typing import NDArray
 
 from flowbench.data.base import DataError
 
-__all__ = ["Part", "Piece", "labels", "one_line", "readable", "refuse_rounded", "way_out"]
+__all__ = [
+    "SPLIT_NAMES",
+    "Part",
+    "Piece",
+    "labels",
+    "one_line",
+    "readable",
+    "refuse_rounded",
+    "way_out",
+]
 
 DAMAGE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, pa.ArrowException)
 EXACT = 2**53
+SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
 class Piece(NamedTuple):

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
-from flowbench.data.conversion import Conversion, convert, fingerprint
+from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.moments import moments, refuse_constant
+from flowbench.data.options import checked, three_fractions
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
 from flowbench.data.table.files import open_table
@@ -21,6 +23,7 @@ from flowbench.data.table.writer import TableWriter
 __all__ = ["Table"]
 
 
+@inherits_options()
 class Table(DataModule):
     """Rows of numbers from `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`.
 
@@ -39,11 +42,13 @@ class Table(DataModule):
         categorical_columns: labels that the density is conditioned on; behind the numbers of the
             context each column becomes as many numbers as it has labels, in their order, of which
             that of the row is 1 and the others 0.
-        fractions: of the rows for train, val, test; they sum to 1.
+        fractions: of the rows for train, val and test, which sum to 1; unused where the file says
+            the split.
         split_column: a column of a `.csv` or `.parquet` with the values train, val (or validation)
             and test.
-        group_column: rows with the same value (a speaker, a patient) come into the same split.
-        missing: what happens to rows with missing values: `refuse` the table, or `drop` them.
+        group_column: rows with the same value here (a speaker, a patient) share a split.
+        missing: what happens to rows with missing values: `refuse` the table, or `drop` them. In
+            a `.csv` NA, NaN, null, None and blanks are missing.
         dequantize: add uniform noise to columns on a lattice (whole numbers, say), as wide as its
             step; drawn once, the same for every seed. Files that are scored get such noise too.
             Without it they are warned about.
@@ -53,9 +58,8 @@ class Table(DataModule):
         log_columns: columns to model, all positive, of which the logarithm is taken.
         standardize: bring columns and contexts (after that) to mean 0 and standard deviation 1.
         key: the array in an `.npz` or `.h5` that holds several.
-        cache_dir: folder of the converted arrays.
-        batch_size: rows per optimiser step.
-        seed: of the split and of the order of batches.
+        cache_dir: folder of the converted arrays; safe to delete.
+        seed: for the split and the order of batches.
 
     Example:
         >>> import tempfile
@@ -68,6 +72,7 @@ class Table(DataModule):
         (torch.Size([40, 2]), torch.Size([40, 1]))
     """
 
+    @checked
     def __init__(
         self,
         *,
@@ -85,25 +90,23 @@ class Table(DataModule):
         standardize: bool = True,
         key: str | None = None,
         cache_dir: str | Path = "cache",
-        batch_size: int = 256,
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(**options)
         self.path = Path(path).expanduser()
         self.columns = None if columns is None else [str(name) for name in columns]
         self.context_columns = [str(name) for name in context_columns or []]
         self.categorical_columns = [str(name) for name in categorical_columns or []]
-        self.fractions = tuple(fractions)
+        self.fractions = three_fractions(fractions)
         self.split_column = split_column
         self.group_column = None if group_column is None else str(group_column)
         self.missing = missing
         self.dequantize = dequantize
-        self.clip_quantiles = None if clip_quantiles is None else list(clip_quantiles)
+        self.clip_quantiles = None if clip_quantiles is None else _two_quantiles(clip_quantiles)
         self.log_columns = [str(name) for name in log_columns or []]
         self.standardize = standardize
         self.key = key
         self.cache_dir = cache_dir
-        self._refuse_wrong_numbers()
 
     def prepare_data(self) -> None:
         """Convert the file, unless that was done before."""
@@ -111,7 +114,7 @@ class Table(DataModule):
 
     def fingerprint(self) -> str | None:
         """The SHA-256 of the file, as it is recorded or, if it changed, anew."""
-        return fingerprint("table", **self._identity())
+        return self._originals().fingerprint()
 
     def read(self) -> RawData:
         """The three splits, read from the converted file when they are sliced.
@@ -159,28 +162,28 @@ class Table(DataModule):
             ),
         )
 
-    def _identity(self) -> dict[str, Any]:
-        """What makes a conversion this one."""
-        return {
-            "originals": [self.path],
-            "cache_dir": self.cache_dir,
-            "version": 3,
-            "options": {
-                "columns": self.columns,
-                "context_columns": self.context_columns,
-                "categorical_columns": self.categorical_columns,
-                "split_column": self.split_column,
-                "group_column": self.group_column,
-                "missing": self.missing,
-                "dequantize": self.dequantize,
-                "log_columns": self.log_columns,
-                "key": self.key,
-            },
-        }
+    def _originals(self) -> Originals:
+        options = (
+            "columns",
+            "context_columns",
+            "categorical_columns",
+            "split_column",
+            "group_column",
+            "missing",
+            "dequantize",
+            "log_columns",
+            "key",
+        )
+        return Originals(
+            name="table",
+            files=[self.path],
+            cache_dir=self.cache_dir,
+            version=3,
+            options={name: getattr(self, name) for name in options},
+        )
 
     def _conversion(self) -> Conversion:
-        source = "data.path names it"
-        return convert("table", self._build, **self._identity(), source=source)
+        return self._originals().convert(self._build, source="data.path names it")
 
     def _build(self, folder: Path) -> dict[str, Any]:
         """Write one array per part: targets, contexts, then labels as numbers."""
@@ -213,18 +216,6 @@ class Table(DataModule):
             "dropped": writer.dropped,
         }
 
-    def _refuse_wrong_numbers(self) -> None:
-        parts, pair = self.fractions, self.clip_quantiles
-        if len(parts) != 3 or abs(sum(parts) - 1) > 1e-6 or min(parts) < 0:
-            raise DataError(
-                f"data.fractions={list(parts)}: expected three numbers (train, val, test) that "
-                "sum to 1"
-            )
-        if pair is not None and (len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1):
-            raise DataError(
-                f"data.clip_quantiles={pair}: expected two rising numbers between 0 and 1"
-            )
-
     def _choose(self, source: Part) -> Columns:
         return choose_columns(
             source.names,
@@ -247,3 +238,11 @@ class Table(DataModule):
             raise DataError(f"{given[0]} and {given[1]}: expected one of them, or none")
         if given and parts != ["all"]:
             raise DataError(f"{given[0]}: {self.path} holds the splits as arrays already")
+
+
+def _two_quantiles(quantiles: Sequence[float]) -> list[float]:
+    if len(quantiles) != 2 or not 0 <= quantiles[0] < quantiles[1] <= 1:
+        raise DataError(
+            f"data.clip_quantiles={list(quantiles)}: expected two rising numbers between 0 and 1"
+        )
+    return list(quantiles)

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from flowbench.data.base import SPLITS, DataError
 from flowbench.data.table.columns import Columns
 from flowbench.data.table.lattice import dequantize, discreteness
-from flowbench.data.table.parts import Part, Piece
-from flowbench.data.text import is_number
+from flowbench.data.table.parts import SPLIT_NAMES, Part, Piece
+from flowbench.data.text import is_number, refuse_cells
 
 __all__ = ["TableWriter"]
 
-SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 MOST_CATEGORIES = 1000
 LOOKED_AT = 1_000_000
 Pair = tuple[float, float]
@@ -151,15 +150,14 @@ class TableWriter:
         missing = np.concatenate([np.isnan(piece.numbers), empty], axis=1)
         infinite = np.isinf(piece.numbers)
         bad = infinite if self.drop else missing | np.pad(infinite, ((0, 0), (0, empty.shape[1])))
-        if bad.any():
-            names, cells = [*self.columns.numbers, *self.columns.texts], np.argwhere(bad)
-            told = []
-            for row, column in cells[:3]:
-                number = column < len(self.columns.numbers)
-                value = piece.numbers[row, column] if number else "empty"
-                told.append(f"row {first + row}, column {names[column]!r} is {value}")
-            more = " and more" if len(cells) > 3 else ""
-            raise DataError(f"{where}: every value must be finite, but {'; '.join(told)}{more}")
+        shown = [*piece.numbers.T, *[["empty"] * len(empty)] * empty.shape[1]]
+        refuse_cells(
+            np.argwhere(bad),
+            shown,
+            names=[*self.columns.numbers, *self.columns.texts],
+            first=first,
+            where=where,
+        )
         return np.logical_not(missing.any(axis=1))
 
     def _codes(

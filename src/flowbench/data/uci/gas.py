@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import DataError, RawData
 from flowbench.data.download.originals import (
     OriginalDataModule,
@@ -64,12 +65,16 @@ def sensor_correlations(
     return correlations(x)
 
 
+@inherits_options()
 class Gas(OriginalDataModule):
     """The published GAS: 8 sensors of a sample of 1,052,065 rows, contiguous splits.
 
-    Statistics (ddof 1) are those of *all* rows. The original is `gas/ethylene_CO.pickle`; `path`
-    may also name an `.npy` of sensors only. See Papamakarios et al. 2017 (arXiv:1705.07057),
-    appendix D.
+    Statistics (ddof 1) are those of *all* rows. The original is `gas/ethylene_CO.pickle`. See
+    Papamakarios et al. 2017 (arXiv:1705.07057), appendix D.
+
+    Args:
+        path: another original, a pickled pandas table or an `.npy` of sensors only; None:
+            `gas/ethylene_CO.pickle` in `data_dir`.
     """
 
     name = "gas"
@@ -90,13 +95,18 @@ class Gas(OriginalDataModule):
         }
 
 
+@inherits_options()
 class GasRaw(OriginalDataModule):
     """GAS from the text at UCI: all 4,208,261 rows, shuffled by the seed; no published neighbour.
 
     Otherwise as `Gas`, but with the statistics (ddof 1) of train + validation. The original is
-    `gas_raw/ethylene_CO.txt`: a header line, then 19 columns (time, CO, ethylene, 16 sensors).
-    `path` may also name an `.npy`, of 19 such columns or of sensors only. A subclass may choose
-    other columns, splits and statistics.
+    `gas_raw/ethylene_CO.txt`: a header line, then 19 columns (time, CO, ethylene, 16 sensors). A
+    subclass may choose other columns, splits and statistics.
+
+    Args:
+        path: another original, `.txt` or `.npy` of 19 such columns, or `.npy` of sensors only;
+            None: `gas_raw/ethylene_CO.txt` in `data_dir`.
+        seed: for the shuffled split and the order of batches.
     """
 
     name = "gas_raw"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flowbench.config.inherited import inherits_options
 from flowbench.data.base import DataError
 from flowbench.data.download.originals import (
     OriginalDataModule,
@@ -23,6 +24,7 @@ __all__ = ["ZENODO", "Bsds300", "Hepmass", "Miniboone", "Power"]
 ZENODO = "it comes out of data.tar.gz of https://zenodo.org/records/1161203"
 
 
+@inherits_options()
 class Power(OriginalDataModule):
     """Household electricity, 6 features: active power (kW), voltage (V), 3 meters (Wh), minute.
 
@@ -30,6 +32,11 @@ class Power(OriginalDataModule):
     resolution added (0.001 kW, 0.01 V, 1 Wh, none to the time), all from `RandomState(42)`; the
     statistics are those of train + validation. The original is `power/data.npy`, 8 columns in the
     order of the UCI text, then the time of day. See arXiv:1705.07057, section 4.2 and appendix D.
+
+    Args:
+        path: another original, `.npy`, or `.npz` with an array `x`, of these 8 columns; None:
+            `power/data.npy` in `data_dir`.
+        seed: for the order of batches; the split and the noise are fixed.
     """
 
     name = "power"
@@ -62,10 +69,14 @@ class Power(OriginalDataModule):
         return _save_tenths(folder, x, self.columns, path)
 
 
+@inherits_options()
 class Miniboone(OriginalDataModule):
     """Neutrino events, 43 features: contiguous splits, statistics of train + validation.
 
     The original is `miniboone/data.npy`. See arXiv:1705.07057, appendix D.
+
+    Args:
+        path: another original, `.npy` of 43 columns; None: `miniboone/data.npy` in `data_dir`.
     """
 
     name = "miniboone"
@@ -82,13 +93,17 @@ class Miniboone(OriginalDataModule):
         return _save_tenths(folder, x, names, path)
 
 
+@inherits_options()
 class Hepmass(OriginalDataModule):
     """Particle collisions, the 21 continuous features of the signal class.
 
     Statistics (ddof 1) are those of the training file; a feature whose smallest value comes more
     than 5 times is dropped; the last tenth of the training file is validation. The originals are
-    `hepmass/1000_train.csv` and `1000_test.csv` (`path`: the folder of both). See
-    arXiv:1705.07057, appendix D.
+    `hepmass/1000_train.csv` and `1000_test.csv`. See arXiv:1705.07057, appendix D.
+
+    Args:
+        path: another folder of `1000_train.csv` and `1000_test.csv`; None: `hepmass/` in
+            `data_dir`.
     """
 
     name = "hepmass"
@@ -98,9 +113,7 @@ class Hepmass(OriginalDataModule):
 
     def originals(self) -> list[Path]:
         """Both files, in `path` where it is given."""
-        if self.path is None:
-            return super().originals()
-        return [self.path / file for file in self.files]
+        return [self.root / file for file in self.files]
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Keep the signal, drop discrete features, split."""
@@ -130,11 +143,15 @@ class Hepmass(OriginalDataModule):
         }
 
 
+@inherits_options()
 class Bsds300(OriginalDataModule):
     """8 × 8 grey patches without their mean and last pixel: 63 features, used as they are.
 
     The original is `BSDS300.hdf5` in `bsds300/` or `BSDS300/`, with the data sets `train`,
     `validation` and `test`. See arXiv:1705.07057, appendix D.
+
+    Args:
+        path: another such file; None: `BSDS300.hdf5` in `bsds300/` or `BSDS300/` in `data_dir`.
     """
 
     name = "bsds300"
