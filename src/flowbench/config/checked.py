@@ -1,13 +1,11 @@
 """Constructors that hold what they are given against their signatures."""
 
 import inspect
+import operator
 import types
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from operator import index
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
-
-from annotated_types import Ge, Gt, Le, Lt, Predicate
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from flowbench.config.options import Option, inherit
 from flowbench.config.words import describe, did_you_mean, either
@@ -15,6 +13,8 @@ from flowbench.config.words import describe, did_you_mean, either
 __all__ = ["Checked", "within_limits"]
 
 UNIONS = (Union, types.UnionType)
+CONVERSIONS: Mapping[Any, Callable[[Any], Any]] = {int: operator.index, float: float}
+BOUNDS = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
 
 
 class Checked:
@@ -46,29 +46,31 @@ class Checked:
         super().__init_subclass__(**others)
         if options is not None:
             inherit(cls, options)
-
-    def __new__(cls, *positional: Any, **named: Any) -> Self:
-        """Make an object, where all that its constructor is given is allowed."""
-        limits, known = _signature(cls)
-        for name, value in (dict(zip(limits, positional, strict=False)) | named).items():
-            if name not in limits:
-                if known is not None:
-                    raise TypeError(_unknown(name, cls, known))
-            elif limits[name] is not None and not within_limits(value, limits[name]):
-                raise ValueError(_outside(name, value, limits[name]))
-        return super().__new__(cls)
+        if "__init__" in vars(cls):
+            cls.__init__ = _checked(cls.__name__, cls.__init__)
 
 
-@cache
-def _signature(cls: type) -> tuple[dict[str, Any], list[str] | None]:
-    """The annotations with limits by parameter, and its names, None where any name will do."""
-    parameters = inspect.signature(cls).parameters.values()
-    limits = {
-        one.name: one.annotation if _has_limits(one.annotation) else None
+def _checked(name: str, constructor: Callable[..., None]) -> Callable[..., None]:
+    """A constructor behind a check of what it is given."""
+    _, *parameters = inspect.signature(constructor).parameters.values()
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    annotations = {
+        one.name: one.annotation if _has_limits(one.annotation) else Any
         for one in parameters
         if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     }
-    return limits, None if any(one.kind is one.VAR_KEYWORD for one in parameters) else [*limits]
+
+    @wraps(constructor)
+    def checked(self: object, *positional: Any, **named: Any) -> None:
+        for option, value in (dict(zip(annotations, positional, strict=False)) | named).items():
+            if option in annotations:
+                if not within_limits(value, annotations[option]):
+                    raise ValueError(_outside(option, value, annotations[option]))
+            elif not takes_any:
+                raise TypeError(_unknown(option, name, annotations))
+        constructor(self, *positional, **named)
+
+    return checked
 
 
 def _has_limits(annotation: Any) -> bool:
@@ -89,44 +91,40 @@ def within_limits(value: Any, annotation: Any) -> bool:
     if origin in UNIONS:
         return any(within_limits(value, member) for member in arguments)
     if origin is Literal:
-        return isinstance(value, str) and value in arguments
+        return any(isinstance(value, type(word)) and value == word for word in arguments)
     if origin is Annotated:
-        number = _number(value, arguments[0])
-        return number is not None and all(_allows(limit, number) for limit in arguments[1:])
+        return within_limits(value, arguments[0]) and all(
+            _allows(limit, value) for limit in arguments[1:]
+        )
     if origin is Sequence:
         listed = hasattr(value, "__len__") and not isinstance(value, str)
         return listed and all(within_limits(entry, arguments[0]) for entry in value)
-    if annotation in (int, float):
-        return _number(value, annotation) is not None
-    return isinstance(value, annotation) if isinstance(annotation, type) else True
+    if annotation in CONVERSIONS:
+        return _converts(value, CONVERSIONS[annotation])
+    unchecked = annotation is Any or not isinstance(annotation, type)
+    return unchecked or isinstance(value, annotation)
 
 
-def _number(value: Any, kind: type) -> float | None:
-    """A value as an int or float, also that of an array of one entry; None where it is neither."""
+def _converts(value: Any, convert: Callable[[Any], Any]) -> bool:
+    """Whether a value is a number of a type, or an array of one such."""
     try:
-        return None if isinstance(value, str) else index(value) if kind is int else float(value)
+        convert(value)
     except (TypeError, ValueError, RuntimeError):
-        return None
+        return False
+    return not isinstance(value, str)
 
 
-def _allows(limit: Any, number: float) -> bool:
-    match limit:
-        case Gt(gt=bound):
-            return number > bound
-        case Ge(ge=bound):
-            return number >= bound
-        case Lt(lt=bound):
-            return number < bound
-        case Le(le=bound):
-            return number <= bound
-        case Predicate(func=holds):
-            return holds(number)
-    return True
+def _allows(limit: Any, number: Any) -> bool:
+    """Whether a number keeps to a bound or predicate of `annotated_types`."""
+    bounds = [(compare, getattr(limit, name, None)) for name, compare in BOUNDS.items()]
+    holds = getattr(limit, "func", None)
+    kept = all(bound is None or compare(number, bound) for compare, bound in bounds)
+    return kept and (holds is None or holds(number))
 
 
-def _unknown(name: str, cls: type, known: list[str]) -> str:
-    near = did_you_mean(name, known) or f"; its options are {', '.join(known)}"
-    return f"{name} is not an option of {cls.__name__}{near}"
+def _unknown(option: str, name: str, known: Collection[str]) -> str:
+    near = did_you_mean(option, known) or f"; its options are {', '.join(known)}"
+    return f"{option} is not an option of {name}{near}"
 
 
 def _outside(name: str, value: Any, annotation: Any) -> str:

@@ -23,7 +23,7 @@ class _Constructed(Checked):
     construction: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:
-        made = super().__new__(cls, *positional, **named)
+        made = super().__new__(cls)
         made.__dict__["construction"] = (positional, named)
         return made
 

@@ -21,7 +21,6 @@ class IAF(Flow, options=options_of(MAF, without=["base", "components", "dropout"
     dropout. The paper's map is `univariate="gated"`.
 
     Args:
-        log_scale_bound: soft bound on the |log-scale| of the map "affine"; None leaves it free.
         **options: those of `MAF`.
 
     Raises:

@@ -50,8 +50,8 @@ class MAF(Flow, options=map_options()):
         conditional_input_layers: layers the context enters: "all_layers" or "first_layer".
         base: "normal", N(0, I), or "mixture".
         components: number of Gaussians of the base "mixture".
-        log_scale_bound: soft bound on the |log-scale| of the map "affine" and of the Gaussians of
-            a mixture; None leaves it free.
+        log_scale_bound: soft bound on every |log-scale| that a network computes; None leaves them
+            free.
         residual: use residual networks.
         dropout: probability of dropping a hidden unit in training.
         kernel_initializer: name or callable, for the weights.
