@@ -63,4 +63,4 @@ def test_a_size_is_a_whole_number(flow, features, shown):
     for build in (lambda: flow(features), lambda: flow(features=features)):
         with pytest.raises(ValueError) as caught:
             build()
-        assert str(caught.value) == f"features={shown}: expected a whole number, at least 1"
+        assert str(caught.value) == f"features={shown}: expected an integer at least 1"

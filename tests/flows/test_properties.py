@@ -22,6 +22,7 @@ from flowbench.flows import (
 )
 from flowbench.nn import AutoregressiveNetwork, MaskedLinear
 from flowbench.transforms import MaskedAutoregressive
+from flowbench.transforms.maps import MAPS
 
 FEATURES, CLASSES = 3, 2
 SMALL = {"hidden_units": [8], "activation": "tanh", "seed": 0}
@@ -94,8 +95,7 @@ FLOWS = {
         conditional_input_layers="first_layer",
     ),
     "maf_mog": partial(MAF, **STACK, base="mixture", components=2),
-    "maf_shift": partial(MAF, **STACK, univariate="shift"),
-    "maf_gated": partial(MAF, **STACK, univariate="gated"),
+    **{f"maf_{name}": partial(MAF, **STACK, univariate=name) for name in MAPS if name != "affine"},
     "maf_spline": partial(MAF, **(STACK | RESIDUAL), univariate="spline"),
     "maf_strong": partial(MAF, **(STACK | RESIDUAL)),
     "iaf": partial(IAF, **STACK),

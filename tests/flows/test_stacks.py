@@ -18,6 +18,7 @@ from flowbench.transforms import (
     ShiftMap,
 )
 from flowbench.transforms.base import layers_from_data
+from flowbench.transforms.maps import MAPS
 
 
 def layers(flow, kind):
@@ -127,7 +128,7 @@ def test_wrong_options_are_named():
 
 COMMON = {
     "layers": st.integers(1, 3),
-    "univariate": st.sampled_from(["affine", "shift", "gated", "spline"]),
+    "univariate": st.sampled_from([*MAPS]),
     "activation": st.sampled_from(["relu", "tanh", "elu", None]),
     "batch_norm": st.booleans(),
     "batch_norm_side": st.sampled_from(["noise", "data"]),

@@ -48,8 +48,11 @@ WRONG = {
         lambda: TriangularAffine(2).initialize(torch.ones(5, 2)),
         "singular at feature 0",
     ),
-    "bound": (lambda: AffineMap(0.0), "bound=0.0: the largest log-scale must be positive"),
-    "bins": (lambda: RationalQuadraticMap(0), "bins=0: expected 1 … 500"),
+    "bound": (lambda: AffineMap(0.0), "bound=0.0: expected a number above 0 or None"),
+    "bins": (
+        lambda: RationalQuadraticMap(0),
+        "bins=0: expected an integer at least 1 and at most 500",
+    ),
     "interval": (lambda: RationalQuadraticMap(bound=-1.0), "bound=-1.0"),
     "reshape": (lambda: Reshape([2, 3], event_shape_in=[5]), "different numbers of elements"),
     "reshape, event": (lambda: Reshape([2, 3])(torch.zeros(5)), "expected [..., (6,)]"),

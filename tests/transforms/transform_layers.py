@@ -19,12 +19,12 @@ from flowbench.transforms import (
     MaskedAutoregressive,
     Permute,
     RationalQuadraticMap,
-    ShiftMap,
     Standardize,
     TriangularAffine,
     alternating_mask,
     checkerboard_mask,
 )
+from flowbench.transforms.maps import MAPS, univariate_map
 
 FEATURES, CONTEXT = 4, 2
 
@@ -58,7 +58,13 @@ def separate_networks(**parts):
     return Coupling(FEATURES, ShiftAndLogScale(**networks), num_masked=2)
 
 
-LAYERS = {
+NAMED = {
+    f"{place.__name__} {name}": lambda place=place, name=name: place(univariate_map(name))
+    for place in (autoregressive, coupling)
+    for name in MAPS
+    if name != "affine"
+}
+LAYERS = NAMED | {
     "Affine": lambda: Affine([1.0, -2.0, 0.0, 3.0], [0.5, -2.0, 1.0, 4.0]),
     "Standardize": lambda: Standardize([1.0, -2.0, 0.0, 3.0], [0.5, 2.0, 1.0, 4.0]),
     "Logit": lambda: Logit(0.05),
@@ -73,8 +79,6 @@ LAYERS = {
     "autoregressive random": lambda: autoregressive(input_order="random", hidden_degrees="random"),
     "autoregressive residual": lambda: autoregressive(residual=True, hidden_units=[8] * 3),
     "autoregressive unbounded": lambda: autoregressive(AffineMap(None)),
-    "autoregressive shift": lambda: autoregressive(ShiftMap()),
-    "autoregressive gated": lambda: autoregressive(GatedMap()),
     "autoregressive spline": lambda: autoregressive(RationalQuadraticMap(5)),
     "autoregressive context": lambda: autoregressive(context_features=CONTEXT),
     "autoregressive first-layer context": lambda: autoregressive(
@@ -91,8 +95,6 @@ LAYERS = {
     "coupling none masked": lambda: coupling(num_masked=0),
     "coupling alternating": lambda: coupling(mask=alternating_mask(FEATURES, start=1)),
     "coupling checkerboard": lambda: coupling(mask=checkerboard_mask(2, 2)),
-    "coupling shift": lambda: coupling(ShiftMap()),
-    "coupling gated": lambda: coupling(GatedMap()),
     "coupling spline": lambda: coupling(RationalQuadraticMap(4, bound=2.0)),
     "coupling context": lambda: coupling(context_features=CONTEXT),
     "coupling two networks": lambda: separate_networks(shift="relu", log_scale="tanh"),

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from annotated_types import Ge, Gt, IsFinite, Le, Lt
 
 __all__ = [
     "Accelerator",
     "AtLeastOne",
-    "Count",
+    "AtLeastZero",
+    "Bins",
     "Decay",
+    "Dropout",
     "NotNegative",
     "Positive",
     "Schedule",
@@ -16,12 +18,14 @@ __all__ = [
     "Share",
 ]
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Decay = Annotated[float, Field(gt=0, lt=1)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-AtLeastOne = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[IsFinite[float], Gt(0)]
+NotNegative = Annotated[IsFinite[float], Ge(0)]
+Decay = Annotated[float, Gt(0), Lt(1)]
+Share = Annotated[float, Gt(0), Lt(1)]
+Dropout = Annotated[float, Ge(0), Lt(1)]
+AtLeastOne = Annotated[int, Ge(1)]
+AtLeastZero = Annotated[int, Ge(0)]
+Bins = Annotated[int, Ge(1), Le(500)]
+Seed = Annotated[int, Ge(0), Lt(2**32)]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
 Schedule = Literal["constant", "cosine"]

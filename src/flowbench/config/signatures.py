@@ -1,16 +1,16 @@
 """Does a mapping of plain values fit the signature of what it will be passed to?"""
 
-import difflib
 import inspect
 import json
 import pkgutil
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+
+from flowbench.config.words import describe, did_you_mean, either
 
 __all__ = [
     "HYDRA_KEYS",
@@ -29,28 +29,6 @@ __all__ = [
 
 MISSING = "???"
 HYDRA_KEYS = {"_target_", "_args_", "_partial_", "_recursive_", "_convert_"}
-
-
-def did_you_mean(word: str, choices: Iterable[str], *, prefix: str = "") -> str:
-    """The end of a sentence about an unknown word: its nearest choices, prefixed, or nothing.
-
-    Example:
-        >>> did_you_mean("layer", ["layers", "seed"])
-        '; did you mean layers?'
-    """
-    found = difflib.get_close_matches(word, list(choices), n=2)
-    return f"; did you mean {either(prefix + choice for choice in found)}?" if found else ""
-
-
-def either(words: Iterable[str]) -> str:
-    """Words as alternatives, each once.
-
-    Example:
-        >>> either(["a", "b", "c", "b"])
-        'a, b or c'
-    """
-    *front, last = dict.fromkeys(words)
-    return f"{', '.join(front)} or {last}" if front else last
 
 
 def without(mapping: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
@@ -196,40 +174,3 @@ def _words(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(word) for word in get_args(annotation)]
     return [word for inner in get_args(annotation) for word in _words(inner)]
-
-
-PLAIN = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
-PLAIN |= {type(None): "null", Path: "a path", Any: "anything"}
-LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-
-
-def describe(annotation: Any) -> str:
-    """An annotation in words.
-
-    Example:
-        >>> describe(Sequence[int] | Literal["none"] | None)
-        'a list (each entry an integer), none or null'
-    """
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        limits = [
-            limit for field in arguments[1:] for limit in getattr(field, "metadata", [field])
-        ]
-        words = [
-            f"{word} {getattr(limit, name)}"
-            for limit in limits
-            for name, word in LIMITS.items()
-            if hasattr(limit, name)
-        ]
-        return f"{describe(arguments[0])} {' and '.join(words)}".strip()
-    if origin is Literal:
-        return either(map(str, arguments))
-    if origin in (Union, types.UnionType):
-        return either(map(describe, arguments))
-    if origin in (list, tuple, Sequence, Iterable):
-        return f"a list (each entry {either(describe(a) for a in arguments if a is not ...)})"
-    if origin in (dict, Mapping):
-        return "a mapping"
-    if origin is Callable:
-        return "a function"
-    return PLAIN.get(annotation, getattr(annotation, "__name__", str(annotation)))

@@ -11,7 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from flowbench.flows.flow import Flow
 
-__all__ = ["as_shape", "kind", "refuse_mismatch", "refuse_other_than_tensors", "refuse_size"]
+__all__ = ["as_shape", "kind", "refuse_mismatch", "refuse_other_than_tensors"]
 
 
 def kind(value: object) -> str:
@@ -28,16 +28,6 @@ def kind(value: object) -> str:
         return name
     short = getattr(sys.modules.get(package), name, None) is cls
     return f"{package if short else home}.{name}"
-
-
-def refuse_size(name: str, value: Any) -> None:
-    """Refuse what is no number of features.
-
-    Raises:
-        ValueError: the size is no whole number, or below 1.
-    """
-    if not _is_whole(value) or value < 1:
-        raise ValueError(f"{name}={value!r}: expected a whole number, at least 1")
 
 
 def as_shape(n: int | Sequence[int]) -> torch.Size:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Chain, Folded
@@ -75,7 +76,7 @@ class SharedBlocks(Flow):
 
     transform: Folded
 
-    def __init__(self, flow: Flow, *, blocks: int) -> None:
+    def __init__(self, flow: Flow, *, blocks: AtLeastOne) -> None:
         transform = Folded(flow.transform, groups=blocks)
         super().__init__(_Repeated(flow.base, blocks), transform, flow.embedding)
         self._block = [flow]  # in a list, so that its base and transform are not registered twice
@@ -92,10 +93,10 @@ class SharedBlocks(Flow):
 
 
 def equal_blocks(
-    features: int,
+    features: AtLeastOne,
     *,
-    context_features: int = 0,
-    blocks: int,
+    context_features: AtLeastZero = 0,
+    blocks: AtLeastOne,
     shared: bool = False,
     flow: Callable[..., Flow],
 ) -> Flow:

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from flowbench.config.checked import Checked
+from flowbench.config.limits import AtLeastOne, Positive
 from flowbench.flows.base import Base, log_normal
 from flowbench.nn.mlp import MLP
 from flowbench.nn.options import Function
 from flowbench.transforms import AffineMap
+from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
 __all__ = ["ConditionalNormal"]
 
 
-class ConditionalNormal(Base):
+class ConditionalNormal(Checked, Base):
     r"""Π N(mᵢ(c), exp(sᵢ(c))²), where a network computes m and s from the context c.
 
     It starts at N(0, I). The log-scale is softly bounded as in `AffineMap`.
@@ -38,17 +41,15 @@ class ConditionalNormal(Base):
 
     def __init__(
         self,
-        features: int,
+        features: AtLeastOne,
         *,
-        context_features: int,
-        hidden_units: Sequence[int] = (),
+        context_features: AtLeastOne,
+        hidden_units: Sequence[AtLeastOne] = (),
         activation: str | Function | None = "relu",
-        log_scale_bound: float | None = 7.0,
+        log_scale_bound: Positive | None = LOG_SCALE_BOUND,
         kernel_initializer: str | Function = "glorot_uniform",
     ) -> None:
         super().__init__()
-        if context_features < 1:
-            raise ValueError(f"context_features={context_features}: expected at least 1")
         self.features = features
         self.map = AffineMap(log_scale_bound)
         self.network = MLP(

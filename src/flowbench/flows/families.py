@@ -11,12 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowbench.config.checked import Checked
+from flowbench.config.limits import AtLeastOne, Positive
 from flowbench.transforms import AffineMap
+from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
 __all__ = ["BernoulliFamily", "Family", "GaussianFamily", "MixtureFamily"]
 
 
-class Family(nn.Module, ABC):
+class Family(Checked, nn.Module, ABC):
     """Densities of one variable with `params` parameters; where `discrete`, of values 0 and 1."""
 
     params: int
@@ -49,7 +52,7 @@ class GaussianFamily(Family):
         log_scale_bound: the largest |s|; None leaves it free.
 
     Raises:
-        ValueError: the bound is not positive.
+        ValueError: the bound is not positive and finite.
 
     References:
         Papamakarios et al. 2017 (arXiv:1705.07057), section 3.1.
@@ -63,7 +66,7 @@ class GaussianFamily(Family):
     params = 2
     has_rsample = True
 
-    def __init__(self, log_scale_bound: float | None = 7.0) -> None:
+    def __init__(self, log_scale_bound: Positive | None = LOG_SCALE_BOUND) -> None:
         super().__init__()
         self.map = AffineMap(log_scale_bound)
 
@@ -86,7 +89,7 @@ class MixtureFamily(Family):
         log_scale_bound: the largest |s|; None leaves it free.
 
     Raises:
-        ValueError: there is no component, or the bound is not positive.
+        ValueError: there is no component, or the bound is not positive and finite.
 
     References:
         Papamakarios et al. 2017 (arXiv:1705.07057), section 4.1 ("MADE MoG"); Bishop 1994,
@@ -101,10 +104,10 @@ class MixtureFamily(Family):
 
     quantiles: Tensor
 
-    def __init__(self, components: int = 10, log_scale_bound: float | None = 7.0) -> None:
+    def __init__(
+        self, components: AtLeastOne = 10, log_scale_bound: Positive | None = LOG_SCALE_BOUND
+    ) -> None:
         super().__init__()
-        if components < 1:
-            raise ValueError(f"components={components}: a mixture needs at least 1")
         self.params = 3 * components
         self.gaussian = GaussianFamily(log_scale_bound)
         shares = (torch.arange(components, dtype=torch.float64) + 0.5) / components

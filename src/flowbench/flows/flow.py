@@ -1,6 +1,5 @@
 """A flow: a base distribution pushed through a transform."""
 
-import inspect
 import warnings
 from collections.abc import Sequence
 from itertools import chain
@@ -9,12 +8,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from flowbench.flows.arguments import (
-    as_shape,
-    refuse_mismatch,
-    refuse_other_than_tensors,
-    refuse_size,
-)
+from flowbench.config.checked import Checked
+from flowbench.flows.arguments import as_shape, refuse_mismatch, refuse_other_than_tensors
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.transforms import BatchNorm, Transform, recompute_statistics
@@ -22,15 +17,12 @@ from flowbench.transforms import BatchNorm, Transform, recompute_statistics
 __all__ = ["Flow"]
 
 
-class _Constructed:
+class _Constructed(Checked):
     """Remembers the arguments of its construction, by which a checkpoint describes a flow."""
 
     construction: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:
-        given = dict(zip(inspect.signature(cls).parameters, positional, strict=False)) | named
-        if "features" in given:
-            refuse_size("features", given["features"])
         made = super().__new__(cls)
         made.__dict__["construction"] = (positional, named)
         return made

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import StandardNormal
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Transform, TriangularAffine
@@ -38,7 +39,7 @@ class Gaussian(Flow):
         torch.Size([])
     """
 
-    def __init__(self, features: int, *, context_features: int = 0) -> None:
+    def __init__(self, features: AtLeastOne, *, context_features: AtLeastZero = 0) -> None:
         transform = (
             _PerClass(features, context_features)
             if context_features

@@ -1,39 +1,36 @@
 """Masked autoregressive flow."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal, Unpack
 
+from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout
 from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.base import Base, StandardNormal
 from flowbench.flows.families import MixtureFamily
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import (
-    Side,
-    Univariate,
-    layer_order,
-    masked_layers,
-    stack,
-    univariate_map,
-)
+from flowbench.flows.stack import Side, layer_order, stack
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.autoregressive import ConditionalInputLayers
 from flowbench.nn.masks import HiddenDegrees, InputOrder
 from flowbench.nn.options import Function
+from flowbench.transforms import MaskedAutoregressive
+from flowbench.transforms.maps import MapOptions, Univariate, map_options, univariate_map
 from flowbench.transforms.normalization import Statistics
+from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
 __all__ = ["MAF"]
 
 
-class MAF(Flow):
+class MAF(Flow, options=map_options()):
     r"""A stack of masked autoregressive layers with batch norms.
 
-    Layer 1 touches the data and has the given order; the orders of the layers behind it are
-    reversed in turn (`reverse`), which costs nothing: a permutation is folded into the degrees.
-    Each batch norm sits on the noise side of its layer (`batch_norm_side`). With `base="mixture"`
-    it is MAF MoG: the noise is a `MADE` of mixtures with the networks' options, its order the next
-    in turn. With `univariate="spline"` it is an autoregressive neural spline flow. A new
-    flow is in training mode, where batch norms take the statistics of the batch: call `.eval()` to
-    score.
+    Layer 1 touches the data and has the given order. The orders of the following layers alternate
+    between its reverse and itself (`reverse`), which costs nothing: the permutation is folded into
+    the degrees. Each batch norm sits on the noise side of its layer (`batch_norm_side`). With
+    `base="mixture"` it is MAF MoG: the base is a `MADE` of mixtures with the networks' options,
+    and the next order in turn. With `univariate="spline"` it is an autoregressive neural spline
+    flow. A new flow is in training mode, where batch norms use the statistics of the batch: call
+    `.eval()` before scoring.
 
     Args:
         features: size of the event.
@@ -42,27 +39,29 @@ class MAF(Flow):
         univariate: map of each feature: "affine", "shift", "gated", "spline" or a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
         activation: name or callable; None is linear.
-        input_order: order of the first layer; "random" draws a new one for every layer.
-        reverse: reverse the order at each layer.
+        input_order: order of the layer at the data: "left-to-right", "right-to-left", "random" (a
+            new order for every layer), or the degree of every feature.
+        reverse: reverse the order from each layer to the next.
         hidden_degrees: "equal" or "random".
         batch_norm: put a batch norm beside every layer, the last included.
-        batch_norm_side: on which side of the layer: "noise" (the paper) or "data".
+        batch_norm_side: side of the layer it is on: "noise" (the paper) or "data".
         batch_norm_statistics: "dataset" (the paper) or "running".
         lu_linear: put a random permutation and an LU linear map before and behind every layer.
-        conditional_input_layers: "all_layers" or "first_layer".
+        conditional_input_layers: layers the context enters: "all_layers" or "first_layer".
         base: "normal", N(0, I), or "mixture".
-        components: number of Gaussians of a "mixture".
-        log_scale_bound: largest |log-scale| of an affine map or a Gaussian, softly; None leaves it
+        components: number of Gaussians of the base "mixture".
+        log_scale_bound: soft bound on every |log-scale| that a network computes; None leaves them
             free.
-        bins: number of bins of a "spline".
-        tail_bound: B of a "spline", which is the identity outside of [−B, B].
-        residual: residual networks.
+        residual: use residual networks.
         dropout: probability of dropping a hidden unit in training.
         kernel_initializer: name or callable, for the weights.
-        zero_output: start every layer at parameters of zero: the identity, except for "gated".
+        zero_output: start the output layers of the networks at zero, so that every layer starts at
+            the identity, except with the map "gated".
         seed: of random orders, degrees and permutations; weights are drawn by `torch.manual_seed`.
+        **options: of the map; see `MapOptions`, or `help(MAF)`.
 
     Raises:
+        TypeError: an option is unknown (the message suggests one).
         ValueError: an option is out of range (the message names it).
 
     References:
@@ -79,12 +78,12 @@ class MAF(Flow):
 
     def __init__(
         self,
-        features: int,
+        features: AtLeastOne,
         *,
-        context_features: int = 0,
-        layers: int = 5,
+        context_features: AtLeastZero = 0,
+        layers: AtLeastOne = 5,
         univariate: Univariate = "affine",
-        hidden_units: Sequence[int] = (100, 100),
+        hidden_units: Sequence[AtLeastOne] = (100, 100),
         activation: str | Function | None = "relu",
         input_order: InputOrder = "left-to-right",
         reverse: bool = True,
@@ -95,40 +94,34 @@ class MAF(Flow):
         lu_linear: bool = False,
         conditional_input_layers: ConditionalInputLayers = "all_layers",
         base: Literal["normal", "mixture"] = "normal",
-        components: int = 10,
-        log_scale_bound: float | None = 7.0,
-        bins: int = 8,
-        tail_bound: float = 3.0,
+        components: AtLeastOne = 10,
         residual: bool = False,
-        dropout: float = 0.0,
+        dropout: Dropout = 0.0,
         kernel_initializer: str | Function = "glorot_uniform",
         zero_output: bool = False,
         seed: int | None = None,
+        **options: Unpack[MapOptions],
     ) -> None:
-        network: dict[str, Any] = {
-            "hidden_units": hidden_units,
-            "context_features": context_features,
-            "conditional_input_layers": conditional_input_layers,
-            "hidden_degrees": hidden_degrees,
-            "activation": activation,
-            "kernel_initializer": kernel_initializer,
-            "residual": residual,
-            "dropout": dropout,
-            "zero_output": zero_output,
-        }
-        masked = masked_layers(
-            features,
-            layers=layers,
-            univariate=univariate_map(
-                univariate, log_scale_bound=log_scale_bound, bins=bins, tail_bound=tail_bound
-            ),
-            input_order=input_order,
-            reverse=reverse,
-            seed=seed,
-            **network,
-        )
+        def network(layer: int, params: int) -> AutoregressiveNetwork:
+            return AutoregressiveNetwork(
+                features,
+                params,
+                hidden_units=hidden_units,
+                context_features=context_features,
+                conditional_input_layers=conditional_input_layers,
+                input_order=layer_order(features, input_order, layer, reverse=reverse),
+                hidden_degrees=hidden_degrees,
+                activation=activation,
+                kernel_initializer=kernel_initializer,
+                zero_output=zero_output,
+                residual=residual,
+                dropout=dropout,
+                seed=None if seed is None else seed + layer,
+            )
+
+        each = univariate_map(univariate, **options)
         chain = stack(
-            masked,
+            [MaskedAutoregressive(network(layer, each.params), each) for layer in range(layers)],
             features,
             batch_norm=batch_norm,
             batch_norm_side=batch_norm_side,
@@ -138,14 +131,6 @@ class MAF(Flow):
         )
         noise: Base = StandardNormal(features)
         if base == "mixture":
-            family = MixtureFamily(components, log_scale_bound)
-            network |= {
-                "input_order": layer_order(features, input_order, layers, reverse=reverse),
-                "seed": None if seed is None else seed + layers,
-            }
-            noise = Autoregressive(
-                AutoregressiveNetwork(features, family.params, **network), family
-            )
-        elif base != "normal":
-            raise ValueError(f"base={base!r} is unknown: expected 'normal' or 'mixture'")
+            family = MixtureFamily(components, options.get("log_scale_bound", LOG_SCALE_BOUND))
+            noise = Autoregressive(network(layers, family.params), family)
         super().__init__(noise, chain)

@@ -1,38 +1,32 @@
 """NICE: additive coupling layers."""
 
-from collections.abc import Sequence
+from typing import Any
 
-from torch import nn
-
+from flowbench.config.limits import AtLeastOne
+from flowbench.config.options import options_of
 from flowbench.flows.base import DiagonalNormal
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import coupling_layers
-from flowbench.nn.mlp import MLP
-from flowbench.nn.options import Function
-from flowbench.transforms import Chain, ShiftMap
+from flowbench.flows.realnvp import RealNVP
+from flowbench.transforms.maps import MapOptions
 
 __all__ = ["NICE"]
 
+BETWEEN_LAYERS = ["batch_norm", "batch_norm_side", "batch_norm_statistics", "lu_linear", "seed"]
+OF_THE_MAP = ["univariate", "scale_activation", *MapOptions.__annotations__]
 
-class NICE(Flow):
-    r"""A stack of additive coupling layers, which preserve the volume, on a learnt normal base.
+
+class NICE(Flow, options=options_of(RealNVP, without=BETWEEN_LAYERS + OF_THE_MAP)):
+    r"""A `RealNVP` of additive layers, which preserve the volume, on a learnt normal base.
 
     The scaling layer of the paper is the learnt scale of the base (`DiagonalNormal`).
 
     Args:
-        features: size of the event.
-        context_features: size of the context, 0 for none.
-        layers: number of coupling layers.
-        hidden_units: width of each hidden layer of each network.
-        activation: name or callable; None is linear.
-        num_masked: number of features that the layer at the data leaves unchanged: the first
-            ones, or the last ones where it is negative. Without it and `fraction_masked`, those of
-            odd index (from 0) are.
-        fraction_masked: the same as a share of the features, rounded toward zero.
-        kernel_initializer: name or callable, for the weights.
-        zero_output: start every layer at the identity.
+        zero_output: start the output layers of the networks at zero, so that every layer starts at
+            the identity.
+        **options: those of `RealNVP`, as far as they concern the networks and the masks.
 
     Raises:
+        TypeError: an option is unknown (the message suggests one).
         ValueError: an option is out of range (the message names it).
 
     References:
@@ -45,37 +39,8 @@ class NICE(Flow):
         torch.Size([7])
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        context_features: int = 0,
-        layers: int = 4,
-        hidden_units: Sequence[int] = (100, 100),
-        activation: str | Function | None = "relu",
-        num_masked: int | None = None,
-        fraction_masked: float | None = None,
-        kernel_initializer: str | Function = "glorot_uniform",
-        zero_output: bool = False,
-    ) -> None:
-        def conditioner(masked: int, mapped: int) -> nn.Module:
-            return MLP(
-                masked,
-                ShiftMap.params,
-                outputs=mapped,
-                hidden_units=hidden_units,
-                context_features=context_features,
-                activation=activation,
-                kernel_initializer=kernel_initializer,
-                zero_output=zero_output,
-            )
-
-        from_data = coupling_layers(
-            features,
-            layers=layers,
-            univariate=ShiftMap(),
-            conditioner=conditioner,
-            num_masked=num_masked,
-            fraction_masked=fraction_masked,
+    def __init__(self, features: AtLeastOne, *, layers: AtLeastOne = 4, **options: Any) -> None:
+        additive = RealNVP(
+            features, layers=layers, univariate="shift", batch_norm=False, **options
         )
-        super().__init__(DiagonalNormal(features), Chain(reversed(from_data)))
+        super().__init__(DiagonalNormal(features), additive.transform)

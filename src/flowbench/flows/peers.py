@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Chain
@@ -31,7 +32,11 @@ class Zuko(Flow):
     """
 
     def __init__(
-        self, features: int, *, context_features: int = 0, flow: Callable[..., nn.Module]
+        self,
+        features: AtLeastOne,
+        *,
+        context_features: AtLeastZero = 0,
+        flow: Callable[..., nn.Module],
     ) -> None:
         built = _built(flow, features=features, context=context_features)
         super().__init__(_Zuko(built, features), Chain())
@@ -58,7 +63,11 @@ class NFlows(Flow):
     """
 
     def __init__(
-        self, features: int, *, context_features: int = 0, flow: Callable[..., nn.Module]
+        self,
+        features: AtLeastOne,
+        *,
+        context_features: AtLeastZero = 0,
+        flow: Callable[..., nn.Module],
     ) -> None:
         super().__init__(_NFlows(_by_rows(flow, features, context_features), features), Chain())
 
@@ -79,7 +88,11 @@ class NormFlows(Flow):
     """
 
     def __init__(
-        self, features: int, *, context_features: int = 0, flow: Callable[..., nn.Module]
+        self,
+        features: AtLeastOne,
+        *,
+        context_features: AtLeastZero = 0,
+        flow: Callable[..., nn.Module],
     ) -> None:
         super().__init__(_NormFlows(_by_rows(flow, features, context_features), features), Chain())
 

@@ -1,27 +1,30 @@
-"""Real NVP: affine coupling layers."""
+"""Real NVP: coupling layers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
-from torch import nn
+from torch import Tensor, nn
 
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import StandardNormal
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Side, Univariate, coupling_layers, stack, univariate_map
+from flowbench.flows.stack import Side, stack
 from flowbench.nn.mlp import MLP, ShiftAndLogScale
 from flowbench.nn.options import Function
+from flowbench.transforms import Coupling, alternating_mask, leading_mask
+from flowbench.transforms.maps import MapOptions, Univariate, map_options, univariate_map
 from flowbench.transforms.normalization import Statistics
 
 __all__ = ["RealNVP"]
 
 
-class RealNVP(Flow):
+class RealNVP(Flow, options=map_options()):
     r"""A stack of coupling layers with batch norms, on a standard normal base.
 
     Each layer leaves some features unchanged, and maps the others given those; the two halves
-    change places at each layer. Both directions are one pass. An affine layer has separate
-    networks for shift and log-scale. With `univariate="spline"` it is a coupling neural spline
-    flow, whose layers have one network each.
+    swap roles from each layer to the next. Both directions take one pass. An affine layer has
+    separate networks for shift and log-scale. With `univariate="spline"` it is a coupling neural
+    spline flow, whose layers have one network each.
 
     Args:
         features: size of the event.
@@ -30,23 +33,23 @@ class RealNVP(Flow):
         univariate: map of each feature: "affine", "shift", "gated", "spline" or a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
         activation: name or callable, of the networks; None is linear.
-        scale_activation: the same, of the networks for the log-scale of "affine".
+        scale_activation: the same, of the networks for the log-scale of the map "affine".
         num_masked: number of features that the layer at the data leaves unchanged: the first
-            ones, or the last ones where it is negative. Without it and `fraction_masked`, those of
-            odd index (from 0) are.
-        fraction_masked: the same as a share of the features, rounded toward zero.
+            ones, or the last ones if negative. Without it and `fraction_masked`, those of odd
+            index (from 0).
+        fraction_masked: the same as a fraction of the features, rounded toward zero.
         batch_norm: put a batch norm beside every layer, the last included.
-        batch_norm_side: on which side of the layer: "noise" (the paper) or "data".
+        batch_norm_side: side of the layer it is on: "noise" (the paper) or "data".
         batch_norm_statistics: "dataset" (the paper) or "running".
         lu_linear: put a random permutation and an LU linear map before and behind every layer.
-        log_scale_bound: largest |log-scale| of an affine map, softly; None leaves it free.
-        bins: number of bins of a "spline".
-        tail_bound: B of a "spline", which is the identity outside of [−B, B].
         kernel_initializer: name or callable, for the weights.
-        zero_output: start every layer at parameters of zero: the identity, except for "gated".
+        zero_output: start the output layers of the networks at zero, so that every layer starts at
+            the identity, except with the map "gated".
         seed: of random permutations; weights are drawn by `torch.manual_seed`.
+        **options: of the map; see `MapOptions`, or `help(RealNVP)`.
 
     Raises:
+        TypeError: an option is unknown (the message suggests one).
         ValueError: an option is out of range (the message names it).
 
     References:
@@ -63,12 +66,12 @@ class RealNVP(Flow):
 
     def __init__(
         self,
-        features: int,
+        features: AtLeastOne,
         *,
-        context_features: int = 0,
-        layers: int = 5,
+        context_features: AtLeastZero = 0,
+        layers: AtLeastOne = 5,
         univariate: Univariate = "affine",
-        hidden_units: Sequence[int] = (100, 100),
+        hidden_units: Sequence[AtLeastOne] = (100, 100),
         activation: str | Function | None = "relu",
         scale_activation: str | Function | None = "tanh",
         num_masked: int | None = None,
@@ -77,41 +80,37 @@ class RealNVP(Flow):
         batch_norm_side: Side = "noise",
         batch_norm_statistics: Statistics = "dataset",
         lu_linear: bool = False,
-        log_scale_bound: float | None = 7.0,
-        bins: int = 8,
-        tail_bound: float = 3.0,
         kernel_initializer: str | Function = "glorot_uniform",
         zero_output: bool = False,
         seed: int | None = None,
+        **options: Unpack[MapOptions],
     ) -> None:
-        each = univariate_map(
-            univariate, log_scale_bound=log_scale_bound, bins=bins, tail_bound=tail_bound
-        )
-        options: dict[str, Any] = {
-            "hidden_units": hidden_units,
-            "context_features": context_features,
-            "kernel_initializer": kernel_initializer,
-            "zero_output": zero_output,
-        }
+        each = univariate_map(univariate, **options)
 
-        def conditioner(masked: int, mapped: int) -> nn.Module:
-            params = 1 if univariate == "affine" else each.params
-            network = MLP(masked, params, outputs=mapped, activation=activation, **options)
-            if univariate != "affine":
-                return network
-            log_scale = MLP(masked, 1, outputs=mapped, activation=scale_activation, **options)
-            return ShiftAndLogScale(shift=network, log_scale=log_scale)
+        def mlp(mask: Tensor, params: int, activation: str | Function | None) -> MLP:
+            return MLP(
+                int(mask.sum()),
+                params,
+                outputs=int((~mask).sum()),
+                hidden_units=hidden_units,
+                context_features=context_features,
+                activation=activation,
+                kernel_initializer=kernel_initializer,
+                zero_output=zero_output,
+            )
 
-        layer_list = coupling_layers(
-            features,
-            layers=layers,
-            univariate=each,
-            conditioner=conditioner,
-            num_masked=num_masked,
-            fraction_masked=fraction_masked,
-        )
+        def coupling(mask: Tensor) -> Coupling:
+            if univariate == "affine":
+                network: nn.Module = ShiftAndLogScale(
+                    shift=mlp(mask, 1, activation), log_scale=mlp(mask, 1, scale_activation)
+                )
+            else:
+                network = mlp(mask, each.params, activation)
+            return Coupling(features, network, each, mask=mask)
+
+        first = _first_mask(features, num_masked, fraction_masked)
         chain = stack(
-            layer_list,
+            [coupling(~first if layer % 2 else first) for layer in range(layers)],
             features,
             batch_norm=batch_norm,
             batch_norm_side=batch_norm_side,
@@ -120,3 +119,10 @@ class RealNVP(Flow):
             seed=seed,
         )
         super().__init__(StandardNormal(features), chain)
+
+
+def _first_mask(features: int, num_masked: int | None, fraction_masked: float | None) -> Tensor:
+    """The features that the layer at the data leaves unchanged, bool `[features]`."""
+    if num_masked is None and fraction_masked is None:
+        return alternating_mask(features, start=1)
+    return leading_mask(features, num_masked=num_masked, fraction_masked=fraction_masked)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from flowbench.config.checked import Checked
+from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout
 from flowbench.nn.linear import MaskedLinear
 from flowbench.nn.masks import (
     HiddenDegrees,
@@ -21,7 +23,7 @@ __all__ = ["AutoregressiveNetwork", "ConditionalInputLayers"]
 ConditionalInputLayers = Literal["all_layers", "first_layer"]
 
 
-class AutoregressiveNetwork(nn.Module):
+class AutoregressiveNetwork(Checked, nn.Module):
     r"""Masked autoencoder for distribution estimation (MADE).
 
     It maps `[..., features]` to `[..., features, params]`.
@@ -68,11 +70,11 @@ class AutoregressiveNetwork(nn.Module):
 
     def __init__(
         self,
-        features: int,
-        params: int = 2,
+        features: AtLeastOne,
+        params: AtLeastOne = 2,
         *,
-        hidden_units: Sequence[int] = (),
-        context_features: int = 0,
+        hidden_units: Sequence[AtLeastOne] = (),
+        context_features: AtLeastZero = 0,
         conditional_input_layers: ConditionalInputLayers = "all_layers",
         input_order: InputOrder = "left-to-right",
         hidden_degrees: HiddenDegrees = "equal",
@@ -86,12 +88,11 @@ class AutoregressiveNetwork(nn.Module):
         bias_constraint: str | Function | None = None,
         zero_output: bool = False,
         residual: bool = False,
-        dropout: float = 0.0,
+        dropout: Dropout = 0.0,
         validate_args: bool = False,
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        _check(features, params, hidden_units, context_features, conditional_input_layers)
         if residual and (len(set(hidden_units)) != 1 or len(hidden_units) % 2 == 0):
             raise ValueError(
                 f"hidden_units={list(hidden_units)}: a residual network needs one layer and then "
@@ -212,26 +213,3 @@ def _restore_masks(network: nn.Module, _incompatible: object) -> None:
     masks = masks_from_degrees(network.degrees, network.params)
     for layer, mask in zip(network.layers, masks, strict=True):
         layer.set_mask(mask)  # type: ignore[operator]
-
-
-def _check(
-    features: int,
-    params: int,
-    hidden_units: Sequence[int],
-    context_features: int,
-    conditional_input_layers: str,
-) -> None:
-    for name, value, least in (
-        ("features", features, 1),
-        ("params", params, 1),
-        ("context_features", context_features, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name}={value}: expected at least {least}")
-    if isinstance(hidden_units, int):
-        raise ValueError(f"hidden_units={hidden_units}: expected a list of widths")
-    if conditional_input_layers not in ("all_layers", "first_layer"):
-        raise ValueError(
-            f"conditional_input_layers={conditional_input_layers!r} is unknown: "
-            "expected 'all_layers' or 'first_layer'"
-        )

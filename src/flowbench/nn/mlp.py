@@ -7,12 +7,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from flowbench.config.checked import Checked
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.nn.options import ACTIVATIONS, INITIALIZERS, Function, resolve
 
 __all__ = ["MLP", "ShiftAndLogScale"]
 
 
-class MLP(nn.Module):
+class MLP(Checked, nn.Module):
     r"""A fully connected network from `[..., features]` to `[..., outputs, params]`.
 
     Args:
@@ -40,12 +42,12 @@ class MLP(nn.Module):
 
     def __init__(
         self,
-        features: int,
-        params: int = 2,
+        features: AtLeastZero,
+        params: AtLeastOne = 2,
         *,
-        outputs: int,
-        hidden_units: Sequence[int] = (),
-        context_features: int = 0,
+        outputs: AtLeastZero,
+        hidden_units: Sequence[AtLeastOne] = (),
+        context_features: AtLeastZero = 0,
         activation: str | Function | None = None,
         use_bias: bool = True,
         kernel_initializer: str | Function = "glorot_uniform",
@@ -53,7 +55,6 @@ class MLP(nn.Module):
         zero_output: bool = False,
     ) -> None:
         super().__init__()
-        _check(features, params, outputs, hidden_units, context_features)
         self.features = features
         self.params = params
         self.outputs = outputs
@@ -149,24 +150,3 @@ class ShiftAndLogScale(nn.Module):
         present = next(part for part in parts if part is not None)
         parts = [torch.zeros_like(present) if part is None else part for part in parts]
         return torch.cat(torch.broadcast_tensors(*parts), dim=-1)
-
-
-def _check(
-    features: int,
-    params: int,
-    outputs: int,
-    hidden_units: Sequence[int],
-    context_features: int,
-) -> None:
-    for name, value, least in (
-        ("features", features, 0),
-        ("params", params, 1),
-        ("outputs", outputs, 0),
-        ("context_features", context_features, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name}={value}: expected at least {least}")
-    if isinstance(hidden_units, int):
-        raise ValueError(f"hidden_units={hidden_units}: expected a list of widths")
-    if any(units < 1 for units in hidden_units):
-        raise ValueError(f"hidden_units={list(hidden_units)}: every layer needs at least one unit")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from flowbench.config.limits import Bins, Positive
 from flowbench.transforms.univariate import UnivariateMap
 
 __all__ = ["RationalQuadraticMap"]
@@ -44,7 +45,7 @@ class RationalQuadraticMap(UnivariateMap):
 
     Args:
         bins: K, the number of bins.
-        bound: B, half the width of the interval.
+        bound: B, half the width of the interval; the spline is the identity outside of [−B, B].
 
     Raises:
         ValueError: there are fewer than 1 or more than 500 bins, or the bound is not positive.
@@ -61,12 +62,8 @@ class RationalQuadraticMap(UnivariateMap):
         tensor([0.5000, 9.0000])
     """
 
-    def __init__(self, bins: int = 8, *, bound: float = 3.0) -> None:
+    def __init__(self, bins: Bins = 8, *, bound: Positive = 3.0) -> None:
         super().__init__()
-        if not 1 <= bins <= 500:
-            raise ValueError(f"bins={bins}: expected 1 … 500")
-        if not 0 < bound < math.inf:
-            raise ValueError(f"bound={bound}: half the width of the interval must be positive")
         self.bins = bins
         self.bound = bound
         self.params = 3 * bins - 1

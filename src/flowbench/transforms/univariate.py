@@ -11,10 +11,16 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AffineMap", "GatedMap", "ShiftMap", "UnivariateMap"]
+from flowbench.config.checked import Checked
+from flowbench.config.limits import Positive
+
+__all__ = ["LOG_SCALE_BOUND", "AffineMap", "GatedMap", "ShiftMap", "UnivariateMap"]
 
 
-class UnivariateMap(nn.Module, ABC):
+LOG_SCALE_BOUND = 7.0
+
+
+class UnivariateMap(Checked, nn.Module, ABC):
     """A monotone map of one variable with `params` parameters."""
 
     params: int
@@ -56,10 +62,10 @@ class AffineMap(UnivariateMap):
     The log-scale is softly bounded, s = b · tanh(s′ / b), so that neither direction overflows.
 
     Args:
-        bound: b, the largest |log-scale|; None leaves it free.
+        bound: b, the largest |log-scale|; None leaves the log-scale free.
 
     Raises:
-        ValueError: the bound is not positive.
+        ValueError: the bound is not positive and finite.
 
     References:
         Papamakarios et al. 2017 (arXiv:1705.07057), equations 3 and 4.
@@ -72,10 +78,8 @@ class AffineMap(UnivariateMap):
 
     params = 2
 
-    def __init__(self, bound: float | None = 7.0) -> None:
+    def __init__(self, bound: Positive | None = LOG_SCALE_BOUND) -> None:
         super().__init__()
-        if bound is not None and not bound > 0:
-            raise ValueError(f"bound={bound}: the largest log-scale must be positive")
         self.bound = bound
 
     def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.config.inherited import inherits_options
-from flowbench.config.limits import AtLeastOne, Count, NotNegative, Positive
+from flowbench.config.limits import AtLeastOne, AtLeastZero, NotNegative, Positive
 from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.download.download import download
 from flowbench.data.download.originals import OriginalDataModule
@@ -93,7 +93,7 @@ class SoundDataModule(OriginalDataModule):
         label_context: bool = False,
         test_speaker: str | None = None,
         window: Window = "whole",
-        context_frames: Count = 2,
+        context_frames: AtLeastZero = 2,
         magnitude: Magnitude = "log",
         standardize: bool = True,
         mel: AtLeastOne | None = None,

@@ -1,0 +1,80 @@
+"""The univariate maps that flows know by name, and the options that flows take for them.
+
+A new map is one line in `Univariate` and in `MAPS`; each option of its own is one line in
+`MapOptions`. Default, limits and meaning of an option are those in the constructor of its map.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypedDict, Unpack
+
+from flowbench.config.options import Option, options_of
+from flowbench.transforms.spline import RationalQuadraticMap
+from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, UnivariateMap
+
+__all__ = ["MAPS", "MapOptions", "NamedMap", "Univariate", "map_options", "univariate_map"]
+
+Univariate = Literal["affine", "shift", "gated", "spline"] | UnivariateMap
+
+
+class NamedMap(NamedTuple):
+    """A map with a name.
+
+    Attributes:
+        kind: its class.
+        options: from the options of a flow to the arguments of the class.
+    """
+
+    kind: type[UnivariateMap]
+    options: Mapping[str, str]
+
+
+MAPS: Mapping[str, NamedMap] = {
+    "affine": NamedMap(AffineMap, {"log_scale_bound": "bound"}),
+    "shift": NamedMap(ShiftMap, {}),
+    "gated": NamedMap(GatedMap, {}),
+    "spline": NamedMap(RationalQuadraticMap, {"bins": "bins", "tail_bound": "bound"}),
+}
+
+
+class MapOptions(TypedDict, total=False):
+    """What a flow takes for its map; options of other maps than the chosen one are ignored."""
+
+    log_scale_bound: float | None
+    bins: int
+    tail_bound: float
+
+
+def map_options() -> Mapping[str, Option]:
+    """The options in `MapOptions`, with limits, defaults and meanings.
+
+    Example:
+        >>> parameter, meaning = map_options()["tail_bound"]
+        >>> parameter.default, meaning.partition(";")[0]
+        (3.0, 'of the map "spline": B, half the width of the interval')
+    """
+    return {
+        name: Option(parameter.replace(name=name), f'of the map "{univariate}": {meaning}')
+        for univariate, (kind, names) in MAPS.items()
+        for name, argument in names.items()
+        for parameter, meaning in [options_of(kind)[argument]]
+    }
+
+
+def univariate_map(univariate: Univariate, **options: Unpack[MapOptions]) -> UnivariateMap:
+    """The univariate map of a name, or the one that is given.
+
+    Args:
+        univariate: a name in `MAPS`, or a `UnivariateMap`.
+        options: of any map; the chosen one takes its own.
+
+    Raises:
+        ValueError: an option is outside of its limits.
+
+    Example:
+        >>> univariate_map("spline", bins=4).params
+        11
+    """
+    if isinstance(univariate, UnivariateMap):
+        return univariate
+    kind, names = MAPS[univariate]
+    return kind(**{argument: options[name] for name, argument in names.items() if name in options})
