@@ -17,6 +17,7 @@ from flowbench.config.choices import refuse_foreign_protocol, refuse_idle_sweep
 from flowbench.config.configuration import check
 from flowbench.config.hints import hydra_sentence, null_sentence
 from flowbench.config.sentences import cause, sentence
+from flowbench.run.config_directory import config_directory
 from flowbench.training.interrupted import Interrupted
 
 __all__ = ["config_directory", "main"]
@@ -48,21 +49,6 @@ def main() -> None:
                 sys.exit(told)
             raise
         sys.exit(sentence(error))
-
-
-def config_directory() -> Path:
-    """Where configs/ lies: inside the installed package, or at the root of a checkout.
-
-    Raises:
-        FileNotFoundError: it is in neither place.
-    """
-    places = [PACKAGE / "configs", PACKAGE.parents[1] / "configs"]
-    for place in places:
-        if (place / "train.yaml").is_file():
-            return place
-    raise FileNotFoundError(
-        f"no train.yaml in {places[0]} nor in {places[1]}: reinstall flowbench"
-    )
 
 
 def _job(config: DictConfig) -> Any:
