@@ -102,18 +102,19 @@ class Score:
             >>> Score(mean=0.0, rows_per_event=98).unit
             'nats per clip (98 frames)'
         """
-        per_clip = f" per clip ({self.rows_per_event} frames)"
-        return "nats" if self.rows_per_event == 1 else f"nats{per_clip}"
+        frames = self.rows_per_event
+        return "nats" if frames == 1 else f"nats per clip ({frames} frames)"
 
     def text(self) -> str:
         """The mean with its error and unit, for the screen."""
         return estimate(self.mean, self.two_standard_errors, self.unit)
 
     def details(self) -> str:
-        """How many events there are, and the statistics listed behind the mean."""
+        """How many events there are, and the statistics listed behind the mean, if known."""
         labels = {one.name: one.metadata["label"] for one in fields(self) if one.metadata}
-        listed = ", ".join(f"{label} {fixed(getattr(self, n))}" for n, label in labels.items())
-        return f"{self.n:,} {self.event}s; {listed}"
+        known = [(label, getattr(self, name)) for name, label in labels.items()]
+        listed = [f"{label} {fixed(value)}" for label, value in known if value is not None]
+        return f"{self.n:,} {self.event}s; {', '.join(listed)}"
 
 
 def statistics() -> list[str]:
