@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flowbench.data import Cifar10, DataError, Digits, ImageFolder
-from flowbench.evaluation.pictures import grid, save_pictures
+from flowbench.figures.pictures import grid, save_pictures
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 

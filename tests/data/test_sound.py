@@ -16,7 +16,7 @@ from flowbench.data.sound.clips import Clip, speaker_splits
 from flowbench.data.sound.features import FeatureOptions
 from flowbench.data.sound.spectrogram import Framing, stft_magnitudes
 from flowbench.evaluation.clips import per_event, sample_clips
-from flowbench.evaluation.pictures import save_spectrograms
+from flowbench.figures.pictures import save_spectrograms
 
 
 @pytest.fixture

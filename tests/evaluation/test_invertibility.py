@@ -17,15 +17,17 @@ from flowbench.transforms import Affine, Chain
 
 STACK = "standardized, 10 x (affine, BatchNorm)"
 SINGLE = [name for name in LAYERS if "10 x" not in name]
+TAME = [*SINGLE, STACK, "10 x affine, tanh"]
 
 
 @pytest.fixture(scope="module", params=[(8, 0), (32, 1)], ids=str)
 def table(request):
     features, seed = request.param
-    return invertibility_table(LAYERS, features=features, rows=200, seed=seed)
+    layers = {name: LAYERS[name] for name in TAME}
+    return invertibility_table(layers, features=features, rows=200, seed=seed)
 
 
-@pytest.mark.parametrize("name", [*SINGLE, STACK, "10 x affine, tanh"])
+@pytest.mark.parametrize("name", TAME)
 def test_normal_inputs_come_back(table, name):
     assert max(table[name]["normal"]) < 1e-4
 

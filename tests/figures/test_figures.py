@@ -6,15 +6,22 @@ import torch
 from matplotlib.image import imread
 
 from flowbench.data import Digits, Fsdd, Table, Toy
-from flowbench.figures import figures
-from flowbench.figures.figures import draw_figures
+from flowbench.figures import base_space, figures, samples
+from flowbench.figures.figures import FIGURES, Subject, draw_figures
 from flowbench.flows import MADE, MAF, Gaussian
 
 HISTORY = [{"epoch": e, "train/log_likelihood": e, "val/log_likelihood": e - 1} for e in range(3)]
 
 
-def drawn(flow, data, folder):
-    draw_figures(flow.eval(), data, HISTORY, folder)
+def applying(flow, data):
+    """The names of the figures that apply."""
+    subject = Subject(flow=flow, data=data, history=HISTORY)
+    return {name for name, figure in FIGURES.items() if figure(subject)}
+
+
+def drawn(flow, data, folder, names=None):
+    """The names of the files that are drawn, none of which is blank."""
+    draw_figures(flow.eval(), data, HISTORY, folder, names)
     for path in folder.iterdir():
         assert imread(path).std() > 0.01, f"{path.name} is blank"
     return {path.stem for path in folder.iterdir()}
@@ -35,18 +42,31 @@ def table(folder, features, **options):
     return data
 
 
-def test_the_plane_gets_its_density(tmp_path):
+@pytest.fixture(scope="module")
+def plane():
     data = Toy(train_rows=300, val_rows=300)
     data.setup()
+    return data
+
+
+def test_the_plane_gets_its_density(plane, tmp_path):
     names = {"learning_curve", "density", "pairs", "base_space"}
-    assert drawn(small_flow(data), data, tmp_path / "figures") == names
+    assert drawn(small_flow(plane), plane, tmp_path / "figures") == names
 
 
-@pytest.mark.parametrize(("features", "context"), [(3, None), (12, None), (4, [0, 1])])
-def test_tables_get_pairs(tmp_path, features, context):
+@pytest.mark.parametrize(("features", "context"), [(3, None), (5, None), (4, [0, 1])])
+def test_tables_get_pairs(tmp_path, features, context, monkeypatch):
+    monkeypatch.setattr(samples, "SHOWN_FEATURES", 4)
     data = table(tmp_path, features, context_columns=context)
-    names = {"learning_curve", "pairs", "base_space"}
-    assert drawn(small_flow(data), data, tmp_path / "figures") == names
+    flow = small_flow(data)
+    assert applying(flow, data) == {"learning_curve", "pairs", "base_space"}
+    names = ["pairs", "base_space"]
+    assert drawn(flow, data, tmp_path / "figures", names) == set(names)
+
+
+def test_of_many_features_the_base_space_is_a_band(tmp_path):
+    data = table(tmp_path, 12)
+    assert drawn(small_flow(data), data, tmp_path / "figures", ["base_space"]) == {"base_space"}
 
 
 @pytest.mark.parametrize("label_context", [True, False])
@@ -55,30 +75,38 @@ def test_pictures_get_grids_of_samples_and_of_test_rows(tmp_path, label_context)
     data = Digits(cache_dir=tmp_path / "cache", label_context=label_context)
     data.prepare_data()
     data.setup()
-    names = {"learning_curve", "samples", "test_rows", "base_space"}
-    assert drawn(small_flow(data), data, tmp_path / "figures") == names
+    flow = small_flow(data)
+    assert applying(flow, data) == {"learning_curve", "samples", "base_space"}
+    assert drawn(flow, data, tmp_path / "figures", ["samples"]) == {"samples", "test_rows"}
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """Noise in the layout of FSDD."""
+    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
+    folder = tmp_path_factory.mktemp("fsdd")
+    for word in ("one", "zero"):
+        (folder / word).mkdir()
+        for n in range(14):
+            noise = 0.1 * np.random.default_rng(n).standard_normal(1000)
+            soundfile.write(folder / word / f"ann_nohash_{n}.wav", noise, 4000)
+    return folder
 
 
 @pytest.mark.parametrize("options", [{}, {"label_context": True}, {"window": "frames"}])
-def test_sound_gets_spectra_of_samples_and_of_test_rows(tmp_path, options):
-    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
-    for word in ("one", "zero"):
-        (tmp_path / "fsdd" / word).mkdir(parents=True)
-        for n in range(14):
-            samples = 0.1 * np.random.default_rng(n).standard_normal(1000)
-            soundfile.write(tmp_path / "fsdd" / word / f"ann_nohash_{n}.wav", samples, 4000)
+def test_sound_gets_spectra_of_samples_and_of_test_rows(words, tmp_path, options):
     sizes = {"sample_rate": 4000, "seconds": 0.25, "fft_length": 64, "frame_ms": 16}
-    data = Fsdd(path=tmp_path / "fsdd", cache_dir=tmp_path / "cache", **sizes, **options)
+    data = Fsdd(path=words, cache_dir=tmp_path / "cache", **sizes, **options)
     data.prepare_data()
     data.setup()
-    names = {"learning_curve", "samples", "test_rows", "base_space"}
-    assert drawn(small_flow(data), data, tmp_path / "figures") == names
+    flow = small_flow(data)
+    assert applying(flow, data) == {"learning_curve", "samples", "base_space"}
+    assert drawn(flow, data, tmp_path / "figures", ["samples"]) == {"samples", "test_rows"}
 
 
 def test_a_base_that_is_not_normal_has_no_quantiles_of_the_normal(tmp_path):
-    data = table(tmp_path, 3)
     flow = MADE(3, family="mixture", hidden_units=[8])
-    assert drawn(flow, data, tmp_path / "figures") == {"learning_curve", "pairs"}
+    assert applying(flow, table(tmp_path, 3)) == {"learning_curve", "pairs"}
 
 
 def test_noise_that_is_normal_lies_on_the_diagonal(tmp_path, monkeypatch):
@@ -86,8 +114,8 @@ def test_noise_that_is_normal_lies_on_the_diagonal(tmp_path, monkeypatch):
     flow = Gaussian(3)
     flow.initialize(data.rows["train"].x, None)
     seen = []
-    monkeypatch.setattr(figures, "save", lambda figure, path: seen.append(figure))
-    figures.draw_base_space(flow, data.rows, tmp_path / "base.png")
+    monkeypatch.setattr(base_space, "save", lambda figure, path: seen.append(figure))
+    base_space.draw_base_space(flow, data.rows, tmp_path / "base.png")
     assert [axis.get_title().split()[0] for axis in seen[0].axes[::2]] == list(data.rows)
     for line in seen[0].axes[0].lines[:3]:
         expected, found = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
@@ -95,17 +123,25 @@ def test_noise_that_is_normal_lies_on_the_diagonal(tmp_path, monkeypatch):
         assert abs(found - expected)[middle].max() < 0.3
 
 
-def test_a_figure_that_fails_is_told_and_the_others_are_drawn(tmp_path, monkeypatch, capsys):
+def test_a_figure_that_fails_is_told_and_the_others_are_drawn(
+    plane, tmp_path, monkeypatch, capsys
+):
     def fail(*arguments, **options):
         raise ValueError("samples are not finite")
 
     monkeypatch.setattr(figures, "draw_pairs", fail)
-    data = Toy(train_rows=300, val_rows=300)
-    data.setup()
-    flow = small_flow(data)
+    flow, names = small_flow(plane), ["pairs", "learning_curve"]
     before = torch.random.get_rng_state()
-    assert "pairs" not in drawn(flow, data, tmp_path / "figures")
+    assert drawn(flow, plane, tmp_path / "figures", names) == {"learning_curve"}
     assert (
         "figures/pairs.png could not be drawn: samples are not finite" in capsys.readouterr().err
     )
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_figures_are_chosen_by_name(plane, tmp_path):
+    draw_figures(small_flow(plane), plane, HISTORY, tmp_path / "figures", [])
+    assert not (tmp_path / "figures").exists()
+    message = "figures: 'pair' is none of learning_curve, .*; did you mean pairs"
+    with pytest.raises(ValueError, match=message):
+        draw_figures(small_flow(plane), plane, HISTORY, tmp_path / "figures", ["pair"])

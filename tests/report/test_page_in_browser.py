@@ -32,9 +32,9 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=["light", "dark"])
-def page(browser, address, request):
-    """The page, all charts drawn; nothing was complained about, nothing asked of the network."""
+@pytest.fixture(scope="module", params=["light", "dark"])
+def opened(browser, address, request):
+    """The page, all its charts drawn, and what it complains of or asks of the network."""
     context = browser.new_context(color_scheme=request.param)
     page = context.new_page()
     complaints = []
@@ -44,9 +44,17 @@ def page(browser, address, request):
     page.scheme = request.param
     page.goto(address)
     page.wait_for_selector("html[data-ready]", timeout=1000 * PATIENCE)
+    yield page, complaints
+    context.close()
+
+
+@pytest.fixture
+def page(opened):
+    """The page without a filter; nothing was complained of, nothing asked of the network."""
+    page, complaints = opened
+    page.fill("#filter", "")
     yield page
     assert complaints == []
-    context.close()
 
 
 def _from_outside(url):
@@ -94,12 +102,14 @@ def test_the_filter_keeps_what_has_all_words(page):
 
 
 def test_a_row_unfolds_to_command_and_figures(page):
-    row = page.locator(".summary").first
-    detail = page.locator(".detail").first
+    page.fill("#filter", "gaussian")
+    row = page.locator(".summary:visible")
+    detail = row.locator("xpath=following-sibling::tr")
     assert not detail.is_visible()
     row.click()
     assert detail.is_visible()
     assert detail.locator("code").first.inner_text()
+    assert "test log-likelihood" in detail.locator(".score").inner_text()
     image = detail.locator("img").first
     image.scroll_into_view_if_needed()
     page.wait_for_function("image => image.naturalWidth > 0", arg=image.element_handle())

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ import torch
 from flowbench.atomic_files import write_text
 from flowbench.checkpoint import CheckpointError, load
 from flowbench.data import DataError
-from flowbench.evaluation import evaluate, paired_difference, summarize
+from flowbench.evaluation import Score, evaluate, paired_difference
+from flowbench.evaluation.clips import rows_per_event
 from flowbench.evaluation.diagnostics import diagnose
 from flowbench.evaluation.files import scored_rows
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.runs import open_run, same_rows
-from flowbench.evaluation.text import describe, diagnostic_lines, events, score_text, unit
+from flowbench.evaluation.text import describe, diagnostic_lines, least_likely_line, line
 
 __all__ = ["main"]
 
@@ -40,48 +40,47 @@ def _on_split(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     runs = [open_run(path, trust=options.trust) for path in options.runs]
     for run in runs:
-        score = evaluate(run.density.flow, run.data, options.split)
-        print(f"{run.path}, {options.split}", *describe(score), sep="\n")
-        found[str(run.path)] = score
+        block = evaluate(run.density.flow, run.data, options.split)
+        print(run.path, *describe(block, options.split), least_likely_line(block), sep="\n")
+        found[str(run.path)] = block
         if options.diagnostics:
-            score["diagnostics"] = diagnose(run.density.flow, run.data)
-            print(*diagnostic_lines(score["diagnostics"]), sep="\n")
+            block["diagnostics"] = diagnose(run.density.flow, run.data)
+            print(*diagnostic_lines(block["diagnostics"]), sep="\n")
     if options.paired:
         first, second = runs
         same_rows(first, second, options.split)
         terms = first.data_space(options.split), second.data_space(options.split)
-        found["paired"] = _difference(*terms, score=found[str(first.path)])
+        found["paired"] = _difference(*terms, rows_per_event=rows_per_event(first.data))
     return found
 
 
 def _on_file(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    scores = []
+    terms = []
     for path in options.runs:
         density = load(path, trust=options.trust)
-        scores.append(torch.cat(list(scored_rows(density, options.data, key=options.key))))
-        if lost := int((~scores[-1].isfinite()).sum()):
+        terms.append(torch.cat(list(scored_rows(density, options.data, key=options.key))))
+        if lost := int((~terms[-1].isfinite()).sum()):
             raise LikelihoodError(
-                f"{options.data}: {lost} of {len(scores[-1])} rows have no finite log-density "
+                f"{options.data}: {lost} of {len(terms[-1])} rows have no finite log-density "
                 f"under {path}, so that there is no mean; scripts/score.py tells which"
             )
-        score = summarize(scores[-1])
-        least = least_likely(scores[-1])
-        found[str(path)] = {"data_space": score, "least_likely": least}
-        print(f"{path}, {options.data}", f"  in data units        {score_text(score)}", sep="\n")
+        score = Score.of(terms[-1])
+        found[str(path)] = {"data_space": score.json(), "least_likely": least_likely(terms[-1])}
+        print(f"{path}, {options.data}", line("in data units", score.text()), sep="\n")
     if options.paired:
-        found["paired"] = _difference(*scores, score={})
+        found["paired"] = _difference(*terms)
     return found
 
 
 def _difference(
-    first: torch.Tensor, second: torch.Tensor, *, score: Mapping[str, Any]
+    first: torch.Tensor, second: torch.Tensor, *, rows_per_event: int = 1
 ) -> dict[str, float]:
-    difference, kind = paired_difference(first, second), events(score)
-    name = kind.removesuffix("s")
+    difference = paired_difference(first, second)
+    score = Score.parse(difference, rows_per_event=rows_per_event)
     print(
-        f"first less second, {name} by {name}: {score_text(difference, unit(score))}; "
-        f"the first is higher on {difference['better']:.1%} of {difference['n']:,} {kind}"
+        f"first less second, {score.event} by {score.event}: {score.text()}; "
+        f"the first is higher on {difference['better']:.1%} of {score.n:,} {score.event}s"
     )
     return difference
 

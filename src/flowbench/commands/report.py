@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flowbench.report.collect import ReportError
 from flowbench.report.write import write_report
+from flowbench.run.folder import RunFolderError
 
 __all__ = ["main"]
 
@@ -20,7 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         folder = write_report(options.root, out=options.out, readme=options.readme)
-    except (ReportError, OSError) as error:
+    except (ReportError, RunFolderError, OSError) as error:
         sys.exit(str(error))
     if options.markdown:
         print((folder / "report.md").read_text(encoding="utf-8"))

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from flowbench.checkpoint import CheckpointError
+from flowbench.commands.sample_files import write_samples
 from flowbench.data import DataError
 from flowbench.evaluation.runs import open_run
-from flowbench.evaluation.samples import write_samples
 
 __all__ = ["main"]
 

@@ -9,7 +9,8 @@ from torchmetrics.functional.classification import binary_auroc, binary_average_
 
 from flowbench.data import SoundDataModule
 from flowbench.evaluation.clips import per_event
-from flowbench.evaluation.likelihood import log_likelihoods, summarize
+from flowbench.evaluation.likelihood import log_likelihoods
+from flowbench.evaluation.score import summarize
 from flowbench.flows import Flow
 
 __all__ = ["anomaly_table", "evaluate_anomaly", "label_scores", "separation"]

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from flowbench.data import DataModule, Rows
 from flowbench.evaluation.clips import per_event, rows_per_event
-from flowbench.evaluation.likelihood import log_likelihoods, refuse_non_finite, summarize
+from flowbench.evaluation.likelihood import log_likelihoods, refuse_non_finite
+from flowbench.evaluation.score import summarize
 from flowbench.flows import Flow
 
 __all__ = ["by_label", "evaluate_labels", "labels_of"]

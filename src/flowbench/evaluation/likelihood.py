@@ -1,6 +1,5 @@
 """Exact log-likelihoods: every row once, sums in float64, on however many processes."""
 
-import math
 from itertools import chain
 from typing import Any
 
@@ -12,14 +11,7 @@ from flowbench.data import Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.flows import Flow
 
-__all__ = [
-    "LikelihoodError",
-    "device_of",
-    "least_likely",
-    "log_likelihoods",
-    "refuse_non_finite",
-    "summarize",
-]
+__all__ = ["LikelihoodError", "device_of", "least_likely", "log_likelihoods", "refuse_non_finite"]
 
 
 class LikelihoodError(ArithmeticError):
@@ -68,34 +60,6 @@ def refuse_non_finite(terms: Tensor) -> None:
             f"{len(lost)} of {len(terms)} log-likelihoods are not finite, the first that of row "
             f"{lost[0]} (from 0): the flow overflows there"
         )
-
-
-def summarize(terms: Tensor) -> dict[str, float]:
-    r"""Mean with its error and the order statistics of log-likelihoods.
-
-    The error is two standard errors, 2 s / √n, as in the tables of the literature. Sums are
-    rounded once, so that they depend on the values alone, not on threads or the order of terms.
-
-    Args:
-        terms: one per row, or per event of several rows, in nats.
-
-    Example:
-        >>> import torch
-        >>> summarize(torch.tensor([1.0, 2.0, 3.0, 4.0]))["two_standard_errors"]
-        1.29...
-    """
-    terms = terms.to(torch.float64)
-    n = len(terms)
-    mean = math.fsum(terms.tolist()) / n
-    squares = math.fsum((terms - mean).square().tolist())
-    return {
-        "mean": mean,
-        "two_standard_errors": 2 * math.sqrt(squares / (max(1, n - 1) * n)),
-        "median": terms.median().item(),
-        "quantile_1_percent": terms.sort().values[(n - 1) // 100].item(),
-        "min": terms.min().item(),
-        "n": n,
-    }
 
 
 def least_likely(terms: Tensor, *, count: int = 5, name: str = "row") -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from flowbench.evaluation.likelihood import summarize
+from flowbench.evaluation.score import summarize
 
 __all__ = ["paired_difference"]
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from flowbench.evaluation.score import reported
+
 __all__ = ["PublishedError", "comparable", "published", "published_curve", "table_name"]
 
 
@@ -82,10 +84,6 @@ def table_name(data: Mapping[str, Any]) -> str:
     return f"{data['name']} conditional" if data.get("label_context") else data["name"]
 
 
-def comparable(score: Mapping[str, Any]) -> float:
-    """The mean that tables report, in nats in model space, given what `evaluate` says of a split.
-
-    Of a density given labels it is that of log p(x) = log Σ p(x | label) p(label), as in the MAF
-    paper, which makes it comparable with densities that know no labels.
-    """
-    return score.get("marginal", score["log_likelihood"])["model_space"]["mean"]
+def comparable(block: Mapping[str, Any]) -> float:
+    """The mean that tables report of the block of a split, nats in model space; see `reported`."""
+    return reported(block).mean

@@ -7,7 +7,8 @@ from flowbench.data import DataModule, SoundDataModule
 from flowbench.evaluation.anomaly import evaluate_anomaly
 from flowbench.evaluation.clips import per_event, rows_per_event
 from flowbench.evaluation.conditional import evaluate_labels, labels_of
-from flowbench.evaluation.likelihood import least_likely, log_likelihoods, summarize
+from flowbench.evaluation.likelihood import least_likely, log_likelihoods
+from flowbench.evaluation.score import Score
 from flowbench.flows import Flow
 
 __all__ = ["evaluate"]
@@ -29,17 +30,18 @@ def evaluate(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
     """
     rows, count = data.rows[split], rows_per_event(data)
     terms = per_event(log_likelihoods(flow, rows), data)
-    data_space = summarize(terms + per_event(rows.log_det.expand(len(rows)), data))
-    bits = -data_space["mean"] / (count * data.features * math.log(2))
-    score: dict[str, Any] = {
-        "log_likelihood": {"model_space": summarize(terms), "data_space": data_space},
+    model_space = Score.of(terms, rows_per_event=count)
+    data_space = Score.of(terms + per_event(rows.log_det.expand(len(rows)), data))
+    bits = -data_space.mean / (count * data.features * math.log(2))
+    block: dict[str, Any] = {
+        "log_likelihood": {"model_space": model_space.json(), "data_space": data_space.json()},
         "rows_per_event": count,
         "bits_per_dim": bits if data.raw.dequantized or data.raw.discrete else None,
         "exact": data.raw.exact_log_likelihood,
-        "least_likely": least_likely(terms, name="row" if count == 1 else "clip"),
+        "least_likely": least_likely(terms, name=model_space.event),
     }
     if labels_of(data):
-        score |= evaluate_labels(flow, data, split)
+        block |= evaluate_labels(flow, data, split)
     if isinstance(data, SoundDataModule) and data.train_label is not None and split != "train":
-        score["anomaly"] = evaluate_anomaly(flow, data, "val" if split == "val" else "test")
-    return score
+        block["anomaly"] = evaluate_anomaly(flow, data, "val" if split == "val" else "test")
+    return block

@@ -5,17 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from flowbench.checkpoint import TrainedDensity
-from flowbench.data import DataModule
-from flowbench.data.images.base import ImageDataModule
-from flowbench.data.sound.base import SoundDataModule
+from flowbench.data import DataModule, ImageDataModule, SoundDataModule
+from flowbench.density import TrainedDensity
 from flowbench.evaluation.clips import sample_clips
-from flowbench.evaluation.pictures import save_pictures, save_spectrograms
-from flowbench.figures.style import DATA, MODEL, plain, save
+from flowbench.figures.pictures import save_pictures, save_spectrograms
+from flowbench.figures.style import DATA, MODEL, blank, panels, save
 from flowbench.flows import Flow
 
 __all__ = ["draw_clips", "draw_pairs", "draw_pictures"]
@@ -62,13 +58,11 @@ def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
     names = data.raw.feature_names[:SHOWN_FEATURES]
     limits = [_limits(rows[:, index]) for index in range(len(names))]
     side = 1.2 + 1.35 * len(names)
-    figure = Figure(figsize=(side, side), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(side, side)
+    axes = iter(panels(figure, len(names), len(names)))
     for line, y in enumerate(names):
         for column, x in enumerate(names):
-            axis = plain(
-                figure.add_subplot(len(names), len(names), len(names) * line + column + 1)
-            )
+            axis = next(axes)
             axis.set(xlim=limits[column], xticks=[], yticks=[])
             if line == column:
                 bins = np.linspace(*limits[line], 40)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from flowbench.report.numbers import signed
+from flowbench.formatting import rounded
 from flowbench.report.settings import Setting
 
 __all__ = ["AXIS", "COLORS", "curve_range", "learning_curves", "new_figure", "sweeps"]
@@ -90,7 +90,7 @@ def _heat_map(settings: Sequence[Setting], levels: dict[str, list[str]]) -> go.F
         place = levels[down].index(_text(setting, down)), column
         value = setting.log_likelihood("val")
         values[place] = np.nan if value is None else value
-        texts[place] = setting.status if value is None else signed(value, 0.01).lstrip("+")
+        texts[place] = setting.status if value is None else rounded(value, 0.01)
     names = ["<br>".join(column) for column in columns]
     figure = new_figure(height=110 + 44 * len(levels[down]) + 18 * len(across))
     known = values[np.isfinite(values)]
@@ -134,14 +134,14 @@ def _parallel(settings: Sequence[Setting], levels: dict[str, list[str]]) -> go.F
             line={"width": 1.2 + 1.3 * shade, "color": _shade(shade)},
             name=setting.name,
             showlegend=False,
-            hovertemplate=f"{setting.name}<br>{signed(result, 0.01).lstrip('+')}<extra></extra>",
+            hovertemplate=f"{setting.name}<br>{rounded(result, 0.01)}<extra></extra>",
         )
     for index, values in enumerate(levels.values()):
         for value in values:
             _label(figure, value, x=index, y=_height(values, value))
     for share in (0.0, 0.5, 1.0):
         value = bottom + share * (top - bottom)
-        _label(figure, signed(value, (top - bottom) / 10).lstrip("+"), x=len(levels), y=share)
+        _label(figure, rounded(value, (top - bottom) / 10), x=len(levels), y=share)
     names = [*map(_short, levels), "log-likelihood"]
     ticks = {"tickvals": list(range(len(names))), "ticktext": names, "side": "top"}
     figure.update_layout(

@@ -1,6 +1,5 @@
 """From a tree of run folders to records, whatever has become of the runs."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from flowbench.run.folder import HEADER, RunFolder
+from flowbench.run.folder import RunFolder, run_folders
 
 __all__ = ["ReportError", "RunRecord", "collect", "read_run"]
 
@@ -95,14 +94,12 @@ def collect(root: str | Path) -> list[RunRecord]:
     Raises:
         ReportError: there is no run.
     """
-    root = Path(root)
-    folders = {path.parent for path in root.glob("**/seed=*/config.yaml")}
-    folders |= {path.parent for path in root.glob("**/seed=*/error.json")}
+    folders = run_folders(root)
     if not folders:
         raise ReportError(
             f"{root}: no run folders there; expected <data>/<model>/<hash>/seed=<n>/config.yaml"
         )
-    return [read_run(RunFolder(folder), root=root.absolute()) for folder in sorted(folders)]
+    return [read_run(folder, root=Path(root).absolute()) for folder in folders]
 
 
 def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
@@ -112,24 +109,16 @@ def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
         folder: of the run, which need not exist yet.
         root: of the tree, absolute.
     """
-    first, config = "", {}
-    if folder.config.is_file():
-        first = folder.config.read_text(encoding="utf-8").partition("\n")[0]
-        config = folder.read_config()
-    result = folder.read_result() if folder.finished else {}
-    failure = {}
-    if folder.error.is_file() and not result:
-        failure = json.loads(folder.error.read_text(encoding="utf-8"))
     return RunRecord(
         path=folder.path.absolute().relative_to(root.parent),
-        config=config,
-        command=first.removeprefix(HEADER) or failure.get("command", ""),
-        result=result,
-        error=failure.get("error"),
+        config=folder.read_config(),
+        command=folder.read_command(),
+        result=folder.read_result(),
+        error=folder.read_error(),
         pruned=folder.read_pruned(),
         history=_rows(folder.metrics),
-        steps=_rows(folder.path / "steps.csv"),
-        labels=_rows(folder.path / "labels.csv"),
+        steps=_rows(folder.steps),
+        labels=_rows(folder.labels),
         figures={path.stem: path for path in sorted(folder.figures.glob("*.png"), key=_place)},
     )
 

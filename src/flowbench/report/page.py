@@ -10,7 +10,8 @@ from markupsafe import Markup
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from flowbench.report import numbers
+from flowbench import formatting
+from flowbench.evaluation.text import describe
 from flowbench.report.charts import learning_curves, sweeps
 from flowbench.report.collect import RunRecord
 from flowbench.report.overview import overview
@@ -53,7 +54,8 @@ def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title
         curves=curves,
         sweeps=swept,
         recorded=recorded,
-        n=numbers,
+        n=formatting,
+        describe=describe,
         score=score_of,
         css=_part("page.css"),
         js=_part("page.js"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from flowbench.evaluation.score import Score
 from flowbench.report.collect import RunRecord
 from flowbench.report.table import differing_keys, flat, score_of
 
@@ -50,25 +51,25 @@ class Setting:
 
     def mean(self, *path: str) -> float | None:
         """The mean over finished seeds of a number in `result.json`, named by its keys."""
-        values = [_at(run.result, path) for run in self.finished]
-        known = [value for value in values if value is not None]
-        return statistics.fmean(known) if known else None
+        return _mean([_at(run.result, path) for run in self.finished])
+
+    def scores(self, split: str) -> list[Score]:
+        """Those of the finished runs, one per seed."""
+        return [score for run in self.runs if (score := score_of(run, split))]
 
     def log_likelihood(self, split: str) -> float | None:
         """The mean over seeds of the mean log-likelihood, nats in model space."""
-        values = [score_of(run.result, split)["mean"] for run in self.finished]
-        return statistics.fmean(values) if values else None
+        return _mean([score.mean for score in self.scores(split)])
 
     @cached_property
     def two_standard_errors(self) -> float | None:
         """Of the mean over the test rows, as if one seed had scored them."""
-        errors = [score_of(run.result, "test")["two_standard_errors"] for run in self.finished]
-        return statistics.fmean(errors) if errors else None
+        return _mean([score.two_standard_errors for score in self.scores("test")])
 
     @cached_property
     def sd_over_seeds(self) -> float | None:
         """Standard deviation of the test log-likelihood between seeds; None for a single one."""
-        values = [score_of(run.result, "test")["mean"] for run in self.finished]
+        values = [score.mean for score in self.scores("test")]
         return statistics.stdev(values) if len(values) > 1 else None
 
     @cached_property
@@ -143,6 +144,11 @@ def _grouped(runs: Sequence[RunRecord], attribute: str) -> dict[str, list[RunRec
     for run in runs:
         groups.setdefault(getattr(run, attribute), []).append(run)
     return groups
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 def _at(value: Any, path: Sequence[str]) -> Any:

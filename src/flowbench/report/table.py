@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from flowbench.evaluation.score import Score, reported, statistics
+from flowbench.evaluation.text import NUMBERS
 from flowbench.report.collect import RunRecord
 
 __all__ = ["differing_keys", "flat", "score_of", "tidy"]
@@ -70,10 +72,9 @@ def flat(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def score_of(result: Mapping[str, Any], split: str, space: str = "model_space") -> dict[str, Any]:
-    """The log-likelihoods of a split that tables report; of a density given labels, log p(x)."""
-    score = result.get(split, {})
-    return score.get("marginal", score.get("log_likelihood", {})).get(space, {})
+def score_of(run: RunRecord, split: str, space: str = "model_space") -> Score | None:
+    """The score of a run that tables report, see `reported`; None unless it is finished."""
+    return reported(run.result[split], space) if run.result else None
 
 
 def _pairs(key: str, value: object) -> Iterable[tuple[str, Any]]:
@@ -88,21 +89,13 @@ def _pairs(key: str, value: object) -> Iterable[tuple[str, Any]]:
 
 def _row(run: RunRecord) -> dict[str, Any]:
     result, published = run.result, run.result.get("published") or {}
-    test = result.get("test", {})
-    model_space, data_space = score_of(result, "test"), score_of(result, "test", "data_space")
     return {
         "data": run.data,
         "model": run.model,
         "hash": run.hash,
         "seed": run.seed,
         "status": run.status,
-        "test": model_space.get("mean"),
-        "test_two_standard_errors": model_space.get("two_standard_errors"),
-        "test_data_space": data_space.get("mean"),
-        "val": score_of(result, "val").get("mean"),
-        "rows_per_event": test.get("rows_per_event"),
-        "bits_per_dim": test.get("bits_per_dim"),
-        "exact": test.get("exact"),
+        **_scores(run),
         "published": published.get("mean"),
         "published_two_standard_errors": published.get("two_standard_errors"),
         "published_as": ", ".join(filter(None, map(published.get, ("model", "source")))),
@@ -116,4 +109,19 @@ def _row(run: RunRecord) -> dict[str, Any]:
         "folder": run.path.as_posix(),
         "command": run.command,
         "error": run.error,
+    }
+
+
+def _scores(run: RunRecord) -> dict[str, Any]:
+    """Every statistic of the test score, and the other numbers of that split."""
+    test, score = run.result.get("test", {}), score_of(run, "test")
+    known = {} if score is None else score.json()
+    inner, outer = score_of(run, "val"), score_of(run, "test", "data_space")
+    return {
+        "test": known.get("mean"),
+        **{f"test_{name}": known.get(name) for name in statistics() if name != "mean"},
+        "test_data_space": outer and outer.mean,
+        "val": inner and inner.mean,
+        "rows_per_event": test.get("rows_per_event"),
+        **{name: test.get(name) for name in NUMBERS},
     }

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from flowbench import formatting
 from flowbench.atomic_files import write_text
-from flowbench.report import numbers
 from flowbench.report.collect import ReportError, RunRecord
 from flowbench.report.settings import Setting, settings_of
 from flowbench.report.table import score_of
@@ -49,7 +49,7 @@ def run_table(runs: Sequence[RunRecord], statuses: Sequence[str] | None = None) 
                 setting.model,
                 *([_cell(setting.name)] if names else []),
                 run.path.name.removeprefix("seed="),
-                numbers.integer(run.result.get("epochs", len(run.history))),
+                formatting.integer(run.result.get("epochs", len(run.history))),
                 _score(run, "val"),
                 _cell(run.error) if run.error else _score(run, "test"),
             ]
@@ -65,8 +65,10 @@ def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _score(run: RunRecord, split: str) -> str:
-    score = score_of(run.result, split)
-    return numbers.with_error(score.get("mean"), score.get("two_standard_errors"))
+    score = score_of(run, split)
+    if score is None:
+        return formatting.MISSING
+    return formatting.with_error(score.mean, score.two_standard_errors)
 
 
 def _cell(text: str) -> str:
@@ -104,25 +106,25 @@ def _row(setting: Setting) -> list[str]:
     published = setting.published or {}
     difference = ""
     if setting.published:
-        signed = numbers.signed(setting.difference, setting.combined_error)
+        signed = formatting.signed(setting.difference, setting.combined_error)
         difference = f"{signed} ({setting.verdict})"
     score = setting.status
     if setting.finished:
-        score = numbers.with_error(setting.log_likelihood("test"), setting.two_standard_errors)
+        score = formatting.with_error(setting.log_likelihood("test"), setting.two_standard_errors)
     if setting.sd_over_seeds is not None:
-        score += f" (sd {numbers.plain(setting.sd_over_seeds, setting.two_standard_errors)})"
+        score += f" (sd {formatting.rounded(setting.sd_over_seeds, setting.two_standard_errors)})"
     return [
         setting.data,
         setting.model,
         _cell(setting.name),
         str(ran) if finished == ran else f"{finished} of {ran}",
         score,
-        numbers.with_error(published.get("mean"), published.get("two_standard_errors")),
-        difference or numbers.MISSING,
-        numbers.integer(setting.mean("parameters")),
-        numbers.integer(setting.mean("epochs")),
-        numbers.duration(setting.mean("seconds")),
-        numbers.rate(setting.mean("samples_per_second")),
+        formatting.with_error(published.get("mean"), published.get("two_standard_errors")),
+        difference or formatting.MISSING,
+        formatting.integer(setting.mean("parameters")),
+        formatting.integer(setting.mean("epochs")),
+        formatting.duration(setting.mean("seconds")),
+        formatting.rate(setting.mean("samples_per_second")),
     ]
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from flowbench.atomic_files import write_text
 from flowbench.config.sentences import cause, sentence
 
-__all__ = ["RunFolder", "RunFolderError"]
+__all__ = ["RunFolder", "RunFolderError", "run_folders"]
 
 HEADER = "# flowbench run: "
 LOCK = ".lock"
@@ -46,6 +46,8 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.data = self.path / "data.json"
         self.metrics = self.path / "metrics.csv"
+        self.steps = self.path / "steps.csv"
+        self.labels = self.path / "labels.csv"
         self.best = self.path / "checkpoints" / "best.ckpt"
         self.last = self.path / "checkpoints" / "last.ckpt"
         self.figures = self.path / "figures"
@@ -127,8 +129,17 @@ class RunFolder:
         write_text(self.config, f"{HEADER}{' '.join(command.split())}\n{text}")
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration of the run."""
+        """The configuration of the run; empty where the run never got so far."""
+        if not self.config.is_file():
+            return {}
         return yaml.safe_load(self.config.read_text(encoding="utf-8"))
+
+    def read_command(self) -> str:
+        """The command that makes the run; empty where nothing is known of it."""
+        if self.config.is_file():
+            with self.config.open(encoding="utf-8", errors="replace") as lines:
+                return lines.readline().strip().removeprefix(HEADER)
+        return _read_json(self.error)["command"] if self.error.is_file() else ""
 
     def record_data(self, sha256: str) -> None:
         """Remember which data the run is made with, or hold them against those remembered.
@@ -158,12 +169,12 @@ class RunFolder:
         _write_json(self.result, result)
 
     def read_result(self) -> dict[str, Any]:
-        """The result of a finished run."""
-        return _read_json(self.result)
+        """The result of the run; empty unless it is finished."""
+        return _read_json(self.result) if self.finished else {}
 
     def read_error(self) -> str | None:
-        """The sentence in which the last attempt has failed, if it has."""
-        if not self.error.is_file():
+        """The sentence in which the last attempt has failed, if it has and nothing came of it."""
+        if self.finished or not self.error.is_file():
             return None
         return _read_json(self.error)["error"]
 
@@ -200,6 +211,13 @@ class RunFolder:
             return False
         with self.config.open(encoding="utf-8", errors="replace") as lines:
             return lines.readline().startswith(HEADER)
+
+
+def run_folders(root: str | Path) -> list[RunFolder]:
+    """The runs below a folder, such as `outputs`, in the order of their paths."""
+    marks = ("config.yaml", "error.json")
+    found = {path.parent for mark in marks for path in Path(root).glob(f"**/seed=*/{mark}")}
+    return [RunFolder(path) for path in sorted(found)]
 
 
 def _numbers(key: str, value: object) -> Iterator[tuple[str, float]]:

@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench.config.settings import Settings
+from flowbench.evaluation.score import SPACES, score_in, statistics
 from flowbench.extras import how_to_install
 from flowbench.run.folder import RunFolder
 from flowbench.run.names import run_group, run_identity, run_name
@@ -48,7 +49,7 @@ def watching(settings: Settings, folder: RunFolder) -> Iterator[list[Logger]]:
 
 @rank_zero_only
 def log_results(
-    loggers: list[Logger], scores: Mapping[str, Any], folder: RunFolder, *, step: int
+    loggers: list[Logger], blocks: Mapping[str, Any], folder: RunFolder, *, step: int
 ) -> None:
     """Hand over the scores of the splits, every figure of the folder and, if asked, the density.
 
@@ -56,20 +57,17 @@ def log_results(
 
     Args:
         loggers: as `watching` gives them.
-        scores: split → its block of `result.json`.
+        blocks: split → its block of `result.json`.
         folder: of the run.
         step: the last one of the training.
     """
-    metrics = {
-        f"{split}/log_likelihood": score["log_likelihood"]["model_space"]["mean"]
-        / score["rows_per_event"]
-        for split, score in scores.items()
-    }
+    metrics = {f"{split}/log_likelihood": _per_row(block) for split, block in blocks.items()}
     figures = sorted(folder.figures.glob("*.png"))
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.log_metrics(metrics)
-            logger.log_table("log_likelihoods", columns=COLUMNS, data=_table(scores))
+            columns = ["split", "space", *statistics()]
+            logger.log_table("log_likelihoods", columns=columns, data=_table(blocks))
             for path in figures:
                 logger.log_image(f"figures/{path.stem}", images=[str(path)])
             if getattr(logger, "checkpoint", False):
@@ -88,14 +86,16 @@ def log_results(
                 logger.experiment.log_artifact(logger.run_id, str(path), "figures")
 
 
-COLUMNS = ["split", "space", "mean", "two_standard_errors", "median", "min", "n"]
+def _per_row(block: Mapping[str, Any]) -> float:
+    score = score_in(block)
+    return score.mean / score.rows_per_event
 
 
-def _table(scores: Mapping[str, Any]) -> list[list[Any]]:
+def _table(blocks: Mapping[str, Any]) -> list[list[Any]]:
     return [
-        [split, space, *(values[column] for column in COLUMNS[2:])]
-        for split, score in scores.items()
-        for space, values in score["log_likelihood"].items()
+        [split, space, *score_in(block, space).json().values()]
+        for split, block in blocks.items()
+        for space in SPACES
     ]
 
 

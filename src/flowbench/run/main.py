@@ -20,6 +20,7 @@ from flowbench.config.files import complete_files
 from flowbench.config.help import register_help
 from flowbench.config.hints import hydra_sentence, null_sentence
 from flowbench.config.sentences import cause, sentence
+from flowbench.run.config_directory import config_directory
 from flowbench.run.identity import run_directory
 from flowbench.training.interrupted import Interrupted
 
@@ -55,21 +56,6 @@ def main() -> None:
                 sys.exit(told)
             raise
         sys.exit(sentence(error))
-
-
-def config_directory() -> Path:
-    """Where configs/ lies: inside the installed package, or at the root of a checkout.
-
-    Raises:
-        FileNotFoundError: it is in neither place.
-    """
-    places = [PACKAGE / "configs", PACKAGE.parents[1] / "configs"]
-    for place in places:
-        if (place / "train.yaml").is_file():
-            return place
-    raise FileNotFoundError(
-        f"no train.yaml in {places[0]} nor in {places[1]}: reinstall flowbench"
-    )
 
 
 def _with_or_without_plus(word: str) -> str:

@@ -11,8 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from flowbench.atomic_files import write_text
+from flowbench.run.config_directory import config_directory
 from flowbench.run.folder import RunFolder
-from flowbench.run.main import config_directory
 
 __all__ = [
     "STUDY",

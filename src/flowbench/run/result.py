@@ -4,14 +4,17 @@ import importlib.metadata
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from flowbench.evaluation.likelihood import device_of
-from flowbench.evaluation.text import events, label_lines, step_lines, unit
+from flowbench.evaluation.score import Score
+from flowbench.evaluation.text import describe, line, step_lines
 from flowbench.flows import Flow
+from flowbench.formatting import duration, integer
 from flowbench.run.peak_memory import PeakMemory
 
 __all__ = ["environment", "sampling_speed", "summary"]
@@ -45,43 +48,24 @@ def sampling_speed(flow: Flow, context: torch.Tensor | None) -> float:
     return len(drawn) / (time.perf_counter() - start)
 
 
-def summary(result: dict[str, Any], folder: Path) -> str:
+def summary(result: Mapping[str, Any], folder: Path) -> str:
     """A finished run in a few lines."""
-    test = result["test"]
-    score = test["log_likelihood"]["model_space"]
     training = "in closed form"
     if result["epochs"]:
         best = result["best_epoch"] + 1
-        training = f"{result['epochs']} epochs (best: {best}), {result['seconds']:.1f} s"
+        took = duration(result["seconds"])
+        training = f"{result['epochs']} epochs (best: {best}), {took}"
     lines = [
         f"{result['model']} on {result['data']}, seed {result['seed']}: "
-        f"{result['parameters']:,} trained parameters, {training}",
-        f"  test log-likelihood  {_score(score, unit(test))}  "
-        f"({score['n']:,} {events(test)}; median {score['median']:.4f}, min {score['min']:.4f})",
+        f"{integer(result['parameters'])} trained parameters, {training}",
+        *describe(result["test"], "test"),
     ]
-    in_data_units = test["log_likelihood"]["data_space"]
-    if in_data_units["mean"] != score["mean"]:
-        lines.append(f"  in data units        {_score(in_data_units, unit(test))}")
-    if test["bits_per_dim"] is not None:
-        lines.append(f"  bits per dimension   {test['bits_per_dim']:.4f}")
-    if test["exact"] is not None:
-        lines.append(
-            f"  exact                {test['exact']:.4f} nats (the true density's expectation)"
-        )
-    lines += label_lines(test)
     if result.get("steps"):
         lines += step_lines(result["steps"])
-    if result["published"] is not None:
-        known = result["published"]
-        lines.append(
-            f"  published            {_score(known)}  ({known['model']}, {known['source']})"
-        )
-    return "\n".join([*lines, f"  run folder           {folder}"])
-
-
-def _score(score: dict[str, float], unit: str = "nats") -> str:
-    error = score["two_standard_errors"]
-    return f"{score['mean']:.4f}" + ("" if error is None else f" ± {error:.4f}") + f" {unit}"
+    if known := result["published"]:
+        source = f"{known['model']}, {known['source']}"
+        lines.append(line("published", f"{Score.parse(known).text()}  ({source})"))
+    return "\n".join([*lines, line("run folder", folder)])
 
 
 def _commit() -> str | None:

@@ -15,7 +15,7 @@ class Configurations(SearchPathPlugin):
         """Leave the path as it is."""
         from flowbench.config.files import complete_files
         from flowbench.config.help import register_help
-        from flowbench.run.main import config_directory
+        from flowbench.run.config_directory import config_directory
 
         places = [item.path or "" for item in search_path.get_path() if item.provider == "main"]
         if any(Path(place.removeprefix("file://")) == config_directory() for place in places):

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from numpy.typing import NDArray
+
+from flowbench.figures.style import blank
 
 __all__ = ["grid", "save_pictures", "save_spectrograms"]
 
@@ -43,6 +42,8 @@ def save_pictures(pictures: NDArray[np.uint8], path: Path) -> None:
         pictures: `[n, height, width, channels]`, as `ImageDataModule.pictures` gives them.
         path: of the file; its folder is made.
     """
+    from matplotlib.image import imsave
+
     scale = max(1, SIDE // max(pictures.shape[1:3]))
     enlarged = grid(pictures).repeat(scale, axis=0).repeat(scale, axis=1)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +59,7 @@ def save_spectrograms(magnitudes: NDArray[np.floating], path: Path) -> None:
     """
     columns = int(np.ceil(np.sqrt(len(magnitudes))))
     lines = -(-len(magnitudes) // columns)
-    figure = Figure(figsize=(2.4 * columns, 1.8 * lines), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(2.4 * columns, 1.8 * lines)
     decibels = 20 * np.log10(np.maximum(magnitudes, 1e-8))
     for index, clip in enumerate(decibels):
         axis = figure.add_subplot(lines, columns, index + 1)

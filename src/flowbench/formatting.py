@@ -1,14 +1,46 @@
-"""Numbers as a reader wants them: to the digit that their error allows."""
+"""Numbers as text: one way for the screen, and one for pages, to the digits that errors allow."""
 
 import math
 
-__all__ = ["MISSING", "decimals", "duration", "integer", "plain", "rate", "signed", "with_error"]
+__all__ = [
+    "MISSING",
+    "decimals",
+    "duration",
+    "estimate",
+    "fixed",
+    "integer",
+    "rate",
+    "rounded",
+    "signed",
+    "with_error",
+]
 
 MISSING = "—"
 
 
+def fixed(value: float, places: int = 4) -> str:
+    """A number for the screen, in characters that a program can read.
+
+    Example:
+        >>> fixed(-1.23456)
+        '-1.2346'
+    """
+    return f"{value:.{places}f}"
+
+
+def estimate(value: float, error: float | None, unit: str = "nats") -> str:
+    """A value with its error, if that is known, and its unit, for the screen.
+
+    Example:
+        >>> estimate(-1.23456, 0.01), estimate(0.5, None)
+        ('-1.2346 ± 0.0100 nats', '0.5000 nats')
+    """
+    known = fixed(value) if error is None else f"{fixed(value)} ± {fixed(error)}"
+    return f"{known} {unit}"
+
+
 def with_error(value: float | None, error: float | None) -> str:
-    """A value and its error, to two digits of the error.
+    """A value and its error for a page, to two digits of the error.
 
     Example:
         >>> with_error(-1366.903, 1.437), with_error(-3.53194, 0.0063), with_error(None, None)
@@ -23,7 +55,7 @@ def with_error(value: float | None, error: float | None) -> str:
 
 
 def signed(value: float | None, error: float | None) -> str:
-    """A difference, with its sign.
+    """A difference for a page, with its sign, to two digits of its error.
 
     Example:
         >>> signed(0.0213, 0.011), signed(-7.0, 0.5), signed(-0.003, 2.0)
@@ -32,9 +64,14 @@ def signed(value: float | None, error: float | None) -> str:
     return MISSING if value is None else _minus(f"{value:+z,.{decimals(error)}f}")
 
 
-def plain(value: float | None, error: float | None) -> str:
-    """A value to the digits of an error that is not shown."""
-    return "" if value is None else _minus(f"{value:,.{decimals(error)}f}")
+def rounded(value: float | None, error: float | None) -> str:
+    """A value for a page, to two digits of an error that is not shown.
+
+    Example:
+        >>> rounded(-1366.903, 1.437)
+        '−1,366.9'
+    """
+    return "" if value is None else _minus(f"{value:z,.{decimals(error)}f}")
 
 
 def decimals(error: float | None) -> int:
@@ -55,7 +92,7 @@ def integer(value: float | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """Something per second, to two digits.
+    """A number per second, to two digits.
 
     Example:
         >>> rate(123456.0), rate(8.53)
