@@ -6,8 +6,8 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from flowbench.config.configuration import check
+from flowbench.run.config_directory import config_directory
 from flowbench.run.identity import run_directory
-from flowbench.run.main import config_directory
 from flowbench.run.run import run
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"

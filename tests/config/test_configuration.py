@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import ConfigError, check, resolved
+from flowbench.run.config_directory import config_directory
 from flowbench.run.identity import run_directory, run_hash
-from flowbench.run.main import config_directory
 
 MODULE = "tests_of_configuration"
 GROUPS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
+from run_commands import composed
 from sound_clips import RATE, load, noise, sizes, soundfile, write_clip, write_fsdd
 
 from flowbench.data import DataError, SoundFolder
@@ -52,7 +52,7 @@ def test_stft_is_a_direct_fourier_sum():
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 @pytest.mark.parametrize("name", ["sound", "fsdd", "speech_commands"])
 def test_by_default_the_whole_of_a_frame_is_transformed(name, rate):
-    config = OmegaConf.load(Path(__file__).parents[2] / "configs" / "data" / f"{name}.yaml")
+    config = composed(f"data={name}", "data.path=clips").data
     options = {field.name: config[field.name] for field in fields(FeatureOptions)}
     framing = FeatureOptions(**options | {"window": "frames", "sample_rate": rate}).framing
     assert framing.frame_length == 0.03 * rate

@@ -1,15 +1,12 @@
 """The command: an expected mistake is one sentence, a bug keeps its traceback."""
 
-import dataclasses
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hydra.errors import InstantiationException
 
-from flowbench.config.configuration import ConfigError, Training
+from flowbench.config.configuration import ConfigError
 from flowbench.data import DataError
 from flowbench.run import main as command
 
@@ -79,7 +76,7 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
         ("learning_rate=1", "learning_rate is no key; did you mean training.learning_rate?"),
         ("training.lr=1", "training.lr is no key; did you mean training.learning_rate?"),
         ("epochs=1", "epochs is no key; did you mean trainer.max_epochs?"),
-        ("modle.layers=3", "modle is no key; did you mean model?"),
+        ("modle.layers=3", "modle is no key; did you mean module or model?"),
         ("trainer=cpuu", "trainer=cpuu does not exist; did you mean trainer=cpu?"),
         ("trainer=gpus", "trainer=gpus does not exist; did you mean trainer=gpu?"),
         ("protocol=null", "protocol=null: leave it out; without it there is none"),
@@ -210,26 +207,16 @@ def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
     assert "KeyError: 'a bug'" in error
 
 
-def test_help_is_a_page_that_helps_without_loading_torch(groups):
-    program = (
-        "import sys; from flowbench.run.main import main\n"
-        "try: main()\nfinally: assert 'torch' not in sys.modules"
-    )
-    words = [f"--config-dir={groups}", "model=fake", "data=fake", "--help"]
-    page = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "80"},
-    )
-    assert page.returncode == 0, page.stderr
+def test_help_is_a_page_that_helps(call):
+    code, page, error = call("--help")
+    assert (code, error) == (0, "")
     for expected in (
-        "python train.py",
+        "python train.py -m seed=0,1,2",
         "trainer: cpu, ddp, default, gpu",
-        "training.schedule",
-        "layers: 5",
+        'training.schedule=constant          "constant"; "cosine"',
+        "== model: builtins.dict ==",
+        "model.layers=5",
+        "--cfg job shows the configuration as YAML",
     ):
-        assert expected in page.stdout
-    keys = [line for line in page.stdout.splitlines() if line.startswith("training.")]
-    assert len(keys) == len(dataclasses.fields(Training))
-    assert max(map(len, keys)) <= 99
+        assert expected in page
+    assert max(map(len, page.splitlines())) <= 99

@@ -1,15 +1,17 @@
 """Configuration files, which say what they change: reading one adds all other options.
 
 A file of `model/` or `data/` names a class, and all options of that class become keys, as do those
-of `training` in the file that is composed first. The command line may change each of them without
-a plus.
+of `training` in the file that is composed first. The command line may change each of them, with a
+plus or without.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
@@ -19,9 +21,10 @@ from flowbench.config.defaults import completed, defaults_of
 from flowbench.config.first_keys import FIRST_KEYS
 from flowbench.config.settings import Training
 
-__all__ = ["BESIDE", "CompletingFiles", "complete_files", "is_said"]
+__all__ = ["BESIDE", "GIVEN", "CompletingFiles", "complete_files", "is_said"]
 
-GIVEN = {
+# What the run says of options that it knows.
+GIVEN: dict[str, dict[str, Any]] = {
     "model": {"seed": "${seed}"},
     "data": {
         "data_dir": "${paths.data}",
@@ -32,7 +35,11 @@ GIVEN = {
     "hydra/launcher": {},
     "hydra/sweeper": {},
 }
-BESIDE = {"model": {"embedding": None}}  # keys beside those of the class
+# Keys beside the options of the class.
+BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
+WITH_OR_WITHOUT_PLUS = ("model.", "data.", "training.")
+
+_apply = ConfigLoaderImpl._apply_overrides_to_config
 
 
 class CompletingFiles(FileConfigSource):
@@ -50,6 +57,15 @@ def complete_files() -> None:
     """Have Hydra complete every file that it reads from now on."""
     Plugins.instance()  # registers Hydra's own source
     SourcesRegistry.instance().types["file"] = CompletingFiles
+    ConfigLoaderImpl._apply_overrides_to_config = staticmethod(_apply_with_or_without_plus)
+
+
+def _apply_with_or_without_plus(overrides: list[Override], config: DictConfig) -> None:
+    """Take the plus of an option that was unknown before files were completed."""
+    for override in overrides:
+        if override.is_add() and override.key_or_group.startswith(WITH_OR_WITHOUT_PLUS):
+            override.type = OverrideType.FORCE_ADD
+    _apply(overrides, config)
 
 
 def is_said(node: DictConfig, key: str) -> bool:
@@ -72,7 +88,7 @@ def _complete(config: Any, path: str) -> DictConfig:
         return config
     whole = completed(said, given=GIVEN[group], supplied=SIZES)
     if "_target_" in said:
-        whole = whole | {k: v for k, v in BESIDE.get(group, {}).items() if k not in whole}
+        whole = {**whole, **BESIDE.get(group, {}), **whole}
     return OmegaConf.create(whole, flags=_flags(said, path))
 
 

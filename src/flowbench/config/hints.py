@@ -82,7 +82,7 @@ def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
         found = [key for key in known if key.rpartition(".")[2] in close]
         if found:
             return found[:2]
-    return [] if inside else difflib.get_close_matches(word, keys, n=1)
+    return [] if inside else difflib.get_close_matches(word, keys, n=2)
 
 
 def _meant(prefix: str, near: list[str], known: Iterable[str]) -> str:

@@ -4,14 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import resolved
 from flowbench.config.defaults import defaults_of, target_of
-from flowbench.config.files import BESIDE, is_said
+from flowbench.config.files import BESIDE, GIVEN, is_said
 from flowbench.config.first_keys import FIRST_TRAINING_KEYS
 from flowbench.config.settings import Training
 from flowbench.config.signatures import without
@@ -36,12 +35,12 @@ def run_hash(config: DictConfig) -> str:
     plain = resolved(symbolic)
     defaults = defaults_of(Training)
     kept = {
-        "model": _changed(plain["model"], config.model, BESIDE["model"]),
-        "data": without(_changed(plain["data"], config.data), {"data_dir", "cache_dir"}),
+        "model": _changed("model", plain["model"], config.model),
+        "data": without(_changed("data", plain["data"], config.data), {"data_dir", "cache_dir"}),
         "training": {
             key: value
             for key, value in plain["training"].items()
-            if key in FIRST_TRAINING_KEYS or value != defaults.get(key)
+            if key in FIRST_TRAINING_KEYS or not _is(defaults, key, value)
         },
         "trainer": without(plain["trainer"], ELSEWHERE | DISPLAY),
     }
@@ -49,24 +48,28 @@ def run_hash(config: DictConfig) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _changed(
-    node: Mapping[str, Any],
-    section: DictConfig,
-    defaults: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    prefix: str = "",
-) -> dict[str, Any]:
-    """A mapping less the options that no file says and that have their defaults."""
-    target = target_of(node)
-    if target is not None:
-        defaults = {**defaults, **defaults_of(target)}
-    return {
-        key: _changed(value, section, prefix=f"{prefix}{key}.")
-        if isinstance(value, dict)
-        else value
-        for key, value in node.items()
-        if is_said(section, prefix + key) or key not in defaults or value != defaults[key]
-    }
+def _changed(name: str, node: Mapping[str, Any], section: DictConfig) -> dict[str, Any]:
+    """`model` or `data`, less the options that no file says and that nothing has changed."""
+    given = GIVEN[name] | BESIDE.get(name, {})
+
+    def changed(node: Any, written: Any, prefix: str = "") -> Any:
+        if not isinstance(node, Mapping):
+            return node
+        written = written if isinstance(written, Mapping) else node  # a reference to a mapping
+        target = target_of(node)
+        defaults = {} if target is None else defaults_of(target)
+        return {
+            key: changed(value, written[key], f"{prefix}{key}.")
+            for key, value in node.items()
+            if is_said(section, prefix + key)
+            or not (_is(defaults, key, value) or _is(given, key, written[key]))
+        }
+
+    return changed(node, OmegaConf.to_container(section))
+
+
+def _is(known: Mapping[str, Any], key: str, value: Any) -> bool:
+    return key in known and known[key] == value
 
 
 def run_directory(config: DictConfig) -> Path:

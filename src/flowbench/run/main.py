@@ -1,7 +1,6 @@
 """The command: Hydra composes, `run` trains, and an expected mistake ends in one sentence."""
 
 import os
-import re
 import sys
 import traceback
 import warnings
@@ -36,7 +35,6 @@ def main() -> None:
     warnings.formatwarning = _warning
     complete_files()
     register_help()
-    sys.argv[1:] = [_with_or_without_plus(word) for word in sys.argv[1:]]
     try:
         directory = str(config_directory())
         hydra.main(version_base="1.3", config_path=directory, config_name="train")(_job)()
@@ -56,16 +54,6 @@ def main() -> None:
                 sys.exit(told)
             raise
         sys.exit(sentence(error))
-
-
-def _with_or_without_plus(word: str) -> str:
-    """An override whose plus says nothing where the key has become known: `++` for `+`.
-
-    Example:
-        >>> _with_or_without_plus("+model.bins=4"), _with_or_without_plus("+experiment=mine")
-        ('++model.bins=4', '+experiment=mine')
-    """
-    return f"+{word}" if re.match(r"\+(model|data|training)\.", word) else word
 
 
 def _job(config: DictConfig) -> Any:
