@@ -14,6 +14,7 @@ from flowbench.config.options import options_of
 from flowbench.flows import IAF, MADE, MAF, NICE, ConditionalNormal, MixtureFamily, RealNVP
 from flowbench.nn import MLP, AutoregressiveNetwork
 from flowbench.transforms import AffineMap
+from flowbench.transforms.maps import MAPS
 
 UNKNOWN = {
     "near": (
@@ -60,8 +61,8 @@ OUTSIDE = {
     "bins": (lambda: IAF(3, bins=501), "bins=501: expected an integer at least 1 and at most 500"),
     "word": (
         lambda: IAF(3, univariate="splin"),
-        "univariate='splin' is unknown: expected 'affine', 'shift', 'gated', 'spline' or "
-        "UnivariateMap; did you mean 'spline'?",
+        f"univariate='splin' is unknown: expected {', '.join(map(repr, MAPS))} or UnivariateMap; "
+        "did you mean 'spline'?",
     ),
     "family": (lambda: MADE(3, family="normal"), "family='normal' is unknown: expected 'gauss"),
     "base": (lambda: MAF(3, base="mog"), "base='mog' is unknown: expected 'normal' or 'mixture'"),

@@ -8,6 +8,7 @@ import torch
 
 from flowbench.config.options import options_of
 from flowbench.config.signatures import problems_of_call
+from flowbench.config.words import either
 from flowbench.flows import IAF, MADE, MAF, NICE, Gaussian, RealNVP
 from flowbench.transforms.maps import MAPS, MapOptions, Univariate, map_options
 
@@ -75,6 +76,6 @@ def test_configurations_are_checked_by_what_is_shown(family):
         assert [sentence.partition(": ")[2] for sentence in found] == [
             "expected an integer at least 1",
             "expected a list (each entry an integer at least 1)",
-            "expected affine, shift, gated or spline; did you mean spline?",
+            f"expected {either(MAPS)}; did you mean spline?",
             "expected an integer at least 1 and at most 500",
         ]

@@ -101,8 +101,9 @@ def within_limits(value: Any, annotation: Any) -> bool:
         return listed and all(within_limits(entry, arguments[0]) for entry in value)
     if annotation in CONVERSIONS:
         return _converts(value, CONVERSIONS[annotation])
-    unchecked = annotation is Any or not isinstance(annotation, type)
-    return unchecked or isinstance(value, annotation)
+    if annotation is Any or not isinstance(annotation, type):
+        return True
+    return isinstance(value, annotation)
 
 
 def _converts(value: Any, convert: Callable[[Any], Any]) -> bool:

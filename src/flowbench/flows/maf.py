@@ -36,7 +36,7 @@ class MAF(Flow, options=map_options()):
         features: size of the event.
         context_features: size of the context, 0 for none.
         layers: number of autoregressive layers.
-        univariate: map of each feature: "affine", "shift", "gated", "spline" or a `UnivariateMap`.
+        univariate: map of each feature, by its name or as a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
         activation: name or callable; None is linear.
         input_order: order of the layer at the data: "left-to-right", "right-to-left", "random" (a

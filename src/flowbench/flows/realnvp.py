@@ -30,7 +30,7 @@ class RealNVP(Flow, options=map_options()):
         features: size of the event.
         context_features: size of the context, 0 for none.
         layers: number of coupling layers.
-        univariate: map of each feature: "affine", "shift", "gated", "spline" or a `UnivariateMap`.
+        univariate: map of each feature, by its name or as a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
         activation: name or callable, of the networks; None is linear.
         scale_activation: the same, of the networks for the log-scale of the map "affine".
