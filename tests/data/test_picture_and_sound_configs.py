@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from flowbench.config.configuration import check
+from flowbench.data import Mnist
 
 CONFIGS = str(Path(__file__).parents[2] / "configs")
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 3073), dtype=np.uint8)
@@ -24,7 +25,7 @@ def binary_batches(root):
 
 
 def idx_files(root):
-    for part, rows in (("train", 10_020), ("t10k", 10)):
+    for part, rows in (("train", 30), ("t10k", 10)):
         images = np.resize(PIXELS, (rows, 28, 28))
         labels = np.arange(rows) % 10
         for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
@@ -63,6 +64,11 @@ SETS = {
     "speech_commands": (clips, 257),
     "sound": (clips, 257),
 }
+
+
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch):
+    monkeypatch.setattr(Mnist, "validation", 10)
 
 
 def loaded(name, folder, *overrides):
