@@ -1,5 +1,6 @@
-"""A web server for the tests of downloads."""
+"""A web server for the tests of downloads, and clips for those of sound."""
 
+import shutil
 import threading
 
 import pytest
@@ -20,3 +21,15 @@ def server(monkeypatch):
         yield running
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def written_clips(tmp_path_factory):
+    sound_clips = pytest.importorskip("sound_clips")
+    return sound_clips.write_fsdd(tmp_path_factory.mktemp("clips") / "fsdd")
+
+
+@pytest.fixture
+def fsdd(written_clips, tmp_path):
+    """A folder of clips that a test may change."""
+    return shutil.copytree(written_clips, tmp_path / "fsdd")

@@ -1,9 +1,7 @@
 """Downloads that break off, stall, fail or bring something else end whole or not at all."""
 
-import hashlib
+import multiprocessing
 import re
-import subprocess
-import sys
 
 import pytest
 from waiting import PATIENCE, wait_until
@@ -137,53 +135,38 @@ def test_nobody_there_is_one_sentence(monkeypatch, server, tmp_path):
     assert "\n" not in text
 
 
-PROCESS = """
-import sys
-from flowbench.data.download.download import download
-from flowbench.data.download.sources import SOURCES, File, Source
-url, checksum, folder = sys.argv[1:]
-file = File(name="maf-data.tar.gz", urls=(url,), size=1, checksum=checksum)
-known = SOURCES["power"]
-SOURCES["power"] = Source(
-    name="power", files=(file,), expected=known.expected, members=known.members
-)
-download("power", data_dir=folder)
-print(len(open(folder + "/power/data.npy", "rb").read()))
-"""
+def in_a_process(folder):
+    """A process that downloads; it knows the sources of this one."""
+    fork = multiprocessing.get_context("fork")
+    process = fork.Process(target=download, args=("power",), kwargs={"data_dir": folder})
+    process.start()
+    return process
 
 
 def test_two_processes_download_once(monkeypatch, server, tmp_path):
-    body = tar(MEMBERS)
-    [path] = offer(monkeypatch, server, body=body)
+    offer(monkeypatch, server, body=tar(MEMBERS))
     server.pause = 1.0
-    checksum = "sha256:" + hashlib.sha256(body).hexdigest()
-    command = [sys.executable, "-c", PROCESS, server.url(path), checksum, str(tmp_path)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    outputs = [process.communicate(timeout=PATIENCE)[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0]
-    assert {int(output) for output in outputs} == {len(npy())}
+    running = [in_a_process(tmp_path) for _ in range(2)]
+    for process in running:
+        process.join(PATIENCE)
+    assert [process.exitcode for process in running] == [0, 0]
+    assert files_in(tmp_path) == GOT
+    assert (tmp_path / "power" / "data.npy").read_bytes() == npy()
     assert len(server.asked) == 1
 
 
 def test_killed_download_goes_on_with_its_part(monkeypatch, server, tmp_path):
-    body = tar(MEMBERS)
-    [path] = offer(monkeypatch, server, body=body)
-    checksum = "sha256:" + hashlib.sha256(body).hexdigest()
+    [path] = offer(monkeypatch, server, body=tar(MEMBERS))
     server.cuts[path] = [1000]
-    server.statuses[path] = []
-    command = [
-        sys.executable,
-        "-c",
-        "from flowbench.data.download import transfer; transfer.WAIT = 99\n",
-    ]
-    command[2] += PROCESS
-    process = subprocess.Popen([*command, server.url(path), checksum, str(tmp_path)])
+    with monkeypatch.context() as slow:
+        slow.setattr(transfer, "WAIT", 99)
+        process = in_a_process(tmp_path)
     part = tmp_path / "downloads" / "maf-data.tar.gz.part"
     wait_until(
         lambda: part.exists() and part.stat().st_size == 1000, what="the first part of the file"
     )
     process.kill()
-    process.wait()
+    process.join()
     assert files_in(tmp_path) == {"downloads/maf-data.tar.gz.part"}
     download("power", data_dir=tmp_path)  # the lock died with its process
     assert server.asked[-1][1] == "bytes=1000-"

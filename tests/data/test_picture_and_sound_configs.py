@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from flowbench.config.configuration import check
+from flowbench.data import Cifar10, Digits, ImageFolder, Mnist
 
 CONFIGS = str(Path(__file__).parents[2] / "configs")
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 3073), dtype=np.uint8)
@@ -24,7 +25,7 @@ def binary_batches(root):
 
 
 def idx_files(root):
-    for part, rows in (("train", 10_020), ("t10k", 10)):
+    for part, rows in (("train", 30), ("t10k", 10)):
         images = np.resize(PIXELS, (rows, 28, 28))
         labels = np.arange(rows) % 10
         for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
@@ -65,26 +66,23 @@ SETS = {
 }
 
 
-def loaded(name, folder, *overrides):
-    folder.mkdir(exist_ok=True)
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch):
+    monkeypatch.setattr(Mnist, "validation", 10)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_configuration_is_composed_and_loaded(name, tmp_path):
     original, features = SETS[name]
-    if not list(folder.iterdir()):
-        original(folder)
-    path = [] if name == "digits" else [f"data.path={folder}"]
+    original(tmp_path)
+    path = [] if name == "digits" else [f"data.path={tmp_path}"]
     with initialize_config_dir(CONFIGS, version_base=None):
-        options = [f"data={name}", f"paths.cache={folder.parent}/cache", *path, *overrides]
-        config = compose("train", options)
+        config = compose("train", [f"data={name}", f"paths.cache={tmp_path}/cache", *path])
     check(config)
     node = OmegaConf.to_container(config.data, resolve=True)
     data = instantiate({k: v for k, v in node.items() if k != "name"}, _convert_="all")
     data.prepare_data()
     data.setup()
-    return data, features
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_configuration_is_composed_and_loaded(name, tmp_path):
-    data, features = loaded(name, tmp_path / name)
     assert data.features == features
     assert all(len(data.rows[split]) for split in ("train", "val", "test"))
     for split, rows in data.rows.items():
@@ -93,9 +91,11 @@ def test_configuration_is_composed_and_loaded(name, tmp_path):
         np.testing.assert_allclose(x, data.raw.x[split], rtol=1e-3, atol=1e-2)
 
 
-@pytest.mark.parametrize("name", ["mnist", "digits", "cifar10", "images"])
-def test_pictures_are_dequantised_or_binarised(name, tmp_path):
-    grey = loaded(name, tmp_path / name)[0].raw
-    assert (grey.dequantized, grey.discrete) == (True, False)
-    binary, _ = loaded(name, tmp_path / name, "data.binarize=sampled", "data.dequantize=epoch")
-    assert (binary.raw.dequantized, binary.raw.discrete) == (False, True)
+@pytest.mark.parametrize("cls", [Mnist, Digits, Cifar10, ImageFolder])
+def test_pictures_are_dequantised_or_binarised(cls, tmp_path):
+    SETS[cls.name][0](tmp_path)
+    path = {} if cls is Digits else {"path": tmp_path}
+    for change, kind in (({}, (True, False)), ({"binarize": "sampled"}, (False, True))):
+        data = cls(cache_dir=tmp_path / "cache", **path, **change)
+        raw = data.read()
+        assert (raw.dequantized, raw.discrete) == kind

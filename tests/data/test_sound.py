@@ -1,27 +1,19 @@
 """Clips of sound: reading, splits, spectra, sequences of frames, words to score."""
 
 import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from run_commands import composed
-from sound_clips import RATE, load, noise, sizes, soundfile, write_clip, write_fsdd
+from sound_clips import RATE, load, noise, sizes, soundfile, write_clip
 
-from flowbench.data import DataError, SoundFolder
+from flowbench.data import DataError, Fsdd, SoundFolder, SpeechCommands
 from flowbench.data.sound.backend import mel_filters, resample
 from flowbench.data.sound.clips import Clip, speaker_splits
-from flowbench.data.sound.features import FeatureOptions
 from flowbench.data.sound.spectrogram import Framing, stft_magnitudes
 from flowbench.evaluation.clips import per_event, sample_clips
 from flowbench.figures.pictures import save_spectrograms
-
-
-@pytest.fixture
-def fsdd(tmp_path):
-    return write_fsdd(tmp_path / "fsdd")
 
 
 def test_stft_is_a_direct_fourier_sum():
@@ -50,11 +42,9 @@ def test_stft_is_a_direct_fourier_sum():
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
-@pytest.mark.parametrize("name", ["sound", "fsdd", "speech_commands"])
-def test_by_default_the_whole_of_a_frame_is_transformed(name, rate):
-    config = composed(f"data={name}", "data.path=clips").data
-    options = {field.name: config[field.name] for field in fields(FeatureOptions)}
-    framing = FeatureOptions(**options | {"window": "frames", "sample_rate": rate}).framing
+@pytest.mark.parametrize("cls", [SoundFolder, Fsdd, SpeechCommands])
+def test_by_default_the_whole_of_a_frame_is_transformed(cls, rate):
+    framing = cls(path="clips", window="frames", sample_rate=rate).feature_options.framing
     assert framing.frame_length == 0.03 * rate
     last = torch.zeros(1, framing.frame_length)
     last[0, -2] = 1

@@ -6,16 +6,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from sound_clips import RATE, load, noise, sizes, soundfile, write_clip, write_fsdd
+from sound_clips import RATE, load, noise, sizes, soundfile, write_clip
 
 from flowbench.data import DataError
 from flowbench.data.sound.backend import read_sound
-
-
-@pytest.fixture
-def fsdd(tmp_path):
-    return write_fsdd(tmp_path / "fsdd")
-
 
 BAD = [
     ({"train_label": "two"}, r"data\.train_label=two: no such label; known: one, zero"),

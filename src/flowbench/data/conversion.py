@@ -14,7 +14,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from flowbench.atomic_files import write_text
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 
 __all__ = ["Conversion", "Originals"]
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError
 from flowbench.data.chunks import chunks
+from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
 from flowbench.data.text import refuse_cells
 

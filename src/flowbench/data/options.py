@@ -5,8 +5,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from flowbench.config.signatures import problems_of_value
-
 __all__ = ["DataError", "checked", "three_fractions"]
 
 Constructor = TypeVar("Constructor", bound=Callable[..., None])
@@ -33,6 +31,8 @@ def checked(constructor: Constructor) -> Constructor:
 
     @functools.wraps(constructor)
     def __init__(self: Any, **options: Any) -> None:
+        from flowbench.config.signatures import problems_of_value
+
         problems = [
             problem
             for name, value in options.items()

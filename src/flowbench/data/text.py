@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 
 __all__ = ["first_fault", "is_number", "refuse_cells", "stream_numbers"]
 

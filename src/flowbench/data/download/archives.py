@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 
 __all__ = ["require_space", "shown_size", "unpack"]
 

@@ -11,9 +11,9 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from flowbench.data.base import DataError
 from flowbench.data.download.archives import require_space, shown_size
 from flowbench.data.download.sources import File
+from flowbench.data.options import DataError
 
 __all__ = ["fetch"]
 

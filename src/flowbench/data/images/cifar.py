@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.config.inherited import inherits_options
-from flowbench.data.base import DataError
 from flowbench.data.download.tree import list_tree
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
 from flowbench.data.images.files import SUFFIXES, read_pictures, split_files
-from flowbench.data.options import checked
+from flowbench.data.options import DataError, checked
 
 __all__ = ["Cifar10"]
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flowbench.config.inherited import inherits_options
-from flowbench.data.base import DataError
 from flowbench.data.download.originals import last_tenths
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
+from flowbench.data.options import DataError
 from flowbench.extras import how_to_install
 
 __all__ = ["Digits"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError
 from flowbench.data.chunks import chunks
+from flowbench.data.options import DataError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,12 +8,11 @@ import numpy as np
 
 from flowbench.config.inherited import inherits_options
 from flowbench.config.limits import AtLeastOne, Share
-from flowbench.data.base import DataError
 from flowbench.data.download.tree import list_tree
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import write_pictures
 from flowbench.data.images.files import SUFFIXES, picture_size, read_pictures, split_files
-from flowbench.data.options import checked, three_fractions
+from flowbench.data.options import DataError, checked, three_fractions
 
 __all__ = ["ImageFolder"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.config.inherited import inherits_options
-from flowbench.data.base import DataError
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
+from flowbench.data.options import DataError
 
 __all__ = ["Mnist", "read_idx"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 from flowbench.extras import how_to_install
 
 __all__ = ["griffin_lim", "mel_filters", "read_sound", "resample", "write_sound"]

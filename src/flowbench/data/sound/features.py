@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError
 from flowbench.data.chunks import chunks
+from flowbench.data.options import DataError
 from flowbench.data.sound.backend import mel_filters, read_sound, resample
 from flowbench.data.sound.clips import Clip
 from flowbench.data.sound.spectrogram import Framing, Window, fit_length, stft_magnitudes

@@ -4,7 +4,7 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 
 __all__ = ["Columns", "choose_columns"]
 

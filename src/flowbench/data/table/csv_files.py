@@ -12,7 +12,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 from pyarrow.compute import SetLookupOptions, call_function
 
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 from flowbench.data.table.parts import Piece, one_line, way_out
 from flowbench.data.text import first_fault, is_number
 

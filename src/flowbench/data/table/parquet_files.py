@@ -10,7 +10,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 from pyarrow.types import is_boolean, is_decimal, is_floating, is_integer, is_null
 
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 from flowbench.data.table.parts import Piece, labels, readable, refuse_rounded, way_out
 
 __all__ = ["ParquetPart"]

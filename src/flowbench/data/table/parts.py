@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 
 __all__ = [
     "SPLIT_NAMES",

@@ -72,6 +72,8 @@ class Table(DataModule):
         (torch.Size([40, 2]), torch.Size([40, 1]))
     """
 
+    cache_dir: str | Path
+
     @checked
     def __init__(
         self,

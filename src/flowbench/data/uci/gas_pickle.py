@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError
+from flowbench.data.options import DataError
 
 __all__ = ["read_pickled_table"]
 

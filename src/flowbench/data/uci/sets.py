@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flowbench.config.inherited import inherits_options
-from flowbench.data.base import DataError
 from flowbench.data.download.originals import (
     OriginalDataModule,
     last_tenths,
@@ -18,6 +17,7 @@ from flowbench.data.download.originals import (
     save_splits,
 )
 from flowbench.data.moments import refuse_non_finite, standardize
+from flowbench.data.options import DataError
 
 __all__ = ["ZENODO", "Bsds300", "Hepmass", "Miniboone", "Power"]
 
