@@ -1,4 +1,4 @@
-"""A density of one label told from others by likelihood: is what it has not learnt less likely?"""
+"""Anomaly detection: are events of other labels less likely than those of the learnt one?"""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -37,11 +37,11 @@ def evaluate_anomaly(
 
 
 def anomaly_table(scores: Mapping[str, Tensor], *, learnt: str) -> dict[str, Any]:
-    """Compare the scores of a learnt label with those of every other one.
+    """Compare the scores of the learnt label with those of all others.
 
     Args:
-        scores: label → one score per event, higher where the event is more likely.
-        learnt: the label that the density has learnt.
+        scores: label → one score per event, the higher the more likely.
+        learnt: the label that the density was trained on.
 
     Returns:
         `labels`: label → mean, error and order statistics, and for others their `separation` from
@@ -72,17 +72,17 @@ def anomaly_table(scores: Mapping[str, Tensor], *, learnt: str) -> dict[str, Any
 
 
 def separation(own: Tensor, others: Tensor) -> dict[str, float]:
-    """How well scores tell one kind of event, the positive, from another.
+    """How well scores separate the positive events from the others.
 
     Args:
-        own: scores of the positive events.
-        others: scores of the others.
+        own: scores of the positive events `[events]`.
+        others: scores of the others `[events]`.
 
     Returns:
         `auroc`: the probability that a positive event has the higher score, ties counted half;
         `average_precision`: the area below precision over recall, in steps.
     """
-    # By place, exactly: torchmetrics would send scores outside of [0, 1] through a sigmoid.
+    # Ranks, which lie in [0, 1]: torchmetrics applies a sigmoid to scores outside of it.
     _, place = torch.unique(torch.cat([own, others]), return_inverse=True)
     score = place.double() / max(1, place.max().item())
     positive = torch.arange(len(place)) < len(own)

@@ -1,4 +1,4 @@
-"""The noise that a flow makes of data: is it normal, as the base says?"""
+"""Data mapped to base space: do they follow N(0, I)?"""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SHOWN = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 
 def embedded(flow: Flow, rows: Rows) -> Rows:
-    """Rows with contexts as the layers of a flow see them, summarised by its embedding if any."""
+    """The rows with their contexts embedded, as the layers of the flow see them."""
     if flow.embedding is None or rows.context is None:
         return rows
     return Rows(rows.x, flow.embedding(rows.context), rows.log_det)
@@ -23,13 +23,13 @@ def embedded(flow: Flow, rows: Rows) -> Rows:
 
 @torch.no_grad()
 def noise(flow: Flow, rows: Rows) -> Tensor:
-    """The rows on the noise side of a flow, float64 `[rows, features]`."""
+    """The rows mapped to base space, float64 `[rows, features]`."""
     batches = SequentialLoader(embedded(flow, rows))
     return torch.cat([flow.transform.inverse(*batch)[0].cpu().double() for batch in batches])
 
 
 def normal_quantiles(n: int) -> Tensor:
-    """Φ⁻¹((i + ½) / n), what n sorted values of N(0, 1) are held against; float64 `[n]`.
+    """The quantiles Φ⁻¹((i + ½) / n) to compare n sorted values with, float64 `[n]`.
 
     Example:
         >>> normal_quantiles(3)

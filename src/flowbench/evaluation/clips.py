@@ -1,4 +1,4 @@
-"""Events that are several rows, as clips of frames are: their likelihoods, and draws of them."""
+"""Events of several rows, such as clips of frames: their log-likelihoods and samples."""
 
 from typing import Protocol
 
@@ -13,15 +13,15 @@ __all__ = ["Sampler", "per_event", "rows_per_event", "sample_clips"]
 
 
 class Sampler(Protocol):
-    """What draws `[n, *context_batch, features]` in data units, as `flowbench.load` gives it."""
+    """What draws samples in data units, such as the density that `flowbench.load` returns."""
 
     def sample(self, n: int, context: Tensor | None = None) -> Tensor:
-        """Draw n rows for every context."""
+        """Draw `[n, *context_batch, features]`."""
         ...
 
 
 def rows_per_event(data: DataModule) -> int:
-    """How many rows make up what was observed: a clip has one per frame, if it is a sequence."""
+    """How many rows make up an event: one, or one per frame of a clip."""
     return data.rows_per_clip if isinstance(data, SoundDataModule) else 1
 
 
@@ -29,7 +29,7 @@ def per_event(terms: Tensor, data: DataModule) -> Tensor:
     """Log-likelihoods of events `[events]`: log p(clip) = Σ log p(frame | frames before it).
 
     Args:
-        terms: those of all rows of a split `[rows]`, whichever ranks have scored them.
+        terms: log-likelihoods of all rows of a split `[rows]`.
         data: the data module, set up.
     """
     return terms.reshape(-1, rows_per_event(data)).sum(-1)
@@ -40,16 +40,16 @@ def sample_clips(
 ) -> NDArray[np.float64]:
     """Draw the magnitudes of n clips, `[≤ n, frames, coefficients]`; a sequence frame by frame.
 
-    Clips whose frames run away to values that are not finite are left out.
+    Clips whose frames diverge to values that are not finite are left out.
 
     Args:
         density: of the rows of `data`.
         data: the data module, set up.
-        n: how many clips, those left out among them.
+        n: how many clips, including those left out.
         label: of the clips, where the label is (part of) the context.
 
     Raises:
-        ValueError: the label is needed and not known, or no clip is finite.
+        ValueError: the label is unknown, or no clip is finite.
     """
     if data.label_context and label not in data.labels:
         raise ValueError(f"label={label!r} is not one of the labels {data.labels}")
@@ -77,6 +77,6 @@ def sample_clips(
 
 
 def _is_finite(drawn: Tensor, data: SoundDataModule) -> NDArray[np.bool_]:
-    """Whether rows `[n, features]` can be given to a density, in float32: 0 may have no log."""
+    """Whether rows `[n, features]` stay finite in preprocessing, in float32: 0 may have no log."""
     u, log_det = data.preprocess.inverse(drawn.float().double())
     return (u.isfinite().all(-1) & log_det.isfinite()).numpy()

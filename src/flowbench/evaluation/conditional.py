@@ -1,7 +1,7 @@
-r"""Densities given labels: log p(x) = log Σ p(x | y) p(y), and labels told by Bayes' rule.
+r"""Densities given labels: log p(x) = log Σ p(x | y) p(y), and Bayes' rule as a classifier.
 
-All labels are equally likely a priori, p(y) = 1 / labels, as in the MAF paper. The conditional
-columns of its tables are of log p(x), so that they compare with densities that know no labels.
+The prior is uniform, p(y) = 1 / labels, as in the MAF paper. The conditional columns of its tables
+are log p(x), which is comparable with densities that know no labels.
 """
 
 import math
@@ -20,14 +20,14 @@ __all__ = ["by_label", "evaluate_labels", "labels_of"]
 
 
 def labels_of(data: DataModule) -> list[str]:
-    """The labels whose one-hot form ends the context; none where it has no label."""
+    """The labels whose one-hot form ends the context; empty where it has none."""
     return getattr(data, "labels", []) if getattr(data, "label_context", False) else []
 
 
 def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
     """The log p(x | y) of every event and every label in model space, float64 `[events, labels]`.
 
-    Where an event is so unlike a label that the flow overflows it is −inf: p(x | y) = 0.
+    It is −inf, p(x | y) = 0, where the flow overflows.
 
     Args:
         flow: the density; it is put into evaluation mode.
@@ -45,7 +45,7 @@ def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
 
 
 def evaluate_labels(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
-    """What a density given labels says of one split without them.
+    """Score one split without its labels.
 
     Returns:
         `marginal`: log p(x), in model space and in data units; `accuracy`: the share of events

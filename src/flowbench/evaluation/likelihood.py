@@ -15,7 +15,7 @@ __all__ = ["LikelihoodError", "device_of", "least_likely", "log_likelihoods", "r
 
 
 class LikelihoodError(ArithmeticError):
-    """A log-likelihood that is NaN or infinite, told in one sentence."""
+    """A log-likelihood is NaN or infinite."""
 
 
 def device_of(flow: nn.Module) -> torch.device:

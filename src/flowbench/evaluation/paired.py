@@ -1,4 +1,4 @@
-"""Two densities on the same rows: whether one is better is said by the differences of the rows."""
+"""Two densities compared row by row."""
 
 from torch import Tensor
 
@@ -8,10 +8,10 @@ __all__ = ["paired_difference"]
 
 
 def paired_difference(first: Tensor, second: Tensor) -> dict[str, float]:
-    """Mean of the row-wise differences of log-likelihoods with its own error.
+    """The mean of the row-wise differences of log-likelihoods, with its own error.
 
-    Log-likelihoods of rows are strongly correlated between models, so that the error of the
-    difference is far smaller than the errors of both means would suggest.
+    Log-likelihoods of the same rows are strongly correlated between models, so the error of the
+    difference is far smaller than the errors of the two means suggest.
 
     Args:
         first: log-likelihoods of rows in data units, in nats.
@@ -22,7 +22,7 @@ def paired_difference(first: Tensor, second: Tensor) -> dict[str, float]:
         share of rows on which the first is higher.
 
     Raises:
-        ValueError: there are not equally many.
+        ValueError: the numbers of rows differ.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Published log-likelihoods, to stand beside ours: `published.csv`, `published_curves.csv`."""
+"""Published log-likelihoods to compare with: `published.csv`, `published_curves.csv`."""
 
 import csv
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ __all__ = ["PublishedError", "comparable", "published", "published_curve", "tabl
 
 
 class PublishedError(Exception):
-    """A published result that is asked for and not known."""
+    """The published result that a configuration names is not known."""
 
 
 def published(source: str, model: str, data: str) -> dict[str, Any]:

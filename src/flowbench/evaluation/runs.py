@@ -1,4 +1,4 @@
-"""A finished run taken up again: its density, and the data that it was trained on."""
+"""A finished run, opened again: its density and its data."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ def open_run(run: str | Path, *, trust: bool = False) -> Run:
 
     Raises:
         CheckpointError: there is no readable checkpoint, or it names a foreign class.
-        DataError: the data are not to be had.
+        DataError: the data cannot be read.
     """
     density = load(run, trust=trust)
     if "data" not in density.config:
@@ -69,7 +69,7 @@ def open_run(run: str | Path, *, trust: bool = False) -> Run:
 
 
 def same_rows(first: Run, second: Run, split: str) -> None:
-    """Refuse to compare two runs row by row that do not have the same rows.
+    """Refuse to compare two runs row by row unless they have the same rows.
 
     Raises:
         ValueError: the data or the split differ.

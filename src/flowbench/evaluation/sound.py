@@ -1,4 +1,4 @@
-"""Magnitudes become sound again: what a sampled spectrogram sounds like."""
+"""Spectrograms turned back into sound."""
 
 import math
 
@@ -15,7 +15,7 @@ __all__ = ["to_sound"]
 
 
 def to_sound(magnitudes: NDArray[np.floating], options: FeatureOptions) -> NDArray[np.float32]:
-    r"""Sound `[clips, samples]` whose frames have about the given magnitudes.
+    r"""Sound `[clips, samples]` whose frames have approximately the given magnitudes.
 
     Mel filters are undone by least squares. Phases, which magnitudes leave open, are found by
     Griffin and Lim's iteration, from phases drawn at random. What is louder than a file can hold

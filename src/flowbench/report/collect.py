@@ -1,4 +1,4 @@
-"""From a tree of run folders to records, whatever has become of the runs."""
+"""Records of all runs in a tree of run folders, whatever became of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Status = Literal["finished", "failed", "pruned", "unfinished"]
 
 
 class ReportError(Exception):
-    """A tree of which no report can be made, told in one sentence."""
+    """No report can be made of a tree."""
 
 
 @dataclass(frozen=True, kw_only=True)

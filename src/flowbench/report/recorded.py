@@ -1,4 +1,4 @@
-"""Charts of what runs recorded while they learnt: test data by step, words by epoch."""
+"""Charts of the curves that runs recorded during training: test rows by step, words by epoch."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence

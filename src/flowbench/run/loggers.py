@@ -1,4 +1,4 @@
-"""Who watches a run: Weights & Biases, TensorBoard, MLflow, a logger of your own, or several."""
+"""The loggers of a run: Weights & Biases, TensorBoard, MLflow, your own, or several."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +23,12 @@ RUN_TAG = "flowbench.run"
 
 
 class LoggerError(Exception):
-    """A logger that cannot be had, told in one sentence."""
+    """The package of a logger is not installed."""
 
 
 @contextmanager
 def watching(settings: Settings, folder: RunFolder) -> Iterator[list[Logger]]:
-    """The loggers of a run, told its configuration; finished whether it succeeds or fails.
+    """The loggers of a run, which log its configuration; closed whether it succeeds or fails.
 
     Args:
         settings: of the run; `logger` names the loggers.
