@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from flowbench.config.configuration import ConfigError
 from flowbench.config.limits import AtLeastOne
 from flowbench.extras import how_to_install
 from hydra_plugins.flowbench_sweeps.commands import job_arguments
-from hydra_plugins.flowbench_sweeps.slurm_queue import SlurmQueue, squeue
+from hydra_plugins.flowbench_sweeps.slurm_queue import POLL_SECONDS, SlurmQueue, squeue
 
 __all__ = ["SlurmLauncher"]
 
@@ -106,16 +107,20 @@ class SlurmLauncher(Launcher):
         Raises:
             ConfigError: submitit or Slurm is not there, or Slurm refuses the jobs.
         """
-        folder = Path(self.config.hydra.sweep.dir, ".jobs").absolute()
-        array = self._submit(folder, job_overrides)
-        print(
-            f"Slurm job {array}, {len(job_overrides)} runs; their output is in {folder}/",
-            flush=True,
-        )
-        self.queue.wait(array, jobs=len(job_overrides))
+        array = self._submit(job_overrides)
+        while not self.ended(array):
+            time.sleep(POLL_SECONDS)
         return []
 
-    def _submit(self, folder: Path, job_overrides: Sequence[Sequence[str]]) -> str:
+    def start(self, overrides: Sequence[str]) -> str:
+        """Submit a job: its number."""
+        return self._submit([overrides])
+
+    def ended(self, array: str) -> bool:
+        """Whether no job of an array is waiting or running."""
+        return self.queue.ended(array)
+
+    def _submit(self, job_overrides: Sequence[Sequence[str]]) -> str:
         """The number of the job array."""
         try:
             import submitit
@@ -126,6 +131,7 @@ class SlurmLauncher(Launcher):
             ) from error
         if shutil.which("sbatch") is None:
             raise ConfigError("hydra/launcher=slurm: there is no sbatch on this machine")
+        folder = Path(self.config.hydra.sweep.dir, ".jobs").absolute()
         executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=self.max_num_timeout)
         plain = OmegaConf.to_container(OmegaConf.create(self.parameters), resolve=True)
         assert isinstance(plain, dict)
@@ -141,7 +147,10 @@ class SlurmLauncher(Launcher):
         except FailedJobError as error:
             reason = str(error).splitlines()[-1].removeprefix("sbatch: error: ")
             raise ConfigError(f"Slurm refuses hydra.launcher: {reason}") from error
-        return jobs[0].job_id.partition("_")[0]
+        array = jobs[0].job_id.partition("_")[0]
+        self.queue.add(array, jobs=len(jobs))
+        print(f"Slurm job {array}, {len(jobs)} runs; their output is in {folder}/", flush=True)
+        return array
 
 
 def _requeue_when_told_to_stop() -> None:

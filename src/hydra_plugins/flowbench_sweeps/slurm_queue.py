@@ -1,12 +1,11 @@
-"""Which of our jobs Slurm has waiting or running, asked once for all threads."""
+"""Which of our jobs Slurm has waiting or running, asked once for all of them."""
 
 import os
 import subprocess
 import sys
-import threading
 import time
 
-__all__ = ["SlurmQueue", "squeue"]
+__all__ = ["POLL_SECONDS", "SlurmQueue", "squeue"]
 
 POLL_SECONDS = 2.0
 
@@ -18,20 +17,27 @@ class SlurmQueue:
         self.open: dict[str, int] = {}
         self.listed: list[str] | None = None
         self.asked = 0.0
-        self.lock = threading.Lock()
 
-    def wait(self, array: str, *, jobs: int) -> None:
-        """Return when no job of an array is waiting or running.
+    def add(self, array: str, *, jobs: int) -> None:
+        """Wait for a job array.
 
         Args:
-            array: number of the job array.
+            array: its number.
             jobs: how many it has.
         """
         self.open[array] = jobs
-        time.sleep(POLL_SECONDS)  # after which the list is younger than the array
-        while self._has(array):
-            time.sleep(POLL_SECONDS)
+        self.listed = None  # which is older than the array
+        self.asked = time.monotonic()
+
+    def ended(self, array: str) -> bool:
+        """Whether no job of an array is waiting or running."""
+        if time.monotonic() - self.asked >= POLL_SECONDS:
+            self.listed = _listed()
+            self.asked = time.monotonic()
+        if self.listed is None or array in self.listed:
+            return False
         del self.open[array]
+        return True
 
     def tell(self) -> None:
         """Say what goes on when this process ends before its jobs do."""
@@ -42,13 +48,6 @@ class SlurmQueue:
         if left:
             words = " ".join(self.open)
             print(f"{left} jobs go on in Slurm; to cancel them: scancel {words}", file=sys.stderr)
-
-    def _has(self, array: str) -> bool:
-        with self.lock:
-            if time.monotonic() - self.asked >= POLL_SECONDS:
-                self.listed = _listed()
-                self.asked = time.monotonic()
-            return self.listed is None or array in self.listed
 
 
 def squeue(*options: str) -> subprocess.CompletedProcess[str]:
