@@ -8,7 +8,7 @@ from omegaconf import DictConfig, open_dict
 
 from flowbench.run.names import config_flags
 
-__all__ = ["compose", "job_arguments", "slug"]
+__all__ = ["compose", "job_arguments", "logs", "slug"]
 
 OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode")
 
@@ -36,6 +36,11 @@ def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     """
     own = [word for word in config.hydra.overrides.hydra if not word.startswith(OF_THE_SWEEP)]
     return [*config_flags(config.hydra), *own, *overrides]
+
+
+def logs(config: DictConfig) -> Path:
+    """Where launchers keep what their jobs print."""
+    return Path(config.hydra.sweep.dir, ".jobs")
 
 
 def slug(folder: Path) -> str:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -17,13 +16,12 @@ from omegaconf import DictConfig
 
 from flowbench.config.limits import AtLeastOne
 from flowbench.run.identity import run_directory
-from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, slug
+from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, logs, slug
 from hydra_plugins.flowbench_sweeps.slots import Slot, slots
 
 __all__ = ["LocalLauncher"]
 
 POLL_SECONDS = 0.1
-LOGS = ".jobs"  # in the folder of the sweep
 
 
 class LocalLauncher(Launcher):
@@ -63,15 +61,15 @@ class LocalLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Run all jobs; what becomes of each is in its folder."""
         if len(job_overrides) > 1:
-            logs = Path(self.config.hydra.sweep.dir, LOGS)
-            print(f"{len(job_overrides)} jobs; what they print is in {logs}/", flush=True)
+            place = logs(self.config)
+            print(f"{len(job_overrides)} jobs; what they print is in {place}/", flush=True)
         waiting = list(job_overrides)
-        running = []
-        while waiting or running:
+        while waiting or self.running:
             while waiting and self._free:
-                running.append(self.start(waiting.pop(0)))
+                self.start(waiting.pop(0))
             time.sleep(POLL_SECONDS)
-            running = [job for job in running if not self.ended(job)]
+            for job in list(self.running):
+                self.ended(job)
         return []
 
     def start(self, overrides: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -84,7 +82,7 @@ class LocalLauncher(Launcher):
         own = {"OMP_NUM_THREADS": str(len(slot.cores))}
         own |= {"CUDA_VISIBLE_DEVICES": _visible(slot.gpus)} if slot.gpus else {}
         folder = run_directory(compose(self.loader, self.config, overrides))
-        log = Path(self.config.hydra.sweep.dir, LOGS, f"{slug(folder)}.log")
+        log = logs(self.config) / f"{slug(folder)}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             job = subprocess.Popen(
@@ -101,6 +99,7 @@ class LocalLauncher(Launcher):
         return True
 
     def _stop(self) -> None:
+        """Have every job save and end."""
         for job in self.running:
             job.terminate()
         for job in self.running:

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from hydra.core.utils import JobReturn
@@ -19,7 +18,7 @@ from pydantic import Field
 from flowbench.config.configuration import ConfigError
 from flowbench.config.limits import AtLeastOne
 from flowbench.extras import how_to_install
-from hydra_plugins.flowbench_sweeps.commands import job_arguments
+from hydra_plugins.flowbench_sweeps.commands import job_arguments, logs
 from hydra_plugins.flowbench_sweeps.slurm_queue import POLL_SECONDS, SlurmQueue, squeue
 
 __all__ = ["SlurmLauncher"]
@@ -131,7 +130,7 @@ class SlurmLauncher(Launcher):
             ) from error
         if shutil.which("sbatch") is None:
             raise ConfigError("hydra/launcher=slurm: there is no sbatch on this machine")
-        folder = Path(self.config.hydra.sweep.dir, ".jobs").absolute()
+        folder = logs(self.config).absolute()
         executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=self.max_num_timeout)
         plain = OmegaConf.to_container(OmegaConf.create(self.parameters), resolve=True)
         assert isinstance(plain, dict)
