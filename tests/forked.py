@@ -18,6 +18,7 @@ def fork(target, *args):
 
 def command(log, *words, folder="."):
     """A process that runs `python train.py WORDS` in a folder; what it says goes to a file."""
+    open(log, "w").close()
     return fork(_command, log, words, folder)
 
 
@@ -33,7 +34,7 @@ def _call(environment, target, args):
 def _command(log, words, folder):
     from flowbench.run import main
 
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    file = os.open(log, os.O_WRONLY | os.O_APPEND)
     for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
         os.dup2(file, descriptor)
     os.chdir(folder)

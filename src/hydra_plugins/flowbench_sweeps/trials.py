@@ -83,7 +83,10 @@ class Trials:
 
     def jobs(self) -> list[Job]:
         """Those of all trials that count, in their order, each once."""
-        counted = filter(self._counts, self._all())
+        counted = list(filter(self._counts, self._all()))
+        for trial in counted:
+            if told(trial) not in self.composed:  # another process has run it
+                self.job(trial).skipped = trial.number < self.first
         return list({told(trial): self.job(trial) for trial in counted}.values())
 
     def _open(self) -> Iterator[Any]:
