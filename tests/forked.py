@@ -3,6 +3,7 @@
 import atexit
 import multiprocessing
 import os
+import signal
 import sys
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -28,6 +29,7 @@ def _call(environment, target, args):
     os.environ.clear()
     os.environ.update(environment)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which those of a background job lack
     target(*args)
 
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 from hydra.core.utils import JobReturn
@@ -64,12 +64,10 @@ class LocalLauncher(Launcher):
             place = logs(self.config)
             print(f"{len(job_overrides)} jobs; what they print is in {place}/", flush=True)
         waiting = list(job_overrides)
-        while waiting or self.running:
+        while waiting or self.alive():
             while waiting and self._free:
                 self.start(waiting.pop(0))
             time.sleep(POLL_SECONDS)
-            for job in list(self.running):
-                self.ended(job)
         return []
 
     def start(self, overrides: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -91,12 +89,11 @@ class LocalLauncher(Launcher):
         self.running[job] = slot
         return job
 
-    def ended(self, job: subprocess.Popen[bytes]) -> bool:
-        """Whether a job has ended; then its devices are free again."""
-        if job.poll() is None:
-            return False
-        self._free.append(self.running.pop(job))
-        return True
+    def alive(self) -> Collection[subprocess.Popen[bytes]]:
+        """The jobs that run; the devices of the others are free again."""
+        for job in [job for job in self.running if job.poll() is not None]:
+            self._free.append(self.running.pop(job))
+        return self.running
 
     def _stop(self) -> None:
         """Have every job save and end."""

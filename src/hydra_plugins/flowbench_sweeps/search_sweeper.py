@@ -117,21 +117,20 @@ class SearchSweeper(RunSweeper):
         limit = getattr(self.launcher, "at_a_time", 1)
         most = trials_at_a_time(limit, sampler=self.sampler, n_trials=self.n_trials)
         start = getattr(self.launcher, "start", self._run_here)
-        ended = getattr(self.launcher, "ended", lambda _: True)
-        running: list[tuple[Any, Any]] = []
+        alive = getattr(self.launcher, "alive", tuple)
+        running: dict[Any, Any] = {}  # job → trial
         while True:
             while len(running) < most and (trial := trials.take()):
                 print(f"trial {trial.number}: {told(trial)}", flush=True)
                 number = [f"+hydra.job.env_set.{TRIAL}={trial.number}"] if self.pruner else []
-                running.append((trial, start([*trials.job(trial).overrides, *number])))
+                running[start([*trials.job(trial).overrides, *number])] = trial
             if not running and not trials.elsewhere:
                 return
-            done = [pair for pair in running if ended(pair[1])]
-            running = [pair for pair in running if pair not in done]
-            for trial, _ in done:
-                trials.tell(trial)
-            if not done:
-                time.sleep(POLL_SECONDS)
+            ended = running.keys() - alive()
+            for job in ended:
+                trials.tell(running.pop(job))
+            if not ended:
+                time.sleep(getattr(self.launcher, "poll_seconds", POLL_SECONDS))
 
     def _run_here(self, overrides: list[str]) -> None:
         """Run a job with one of Hydra's launchers, which comes back when it has ended."""
