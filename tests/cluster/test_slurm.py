@@ -65,7 +65,8 @@ def undisturbed(_environment, tmp_path_factory):
 
 def start(tree, *words):
     """The command in a process of its own."""
-    return forked.command(tree / "log", *words, f"paths.output={tree}")
+    places = [f"paths.output={tree}", f"paths.cache={tree / 'cache'}"]
+    return forked.command(tree / "log", *words, *places)
 
 
 def ending(process):

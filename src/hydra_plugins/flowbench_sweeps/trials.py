@@ -72,8 +72,8 @@ class Trials:
         One that has left nothing was killed, or stopped to be resumed: it stays open.
         """
         with self._alone():
+            self.taken[trial.number].release()
             self._tell(trial)
-        self.taken[trial.number].release()
 
     def job(self, trial: Any) -> Job:
         """The job of a trial; trials of the same parameters share it."""
@@ -119,17 +119,18 @@ class Trials:
             value = folder.read_result()["val"]["log_likelihood"]["model_space"]["mean"]
         elif self.prunes and folder.pruned.is_file():
             state = TrialState.PRUNED
-        elif folder.error.is_file() and self._has_run_here(trial):
+        elif folder.error.is_file() and self._has_ended_here(trial):
             state = TrialState.FAIL
         else:
             return False
         self.study.tell(trial.number, value, state, skip_if_finished=True)
         return True
 
-    def _has_run_here(self, trial: Any) -> bool:
-        """Whether it, or another one of the same parameters, was taken in this sweep."""
+    def _has_ended_here(self, trial: Any) -> bool:
+        """Whether it, or another one of the same parameters, was run in this sweep."""
         trials = self._all()
-        return any(trials[number].params == trial.params for number in self.taken)
+        ended = [number for number, lock in self.taken.items() if not lock.is_locked]
+        return any(trials[number].params == trial.params for number in ended)
 
     def _lock(self, job: Job) -> FileLock | None:
         """The lock of a job's parameters; None: another process has it, or still runs the job."""
