@@ -1,10 +1,11 @@
-"""No test reaches for the network, and neither do the programs that tests start."""
+"""Neither tests nor the programs that they start reach for the network or for many threads."""
 
 import os
 
 import pytest
 
 os.environ["FLOWBENCH_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in processes
 FIRST = ("cluster", "sweeps", "training", "run")  # they wait for other processes
 
 

@@ -24,12 +24,11 @@ def command(log, *words, folder="."):
 
 
 def _call(environment, target, args):
-    import torch
-
     os.environ.clear()
     os.environ.update(environment)
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which those of a background job lack
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # which those of a background job lack
     target(*args)
 
 

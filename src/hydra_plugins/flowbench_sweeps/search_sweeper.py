@@ -79,7 +79,8 @@ class SearchSweeper(RunSweeper):
         }
 
         def job(parameters: Mapping[str, Any]) -> Job:
-            return self.job([f"{key}={value}" for key, value in (fixed | parameters).items()])
+            words = {**fixed, **parameters}
+            return self.job([f"{key}={value}" for key, value in words.items()])
 
         trials = Trials(
             journal=self._journal(space, [job(parameters) for parameters in ends(space)]),
