@@ -26,9 +26,7 @@ def command(log, *words, folder="."):
 def _call(environment, target, args):
     os.environ.clear()
     os.environ.update(environment)
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # which those of a background job lack
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs lack it
     target(*args)
 
 

@@ -44,15 +44,16 @@ def _distribution(override: Override) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     value: Any = override.value()
+    numbers: Any
+    step: Any = None
     try:
         if isinstance(value, IntervalSweep):
-            low, high, step = value.start, value.end, None
+            numbers = (value.start, value.end)
         elif isinstance(value, RangeSweep):
-            numbers = sorted(value.range())
-            low, high, step = numbers[0], numbers[-1], abs(value.step)
+            numbers, step = sorted(value.range()), abs(value.step)
         else:
             return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
-        log = "log" in value.tags
+        low, high, log = numbers[0], numbers[-1], "log" in value.tags
         if isinstance(low, int) and isinstance(high, int):
             return IntDistribution(low, high, log=log, step=step or 1)
         return FloatDistribution(low, high, log=log, step=step)
