@@ -1,10 +1,19 @@
-"""No test reaches for the network, and neither do the programs that tests start."""
+"""Neither tests nor the programs that they start reach for the network or for many threads."""
 
 import os
 
 import pytest
 
 os.environ["FLOWBENCH_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in processes
+FIRST = ("cluster", "sweeps", "training", "run")  # they wait for other processes
+
+
+def pytest_collection_modifyitems(config, items):
+    """The longest files first, so that no worker is left with one at the end."""
+    tests = config.rootpath / "tests"
+    folders = [tests / name for name in FIRST]
+    items.sort(key=lambda item: [folder not in item.path.parents for folder in folders])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -17,4 +26,5 @@ def pytest_xdist_make_scheduler(config, log):
             report = "tests/report/"
             return report if nodeid.startswith(report) else super()._split_scope(nodeid)
 
+    config.option.loadscopereorder = False
     return Scheduling(config, log)

@@ -2,14 +2,15 @@
 
 import csv
 import json
+import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -57,17 +58,21 @@ def _environment(slurm):
 def undisturbed(_environment, tmp_path_factory):
     """What one process makes of LONG."""
     tree = tmp_path_factory.mktemp("undisturbed")
-    done = run(*LONG, f"paths.output={tree}")
-    assert done.returncode == 0, done.stderr
+    run = start(tree, *LONG)
+    assert ending(run) == 0, told(tree)
     return numbers(tree)
 
 
-def command(*words):
-    return [sys.executable, str(ROOT / "train.py"), *words]
+def start(tree, *words):
+    """The command in a process of its own."""
+    places = [f"paths.output={tree}", f"paths.cache={tree / 'cache'}"]
+    return forked.command(tree / "log", *words, *places)
 
 
-def run(*words):
-    return subprocess.run(command(*words), capture_output=True, text=True, check=False)
+def ending(process):
+    """The exit code, once there is one."""
+    process.join(PATIENCE)
+    return process.exitcode
 
 
 def submit(folder, *words, tasks=1):
@@ -116,32 +121,30 @@ def statuses(text):
 
 
 def test_a_sweep_with_failed_and_killed_jobs_is_completed_by_the_same_command(tmp_path):
-    """Eight jobs: four miss their file, and one is killed with SIGKILL as soon as it runs."""
-    words = ["-m", *SMALL, f"paths.output={tmp_path}", "hydra/launcher=slurm",
-             "hydra.launcher.cpus_per_task=1", f"data.path={tmp_path}/a.npy,{tmp_path}/b.npy",
-             "seed=0,1,2,3"]  # fmt: skip
+    """Three jobs: one is killed with SIGKILL as soon as it runs, and one misses its file."""
+    files = [tmp_path / f"{name}.npy" for name in ("killed", "missing", "done")]
+    words = ["-m", *SMALL, "hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1",
+             f"data.path={','.join(map(str, files))}"]  # fmt: skip
     rows = np.random.default_rng(0).normal(size=(600, 2))
-    np.save(tmp_path / "a.npy", rows)
-    with (tmp_path / "log").open("w") as log:
-        sweep = subprocess.Popen(command(*words), stdout=log, stderr=subprocess.STDOUT)
-    victim = []
+    np.save(files[0], rows)
+    np.save(files[2], rows)
+    sweep = start(tmp_path, *words)
 
     def running():
-        victim[:] = output("squeue", "-h", "-t", "R", "-o", "%A").split()[:1]
-        return bool(victim)
+        jobs = output("squeue", "-h", "-r", "-t", "R", "-o", "%i").split()
+        return [job for job in jobs if job.endswith("_0")]
 
-    wait_until(running, what="a job to start")
-    output("scancel", "--signal=KILL", "--full", victim[0])
-    assert sweep.wait(timeout=PATIENCE) == 1
+    [victim] = wait_until(running, what=lambda: f"the first job to start: {told(tmp_path)}")
+    output("scancel", "--signal=KILL", "--full", victim)
+    assert ending(sweep) == 1
     first = (tmp_path / "log").read_text()
-    assert statuses(first) == {"done": 3, "failed": 5}, first
+    assert statuses(first) == {"done": 1, "failed": 2}, first
     assert first.count("no result: killed") == 1
-    assert first.count("b.npy is expected but does not exist") == 4, first
+    assert "missing.npy is expected but does not exist" in first, first
 
-    np.save(tmp_path / "b.npy", rows)
-    again = run(*words)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert statuses(again.stdout) == {"done": 5, "skipped": 3}
+    np.save(files[1], rows)
+    assert ending(start(tmp_path, *words)) == 0, told(tmp_path)
+    assert statuses((tmp_path / "log").read_text()) == {"done": 2, "skipped": 1}
 
 
 def job_in_its_second_epoch(tree, *, log):
@@ -181,15 +184,6 @@ def assert_close(result, other):
         assert mine["n"] == others["n"]
 
 
-def test_two_nodes_train_what_one_process_would(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    short = [*LONG, "trainer.max_epochs=1", "model.batch_norm=false"]
-    ended(tmp_path, submit(tmp_path, *short, f"paths.output={two}", tasks=2))
-    done = run(*short, f"paths.output={one}")
-    assert done.returncode == 0, done.stderr
-    assert_close(numbers(one)[0], numbers(two)[0])
-
-
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_a_job_pre_empted_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path, undisturbed, nodes):
     """On two nodes within rounding, and with what W&B had closed before its task was ended."""
@@ -223,11 +217,7 @@ def test_where_one_task_refuses_the_others_end(tmp_path):
 
 
 def start_sweep(tree, *words):
-    with (tree / "log").open("w") as log:
-        return subprocess.Popen(
-            command("-m", *LONG, f"paths.output={tree}", "hydra/launcher=slurm", *words),
-            stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    return start(tree, "-m", *LONG, "hydra/launcher=slurm", *words)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +232,7 @@ def test_a_job_of_a_sweep_comes_back_after_pre_emption(tmp_path, undisturbed, si
     """Alone it ends with the digits of an undisturbed run; two devices agree within rounding."""
     sweep = start_sweep(tmp_path, *words)
     before = pre_empt(tmp_path, signal, log=lambda: told(tmp_path))
-    assert sweep.wait(timeout=PATIENCE) == 0, told(tmp_path)
+    assert ending(sweep) == 0, told(tmp_path)
     assert set(statuses((tmp_path / "log").read_text())) == {"done"}, told(tmp_path)
     assert history(tmp_path)[: len(before)] == before
     if signal == "USR1":
@@ -251,43 +241,37 @@ def test_a_job_of_a_sweep_comes_back_after_pre_emption(tmp_path, undisturbed, si
         assert_close(numbers(tmp_path)[0], undisturbed[0])
 
 
-def test_a_cancelled_job_of_a_sweep_saves_and_stays_away(tmp_path):
-    sweep = start_sweep(tmp_path, "seed=0")
-    output("scancel", job_in_its_second_epoch(tmp_path, log=lambda: told(tmp_path)))
-    assert sweep.wait(timeout=PATIENCE) == 1, told(tmp_path)
-    assert "no result: killed, or stopped to be resumed" in (tmp_path / "log").read_text()
-    assert "stopped by SIGTERM; the same command resumes the run" in told(tmp_path)
-
-
-def test_jobs_go_on_when_their_sweep_is_interrupted_and_are_not_started_again(tmp_path):
+def test_jobs_outlive_their_sweep_and_save_when_they_are_cancelled(tmp_path):
+    """The same command leaves them alone, and Slurm does not bring them back."""
     words = ["seed=0,1", "trainer.max_epochs=4000", "hydra.launcher.cpus_per_task=1"]
     sweep = start_sweep(tmp_path, *words)
     wait_until(
         lambda: len(list(tmp_path.glob("*/*/*/*/checkpoints/last.ckpt"))) == 2,
         what=lambda: f"two checkpoints: {told(tmp_path)}",
     )
-    sweep.send_signal(signal.SIGINT)
-    assert sweep.wait(timeout=PATIENCE) == 130, told(tmp_path)
+    os.kill(sweep.pid, signal.SIGINT)
+    assert ending(sweep) == 130, told(tmp_path)
     log = (tmp_path / "log").read_text()
     cancel = re.search("2 jobs go on in Slurm; to cancel them: (scancel .*)", log)
     assert cancel, log
-    again = start_sweep(tmp_path, *words)
-    assert again.wait(timeout=PATIENCE) == 1, told(tmp_path)
+    assert ending(start_sweep(tmp_path, *words)) == 1, told(tmp_path)
     log = (tmp_path / "log").read_text()
     assert statuses(log) == {"running": 2}, log
     assert len(output("squeue", "-h", "-r").splitlines()) == 2
     assert not output(*cancel[1].split())
+    wait_until(lambda: not output("squeue", "-h"), what=lambda: f"their end: {told(tmp_path)}")
+    assert told(tmp_path).count("stopped by SIGTERM; the same command resumes the run") == 2
 
 
 def test_what_slurm_refuses_is_told_in_one_sentence(tmp_path):
-    done = run("-m", f"paths.output={tmp_path}", "hydra/launcher=slurm", "seed=0,1",
-               "hydra.launcher.partition=nowhere")  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
+    words = ["-m", "hydra/launcher=slurm", "seed=0,1", "hydra.launcher.partition=nowhere"]
+    assert ending(start(tmp_path, *words)) == 1
+    log = (tmp_path / "log").read_text()
+    assert log.splitlines()[-1] == (
         "Slurm refuses hydra.launcher: Batch job submission failed: "
         "Invalid partition name specified"
     )
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in log
 
 
 def told(tree):

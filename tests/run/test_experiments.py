@@ -21,6 +21,15 @@ TOY = ["data.train_rows=2000", "data.val_rows=500", "model.layers=2", "model.hid
        "training.batch_size=100", "logger=csv"]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A run with a curve by steps: where, and its result."""
+    return train(
+        tmp_path_factory.mktemp("plain"), *TOY, "trainer.max_epochs=3",
+        "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 20}",
+    )  # fmt: skip
+
+
 @pytest.fixture
 def clips(tmp_path):
     """Two words by two speakers, 14 times each, in the layout of FSDD."""
@@ -121,11 +130,8 @@ def test_the_article_on_gas_stands_beside_ours(tmp_path, capsys):
     assert [row["test"] for row in in_full if row["step"] == 20001] == [5.29119]
 
 
-def test_a_curve_by_steps_starts_with_the_untrained_flow(tmp_path):
-    path, _ = train(
-        tmp_path, *TOY, "trainer.max_epochs=3",
-        "+callbacks.steps={_target_: flowbench.evaluation.curves.StepCurve, every: 20}",
-    )  # fmt: skip
+def test_a_curve_by_steps_starts_with_the_untrained_flow(plain):
+    path, _ = plain
     curve = pd.read_csv(path / "steps.csv")
     assert list(curve) == ["step", "train", "test", "base/train", "base/test"]
     assert list(curve.step) == [0, 20, 40, 60]
@@ -148,18 +154,18 @@ def test_labels_that_cannot_be_followed_are_refused_before_training(tmp_path, cl
     assert not list(tmp_path.glob("**/metrics.csv"))
 
 
-def test_a_run_starts_from_the_parameters_of_another(tmp_path):
-    first, before = train(tmp_path, *TOY, "trainer.max_epochs=4")
+def test_a_run_starts_from_the_parameters_of_another(plain, tmp_path):
+    first, before = plain
     still = ["trainer.max_epochs=1", "training.learning_rate=1e-12", "training.weight_decay=0"]
     second, after = train(tmp_path, *TOY, *still, f"init_from='{first}'")
-    assert first.parent != second.parent
+    assert first.parent.name != second.parent.name
     means = [r["val"]["log_likelihood"]["model_space"]["mean"] for r in (before, after)]
     assert means[0] == pytest.approx(means[1], abs=1e-4)
 
 
-def test_the_average_is_what_is_scored(tmp_path):
-    path, result = train(tmp_path, *TOY, "trainer.max_epochs=2", "training.ema=0.99")
-    other, _ = train(tmp_path, *TOY, "trainer.max_epochs=2")
+def test_the_average_is_what_is_scored(plain, tmp_path):
+    path, result = train(tmp_path, *TOY, "trainer.max_epochs=3", "training.ema=0.99")
+    other, _ = plain
     one, two = (flowbench.load(folder).flow for folder in (path, other))
     parameters = [torch.nn.utils.parameters_to_vector(f.parameters()) for f in (one, two)]
     assert not torch.allclose(*parameters, atol=1e-3)

@@ -2,13 +2,12 @@
 
 import csv
 import json
-import multiprocessing
 import os
 import random
 import signal
-import sys
 import time
 
+import forked
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -37,7 +36,6 @@ def train(output, overrides):
     """The command, without starting an interpreter."""
     from flowbench.run.run import run
 
-    torch.set_num_threads(1)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         config = compose("train", [f"paths.output={output}", *overrides])
     run(check(config), run_directory(config))
@@ -51,34 +49,12 @@ def train_until_validation(output, overrides):
     train(output, overrides)
 
 
-def command(output, overrides):
-    """The command itself: what it says is in the file `told`."""
-    from flowbench.run import main
-
-    sys.argv = ["train.py", f"paths.output={output}", *overrides]
-    with (output / "told").open("w") as sys.stderr:
-        main.main()
+def start(output, *overrides, target=train):
+    return forked.fork(target, output, [*SMALL, *overrides])
 
 
 @pytest.fixture(scope="module")
-def processes():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["flowbench.run.run"])
-    return context
-
-
-@pytest.fixture(scope="module")
-def start(processes):
-    def start(output, *overrides, target=train):
-        process = processes.Process(target=target, args=(output, [*SMALL, *overrides]))
-        process.start()
-        return process
-
-    return start
-
-
-@pytest.fixture(scope="module")
-def undisturbed(start, tmp_path_factory):
+def undisturbed(tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed")
     process = start(output)
     process.join()
@@ -124,7 +100,7 @@ def wait_for(condition, *, process):
     )
 
 
-def train_killed_in_mid_epoch(start, output, *overrides):
+def train_killed_in_mid_epoch(output, *overrides):
     """Kill it within the second epoch, complete it, and tell where it stood."""
     process = start(output, *overrides)
 
@@ -142,20 +118,20 @@ def train_killed_in_mid_epoch(start, output, *overrides):
     return position
 
 
-def test_killed_in_mid_epoch(start, undisturbed, tmp_path):
-    position = train_killed_in_mid_epoch(start, tmp_path)
+def test_killed_in_mid_epoch(undisturbed, tmp_path):
+    position = train_killed_in_mid_epoch(tmp_path)
     assert numbers(tmp_path) == undisturbed, position
 
 
-def test_killed_with_a_moving_average_a_schedule_and_noise(start, tmp_path):
+def test_killed_with_a_moving_average_a_schedule_and_noise(tmp_path):
     overrides = ["training.ema=0.99", "training.schedule=cosine", "training.noise=0.1"]
     whole = start(tmp_path / "whole", *overrides)
-    position = train_killed_in_mid_epoch(start, tmp_path / "killed", *overrides)
+    position = train_killed_in_mid_epoch(tmp_path / "killed", *overrides)
     whole.join()
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole"), position
 
 
-def test_killed_between_the_last_item_of_an_epoch_and_its_end(start, undisturbed, tmp_path):
+def test_killed_between_the_last_item_of_an_epoch_and_its_end(undisturbed, tmp_path):
     process = start(tmp_path, target=train_until_validation)
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -165,8 +141,9 @@ def test_killed_between_the_last_item_of_an_epoch_and_its_end(start, undisturbed
     assert numbers(tmp_path) == undisturbed
 
 
-def test_told_to_stop_it_saves_at_the_next_item_and_says_so(start, undisturbed, tmp_path):
-    process = start(tmp_path, "save_minutes=1000", target=command)
+def test_told_to_stop_it_saves_at_the_next_item_and_says_so(undisturbed, tmp_path):
+    words = [*SMALL, "save_minutes=1000", f"paths.output={tmp_path}"]
+    process = forked.command(tmp_path / "told", *words)
     assert wait_for(lambda: progress(tmp_path), process=process)
     process.terminate()
     process.join()
@@ -181,7 +158,7 @@ def test_told_to_stop_it_saves_at_the_next_item_and_says_so(start, undisturbed, 
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_random_kills_change_nothing_and_every_checkpoint_is_readable(start, tmp_path, kills):
+def test_random_kills_change_nothing_and_every_checkpoint_is_readable(tmp_path, kills):
     epochs = f"trainer.max_epochs={2 * kills}"  # on a busy machine a kill comes some items late
     whole, output = tmp_path / "whole", tmp_path / "killed"
     start(whole, epochs).join()

@@ -1,13 +1,12 @@
 """Loggers: what they have been told can be read back, once, also after a failure or a kill."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import types
 from pathlib import Path
 
+import forked
 import pytest
 from hydra import compose, initialize_config_dir
 from waiting import wait_until
@@ -116,16 +115,12 @@ def test_wandb_is_finished_as_failed_when_the_run_fails(start, tmp_path):
     assert of_kind(records, "exit")[-1]["exit_code"] == 1
 
 
-def test_a_killed_and_resumed_run_is_one_wandb_run_with_every_epoch_once(start, tmp_path):
+def test_a_killed_and_resumed_run_is_one_wandb_run_with_every_epoch_once(
+    start, tmp_path, monkeypatch
+):
     more = ["logger=wandb", "trainer.max_epochs=15"]
-    program = Path(__file__).parents[2] / "train.py"
-    alone = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
-    process = subprocess.Popen(
-        [sys.executable, program, *SMALL, *more],
-        cwd=tmp_path,
-        env=alone,
-        stderr=subprocess.DEVNULL,
-    )
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)
+    process = forked.command(tmp_path / "log", *SMALL, *more, folder=tmp_path)
     wait_until(
         lambda: any(
             len(path.read_text().splitlines()) > 3
@@ -134,8 +129,8 @@ def test_a_killed_and_resumed_run_is_one_wandb_run_with_every_epoch_once(start, 
         what="three epochs",
         pause=0.005,
     )
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert not list(tmp_path.glob("outputs/**/result.json"))
     start(*more)
     first, last = segments(tmp_path)

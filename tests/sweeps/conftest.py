@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from sweep_commands import command
+from sweep_commands import arguments
 
 from flowbench.run import main
 
@@ -13,7 +13,7 @@ def sweep(monkeypatch, capsys):
     """Run the command here; its exit code and output, as `subprocess.run` has them."""
 
     def sweep(output, *overrides):
-        monkeypatch.setattr("sys.argv", ["train.py", *command(output, *overrides)[2:]])
+        monkeypatch.setattr("sys.argv", ["train.py", *arguments(output, *overrides)])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "")
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
         capsys.readouterr()

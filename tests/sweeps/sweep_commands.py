@@ -1,11 +1,8 @@
 """Sweeps as a user starts them, of runs that take a second."""
 
-import os
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SMALL = [
     "data.train_rows=400",
     "data.val_rows=100",
@@ -18,9 +15,8 @@ SMALL = [
 ]
 
 
-def command(output, *overrides):
-    words = ["-m", *SMALL, f"paths.output={output}", *overrides]
-    return [sys.executable, str(ROOT / "train.py"), *words]
+def arguments(output, *overrides):
+    return ["-m", *SMALL, f"paths.output={output}", *overrides]
 
 
 def table(text):

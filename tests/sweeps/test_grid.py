@@ -74,19 +74,10 @@ def test_a_job_that_runs_elsewhere_is_neither_started_nor_failed(sweep, tmp_path
     assert statuses(again.stdout) == ["done", "skipped"]
 
 
-def test_jobs_side_by_side_are_processes_of_their_own(sweep, tmp_path):
-    words = ["hydra/launcher=local", "hydra.launcher.jobs=2", "training.batch_size=100,5000"]
-    done = sweep(tmp_path, *words)
-    assert done.returncode == 1, done.stderr
-    assert statuses(done.stdout) == ["done", "failed"]
-    assert FAILS in done.stdout
-    assert len(list(tmp_path.glob(".jobs/*.log"))) == 2
-
-
-def test_the_jobs_of_a_launcher_are_composed_of_the_configuration_that_the_command_names(
+def test_jobs_side_by_side_are_processes_with_the_configuration_that_the_command_names(
     sweep, tmp_path
 ):
-    """One of another name and folder, which chooses a model of a third place."""
+    """It has another name and folder, and chooses a model of a third place."""
     path, extra = tmp_path / "configs", tmp_path / "extra"
     shutil.copytree(config_directory(), path)
     text = (path / "train.yaml").read_text().replace("- model: maf ", "- model: other ")
@@ -95,8 +86,12 @@ def test_the_jobs_of_a_launcher_are_composed_of_the_configuration_that_the_comma
     text = (path / "model" / "realnvp.yaml").read_text().replace("name: realnvp", "name: other")
     (extra / "model" / "other.yaml").write_text(text)
     flags = [f"--config-path={path}", f"--config-dir={extra}", "--config-name=mine"]
-    done = sweep(tmp_path, "hydra/launcher=local", "seed=0", *flags)
-    assert statuses(done.stdout) == ["done"], done.stdout + done.stderr
+    words = ["hydra/launcher=local", "hydra.launcher.jobs=2", "training.batch_size=100,5000"]
+    done = sweep(tmp_path, *words, *flags)
+    assert done.returncode == 1, done.stderr
+    assert statuses(done.stdout) == ["done", "failed"], done.stdout + done.stderr
+    assert FAILS in done.stdout
+    assert len(list(tmp_path.glob(".jobs/*.log"))) == 2
     [result] = tmp_path.glob("*/*/*/*/result.json")
     told = json.loads(result.read_text())
     assert told["model"] == "other"

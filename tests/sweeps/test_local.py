@@ -1,11 +1,10 @@
 """Jobs side by side on this machine: what each has to itself, and how they end together."""
 
 import os
-import signal
-import subprocess
 
+import forked
 import pytest
-from sweep_commands import ENVIRONMENT, command
+from sweep_commands import arguments
 from waiting import PATIENCE, wait_until
 
 from flowbench.config.configuration import ConfigError
@@ -61,23 +60,20 @@ def test_a_bad_option_of_the_launcher_is_one_sentence(sweep, tmp_path, words, se
 
 @pytest.mark.parametrize(("sweeper", "jobs"), [("grid", 1), ("random", 2)])
 def test_a_sweep_that_is_told_to_stop_waits_until_its_jobs_have_saved(tmp_path, sweeper, jobs):
-    """A grid starts them in its main thread, a search of several at a time in others."""
-    output = tmp_path / "outputs"
+    output, log = tmp_path / "outputs", tmp_path / "log"
     words = ["hydra/launcher=local", f"hydra.launcher.jobs={jobs}", "training.batch_size=50,100"]
     words += [f"hydra/sweeper={sweeper}", "trainer.max_epochs=100000", "training.patience=null"]
-    with (tmp_path / "log").open("w") as log:
-        driver = subprocess.Popen(
-            command(output, *words), stdout=log, stderr=subprocess.STDOUT, env=ENVIRONMENT
-        )
+    driver = forked.command(log, *arguments(output, *words))
     wait_until(
         lambda: len(list(output.glob("*/*/*/*/checkpoints/last.ckpt"))) == jobs,
-        what=lambda: f"{jobs} checkpoints: {(tmp_path / 'log').read_text()}",
+        what=lambda: f"{jobs} checkpoints: {log.read_text()}",
     )
     saved = list(output.glob("*/*/*/*/checkpoints/last.ckpt"))
-    driver.send_signal(signal.SIGTERM)
-    assert driver.wait(timeout=PATIENCE) == os.EX_TEMPFAIL
+    driver.terminate()
+    driver.join(PATIENCE)
+    assert driver.exitcode == os.EX_TEMPFAIL
     sentence = "stopped by SIGTERM; the same command resumes"
-    assert sentence in (tmp_path / "log").read_text()
+    assert sentence in log.read_text()
     for last in saved:
         with RunFolder(last.parents[1]).lock():
             assert not list(last.parents[1].glob("error.json"))

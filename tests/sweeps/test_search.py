@@ -1,20 +1,16 @@
 """Searches: several workers on one study, kills, pruning, failures, and the same command again."""
 
 import json
-import os
 import re
-import signal
-import subprocess
 from pathlib import Path
 
+import forked
 import pytest
-from pytorch_lightning.callbacks import Callback
-from sweep_commands import ENVIRONMENT, command, statuses, table
+from sweep_commands import arguments, statuses, table
 from waiting import PATIENCE, wait_until
 
 from flowbench.report import collect
 from flowbench.report.text import run_table
-from flowbench.run import names
 from flowbench.run.study import open_study
 from hydra_plugins.flowbench_sweeps.search_sweeper import trials_at_a_time
 
@@ -41,12 +37,6 @@ def cells(text):
     return sorted(list(row.values())[1:] for row in table(text))
 
 
-def start(output, log, *overrides):
-    words = command(output, *overrides)
-    with log.open("w") as file:
-        return subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=ENVIRONMENT)
-
-
 def begun(log):
     """The numbers of the trials that a worker has begun."""
     return [int(number) for number in re.findall(r"(?m)^trial (\d+):", log.read_text())]
@@ -66,15 +56,15 @@ def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(sweep, t
     words = ["hydra/sweeper=optuna", f"hydra.sweeper.n_trials={TRIALS}", RATES]
     words += ["trainer.max_epochs=20"]
     output, logs = tmp_path / "outputs", [tmp_path / "victim", tmp_path / "survivor"]
-    victim, survivor = [start(output, log, *words) for log in logs]
+    victim, survivor = (forked.command(log, *arguments(output, *words)) for log in logs)
     [lost] = wait_until(
         lambda: begun(logs[1]) and in_mid_trial(output, logs[0]),
         what=lambda: f"a trial of the worker to be killed: {logs[0].read_text()}",
         pause=0.01,
     )
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    assert survivor.wait(timeout=PATIENCE) == 0, logs[1].read_text()
+    victim.kill()
+    survivor.join(PATIENCE)
+    assert survivor.exitcode == 0, logs[1].read_text()
     told = logs[1].read_text()
     assert lost in begun(logs[1])
     assert len(states(output)) == TRIALS
@@ -101,15 +91,6 @@ def test_two_workers_complete_a_study_though_one_is_killed_in_mid_trial(sweep, t
     assert len(states(output)) == TRIALS
 
 
-class Name(Callback):
-    """Writes down what a logger is told of its run."""
-
-    def __init__(self, folder):
-        unknown = {"model": {"name": "?"}, "data": {"name": "?"}, "seed": "?"}
-        lines = [names.run_group(), names.run_name(unknown), names.run_command()]
-        Path(folder, f"{os.getpid()}.name").write_text("\n".join(lines))
-
-
 def test_a_random_search_fails_in_part_and_the_same_command_completes_it(
     sweep, tmp_path, monkeypatch
 ):
@@ -118,7 +99,7 @@ def test_a_random_search_fails_in_part_and_the_same_command_completes_it(
     words = ["hydra/sweeper=random", "hydra.sweeper.seed=146", "hydra.sweeper.n_trials=3"]
     words += ["training.batch_size=range(100,600,100)"]
     words += ["hydra/launcher=local", "hydra.launcher.jobs=2"]
-    words += [f"+callbacks.name={{_target_: test_search.Name, folder: {tmp_path}}}"]
+    words += [f"+callbacks.name={{_target_: names_of_runs.Name, folder: {tmp_path}}}"]
     first = sweep(tmp_path, *words)
     assert first.returncode == 1, first.stdout + first.stderr
     assert states(tmp_path) == ["COMPLETE", "COMPLETE", "FAIL"]

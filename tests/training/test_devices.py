@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pandas as pd
 import pytest
 import torch
 import torch.distributed as dist
+from waiting import PATIENCE
 
 from flowbench import ranks
 from flowbench.config.settings import Training
@@ -19,6 +21,8 @@ from flowbench.evaluation import evaluate, log_likelihoods, summarize
 from flowbench.evaluation.runs import open_run
 from flowbench.flows import MAF
 from flowbench.run import main
+from flowbench.run.folder import RunFolder, RunFolderError
+from flowbench.run.same_start import refuse_different_starts
 from flowbench.run.study import open_study
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
@@ -170,11 +174,28 @@ def clips(path):
     return evaluate(MAF(4, context_features=5, layers=1, hidden_units=[8]), data, "test")
 
 
+def starts(path):
+    """What is said where rank 0 alone finds a file to go on from, of each such file."""
+    folder = RunFolder(path.with_suffix(".starts") / str(ranks.rank()))
+    refusals = []
+    for file in (folder.result, folder.last):
+        if ranks.rank() == 0:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        try:
+            refuse_different_starts(folder)
+        except RunFolderError as error:
+            refusals.append(str(error))
+        file.unlink(missing_ok=True)
+    return refusals
+
+
 def work(rank, size, path):
     """Do all of it, on each rank, and save what they give."""
     if size > 1:
         dist.init_process_group("gloo", f"file://{path}.init", rank=rank, world_size=size)
-    torch.save({"steps": steps(), "score": score(), "clips": clips(path)}, f"{path}.{rank}")
+    found = {"steps": steps(), "score": score(), "clips": clips(path), "starts": starts(path)}
+    torch.save(found, f"{path}.{rank}")
     if size > 1:
         dist.destroy_process_group()
 
@@ -184,7 +205,10 @@ def ranks_and_one(tmp_path_factory):
     """What two ranks have found, and one process alone."""
     folder = tmp_path_factory.mktemp("ranks")
     work(0, 1, folder / "alone")
-    torch.multiprocessing.spawn(work, args=(2, folder / "together"), nprocs=2)
+    processes = [forked.fork(work, rank, 2, folder / "together") for rank in range(2)]
+    for process in processes:
+        process.join(PATIENCE)
+        assert process.exitcode == 0
     return [torch.load(folder / name) for name in ("together.0", "together.1", "alone.0")]
 
 
@@ -207,6 +231,16 @@ def test_a_clip_whose_frames_lie_on_two_ranks_is_scored_as_by_one_process(ranks_
     assert alone["rows_per_event"] * 9 > SequentialLoader(range(0)).chunk
     assert alone["log_likelihood"]["model_space"]["n"] == 9
     assert both == [alone, alone]
+
+
+def test_ranks_that_find_different_files_are_all_refused(ranks_and_one):
+    first, second, alone = (found["starts"] for found in ranks_and_one)
+    assert not alone
+    assert first == second
+    assert [text.partition(" (")[0].rpartition(" ")[2] for text in first] == [
+        "result.json",
+        "last.ckpt",
+    ]
 
 
 @pytest.mark.gpu
@@ -288,14 +322,13 @@ def test_two_ranks_give_up_a_run_together(tmp_path):
 
 def test_ranks_that_find_different_run_folders_are_refused_before_they_train(here, tmp_path):
     """As on two nodes whose disks are their own."""
+    words = [*TOGETHER, "trainer.max_epochs=1"]
     assert here(tmp_path / "0", "trainer.max_epochs=1")[0] is None
     result = folder_of(tmp_path / "0") / "result.json"
-    for name in ("result.json", "last.ckpt"):
-        words = [*TOGETHER, "trainer.max_epochs=1"]
-        again = train(f"{tmp_path}/${{oc.env:RANK}}", *words, launcher=TORCHRUN)
-        assert again.returncode == 1
-        assert f"rank 1 finds nothing to go on from in {tmp_path}/1" in again.stderr
-        assert f"and rank 0 {name} (" in again.stderr
-        assert "must lie on a file system that all nodes share" in again.stderr
-        result.unlink(missing_ok=True)
+    result.unlink()
+    again = train(f"{tmp_path}/${{oc.env:RANK}}", *words, launcher=TORCHRUN)
+    assert again.returncode == 1
+    assert f"rank 1 finds nothing to go on from in {tmp_path}/1" in again.stderr
+    assert "and rank 0 last.ckpt (" in again.stderr
+    assert "must lie on a file system that all nodes share" in again.stderr
     assert len(pd.read_csv(result.parent / "metrics.csv")) == 1

@@ -9,17 +9,15 @@ __all__ = ["open_study"]
 
 
 class JournalLock:
-    """One writer at a time, even after a crash: the lock falls with its process.
+    """One writer at a time: the lock falls with its process, unlike those of Optuna.
 
     A line that a crash has cut short is removed before the next one is written.
-
-    Args:
-        journal: the file that is written.
     """
 
     def __init__(self, journal: Path) -> None:
         self.journal = journal
-        self.lock = FileLock(f"{journal}.lock", thread_local=False)
+        self.lock = FileLock(f"{journal}.lock")
+        self.release = self.lock.release
 
     def acquire(self) -> bool:
         """Wait for the lock."""
@@ -29,17 +27,13 @@ class JournalLock:
                 file.truncate(whole.rfind(b"\n") + 1)
         return True
 
-    def release(self) -> None:
-        """Let the next one write."""
-        self.lock.release()
-
 
 def open_study(journal: str | Path, **options: Any) -> Any:
     """The study in a file, which is made if need be; higher values are better.
 
     Args:
         journal: path of the file, which several processes may use at once.
-        options: of `optuna.create_study`, e.g. its sampler.
+        options: of `optuna.create_study`, e.g. its pruner.
 
     Returns:
         An `optuna.Study`.
@@ -50,10 +44,7 @@ def open_study(journal: str | Path, **options: Any) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     lock: Any = JournalLock(Path(journal))
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+    name, direction = "flowbench", "maximize"
     return optuna.create_study(
-        storage=storage,
-        study_name="flowbench",
-        direction="maximize",
-        load_if_exists=True,
-        **options,
+        storage=storage, study_name=name, direction=direction, load_if_exists=True, **options
     )

@@ -1,6 +1,5 @@
-"""A job of a sweep as a configuration, and as a command of its own whoever starts it."""
+"""A job of a sweep as a configuration, a command of its own and the name of its files."""
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +8,9 @@ from omegaconf import DictConfig, open_dict
 
 from flowbench.run.names import config_flags
 
-__all__ = ["compose", "job_arguments", "slug"]
+__all__ = ["compose", "job_arguments", "logs", "slug"]
 
 OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode")
-COMPOSING = threading.Lock()
 
 
 def compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -23,21 +21,10 @@ def compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str]) 
         config: of the sweep.
         overrides: of the job.
     """
-    with COMPOSING:
-        job = loader.load_sweep_config(config, list(overrides))
+    job = loader.load_sweep_config(config, list(overrides))
     with open_dict(job):
         del job["hydra"]
     return job
-
-
-def slug(folder: Path) -> str:
-    """The run folder of a job as a file name.
-
-    Example:
-        >>> slug(Path("outputs/toy/maf/c9654196/seed=0"))
-        'toy-maf-c9654196-seed=0'
-    """
-    return "-".join(folder.parts[-4:])
 
 
 def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:
@@ -49,3 +36,18 @@ def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     """
     own = [word for word in config.hydra.overrides.hydra if not word.startswith(OF_THE_SWEEP)]
     return [*config_flags(config.hydra), *own, *overrides]
+
+
+def logs(config: DictConfig) -> Path:
+    """Where launchers keep what their jobs print."""
+    return Path(config.hydra.sweep.dir, ".jobs")
+
+
+def slug(folder: Path) -> str:
+    """The run folder of a job as a file name.
+
+    Example:
+        >>> slug(Path("outputs/toy/maf/c9654196/seed=0"))
+        'toy-maf-c9654196-seed=0'
+    """
+    return "-".join(folder.parts[-4:])

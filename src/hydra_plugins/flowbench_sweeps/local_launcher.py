@@ -5,11 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
-from pathlib import Path
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -18,7 +16,7 @@ from omegaconf import DictConfig
 
 from flowbench.config.limits import AtLeastOne
 from flowbench.run.identity import run_directory
-from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, slug
+from hydra_plugins.flowbench_sweeps.commands import compose, job_arguments, logs, slug
 from hydra_plugins.flowbench_sweeps.slots import Slot, slots
 
 __all__ = ["LocalLauncher"]
@@ -34,30 +32,23 @@ class LocalLauncher(Launcher):
         devices: GPUs of each job.
     """
 
-    def __init__(
-        self,
-        *,
-        jobs: AtLeastOne | None = None,
-        devices: AtLeastOne = 1,
-    ) -> None:
+    def __init__(self, *, jobs: AtLeastOne | None = None, devices: AtLeastOne = 1) -> None:
         self.jobs = jobs
         self.devices = devices
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.starting = threading.Lock()
-        self.stopped = False
+        self.running: dict[subprocess.Popen[bytes], Slot] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Remember what Hydra tells."""
+        """Remember what Hydra tells; jobs end with this process, and save first."""
         self.config = config
         self.loader = hydra_context.config_loader
-        atexit.register(self._stop)  # where jobs are started by other threads than the main one
+        atexit.register(self._stop)
 
     @property
     def at_a_time(self) -> int:
         """How many jobs run side by side."""
-        return len(self._free)
+        return len(self._free) + len(self.running)
 
     @cached_property
     def _free(self) -> list[Slot]:
@@ -69,28 +60,19 @@ class LocalLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run all jobs; what becomes of each is in its folder."""
-        free = self._free
-        logs = Path(self.config.hydra.sweep.dir, ".jobs")
-        logs.mkdir(parents=True, exist_ok=True)
         if len(job_overrides) > 1:
-            print(f"{len(job_overrides)} jobs; what they print is in {logs}/", flush=True)
+            place = logs(self.config)
+            print(f"{len(job_overrides)} jobs; what they print is in {place}/", flush=True)
         waiting = list(job_overrides)
-        running: list[tuple[subprocess.Popen[bytes], Slot]] = []
-        try:
-            while waiting or running:
-                while waiting and free:
-                    slot = free.pop(0)
-                    running.append((self._start(waiting.pop(0), logs, slot), slot))
-                time.sleep(POLL_SECONDS)
-                ended = [pair for pair in running if pair[0].poll() is not None]
-                running = [pair for pair in running if pair not in ended]
-                free.extend(slot for _, slot in ended)
-        except BaseException:
-            self._stop()
-            raise
+        while waiting or self.alive():
+            while waiting and self._free:
+                self.start(waiting.pop(0))
+            time.sleep(POLL_SECONDS)
         return []
 
-    def _start(self, overrides: Sequence[str], logs: Path, slot: Slot) -> subprocess.Popen[bytes]:
+    def start(self, overrides: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a job on devices that are free."""
+        slot = self._free.pop(0)
         command = [sys.executable, "-m", "flowbench.run.main"]
         command += job_arguments(self.config, overrides)
         if shutil.which("taskset"):
@@ -98,24 +80,27 @@ class LocalLauncher(Launcher):
         own = {"OMP_NUM_THREADS": str(len(slot.cores))}
         own |= {"CUDA_VISIBLE_DEVICES": _visible(slot.gpus)} if slot.gpus else {}
         folder = run_directory(compose(self.loader, self.config, overrides))
-        log = logs / f"{slug(folder)}.log"
-        with self.starting, log.open("ab") as file:
-            if self.stopped:
-                raise KeyboardInterrupt
-            process = subprocess.Popen(
+        log = logs(self.config) / f"{slug(folder)}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            job = subprocess.Popen(
                 command, env=os.environ | own, stdout=file, stderr=subprocess.STDOUT
             )
-            self.processes.append(process)
-        return process
+        self.running[job] = slot
+        return job
+
+    def alive(self) -> Collection[subprocess.Popen[bytes]]:
+        """The jobs that run; the devices of the others are free again."""
+        for job in [job for job in self.running if job.poll() is not None]:
+            self._free.append(self.running.pop(job))
+        return self.running
 
     def _stop(self) -> None:
-        """Have every job save and end, and start none any more, whatever thread wants to."""
-        with self.starting:
-            self.stopped = True
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait()
+        """Have every job save and end."""
+        for job in self.running:
+            job.terminate()
+        for job in self.running:
+            job.wait()
 
 
 def _gpus() -> list[int]:

@@ -4,9 +4,10 @@ import atexit
 import os
 import shutil
 import signal
+import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+import time
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 from hydra.core.utils import JobReturn
@@ -18,8 +19,7 @@ from pydantic import Field
 from flowbench.config.configuration import ConfigError
 from flowbench.config.limits import AtLeastOne
 from flowbench.extras import how_to_install
-from hydra_plugins.flowbench_sweeps.commands import job_arguments
-from hydra_plugins.flowbench_sweeps.slurm_queue import SlurmQueue, squeue
+from hydra_plugins.flowbench_sweeps.commands import job_arguments, logs
 
 __all__ = ["SlurmLauncher"]
 
@@ -61,7 +61,7 @@ class SlurmJob:
 
 
 class SlurmLauncher(Launcher):
-    """Submits all jobs at once and waits for them.
+    """Submits all jobs at once and waits for them, which needs no accounting, as `sacct` would.
 
     Args:
         max_num_timeout: how often a job that has reached its time limit is requeued.
@@ -70,6 +70,8 @@ class SlurmLauncher(Launcher):
         srun_args: further arguments of srun.
         parameters: of submitit's Slurm executor, e.g. `partition`, `gpus_per_node`, `time`.
     """
+
+    poll_seconds = 2.0
 
     def __init__(
         self,
@@ -84,14 +86,14 @@ class SlurmLauncher(Launcher):
         self.array_parallelism = array_parallelism
         own = {"array_parallelism": array_parallelism, "setup": setup, "srun_args": srun_args}
         self.parameters = own | parameters
-        self.queue = SlurmQueue()
+        self.submitted: dict[str, int] = {}  # arrays that have not ended, and their sizes
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Remember what Hydra tells."""
         self.config = config
-        atexit.register(self.queue.tell)
+        atexit.register(self._tell)
 
     @property
     def at_a_time(self) -> int | None:
@@ -106,16 +108,33 @@ class SlurmLauncher(Launcher):
         Raises:
             ConfigError: submitit or Slurm is not there, or Slurm refuses the jobs.
         """
-        folder = Path(self.config.hydra.sweep.dir, ".jobs").absolute()
-        array = self._submit(folder, job_overrides)
-        print(
-            f"Slurm job {array}, {len(job_overrides)} runs; their output is in {folder}/",
-            flush=True,
-        )
-        self.queue.wait(array, jobs=len(job_overrides))
+        self._submit(job_overrides)
+        while self.alive():
+            time.sleep(self.poll_seconds)
         return []
 
-    def _submit(self, folder: Path, job_overrides: Sequence[Sequence[str]]) -> str:
+    def start(self, overrides: Sequence[str]) -> str:
+        """Submit a job: its number."""
+        return self._submit([overrides])
+
+    def alive(self) -> Collection[str]:
+        """The job arrays that wait or run; all that were submitted while Slurm does not answer."""
+        listed = _listed()
+        if listed is not None:
+            self.submitted = {a: jobs for a, jobs in self.submitted.items() if a in listed}
+        return self.submitted
+
+    def _tell(self) -> None:
+        """Say what goes on when this process ends before its jobs do."""
+        if not self.submitted:
+            return
+        listed = _listed()
+        jobs = self.submitted.values() if listed is None else map(listed.count, self.submitted)
+        if left := sum(jobs):
+            words = " ".join(self.submitted)
+            print(f"{left} jobs go on in Slurm; to cancel them: scancel {words}", file=sys.stderr)
+
+    def _submit(self, job_overrides: Sequence[Sequence[str]]) -> str:
         """The number of the job array."""
         try:
             import submitit
@@ -126,6 +145,7 @@ class SlurmLauncher(Launcher):
             ) from error
         if shutil.which("sbatch") is None:
             raise ConfigError("hydra/launcher=slurm: there is no sbatch on this machine")
+        folder = logs(self.config).absolute()
         executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=self.max_num_timeout)
         plain = OmegaConf.to_container(OmegaConf.create(self.parameters), resolve=True)
         assert isinstance(plain, dict)
@@ -141,7 +161,22 @@ class SlurmLauncher(Launcher):
         except FailedJobError as error:
             reason = str(error).splitlines()[-1].removeprefix("sbatch: error: ")
             raise ConfigError(f"Slurm refuses hydra.launcher: {reason}") from error
-        return jobs[0].job_id.partition("_")[0]
+        array = jobs[0].job_id.partition("_")[0]
+        self.submitted[array] = len(jobs)
+        print(f"Slurm job {array}, {len(jobs)} runs; their output is in {folder}/", flush=True)
+        return array
+
+
+def _squeue(*options: str) -> subprocess.CompletedProcess[str]:
+    """What `squeue` says, a line per job."""
+    words = ["squeue", "--noheader", "--array", *options]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def _listed() -> list[str] | None:
+    """The number of the array of each of our jobs; None: Slurm does not answer."""
+    found = _squeue(f"--user={os.getuid()}", "--format=%F")
+    return None if found.returncode else found.stdout.split()
 
 
 def _requeue_when_told_to_stop() -> None:
@@ -151,7 +186,7 @@ def _requeue_when_told_to_stop() -> None:
 
     def if_not_cancelled(signum: int, frame: Any) -> None:
         job = os.environ["SLURM_JOB_ID"]
-        if squeue(f"--jobs={job}", "--states=running").stdout.strip():
+        if _squeue(f"--jobs={job}", "--states=running").stdout.strip():
             requeue(signum, frame)
 
     signal.signal(signal.SIGUSR1, requeue)

@@ -1,210 +1,155 @@
-"""The trials of a study, shared by all who work on it: threads, processes, machines."""
+"""The trials of a study, shared by all processes and machines that work on it."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from filelock import FileLock, Timeout
 
-from flowbench.run.folder import RunFolder
 from flowbench.run.study import open_study
 from hydra_plugins.flowbench_sweeps.commands import slug
 from hydra_plugins.flowbench_sweeps.jobs import Job
 
-__all__ = ["Sampler", "Trial", "Trials"]
+__all__ = ["Sampler", "Trials", "told"]
 
-POLL_SECONDS = 0.5
 Sampler = Literal["tpe", "random"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """A trial that this process has taken, and nobody else can take until it is told.
-
-    Attributes:
-        number: in the study.
-        told: its parameters.
-        job: that its parameters make.
-        lock: held meanwhile; it falls when the process dies.
-    """
-
-    number: int
-    told: str
-    job: Job
-    lock: FileLock
-
-
+@dataclass(kw_only=True)
 class Trials:
     """Trials to be taken, run and told, until there are enough.
 
-    A trial belongs to whoever holds the lock of its run folder. One that is begun and belongs to
-    nobody, because its process was killed, is taken before a new one is suggested. Suggestions
-    depend on the seed and the number of the trial, not on who asks.
+    A trial belongs to whoever holds the lock of its parameters. One that was begun and belongs to
+    nobody, because its process was killed, is taken before Optuna is asked for a new one. What is
+    suggested depends on the seed and the number of the trial, not on who asks.
 
-    Args:
+    Attributes:
         journal: file of the study; locks lie beside it.
         space: key → Optuna's distribution.
-        job: from parameters to the job that they make.
-        sampler: "tpe" (the tree-structured Parzen estimator), or "random".
+        make_job: from parameters to the job that they make.
+        sampler: that suggests.
         seed: of the sampler.
-        n_trials: finished or pruned ones that are wanted; those that fail in this sweep count too.
-        pruned: whether a run that was pruned counts.
+        n_trials: how many are wanted; those that failed before this sweep do not count.
+        prunes: whether a run that was pruned has come to its end.
+        elsewhere: whether other processes hold any of the trials that `take` has looked at.
     """
 
-    def __init__(
-        self,
-        journal: Path,
-        space: Mapping[str, Any],
-        *,
-        job: Callable[[Mapping[str, Any]], Job],
-        sampler: Sampler,
-        seed: int,
-        n_trials: int,
-        pruned: bool,
-    ) -> None:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        self.journal = journal
-        self.space = dict(space)
-        self.make_job = job
-        self.sampler: Sampler = sampler
-        self.seed = seed
-        self.n_trials = n_trials
-        self.pruned = pruned
-        self.seen: dict[int, Job] = {}
+    journal: Path
+    space: dict[str, Any]
+    make_job: Callable[[Mapping[str, Any]], Job]
+    sampler: Sampler
+    seed: int
+    n_trials: int
+    prunes: bool
+    elsewhere: bool = False
+    composed: dict[str, Job] = field(default_factory=dict)
+    taken: dict[int, FileLock] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.journal.parent.mkdir(parents=True, exist_ok=True)
         with self._alone():
-            self.study = open_study(journal)
+            self.study = open_study(self.journal)
             self.first = len(self._all())
 
-    def take(self) -> Trial | None:
-        """The next trial; waits where others hold all that are left. None: the end."""
-        while True:
-            with self._alone():
-                trial, others = self._next()
-            if trial is not None or not others:
-                return trial
-            time.sleep(POLL_SECONDS)
+    def take(self) -> Any | None:
+        """An Optuna trial that nobody else can take until it is told; None: there is none now."""
+        self.elsewhere = False
+        with self._alone():
+            for trial in self._open():
+                if self._tell(trial):
+                    continue
+                if lock := self._lock(self.job(trial)):
+                    self.taken[trial.number] = lock
+                    return trial
+                self.elsewhere = True
+        return None
 
-    def tell(self, trial: Trial) -> None:
-        """Hand over what has become of a trial, and let go of it.
+    def tell(self, trial: Any) -> None:
+        """Tell Optuna what has become of a trial, and let go of it.
 
         One that has left nothing was killed, or stopped to be resumed: it stays open.
         """
         with self._alone():
-            folder = trial.job.folder
-            assert folder is not None
-            if not self._tell(trial.number, folder) and folder.error.is_file():
-                self._fail(trial.number)
-        trial.lock.release()
+            self.taken[trial.number].release()
+            self._tell(trial)
+
+    def job(self, trial: Any) -> Job:
+        """The job of a trial; trials of the same parameters share it."""
+        if told(trial) not in self.composed:
+            self.composed[told(trial)] = self.make_job(trial.params)
+        return self.composed[told(trial)]
 
     def jobs(self) -> list[Job]:
-        """Those of all trials that count, in their order, each run once."""
-        with self._alone():
-            counted = [trial for trial in self._all() if self._counts(trial)]
-        jobs = {}
+        """Those of all trials that count, in their order, each once."""
+        counted = list(filter(self._counts, self._all()))
         for trial in counted:
-            job = self.seen.get(trial.number)
-            if job is None:
-                job = self.make_job(trial.params)
-                job.skipped = trial.number < self.first
-            jobs.setdefault(str(trial.params), job)
-        return list(jobs.values())
-
-    def best(self) -> str | None:
-        """The trial with the highest validation log-likelihood, in words; None: none finished."""
-        from optuna.trial import TrialState
-
-        with self._alone():
-            done = [trial for trial in self._all() if trial.state is TrialState.COMPLETE]
-        if not done:
-            return None
-        best = max(done, key=lambda trial: trial.value)
-        told = " ".join(f"{key}={value}" for key, value in best.params.items())
-        return f"best of {len(done)} on validation rows: trial {best.number}, {told}"
-
-    def _next(self) -> tuple[Trial | None, bool]:
-        """A trial that is free, else whether others are at work on one."""
-        others = False
-        for begun in self._open():
-            job = self.make_job(begun.params)
-            if job.folder is None:
-                self.seen[begun.number] = job
-                self._fail(begun.number)
-                continue
-            lock = FileLock(
-                self.journal.with_name(f"{slug(job.folder.path)}.lock"), thread_local=False
-            )
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                others = True
-                continue
-            if not job.skipped and job.running:
-                others = True
-            elif self._has_failed(job.folder):
-                self.seen[begun.number] = job
-                self._fail(begun.number)
-            else:
-                self.seen[begun.number] = job
-                if not self._tell(begun.number, job.folder):
-                    told = " ".join(f"{key}={value}" for key, value in begun.params.items())
-                    return Trial(number=begun.number, told=told, job=job, lock=lock), others
-            lock.release()
-        return None, others
+            if told(trial) not in self.composed:  # another process has run it
+                self.job(trial).skipped = trial.number < self.first
+        return list({told(trial): self.job(trial) for trial in counted}.values())
 
     def _open(self) -> Iterator[Any]:
-        """Trials that were begun and not here, then new ones up to the number."""
-        from optuna.trial import TrialState
+        """Trials that were begun by others, then new ones up to the number."""
+        import numpy as np
+        from optuna.samplers import RandomSampler, TPESampler
 
         for trial in self._all():
-            if trial.state is TrialState.RUNNING and trial.number not in self.seen:
+            if trial.state.name == "RUNNING" and trial.number not in self.taken:
                 yield trial
+        sampler = RandomSampler if self.sampler == "random" else TPESampler
         while sum(map(self._counts, trials := self._all())) < self.n_trials:
-            self.study.sampler = self._sampler(len(trials))
+            [seed] = np.random.SeedSequence([self.seed, len(trials)]).generate_state(1)
+            self.study.sampler = sampler(seed=int(seed))
             yield self.study.ask(self.space)
 
-    def _sampler(self, number: int) -> Any:
-        import optuna
-
-        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        if self.sampler == "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed)
-
     def _counts(self, trial: Any) -> bool:
-        """Whether it is one of those wanted: all but those that have failed in earlier sweeps."""
-        from optuna.trial import TrialState
+        """Whether it is one of those wanted: all but those that failed in earlier sweeps."""
+        here = trial.number >= self.first or trial.number in self.taken
+        return trial.state.name != "FAIL" or here
 
-        here = trial.number >= self.first or trial.number in self.seen
-        return trial.state is not TrialState.FAIL or here
-
-    def _tell(self, number: int, folder: RunFolder) -> bool:
+    def _tell(self, trial: Any) -> bool:
         """Tell what stands in the folder of a run, if that has come to its end."""
         from optuna.trial import TrialState
 
-        if folder.finished:
-            scores = folder.read_result()["val"]["log_likelihood"]["model_space"]
-            self.study.tell(number, scores["mean"])
-        elif self.pruned and folder.pruned.is_file():
-            self.study.tell(number, state=TrialState.PRUNED)
+        value, state, folder = None, None, self.job(trial).folder
+        if folder is None:
+            state = TrialState.FAIL
+        elif folder.finished:
+            value = folder.read_result()["val"]["log_likelihood"]["model_space"]["mean"]
+        elif self.prunes and folder.pruned.is_file():
+            state = TrialState.PRUNED
+        elif folder.error.is_file() and self._has_ended_here(trial):
+            state = TrialState.FAIL
         else:
             return False
+        self.study.tell(trial.number, value, state, skip_if_finished=True)
         return True
 
-    def _has_failed(self, folder: RunFolder) -> bool:
-        """Whether another trial of this sweep had the same parameters, in vain."""
-        tried = {job.folder.path for job in self.seen.values() if job.folder is not None}
-        return folder.path in tried and folder.error.is_file()
+    def _has_ended_here(self, trial: Any) -> bool:
+        """Whether it, or another one of the same parameters, was run in this sweep."""
+        trials = self._all()
+        ended = [number for number, lock in self.taken.items() if not lock.is_locked]
+        return any(trials[number].params == trial.params for number in ended)
 
-    def _fail(self, number: int) -> None:
-        from optuna.trial import TrialState
-
-        self.study.tell(number, state=TrialState.FAIL)
+    def _lock(self, job: Job) -> FileLock | None:
+        """The lock of a job's parameters; None: another process has it, or still runs the job."""
+        assert job.folder is not None
+        lock = FileLock(self.journal.with_name(f"{slug(job.folder.path)}.lock"))
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+            if not job.running:
+                return lock
+        lock.release()
+        return None
 
     def _all(self) -> list[Any]:
         return self.study.get_trials(deepcopy=False)
 
     def _alone(self) -> FileLock:
         return FileLock(self.journal.with_suffix(".lock"))
+
+
+def told(trial: Any) -> str:
+    """The parameters of a trial as overrides."""
+    return " ".join(f"{key}={value}" for key, value in trial.params.items())

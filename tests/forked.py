@@ -1,0 +1,44 @@
+"""Processes that need not import anything: they are forked by one that has."""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["flowbench.run.run", "flowbench.report.text", "optuna", "wandb"])
+
+
+def fork(target, *args):
+    """A process that calls a function of a module which it can import, in this environment."""
+    process = CONTEXT.Process(target=_call, args=(dict(os.environ), target, args))
+    process.start()
+    return process
+
+
+def command(log, *words, folder="."):
+    """A process that runs `python train.py WORDS` in a folder; what it says goes to a file."""
+    open(log, "w").close()
+    return fork(_command, log, words, folder)
+
+
+def _call(environment, target, args):
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs lack it
+    target(*args)
+
+
+def _command(log, words, folder):
+    from flowbench.run import main
+
+    file = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
+        os.dup2(file, descriptor)
+    os.chdir(folder)
+    sys.argv = ["train.py", *words]
+    try:
+        main.main()
+    finally:
+        atexit._run_exitfuncs()  # an interpreter's end, which a forked process does not have
