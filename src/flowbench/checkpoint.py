@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowbench.config.later_keys import with_later_keys
 from flowbench.data.base import DataModule, build_preprocess
 from flowbench.density import FORMAT, PREFIX, TrainedDensity
 from flowbench.flows import Flow, equal_blocks
@@ -58,7 +59,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     if not trust:
         refuse_foreign(model, what="model", path=path)
     try:
-        flow = build_flow(model, **saved["sizes"])
+        flow = build_flow(with_later_keys(model), **saved["sizes"])
     except Exception as error:  # whatever a configuration of another version leads to
         reason = " ".join(str(error.__cause__ or error).split())  # without Hydra's frame
         raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error

@@ -1,0 +1,42 @@
+"""Options that came later, and what a configuration without them meant."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowbench.config.defaults import target_of
+
+__all__ = ["meant_by_absence", "with_later_keys"]
+
+REAL_NVP = ("flowbench.flows.realnvp", "RealNVP")
+
+
+def meant_by_absence(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The later options of the class that a mapping names, as they were before they were options.
+
+    Where an option has no effect, its absence means whatever value it has.
+
+    Example:
+        >>> meant_by_absence({"_target_": "flowbench.flows.RealNVP", "networks": "shared"})
+        {'networks': 'separate'}
+        >>> meant_by_absence({"_target_": "flowbench.flows.MAF"})
+        {}
+    """
+    target = target_of(node)
+    if (getattr(target, "__module__", None), getattr(target, "__name__", None)) != REAL_NVP:
+        return {}
+    affine = node.get("univariate", "affine") == "affine"
+    return {"networks": "separate" if affine else node.get("networks", "separate")}
+
+
+def with_later_keys(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration that was written before these options, with what their absence meant.
+
+    Example:
+        >>> with_later_keys({"_target_": "flowbench.flows.RealNVP", "layers": 3})
+        {'networks': 'separate', '_target_': 'flowbench.flows.RealNVP', 'layers': 3}
+    """
+    inside = {
+        key: with_later_keys(value) if isinstance(value, Mapping) else value
+        for key, value in node.items()
+    }
+    return meant_by_absence(node) | inside
