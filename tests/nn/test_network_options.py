@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from flowbench.nn import AutoregressiveNetwork, constrain, regularization
-from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
 from flowbench.nn.activations import ACROSS_UNITS
+from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
 from flowbench.nn.options import ACTIVATIONS, INITIALIZERS
 
 

@@ -101,8 +101,8 @@ class AutoregressiveNetwork(Checked, nn.Module):
             )
         if activation in ACROSS_UNITS:
             raise ValueError(
-                f"activation={activation!r} makes every hidden unit depend on all inputs: expected "
-                "one that acts on each unit by itself"
+                f"activation={activation!r} makes every hidden unit depend on all inputs: "
+                "expected one that acts on each unit by itself"
             )
         self.features = features
         self.params = params

@@ -1,6 +1,6 @@
 """Initializers by the names and with the definitions of Keras: each fills a tensor in place.
 
-A kernel is `[out, in]`, as PyTorch has it. The fans of a masked kernel are those of its full shape.
+A kernel is `[out, in]`, as PyTorch has it. A masked kernel has the fans of its full shape.
 """
 
 import math

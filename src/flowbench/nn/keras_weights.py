@@ -17,10 +17,11 @@ __all__ = ["load_keras_weights"]
 def load_keras_weights(network: AutoregressiveNetwork | MLP, weights: Sequence[ArrayLike]) -> None:
     """Give a network the weights of the same network in Keras.
 
-    An `AutoregressiveNetwork` keeps its masks if the kernels fit them. Otherwise its masks are read
-    off the kernels: the degree of a hidden unit becomes the largest degree of the units that feed
-    it. This covers hidden degrees that were drawn at random, and the masks of TFP's
-    `masked_autoregressive_default_template`, which differ from those of `AutoregressiveNetwork`.
+    An `AutoregressiveNetwork` keeps its masks if the kernels fit them. Otherwise its masks are
+    read off the kernels: the degree of a hidden unit becomes the largest degree of the units that
+    feed it. This covers hidden degrees that were drawn at random, and the masks of TFP's
+    `masked_autoregressive_default_template`, which are not those of
+    its `AutoregressiveNetwork`.
 
     Args:
         network: with the sizes and options of the one in Keras; for `real_nvp_default_template` it

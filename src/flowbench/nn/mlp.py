@@ -111,9 +111,9 @@ class MLP(Checked, nn.Module):
 class SplitMLP(MLP):
     r"""An `MLP` whose last layer is split into one part per parameter.
 
-    With two parameters, the first half of its units are the shifts and the second half the
-    log-scales of an `AffineMap`, as `real_nvp_default_template` of TensorFlow Probability has them;
-    the last layer of an `MLP` has shift and log-scale of each output side by side.
+    With two parameters, the first half of its units are the shifts of an `AffineMap` and the
+    second half the log-scales, as in `real_nvp_default_template` of TensorFlow Probability. In an
+    `MLP`, the parameters of each output are next to each other.
 
     Example:
         >>> import torch

@@ -7,7 +7,6 @@ It needs tensorflow, tf-keras and tensorflow-probability 0.25, which the tests d
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_probability as tfp
 
 tfb, tfd = tfp.bijectors, tfp.distributions
