@@ -74,9 +74,8 @@ def test_masks_stay_where_the_kernels_fit():
     network = NETWORKS["network"]()
     before = [layer.mask.clone() for layer in network.layers]
     load_keras_weights(network, [np.zeros_like(weight) for weight in weights])
-    assert all(
-        torch.equal(mask, layer.mask) for mask, layer in zip(before, network.layers, strict=True)
-    )
+    after = [layer.mask for layer in network.layers]
+    assert all(map(torch.equal, before, after))
 
 
 def test_biases_may_come_before_their_kernels_or_behind():
@@ -101,9 +100,7 @@ def test_a_wrong_order_of_inputs_is_told():
 @pytest.mark.parametrize("wrong", [slice(2, None), slice(None, -1), slice(0)])
 def test_arrays_of_other_shapes_are_told(wrong):
     weights, *_ = saved("real_nvp_template")
-    with pytest.raises(
-        ValueError, match=r"weights have the shapes \[.*\], expected \[\(2, 6\), \(6,\)"
-    ):
+    with pytest.raises(ValueError, match=r"weights have the shapes .*, expected \[\(2, 6\), "):
         load_keras_weights(NETWORKS["real_nvp_template"](), weights[wrong])
 
 

@@ -70,7 +70,7 @@ WRONG = {
     ),
     "masked, too many": (
         lambda: leading_mask(3, num_masked=3),
-        "num_masked=3: expected an integer from -2",
+        "expected an integer from -2 to 2",
     ),
     "masked, too few": (lambda: leading_mask(3, num_masked=-3), "num_masked=-3"),
     "masked, no integer": (lambda: leading_mask(3, num_masked=1.5), "num_masked=1.5: expected an"),
