@@ -8,7 +8,7 @@ from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.flows.flow import Flow
 from flowbench.nn import AutoregressiveNetwork
-from flowbench.transforms import MaskedAutoregressive
+from flowbench.transforms import AffineMap, MaskedAutoregressive
 
 __all__ = ["AutoregressiveTransform", "DistributionBase"]
 
@@ -20,6 +20,7 @@ class AutoregressiveTransform(nn.Module):
 
     Args:
         network: with two parameters per feature.
+        log_scale_bound: largest |s|, softly; None leaves it free.
 
     Raises:
         ValueError: the network has not two parameters per feature, or (in a call) the base is not
@@ -39,14 +40,16 @@ class AutoregressiveTransform(nn.Module):
         (torch.Size([4, 2]), torch.Size([5, 3]))
     """
 
-    def __init__(self, network: AutoregressiveNetwork) -> None:
+    def __init__(
+        self, network: AutoregressiveNetwork, *, log_scale_bound: float | None = 7.0
+    ) -> None:
         super().__init__()
         if network.params != 2:
             raise ValueError(
                 f"the network has params={network.params}, expected shift and log-scale"
             )
         self.features = network.features
-        self.transform = MaskedAutoregressive(network)
+        self.transform = MaskedAutoregressive(network, AffineMap(log_scale_bound))
 
     def forward(self, base: Distribution, context: Tensor | None = None) -> FlowDistribution:
         """Move a distribution through the layer.
