@@ -197,6 +197,7 @@ def _words(annotation: Any) -> list[str]:
 
 PLAIN = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 PLAIN |= {type(None): "null", Path: "a path", Any: "anything"}
+PLAIN |= {inspect.Parameter.empty: "a value"}
 LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
