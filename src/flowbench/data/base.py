@@ -1,6 +1,7 @@
 """What every data set tells the rest: rows in model space and the map that brought them there."""
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ class RawData:
             plain values: `[{"name": "Standardize", "mean": […], "std": […]}, …]`; empty: nothing.
         feature_names: one per column of `x`; empty: x1, x2, …
         sha256: of the original files; empty: of the arrays.
-        context: split → array `[rows, context_features]`, or empty.
+        context: split → array `[rows, context_features]`, or empty; contexts that are no vectors,
+            `[rows, …]`, need a `model.embedding`.
         context_preprocess: the same as `preprocess`, for contexts.
         exact_log_likelihood: −entropy of the true density in data units, where it is known (nats).
         dequantized: the data units are those of integers plus uniform noise, so that bits per
@@ -69,9 +71,10 @@ class RawData:
     lattices: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, arrays in (("x", self.x), ("context", self.context or self.x)):
-            for split in SPLITS:
-                _refuse_other_than_numbers(f"{name}[{split!r}]", arrays.get(split))
+        for split in SPLITS:
+            _refuse_other_than_numbers(f"x[{split!r}]", self.x.get(split))
+            if self.context:
+                _refuse_other_than_numbers(f"context[{split!r}]", self.context.get(split))
         features = self.x["train"].shape[1]
         self.feature_names = self.feature_names or [f"x{i + 1}" for i in range(features)]
         self.sha256 = self.sha256 or _sha256([*self.x.values(), *self.context.values()])
@@ -79,7 +82,9 @@ class RawData:
 
 def _refuse_other_than_numbers(name: str, array: Any) -> None:
     shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
-    if shape is None or len(shape) != 2 or getattr(dtype, "kind", "") not in "fiub":
+    vectors = name.startswith("x")
+    fits = shape is not None and (len(shape) == 2 or (len(shape) > 2 and not vectors))
+    if not fits or getattr(dtype, "kind", "") not in "fiub":
         found = type(array).__name__ if shape is None else f"{dtype} of shape {tuple(shape)}"
         raise DataError(f"RawData: {name} is {found}, expected a NumPy array [rows, features]")
 
@@ -88,7 +93,7 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype}".encode())
-        chunk = max(1, CHUNK_VALUES // max(1, array.shape[1]))
+        chunk = max(1, CHUNK_VALUES // max(1, math.prod(array.shape[1:])))
         for start in range(0, len(array), chunk):
             digest.update(np.ascontiguousarray(array[start : start + chunk]).data)
     return digest.hexdigest()
@@ -184,14 +189,23 @@ class DataModule(pl.LightningDataModule, ABC):
 
     @property
     def context_features(self) -> int:
-        """Size of a context, 0 where the data have none."""
+        """Numbers in a context, 0 where the data have none."""
+        return math.prod(self.context_shape) if self.context_shape else 0
+
+    @property
+    def context_shape(self) -> tuple[int, ...]:
+        """Shape of a context: `(context_features,)`, unless it is no vector."""
         context = self.rows["train"].context
-        return 0 if context is None else context.shape[-1]
+        return () if context is None else tuple(context.shape[1:])
 
     @property
     def sizes(self) -> dict[str, Any]:
         """What `build_flow` wants to know of the data, by its keywords."""
-        return {"features": self.features, "context_features": self.context_features}
+        sizes: dict[str, Any] = {"features": self.features}
+        sizes["context_features"] = self.context_features
+        return (
+            sizes if len(shape := self.context_shape) < 2 else sizes | {"context_shape": [*shape]}
+        )
 
     @property
     def batches(self) -> dict[str, Any]:
@@ -216,8 +230,9 @@ class DataModule(pl.LightningDataModule, ABC):
         u, log_det = _preprocessed(x, self.preprocess, self.cache_dir, self.dtype)
         if context is None:
             return Rows(u, None, log_det)
-        given, _ = _preprocessed(context, self.context_preprocess, self.cache_dir, self.dtype)
-        return Rows(u, given, log_det)
+        flat = context.reshape(len(context), -1)
+        given, _ = _preprocessed(flat, self.context_preprocess, self.cache_dir, self.dtype)
+        return Rows(u, given.view(context.shape), log_det)
 
 
 def _preprocessed(

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def build_optimizer(training: Training, parameters: Iterable[Tensor]) -> Optimiz
     if node is None:
         return torch.optim.Adam(parameters, **own, fused=True)
     make = _maker(node)
-    taken = inspect.signature(make).parameters
+    taken = inspect.signature(resolve_name(node["_target_"])).parameters
     own = {key: value for key, value in own.items() if key in taken and key not in node}
     return _built("optimizer", node, Optimizer, lambda: make(parameters, **own))
 
