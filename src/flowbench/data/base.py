@@ -202,10 +202,10 @@ class DataModule(pl.LightningDataModule, ABC):
     def sizes(self) -> dict[str, Any]:
         """What `build_flow` wants to know of the data, by its keywords."""
         sizes: dict[str, Any] = {"features": self.features}
-        sizes["context_features"] = self.context_features
-        return (
-            sizes if len(shape := self.context_shape) < 2 else sizes | {"context_shape": [*shape]}
-        )
+        sizes |= {"context_features": self.context_features}
+        if len(self.context_shape) > 1:
+            sizes |= {"context_shape": list(self.context_shape)}
+        return sizes
 
     @property
     def batches(self) -> dict[str, Any]:
@@ -230,23 +230,23 @@ class DataModule(pl.LightningDataModule, ABC):
         u, log_det = _preprocessed(x, self.preprocess, self.cache_dir, self.dtype)
         if context is None:
             return Rows(u, None, log_det)
-        flat = context.reshape(len(context), -1)
-        given, _ = _preprocessed(flat, self.context_preprocess, self.cache_dir, self.dtype)
-        return Rows(u, given.view(context.shape), log_det)
+        given, _ = _preprocessed(context, self.context_preprocess, self.cache_dir, self.dtype)
+        return Rows(u, given, log_det)
 
 
 def _preprocessed(
     source: NDArray[Any], preprocess: Chain, folder: str | Path | None, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    chunk = max(1, CHUNK_VALUES // source.shape[-1])
+    chunk = max(1, CHUNK_VALUES // math.prod(source.shape[1:]))
     u = memory.empty(source.shape, dtype=dtype, folder=folder)
+    vectors = u.flatten(1)
     log_det = memory.empty((len(source),), dtype=torch.float64, folder=folder)
     finite = torch.empty(len(source), dtype=torch.bool)
     for start in range(0, len(source), chunk):
         part = slice(start, start + chunk)
-        values = torch.from_numpy(np.array(source[part], np.float64))
-        u[part], log_det[part] = preprocess.inverse(values)
-        finite[part] = log_det[part].isfinite() & u[part].isfinite().all(-1)
+        values = torch.from_numpy(np.array(source[part], np.float64)).flatten(1)
+        vectors[part], log_det[part] = preprocess.inverse(values)
+        finite[part] = log_det[part].isfinite() & vectors[part].isfinite().all(-1)
     if outside := (~finite).nonzero().flatten().tolist():
         steps = ", ".join(type(step).__name__ for step in preprocess.transforms)
         raise DataError(
