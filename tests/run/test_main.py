@@ -79,7 +79,7 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
         ("learning_rate=1", "learning_rate is no key; did you mean training.learning_rate?"),
         ("training.lr=1", "training.lr is no key; did you mean training.learning_rate?"),
         ("epochs=1", "epochs is no key; did you mean trainer.max_epochs?"),
-        ("modle.layers=3", "modle is no key; did you mean model?"),
+        ("modle.layers=3", "modle is no key; did you mean model or module?"),
         ("trainer=cpuu", "trainer=cpuu does not exist; did you mean trainer=cpu?"),
         ("trainer=gpus", "trainer=gpus does not exist; did you mean trainer=gpu?"),
         ("protocol=null", "protocol=null: leave it out; without it there is none"),
@@ -115,7 +115,7 @@ def test_configs_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, m
 
 def test_a_missing_experiment_is_not_passed_over(call):
     seen = []
-    assert call("experiment=fake", run=seen.append)[0] == 0
+    assert call("experiment=fake", run=lambda settings, path: seen.append(settings))[0] == 0
     assert seen[0].seed == 5
     code, _, error = call("experiment=nowhere")
     assert (code, error.split(";")[0]) == (1, "experiment=nowhere does not exist")
@@ -124,7 +124,9 @@ def test_a_missing_experiment_is_not_passed_over(call):
 @pytest.mark.parametrize("given", ["", "model.layers=2"])
 def test_a_sweep_without_m_is_refused_unless_it_is_one_of_its_jobs(call, given):
     seen = []
-    code, _, error = call("sweep=depth", *filter(None, [given]), run=seen.append)
+    code, _, error = call(
+        "sweep=depth", *filter(None, [given]), run=lambda *given: seen.append(given)
+    )
     assert (code, len(seen)) == ((0, 1) if given else (1, 0))
     assert given or error.startswith("sweep=depth needs -m: python train.py -m ")
 
