@@ -112,7 +112,7 @@ def test_configs_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, m
 
 def test_a_missing_experiment_is_not_passed_over(call):
     seen = []
-    assert call("experiment=fake", run=seen.append)[0] == 0
+    assert call("experiment=fake", run=lambda settings, path: seen.append(settings))[0] == 0
     assert seen[0].seed == 5
     code, _, error = call("experiment=nowhere")
     assert (code, error.split(";")[0]) == (1, "experiment=nowhere does not exist")
@@ -121,7 +121,9 @@ def test_a_missing_experiment_is_not_passed_over(call):
 @pytest.mark.parametrize("given", ["", "model.layers=2"])
 def test_a_sweep_without_m_is_refused_unless_it_is_one_of_its_jobs(call, given):
     seen = []
-    code, _, error = call("sweep=depth", *filter(None, [given]), run=seen.append)
+    code, _, error = call(
+        "sweep=depth", *filter(None, [given]), run=lambda *given: seen.append(given)
+    )
     assert (code, len(seen)) == ((0, 1) if given else (1, 0))
     assert given or error.startswith("sweep=depth needs -m: python train.py -m ")
 

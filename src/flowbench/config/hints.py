@@ -77,7 +77,7 @@ def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
     inside = [key for key in keys if section and key.rpartition(".")[0] == section]
     for known in (inside, keys):
         last = [key.rpartition(".")[2] for key in known]
-        close = [name] if name in last else difflib.get_close_matches(name, last, n=1, cutoff=0.7)
+        close = [name] if name in last else difflib.get_close_matches(name, last, n=2, cutoff=0.7)
         close = close or [one for one in last if one.startswith(name)]
         found = [key for key in known if key.rpartition(".")[2] in close]
         if found:

@@ -36,7 +36,9 @@ class Flow(_Constructed, nn.Module):
     Args:
         base: distribution of the noise.
         transform: f, noise → data.
-        embedding: a module that summarises a raw context before it reaches the transform.
+        embedding: a module that summarises a raw context `[batch, …]`, which need not be a vector,
+            as `[batch, context_features]`. A flow of any family gets one by
+            `flow.embedding = module`.
 
     Example:
         >>> import torch
