@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.incremental import generate
-from flowbench.transforms import fused
 from flowbench.transforms.base import Transform
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
@@ -78,7 +77,5 @@ class MaskedAutoregressive(Transform):
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        if type(self.univariate) is AffineMap and fused.applies(self.conditioner, x, context):
-            return fused.inverse(self.conditioner, self.univariate.bound, x, context)
         u, log_det = self.univariate.inverse(x, self.conditioner(x, context))
         return u, log_det.sum(-1)

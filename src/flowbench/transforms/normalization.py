@@ -1,11 +1,10 @@
 """Batch normalisation as an invertible layer."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from flowbench import memory, ranks
 from flowbench.transforms.base import Transform, layers_from_data
@@ -93,60 +92,27 @@ class BatchNorm(Transform):
                 f"batch statistics need at least two rows, got x of {tuple(x.shape)}; "
                 "call .eval() to score, or train with a larger training.batch_size"
             )
-        u, log_det, mean, variance = _BatchNormalize.apply(
-            rows, self.log_gamma, self.beta, self.epsilon
-        )  # type: ignore[misc]
+        mean, centred, variance = _centred(rows)
+        log_scale = self._log_scale(variance)
+        u = torch.addcmul(self.beta, centred, log_scale.exp())
         if self.statistics == "running":
-            self.mean.lerp_(mean, self.momentum)
-            self.variance.lerp_(variance, self.momentum)
-        return u.reshape(x.shape), log_det.expand(x.shape[:-1])
+            self.mean.lerp_(mean.detach(), self.momentum)
+            self.variance.lerp_(variance.detach(), self.momentum)
+        return u.reshape(x.shape), log_scale.sum().expand(x.shape[:-1])
 
 
-class _BatchNormalize(torch.autograd.Function):
-    """Normalisation by batch statistics, differentiated through them in one node."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, log_gamma: Tensor, beta: Tensor, epsilon: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count, mean, centred, variance = _centred(x)
-        inverse_deviation = (variance + epsilon).rsqrt_()
-        normal = centred.mul_(inverse_deviation)
-        gamma = log_gamma.exp()
-        log_det = (log_gamma + inverse_deviation.log()).sum()
-        ctx.save_for_backward(normal, gamma, inverse_deviation)
-        ctx.count = count
-        ctx.mark_non_differentiable(mean, variance)
-        return torch.addcmul(beta, normal, gamma), log_det, mean, variance
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, grad_u: Tensor, grad_log_det: Tensor, *_: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, None]:
-        normal, gamma, inverse_deviation = ctx.saved_tensors
-        grad_beta = grad_u.sum(0)
-        grad_gamma = (grad_u * normal).sum(0) * gamma
-        grad_gamma = grad_gamma + grad_log_det
-        # x acts on u directly, and on both outputs of all ranks through mean and variance.
-        by_mean, by_variance = grad_beta, grad_gamma
-        if ranks.size() > 1:
-            by_mean, by_variance = ranks.summed(torch.stack([grad_beta, grad_gamma]))
-        grad_x = torch.addcmul(by_mean * gamma / -ctx.count, grad_u, gamma)
-        grad_x = torch.addcmul(grad_x, normal, by_variance / -ctx.count).mul_(inverse_deviation)
-        return grad_x, grad_gamma, grad_beta, None
-
-
-def _centred(x: Tensor) -> tuple[int | Tensor, Tensor, Tensor, Tensor]:
-    """Count, mean, rows less the mean, and biased variance of the rows of all ranks."""
+def _centred(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, rows less the mean, and biased variance of the rows of all ranks."""
     if ranks.size() == 1:
         mean = x.mean(0)
         centred = x - mean
-        return len(x), mean, centred, centred.square().mean(0)
-    *sums, count = ranks.summed(torch.cat([x.sum(0), x.new_tensor([len(x)])])).split(x.shape[-1])
+        return mean, centred, centred.square().mean(0)
+    from torch.distributed.nn.functional import all_reduce as total  # a differentiable one
+
+    *sums, count = total(torch.cat([x.sum(0), x.new_tensor([len(x)])])).split(x.shape[-1])
     mean = sums[0] / count
     centred = x - mean
-    return count, mean, centred, ranks.summed(centred.square().sum(0)) / count
+    return mean, centred, total(centred.square().sum(0)) / count
 
 
 @torch.no_grad()
