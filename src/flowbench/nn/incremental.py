@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from flowbench.nn.autoregressive import AutoregressiveNetwork
+from flowbench.tracing import may_overwrite
 
 __all__ = ["generate"]
 
@@ -51,7 +52,7 @@ def generate(
     """
     layers = _sorted_layers(network, context, rows)
     features, order = network.features, network.order
-    storage = _Buffer if _may_overwrite() else _Pieces
+    storage = _Buffer if may_overwrite() else _Pieces
     like = layers[0].weight
     known = [storage(layer.weight.shape[1], rows, like) for layer in layers]
     widest = max((len(layer.weight) for layer in layers[:-1]), default=0)
@@ -146,13 +147,6 @@ def _sorted_layers(
             column = column + network.context_layers[index](context).mT[above]
         sorted_layers.append(_Layer(weight, column.expand(-1, rows), ends[index + 1]))
     return sorted_layers
-
-
-def _may_overwrite() -> bool:
-    """Whether tensors may be written in place: not under autograd or a transform of torch.func."""
-    if torch.is_grad_enabled():
-        return False
-    return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
 
 
 class _Buffer:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench import memory, ranks
+from flowbench.tracing import assign_lerp
 from flowbench.transforms.base import Transform, layers_from_data
 from flowbench.transforms.reshape import Folded
 
@@ -24,10 +25,15 @@ class BatchNorm(Transform):
     evaluation, and in `forward` always, they are the stored ones, so that only in evaluation the
     two directions undo each other. Where several ranks train together, the batch is that of all.
 
+    Every training batch updates the stored statistics, an exponential average over batches. With
+    `statistics="dataset"`, `recompute_statistics` replaces them by those of the whole training set.
+    A batch norm in evaluation mode (`.eval()`) keeps its statistics, also within a flow that is in
+    training mode.
+
     Args:
         features: size of the event.
-        statistics: where the stored ones come from: "running", an exponential average over
-            batches; or "dataset", those of the whole training set (`recompute_statistics`).
+        statistics: what evaluation uses: "running", the average over batches; or "dataset", the
+            statistics of the whole training set, as soon as they are computed.
         epsilon: ε, added to the variance.
         momentum: weight of the newest batch in the running average.
 
@@ -95,9 +101,8 @@ class BatchNorm(Transform):
         mean, centred, variance = _centred(rows)
         log_scale = self._log_scale(variance)
         u = torch.addcmul(self.beta, centred, log_scale.exp())
-        if self.statistics == "running":
-            self.mean.lerp_(mean.detach(), self.momentum)
-            self.variance.lerp_(variance.detach(), self.momentum)
+        assign_lerp(self.mean, mean, self.momentum)
+        assign_lerp(self.variance, variance, self.momentum)
         return u.reshape(x.shape), log_scale.sum().expand(x.shape[:-1])
 
 
@@ -124,10 +129,11 @@ def recompute_statistics(
     The rows go through the layers one after the other, from data to noise, so that a layer's
     statistics are taken after those before it were replaced, as in the original code of the MAF
     paper. One copy of the rows is held, where they are: on a device, in memory, or in a mapped
-    file. Those that are not where the transform is go there chunk by chunk.
+    file. Those that are not where the transform is go there chunk by chunk. In a transform that is
+    in training mode, a batch norm in evaluation mode is frozen: it keeps its statistics.
 
     Args:
-        transform: the transform of a flow; its batch norms are in evaluation mode.
+        transform: the transform of a flow; its mode is left as it is.
         x: all training rows, `[rows, features]`; where several ranks train together, this rank's
             share of them.
         context: their contexts, `[rows, context_features]`, or None.
@@ -135,19 +141,39 @@ def recompute_statistics(
 
     Example:
         >>> import torch
-        >>> norm = BatchNorm(1).eval()
+        >>> norm = BatchNorm(1)
         >>> recompute_statistics(norm, torch.tensor([[1.0], [3.0]]))
         >>> norm.mean, norm.variance
         (tensor([2.]), tensor([1.]))
     """
+    modes = {module: module.training for module in transform.modules()}
+    norms = {
+        module
+        for module, training in modes.items()
+        if isinstance(module, BatchNorm)
+        and module.statistics == "dataset"
+        and (training or not transform.training)
+    }
+    try:
+        _recompute(transform.eval(), norms, x, context, chunk)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _recompute(
+    transform: Transform, norms: set[nn.Module], x: Tensor, context: Tensor | None, chunk: int
+) -> None:
+    """Set the statistics of some batch norms of a transform in evaluation mode."""
     layers = layers_from_data(transform)
     device = next(transform.buffers(), x).device
-    last = max((i for i, layer in enumerate(layers) if _wants_dataset(layer)), default=-1)
+    wanted = [i for i, layer in enumerate(layers) if not norms.isdisjoint(layer.modules())]
+    last = max(wanted, default=-1)
     x = memory.empty_like(x).copy_(x) if last > 0 else x
     for index, layer in enumerate(layers[: last + 1]):
         if isinstance(layer, Folded):
-            recompute_statistics(layer.transform, *layer.fold(x, context), chunk=chunk)
-        elif isinstance(layer, BatchNorm) and layer.statistics == "dataset":
+            _recompute(layer.transform, norms, *layer.fold(x, context), chunk)
+        elif isinstance(layer, BatchNorm) and layer in norms:
             mean, variance = _over_ranks(*moments(x.split(chunk)), len(x))
             layer.mean.copy_(mean)
             layer.variance.copy_(variance)
@@ -169,12 +195,6 @@ def _over_ranks(mean: Tensor, variance: Tensor, count: int) -> Moments:
     overall = (weights * torch.stack(means)).sum(0)
     squares = torch.stack(variances) + (torch.stack(means) - overall).square()
     return overall, (weights * squares).sum(0)
-
-
-def _wants_dataset(layer: Transform) -> bool:
-    if isinstance(layer, Folded):
-        return any(_wants_dataset(inner) for inner in layers_from_data(layer.transform))
-    return isinstance(layer, BatchNorm) and layer.statistics == "dataset"
 
 
 def moments(parts: Sequence[Tensor]) -> Moments:
