@@ -50,6 +50,7 @@ class ConditionalNormal(Base):
         if context_features < 1:
             raise ValueError(f"context_features={context_features}: expected at least 1")
         self.features = features
+        self.context_features = context_features
         self.map = AffineMap(log_scale_bound)
         self.network = MLP(
             context_features,

@@ -2,7 +2,8 @@ r"""Fixed maps of each feature by itself: what preprocessing is made of.
 
 All of them follow the direction of `flowbench.transforms.base`: forward is noise → data. Those
 named after what is done to *data* (`Standardize`, `Logit`) do it in their `inverse`. They compute
-in float64, as the constants of the data are, and return the dtype of their input.
+in float64, as the constants of the data are, and return the dtype of their input (of whole
+numbers, the default one).
 """
 
 import math
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowbench.transforms.base import Transform
+from flowbench.transforms.base import Transform, real_event
 
 __all__ = ["Affine", "Logit", "Standardize"]
 
@@ -34,6 +35,7 @@ class Affine(Transform):
         (tensor([2., 4.]), tensor(2.0794))
     """
 
+    context_features = 0
     shift: Tensor
     scale: Tensor
 
@@ -62,10 +64,12 @@ class Affine(Transform):
         self.register_buffer("scale", scales.clone())
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.scale))
         x = (u * self.scale + self.shift).to(u.dtype)
         return x, self._log_det().to(u.dtype).expand(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x, len(self.scale))
         u = ((x - self.shift) / self.scale).to(x.dtype)
         return u, -self._log_det().to(x.dtype).expand(x.shape[:-1])
 
@@ -122,6 +126,8 @@ class Logit(Transform):
         (tensor([0.]), tensor(1.2809))
     """
 
+    context_features = 0
+
     def __init__(self, alpha: float = 1e-6) -> None:
         super().__init__()
         if not 0 < alpha < 0.5:
@@ -130,11 +136,13 @@ class Logit(Transform):
         self.span = 1 - 2 * alpha
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u)
         exact = u.double()
         x = (torch.sigmoid(exact) - self.alpha) / self.span
         return x.to(u.dtype), self._log_derivative(exact).sum(-1).to(u.dtype)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x)
         exact, rounding = x.double(), torch.finfo(x.dtype).eps
         s, rest = self.alpha + self.span * exact, self.alpha + self.span * (1 - exact)
         outside = (torch.minimum(s, rest) < -rounding).any(-1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flowbench import memory, ranks
 from flowbench.tracing import assign_lerp
-from flowbench.transforms.base import Transform, layers_from_data
+from flowbench.transforms.base import Transform, layers_from_data, real_event
 from flowbench.transforms.reshape import Folded
 
 __all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics"]
@@ -51,6 +51,7 @@ class BatchNorm(Transform):
         torch.Size([3, 2])
     """
 
+    context_features = 0
     mean: Tensor
     variance: Tensor
 
@@ -76,11 +77,13 @@ class BatchNorm(Transform):
         self.register_buffer("variance", torch.ones(features))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.mean))
         log_scale = self._log_scale(self.variance)
         x = (u - self.beta) * torch.exp(-log_scale) + self.mean
         return x, -log_scale.sum().expand(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x, len(self.mean))
         if self.training:
             return self._normalize(x)
         log_scale = self._log_scale(self.variance)
