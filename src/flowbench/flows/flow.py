@@ -20,7 +20,7 @@ from flowbench.flows.arguments import (
 )
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
-from flowbench.transforms import BatchNorm, Transform, recompute_statistics
+from flowbench.transforms import Transform, recompute_statistics
 from flowbench.transforms.base import common_size
 
 __all__ = ["Flow"]
@@ -219,8 +219,8 @@ class Flow(_Constructed, nn.Module):
             A distribution with the batch shape of the context and the event shape `(features,)`.
 
         Raises:
-            ValueError: the flow is in training mode and has batch norms, by which a density would
-                depend on the other rows of its batch.
+            ValueError: the flow is in training mode and has batch norms or dropout, by which a
+                density would depend on the other rows of its batch or on chance.
 
         Example:
             >>> from flowbench.flows import MADE
@@ -228,11 +228,7 @@ class Flow(_Constructed, nn.Module):
             >>> distribution.batch_shape, distribution.event_shape
             (torch.Size([5]), torch.Size([3]))
         """
-        if any(isinstance(layer, BatchNorm) and layer.training for layer in self.modules()):
-            raise ValueError(
-                "the flow is in training mode, where the density of a row depends on its batch "
-                "(batch norm), which is no distribution: call .eval() first"
-            )
+        refuse_other_than_tensors(self, context=context)
         bare = self
         if self.embedding is not None:
             bare = Flow(self.base, self.transform)
