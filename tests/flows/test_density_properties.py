@@ -53,6 +53,8 @@ def drawn_anew(flow):
 
 
 def by_vector(flow):
+    if not [*flow.parameters()]:
+        return
     vector = parameters_to_vector(flow.parameters())
     vector_to_parameters(vector + 0.1 * torch.randn_like(vector), flow.parameters())
 
@@ -67,7 +69,8 @@ def by_rows_mixed(flow):
     for parameter in flow.parameters():
         if parameter.ndim == 2 and parameter.numel():
             with torch.no_grad():
-                parameter.add_(torch.linalg.qr(torch.randn_like(parameter))[0], alpha=0.1)
+                left, _, right = torch.linalg.svd(torch.randn_like(parameter), full_matrices=False)
+                parameter.add_(left @ right, alpha=0.1)
 
 
 def averaged(flow):
@@ -368,7 +371,9 @@ def test_transforms_refuse_another_size_and_convert_whole_numbers(transform):
         for size in (1, 3):
             with pytest.raises(ValueError, match=rf"shape \(4, {size}\), expected \[\.\.\., 2\]"):
                 way(torch.zeros(4, size))
-        for one, other in zip(way(torch.tensor([1, 2])), way(torch.tensor([1.0, 2.0])), strict=True):
+        for one, other in zip(
+            way(torch.tensor([1, 2])), way(torch.tensor([1.0, 2.0])), strict=True
+        ):
             assert one.dtype == torch.float32
             assert torch.equal(one, other)
         with pytest.raises(ValueError, match="complex64, expected real numbers"):
@@ -399,7 +404,10 @@ def test_the_contract_of_a_distribution(name, classes):
     assert distribution.has_rsample == flow.has_rsample
     wider = distribution.expand((2, *batch))
     assert wider.sample().shape == (2, *batch, FEATURES)
-    assert torch.distributions.Independent(wider, 1).log_prob(wider.sample()).shape == (2, *batch)[:-1]
+    assert (
+        torch.distributions.Independent(wider, 1).log_prob(wider.sample()).shape
+        == (2, *batch)[:-1]
+    )
     with pytest.raises(ValueError, match="does not expand to"):
         wider.expand((3, *batch))
     for value in ([0.0] * FEATURES, 1.0):
@@ -457,18 +465,23 @@ def test_a_free_log_scale_of_the_layer():
 def test_a_context_is_told_once_for_all(name):
     flow = build(name, CLASSES)
     x = events(name, 4, FEATURES)
-    with pytest.raises(ValueError, match=f"context_features=.*not given"):
+    with pytest.raises(ValueError, match="context_features=.*not given"):
         flow.log_prob(x)
     with pytest.raises(ValueError, match="not given"):
         flow.sample(2)
     with pytest.raises(ValueError, match=r"x of shape \(4, 3\) and context of shape \(3, .\)"):
         flow.log_prob(x, one_hot(3))
-    if name not in ("embedded", "learnt_base"):  # (`learnt_base` has a transform of the test's own)
+    if name not in (
+        "embedded",
+        "learnt_base",
+    ):  # (`learnt_base` has a transform of the test's own)
         free = build(name)
         for use in (free.log_prob, lambda _, context: free.sample(2, context)):
             with pytest.raises(ValueError, match="context_features=0, but a context was given"):
                 use(x, one_hot(4))
-        with pytest.raises(ValueError, match=r"context has shape \(4, 5\), expected \[\.\.\., 2\]"):
+        with pytest.raises(
+            ValueError, match=r"context has shape \(4, 5\), expected \[\.\.\., 2\]"
+        ):
             flow.log_prob(x, torch.zeros(4, 5).double())
 
 
@@ -481,9 +494,7 @@ def test_construction_on_meta_and_back(name):
     with torch.device("meta"):
         flow = FLOWS[name](FEATURES, context_features=classes_of(name), seed=0)
     assert all(value.is_meta for value in flow.state_dict().values())
-    flow.double().load_state_dict(there.state_dict(), assign=True)
-    flow = flow.to_empty(device="cpu") if any(p.is_meta for p in flow.buffers()) else flow
-    flow.load_state_dict(there.state_dict())
+    flow.double().to_empty(device="cpu").load_state_dict(there.state_dict())
     x, context = data(name, classes_of(name), 4)
     assert torch.equal(flow.eval().log_prob(x, context), there.log_prob(x, context))
 

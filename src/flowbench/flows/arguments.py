@@ -15,6 +15,7 @@ __all__ = [
     "as_numbers",
     "as_shape",
     "kind",
+    "refuse_16_bits",
     "refuse_context",
     "refuse_mismatch",
     "refuse_other_than_tensors",
@@ -87,18 +88,26 @@ def as_numbers(flow: "Flow", name: str, value: Tensor) -> Tensor:
     Whole numbers and those of 16 bits become numbers of the flow's type.
 
     Raises:
-        ValueError: the numbers are complex, or the flow's own parameters have 16 bits.
+        ValueError: the numbers are complex.
+    """
+    if value.is_complex():
+        raise ValueError(f"{name} holds {value.dtype}, expected real numbers ({flow.dtype})")
+    if value.is_floating_point() and value.dtype.itemsize >= 4:
+        return value
+    return value.to(flow.dtype)
+
+
+def refuse_16_bits(flow: "Flow") -> None:
+    """Refuse to compute with parameters of 16 bits.
+
+    Raises:
+        ValueError: the flow has such parameters.
     """
     if flow.dtype.itemsize < 4:
         raise ValueError(
             f"the flow's parameters are {flow.dtype}, expected torch.float32 or torch.float64, in "
             "which log-densities are computed: flow.float() converts them"
         )
-    if value.is_complex():
-        raise ValueError(f"{name} holds {value.dtype}, expected real numbers ({flow.dtype})")
-    if value.is_floating_point() and value.dtype.itemsize >= 4:
-        return value
-    return value.to(flow.dtype)
 
 
 def refuse_context(flow: "Flow", context: Tensor | None) -> None:

@@ -108,7 +108,8 @@ class DistributionBase(Base):
             inside = distribution.support.check(u)  # type: ignore[union-attr]
         except NotImplementedError:
             return log_prob
-        return log_prob.masked_fill(~inside & ~u.isnan().any(-1), -torch.inf)
+        log_prob = log_prob.masked_fill(~inside, -torch.inf)
+        return log_prob.masked_fill(u.isnan().any(-1), torch.nan)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
         distribution = _like(self.distribution, self.anchor).expand(shape)

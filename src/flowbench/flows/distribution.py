@@ -72,9 +72,7 @@ class FlowDistribution(Distribution):
         """A copy of the flow, and the values of the context, which may be computed ones."""
         context = None if self.context is None else self.context.detach().clone()
         flow = copy.deepcopy(self.flow, memo)
-        return FlowDistribution(
-            flow, context, self.batch_shape, validate_args=self._validate_args
-        )
+        return FlowDistribution(flow, context, self.batch_shape, validate_args=self._validate_args)
 
     def expand(
         self, batch_shape: Sequence[int], _instance: Distribution | None = None

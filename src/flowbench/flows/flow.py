@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flowbench.flows.arguments import (
     as_numbers,
     as_shape,
+    refuse_16_bits,
     refuse_context,
     refuse_mismatch,
     refuse_other_than_tensors,
@@ -44,11 +45,13 @@ class _Constructed:
 
 
 def _in_full_precision(method: Callable[P, T]) -> Callable[P, T]:
-    """Autocast does not act within a method of a flow."""
+    """Autocast does not act within a method of a flow, and parameters of 16 bits are refused."""
 
     @wraps(method)
     def within(*given: P.args, **named: P.kwargs) -> T:
-        device = cast(Flow, given[0]).device.type
+        flow = cast(Flow, given[0])
+        refuse_16_bits(flow)
+        device = flow.device.type
         if not torch.is_autocast_enabled(device):
             return method(*given, **named)
         with torch.autocast(device, enabled=False):

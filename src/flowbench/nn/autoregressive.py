@@ -108,7 +108,9 @@ class AutoregressiveNetwork(nn.Module):
 
         from_zero = context_features > 0 and conditional_input_layers == "first_layer"
         generator = torch.Generator()
-        generator.manual_seed(int(torch.randint(2**62, ())) if seed is None else seed)
+        generator.manual_seed(
+            int(torch.randint(2**62, (), device="cpu")) if seed is None else seed
+        )
         degrees = assign_degrees(
             input_degrees(features, input_order, generator),
             hidden_units[:1] if residual else hidden_units,
@@ -119,8 +121,8 @@ class AutoregressiveNetwork(nn.Module):
         if residual:
             degrees += [degrees[1]] * (len(hidden_units) - 1)
         for layer, layer_degrees in enumerate(degrees):
-            self.register_buffer(f"degrees_{layer}", layer_degrees)
-        self._tabulate()
+            self.register_buffer(f"degrees_{layer}", layer_degrees.to(torch.get_default_device()))
+        self._tabulate(degrees)
 
         options: dict[str, Any] = {
             "use_bias": use_bias,
@@ -152,16 +154,16 @@ class AutoregressiveNetwork(nn.Module):
         """Degrees of the inputs and of every hidden layer."""
         return [getattr(self, f"degrees_{layer}") for layer in range(len(self.hidden_units) + 1)]
 
-    def _tabulate(self) -> None:
+    def _tabulate(self, degrees: Sequence[Tensor]) -> None:
         """Take out of the degrees what generation needs as Python numbers.
 
         `order[k]` is the feature of degree k + 1, and `ends[layer][d]` the number of units of a
         layer whose degree is below d.
         """
-        self.order: list[int] = self.degrees[0].argsort().tolist()
+        self.order: list[int] = degrees[0].argsort().tolist()
         self.ends: list[list[int]] = []
-        for degrees in self.degrees:
-            counts = torch.bincount(degrees, minlength=self.features + 1)
+        for layer in degrees:
+            counts = torch.bincount(layer, minlength=self.features + 1)
             self.ends.append([0, *counts.cumsum(0).tolist()])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -228,10 +230,15 @@ class AutoregressiveNetwork(nn.Module):
 
 def _restore_masks(network: nn.Module, _incompatible: object) -> None:
     assert isinstance(network, AutoregressiveNetwork)
-    masks = masks_from_degrees(network.degrees, network.params)
+    degrees = network.degrees
+    if degrees[0].is_meta:
+        return
+    masks = masks_from_degrees(degrees, network.params)
     for layer, mask in zip(network.layers, masks, strict=True):
         layer.set_mask(mask)  # type: ignore[operator]
-    network._tabulate()
+    for layer in network.context_layers:
+        layer.set_mask(torch.ones_like(layer.weight))  # type: ignore[operator, arg-type]
+    network._tabulate(degrees)
 
 
 def _check(

@@ -55,8 +55,8 @@ def generate(
     storage = _Buffer if may_overwrite() else _Pieces
     like = layers[0].weight
     known = [storage(layer.weight.shape[1], rows, like) for layer in layers]
-    widest = max((len(layer.weight) for layer in layers[:-1]), default=0)
-    block = max(1, min(features, BLOCK_UNITS * features // max(widest, features)))
+    widest = max([features, *[len(layer.weight) for layer in layers[:-1]]])
+    block = max(1, min(features, BLOCK_UNITS * features // widest))
     for first in range(0, features + 1, block):
         degrees = range(first, min(first + block, features + 1))
         received = [

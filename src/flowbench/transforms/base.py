@@ -13,15 +13,24 @@ Everything else under `flowbench.transforms` is a leaf of this contract.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from flowbench import memory
 
-__all__ = ["Chain", "Inverse", "Transform", "common_size", "layers_from_data", "real_event"]
+__all__ = [
+    "Chain",
+    "Inverse",
+    "Transform",
+    "common_size",
+    "constant",
+    "layers_from_data",
+    "real_event",
+    "widened",
+]
 
 
 class Transform(nn.Module, ABC):
@@ -32,6 +41,19 @@ class Transform(nn.Module, ABC):
     """
 
     context_features: int | None = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """As every module, but float64 buffers become float32 on a device without float64 (MPS)."""
+
+        def moved(value: Tensor) -> Tensor:
+            try:
+                return fn(value)
+            except TypeError:
+                if value.dtype != torch.float64:
+                    raise
+                return fn(value.float())
+
+        return super()._apply(moved, recurse)
 
     @abstractmethod
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -188,6 +210,18 @@ def real_event(event: Tensor, features: int | None = None) -> Tensor:
     if event.is_complex():
         raise ValueError(f"the event holds {event.dtype}, expected real numbers")
     return event if event.is_floating_point() else event.to(torch.get_default_dtype())
+
+
+def constant(values: Tensor) -> Tensor:
+    """A copy on the default device, as float32 where that has no float64 (MPS)."""
+    device = torch.get_default_device()
+    dtype = torch.float32 if device.type == "mps" else values.dtype
+    return values.to(device, dtype, copy=True)
+
+
+def widened(value: Tensor) -> Tensor:
+    """The same numbers in float64, or in float32 where the device has no float64 (MPS)."""
+    return value.float() if value.is_mps else value.double()
 
 
 def layers_from_data(transform: Transform) -> list[Transform]:

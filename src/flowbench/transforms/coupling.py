@@ -77,6 +77,8 @@ class Coupling(Transform):
         for name in ("masked", "mapped", "restore"):
             self.register_buffer(name, torch.empty(0, dtype=torch.int64), persistent=False)
         _index(self)
+        for name in ("mask", "masked", "mapped", "restore"):
+            setattr(self, name, getattr(self, name).to(torch.get_default_device()))
         self.register_load_state_dict_post_hook(_index)
 
     @property
@@ -116,6 +118,8 @@ class Coupling(Transform):
 def _index(layer: nn.Module, _incompatible: object = None) -> None:
     """Set the indices that follow from the mask."""
     assert isinstance(layer, Coupling)
+    if layer.mask.is_meta:
+        return
     layer.masked = layer.mask.nonzero().squeeze(-1)
     layer.mapped = (~layer.mask).nonzero().squeeze(-1)
     layer.restore = torch.cat([layer.masked, layer.mapped]).argsort()

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowbench.transforms.base import Transform, real_event
+from flowbench.transforms.base import Transform, constant, real_event, widened
 
 __all__ = ["Affine", "Logit", "Standardize"]
 
@@ -48,8 +48,8 @@ class Affine(Transform):
     ) -> None:
         super().__init__()
         shifts, scales = torch.broadcast_tensors(
-            torch.as_tensor(shift, dtype=torch.float64),
-            torch.as_tensor(scale, dtype=torch.float64),
+            torch.as_tensor(shift, dtype=torch.float64, device="cpu"),
+            torch.as_tensor(scale, dtype=torch.float64, device="cpu"),
         )
         if shifts.ndim == 0:
             if features is None:
@@ -60,8 +60,8 @@ class Affine(Transform):
                 "shift must be finite and scale finite and not 0, got "
                 f"{shifts.tolist()} and {scales.tolist()}"
             )
-        self.register_buffer("shift", shifts.clone())
-        self.register_buffer("scale", scales.clone())
+        self.register_buffer("shift", constant(shifts))
+        self.register_buffer("scale", constant(scales))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         u = real_event(u, len(self.scale))
@@ -95,7 +95,7 @@ class Standardize(Affine):
     """
 
     def __init__(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
-        std = torch.as_tensor(std, dtype=torch.float64)
+        std = torch.as_tensor(std, dtype=torch.float64, device="cpu")
         if not (std > 0).all():
             raise ValueError(f"every standard deviation must be positive, got {std.tolist()}")
         super().__init__(shift=mean, scale=std)
@@ -137,13 +137,13 @@ class Logit(Transform):
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         u = real_event(u)
-        exact = u.double()
+        exact = widened(u)
         x = (torch.sigmoid(exact) - self.alpha) / self.span
         return x.to(u.dtype), self._log_derivative(exact).sum(-1).to(u.dtype)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         x = real_event(x)
-        exact, rounding = x.double(), torch.finfo(x.dtype).eps
+        exact, rounding = widened(x), torch.finfo(x.dtype).eps
         s, rest = self.alpha + self.span * exact, self.alpha + self.span * (1 - exact)
         outside = (torch.minimum(s, rest) < -rounding).any(-1)
         smallest = self.alpha * rounding

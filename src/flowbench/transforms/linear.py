@@ -30,12 +30,12 @@ class Permute(Transform):
 
     def __init__(self, permutation: Sequence[int] | Tensor) -> None:
         super().__init__()
-        order = torch.as_tensor(permutation, dtype=torch.int64)
-        if not torch.equal(order.sort().values, torch.arange(len(order))):
+        order = torch.as_tensor(permutation, dtype=torch.int64, device="cpu")
+        if not torch.equal(order.sort().values, torch.arange(len(order), device="cpu")):
             raise ValueError(
                 f"permutation={order.tolist()} is no permutation of 0 … {len(order) - 1}"
             )
-        self.register_buffer("permutation", order)
+        self.register_buffer("permutation", order.to(torch.get_default_device(), copy=True))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         u = real_event(u, len(self.permutation))
@@ -80,7 +80,7 @@ class LULinear(Transform):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.permute = Permute(torch.arange(features) if permutation is None else permutation)
+        self.permute = Permute(range(features) if permutation is None else permutation)
         if len(self.permute.permutation) != features:
             raise ValueError(
                 f"permutation has {len(self.permute.permutation)} entries, expected {features}"

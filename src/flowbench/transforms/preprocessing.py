@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from flowbench.transforms.base import Transform, real_event
+from flowbench.transforms.base import Transform, constant, real_event
 
 __all__ = ["Clip", "Log"]
 
@@ -34,9 +34,11 @@ class Clip(Transform):
 
     def __init__(self, low: Sequence[float] | Tensor, high: Sequence[float] | Tensor) -> None:
         super().__init__()
-        self.register_buffer("low", torch.as_tensor(low, dtype=torch.float64))
-        self.register_buffer("high", torch.as_tensor(high, dtype=torch.float64))
-        if not (self.low <= self.high).all():
+        lows = torch.as_tensor(low, dtype=torch.float64, device="cpu")
+        highs = torch.as_tensor(high, dtype=torch.float64, device="cpu")
+        self.register_buffer("low", constant(lows))
+        self.register_buffer("high", constant(highs))
+        if not (lows <= highs).all():
             raise ValueError(f"low must not exceed high, got {list(low)} and {list(high)}")
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
