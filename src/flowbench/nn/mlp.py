@@ -143,6 +143,9 @@ class ShiftAndLogScale(nn.Module):
             raise ValueError("shift and log_scale are both None: expected at least one network")
         self.shift = shift
         self.log_scale = log_scale
+        parts = [part for part in (shift, log_scale) if part is not None]
+        sizes = {getattr(part, "context_features", None) for part in parts}
+        self.context_features = sizes.pop() if len(sizes) == 1 else None
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Shift and log-scale, `[..., outputs, 2]`."""
