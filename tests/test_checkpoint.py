@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flowbench.checkpoint import CheckpointError, TrainedDensity, load
-from flowbench.data.base import build_preprocess
+from flowbench.transforms.steps import build_preprocess
 from flowbench.flows import MAF
 
 OPTIONS = {"layers": 1, "hidden_units": [4], "seed": 0}

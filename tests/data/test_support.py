@@ -6,7 +6,7 @@ import torch
 
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataError, DataModule, RawData, Toy
-from flowbench.data.base import build_preprocess
+from flowbench.transforms.steps import build_preprocess
 from flowbench.flows import MAF
 
 LOG = [{"name": "Log", "columns": [1]}, {"name": "Standardize", "mean": [0, 0], "std": [1, 2]}]

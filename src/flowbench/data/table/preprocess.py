@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowbench.data.base import build_preprocess
+from flowbench.transforms.steps import build_preprocess
 from flowbench.data.moments import moments, refuse_constant, standardize
 from flowbench.data.selection import Selection
 
