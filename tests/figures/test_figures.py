@@ -109,3 +109,15 @@ def test_a_figure_that_fails_is_told_and_the_others_are_drawn(tmp_path, monkeypa
         "figures/pairs.png could not be drawn: samples are not finite" in capsys.readouterr().err
     )
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_figures_are_chosen_by_name(tmp_path):
+    data = Toy(train_rows=300, val_rows=300)
+    data.setup()
+    flow = small_flow(data).eval()
+    draw_figures(flow, data, HISTORY, tmp_path / "none", [])
+    assert not (tmp_path / "none").exists()
+    draw_figures(flow, data, HISTORY, tmp_path / "some", ["pairs", "samples"])
+    assert [path.name for path in (tmp_path / "some").iterdir()] == ["pairs.png"]
+    with pytest.raises(ValueError, match=r"'pair' is none of .*; did you mean pairs\?"):
+        draw_figures(flow, data, HISTORY, tmp_path / "wrong", ["pair"])

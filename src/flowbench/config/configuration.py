@@ -1,7 +1,7 @@
 """Is the composed configuration sound?"""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -75,6 +75,7 @@ class _Everything:
     overwrite: bool
     init_from: str | None
     save_minutes: Positive
+    figures: bool | Sequence[str] = True
     published: Mapping[str, Any] | None
     protocol: Mapping[str, Any] | None = None
     paths: Mapping[str, Any]

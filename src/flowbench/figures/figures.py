@@ -1,7 +1,7 @@
 """Figures of a run: learning curve, density in the plane, samples against data, base space."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from flowbench.config.signatures import did_you_mean
 from flowbench.data import DataModule, Rows
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.sound.base import SoundDataModule
@@ -19,15 +20,44 @@ from flowbench.figures.samples import draw_clips, draw_pairs, draw_pictures
 from flowbench.figures.style import DATA, MODEL, new_figure, plain, save
 from flowbench.flows import Flow, StandardNormal
 
-__all__ = ["draw_base_space", "draw_density", "draw_figures", "draw_learning_curve"]
+__all__ = [
+    "FIGURES",
+    "chosen",
+    "draw_base_space",
+    "draw_density",
+    "draw_figures",
+    "draw_learning_curve",
+]
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
+FIGURES = ("learning_curve", "density", "samples", "pairs", "base_space")
 SHOWN_ROWS = 2000
 FEW_FEATURES = 8
 
 
+def chosen(names: Sequence[str] | None) -> list[str]:
+    """The figures of these names, in the order of `FIGURES`; None: all.
+
+    Raises:
+        ValueError: there is no figure of such a name.
+
+    Example:
+        >>> chosen(["pairs", "density"])
+        ['density', 'pairs']
+    """
+    for name in names or ():
+        if name not in FIGURES:
+            near = did_you_mean(name, FIGURES)
+            raise ValueError(f"figures: {name!r} is none of {', '.join(FIGURES)}{near}")
+    return [name for name in FIGURES if names is None or name in names]
+
+
 def draw_figures(
-    flow: Flow, data: DataModule, history: list[dict[str, Any]], folder: Path
+    flow: Flow,
+    data: DataModule,
+    history: list[dict[str, Any]],
+    folder: Path,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Draw whatever applies to a trained flow and its data; one that fails is only told.
 
@@ -36,7 +66,12 @@ def draw_figures(
         data: the data module, set up.
         history: the rows of `metrics.csv`.
         folder: of the pictures.
+        names: of the figures; None: all, an empty list: none.
+
+    Raises:
+        ValueError: see `chosen`.
     """
+    wanted = chosen(names)
     rows = data.rows["test"]
     drawings: dict[str, Callable[[Path], None]] = {}
     if history:
@@ -53,6 +88,9 @@ def draw_figures(
     if isinstance(flow.base, StandardNormal):
         splits = {split: data.rows[split] for split in ("train", "test")}
         drawings["base_space"] = lambda path: draw_base_space(flow, splits, path)
+    drawings = {name: draw for name, draw in drawings.items() if name in wanted}
+    if not drawings:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

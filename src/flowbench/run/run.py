@@ -18,7 +18,6 @@ from flowbench.data import DataError, DataModule
 from flowbench.evaluation import evaluate
 from flowbench.evaluation.curves import step_summary
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
-from flowbench.figures.figures import draw_figures
 from flowbench.run.folder import RunFolder
 from flowbench.run.identity import run_directory, run_hash
 from flowbench.run.loggers import log_results, watching
@@ -104,6 +103,7 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
     reference = config["published"] and published(
         **config["published"], data=table_name(config["data"])
     )
+    figures = _figures(config)
     memory = PeakMemory()
     pl.seed_everything(config["seed"], verbose=False)
     data = _data(config, folder)
@@ -142,7 +142,10 @@ def _train(config: dict[str, Any], folder: RunFolder, *, command: str) -> dict[s
         if not trainer.is_global_zero:
             return {}
         speed = sampling_speed(flow, data.rows["test"].context)
-        draw_figures(flow.cpu(), data, history.rows, folder.figures)
+        if figures:
+            from flowbench.figures.figures import draw_figures
+
+            draw_figures(flow.cpu(), data, history.rows, folder.figures, figures)
         log_results(loggers, scores, folder, step=module.step)
     if reference:
         reference["difference"] = comparable(scores["test"]) - reference["mean"]
@@ -182,6 +185,16 @@ def _data(config: dict[str, Any], folder: RunFolder) -> DataModule:
     data.setup()
     rank_zero_only(folder.record_data)(data.raw.sha256)
     return data
+
+
+def _figures(config: dict[str, Any]) -> list[str]:
+    """Names of the figures that the configuration asks for."""
+    figures = config.get("figures", True)
+    if not figures:
+        return []
+    from flowbench.figures.figures import chosen  # matplotlib is slow to import
+
+    return chosen(None if figures is True else figures)
 
 
 def _callbacks(config: dict[str, Any]) -> list[Callback]:

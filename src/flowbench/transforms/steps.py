@@ -1,4 +1,4 @@
-"""Preprocessing told in plain values, as a checkpoint holds it, and the Transform that it gives."""
+"""Preprocessing as plain values, which a checkpoint holds, and the Transform that they give."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
