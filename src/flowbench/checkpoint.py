@@ -4,15 +4,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from flowbench.config.embedding import split_embedding
-from flowbench.data.base import DataModule, build_preprocess
 from flowbench.density import FORMAT, PREFIX, TrainedDensity
 from flowbench.flows import Flow, equal_blocks
+from flowbench.targets import build
+from flowbench.transforms.steps import build_preprocess
+
+if TYPE_CHECKING:  # it is Lightning's, which takes seconds to import
+    from flowbench.data.base import DataModule
 
 __all__ = ["CheckpointError", "TrainedDensity", "load"]
 
@@ -21,7 +25,7 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be loaded, told in one sentence."""
 
 
-def saved_values(config: Mapping[str, Any], data: DataModule) -> dict[str, Any]:
+def saved_values(config: Mapping[str, Any], data: "DataModule") -> dict[str, Any]:
     """What a checkpoint carries beside tensors, as plain values."""
     return {
         "format": FORMAT,
@@ -62,7 +66,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     try:
         flow = build_flow(model, **saved["sizes"])
     except Exception as error:  # whatever a configuration of another version leads to
-        reason = " ".join(str(error.__cause__ or error).split())  # without Hydra's frame
+        reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
     if saved.get("dtype") == str(torch.float64):
         flow.double()
@@ -113,7 +117,7 @@ def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
         raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def build_data(data: Mapping[str, Any]) -> DataModule:
+def build_data(data: Mapping[str, Any]) -> "DataModule":
     """The data module that a `data` configuration describes, not set up."""
     return _instantiate(data)
 
@@ -198,10 +202,7 @@ def _build_embedding(node: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[n
 
 
 def _instantiate(node: Mapping[str, Any], **options: Any) -> Any:
-    from hydra.utils import instantiate  # the library part does without Hydra
-
-    node = {key: value for key, value in node.items() if key != "name"}
-    return instantiate(node, **options, _convert_="all")
+    return build({key: value for key, value in node.items() if key != "name"}, **options)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -211,6 +211,7 @@ def test_csv_leaves_wandb_out(composed):
         "seed=7",
         "overwrite=true",
         "logger=csv",
+        "figures=[density]",
         "trainer=cpu",
         "trainer.devices=4",
         "paths.data=elsewhere",

@@ -54,6 +54,16 @@ def call(groups, monkeypatch, capsys):
     return call
 
 
+FIRST = "fake on fake, seed 0 → outputs/fake/fake/"
+
+
+def told(error):
+    """What stands on stderr below the line that says what is run, which is checked."""
+    first, _, rest = error.partition("\n")
+    assert first.startswith(FIRST)
+    return rest
+
+
 def raising(error):
     def run(settings, path):
         raise error
@@ -140,9 +150,19 @@ def test_a_wrong_configuration_stops_before_the_run(call):
     )
     assert code == 1
     assert error.splitlines() == [
+        "fake on fake, seed -1",
         "seed=-1: expected an integer at least 0 and below 4294967296",
         "training.batch_size=abc: expected an integer at least 1",
     ]
+
+
+def test_what_is_run_is_told_before_anything_else_and_by_the_first_rank_only(call, monkeypatch):
+    def run(config):
+        print("the run", file=sys.stderr)
+
+    assert told(call(run=run)[2]) == "the run\n"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert call(run=run)[2] == "the run\n"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +174,8 @@ def test_a_wrong_configuration_stops_before_the_run(call):
     ],
 )
 def test_an_expected_error_is_one_sentence(call, error, sentence):
-    assert call(run=raising(error)) == (1, "", f"{sentence}\n")
+    code, out, found = call(run=raising(error))
+    assert (code, out, told(found)) == (1, "", f"{sentence}\n")
 
 
 def test_a_constructor_of_ours_is_heard_through_hydra(call):
@@ -170,8 +191,8 @@ def test_a_constructor_of_ours_is_heard_through_hydra(call):
 
     code, _, error = call(run=run)
     assert code == 1
-    assert error.startswith("data: the training split has 2 rows")
-    assert len(error.splitlines()) == 1
+    assert told(error).startswith("data: the training split has 2 rows")
+    assert len(told(error).splitlines()) == 1
 
 
 @pytest.mark.parametrize("error", [ValueError("not of ours"), KeyError("bug"), TypeError("bug")])
@@ -189,7 +210,7 @@ def test_an_interruption_is_told_and_has_its_exit_code(call):
 
     for run in (raising(KeyboardInterrupt()), trainer):
         code, _, error = call(run=run)
-        assert (code, error) == (130, "interrupted; the same command resumes the run\n")
+        assert (code, told(error)) == (130, "interrupted; the same command resumes the run\n")
 
 
 def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
@@ -205,7 +226,11 @@ def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
     code, _, error = call("-m", "seed=0,1,2,3", run=run)
     assert code == 1
     assert seeds == [0, 1, 2, 3]
-    assert error.splitlines()[0] == "seed 1 has no data"
+    lines = error.splitlines()
+    assert lines[2] == "seed 1 has no data"
+    assert [line[:20] for line in (*lines[:2], lines[-1])] == [
+        f"fake on fake, seed {seed}" for seed in (0, 1, 3)
+    ]
     assert "KeyError: 'a bug'" in error
 
 

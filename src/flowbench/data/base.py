@@ -18,13 +18,12 @@ from flowbench.config.limits import AtLeastOne, Seed
 from flowbench.data.chunks import chunks
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.data.options import DataError, checked
-from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
-from flowbench.transforms.preprocessing import Clip, Log
+from flowbench.transforms import Chain
+from flowbench.transforms.steps import build_preprocess
 
-__all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
+__all__ = ["DataError", "DataModule", "RawData"]
 
 SPLITS = ("train", "val", "test")
-PREPROCESSING = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standardize)}
 
 
 @dataclass
@@ -94,31 +93,6 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
         for part in chunks(*array.shape):
             digest.update(np.ascontiguousarray(array[part]).data)
     return digest.hexdigest()
-
-
-def build_preprocess(steps: list[dict[str, Any]]) -> Chain:
-    """The Transform of a list of preprocessing steps; its `inverse` is data → model space.
-
-    Args:
-        steps: in the order in which they act on data, e.g. `[{"name": "Logit", "alpha": 0.05}]`.
-
-    Raises:
-        DataError: a step has an unknown name.
-
-    Example:
-        >>> import torch
-        >>> chain = build_preprocess([{"name": "Standardize", "mean": [1.0], "std": [2.0]}])
-        >>> chain.inverse(torch.tensor([3.0]))[0]
-        tensor([1.])
-    """
-    transforms: list[Transform] = []
-    for step in steps:
-        options = dict(step)
-        name = options.pop("name")
-        if name not in PREPROCESSING:
-            raise DataError(f"unknown preprocessing step {name!r}; known: {sorted(PREPROCESSING)}")
-        transforms.append(PREPROCESSING[name](**options))
-    return Chain(reversed(transforms))
 
 
 class DataModule(pl.LightningDataModule, ABC):
