@@ -8,6 +8,7 @@ from hydra.errors import InstantiationException
 
 from flowbench.config.configuration import ConfigError
 from flowbench.data import DataError
+from flowbench.run import config_directory
 from flowbench.run import main as command
 
 GROUPS = {
@@ -100,19 +101,19 @@ def test_a_protocol_without_settings_for_the_data_is_refused(call):
 
 
 def test_configs_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, monkeypatch):
-    assert command.config_directory() == Path(__file__).parents[2] / "configs"
+    assert config_directory.config_directory() == Path(__file__).parents[2] / "configs"
     package = tmp_path / "site-packages" / "flowbench"
-    monkeypatch.setattr(command, "PACKAGE", package)
+    monkeypatch.setattr(config_directory, "PACKAGE", package)
     with pytest.raises(FileNotFoundError, match="reinstall flowbench"):
-        command.config_directory()
+        config_directory.config_directory()
     (package / "configs").mkdir(parents=True)
     (package / "configs" / "train.yaml").touch()
-    assert command.config_directory() == package / "configs"
+    assert config_directory.config_directory() == package / "configs"
 
 
 def test_a_missing_experiment_is_not_passed_over(call):
     seen = []
-    assert call("experiment=fake", run=seen.append)[0] == 0
+    assert call("experiment=fake", run=lambda settings, path: seen.append(settings))[0] == 0
     assert seen[0].seed == 5
     code, _, error = call("experiment=nowhere")
     assert (code, error.split(";")[0]) == (1, "experiment=nowhere does not exist")
@@ -121,7 +122,9 @@ def test_a_missing_experiment_is_not_passed_over(call):
 @pytest.mark.parametrize("given", ["", "model.layers=2"])
 def test_a_sweep_without_m_is_refused_unless_it_is_one_of_its_jobs(call, given):
     seen = []
-    code, _, error = call("sweep=depth", *filter(None, [given]), run=seen.append)
+    code, _, error = call(
+        "sweep=depth", *filter(None, [given]), run=lambda settings, path: seen.append(settings)
+    )
     assert (code, len(seen)) == ((0, 1) if given else (1, 0))
     assert given or error.startswith("sweep=depth needs -m: python train.py -m ")
 
