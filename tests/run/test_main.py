@@ -8,6 +8,7 @@ from hydra.errors import InstantiationException
 
 from flowbench.config.configuration import ConfigError
 from flowbench.data import DataError
+from flowbench.run import config_directory
 from flowbench.run import main as command
 
 GROUPS = {
@@ -86,7 +87,7 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
         ("learning_rate=1", "learning_rate is no key; did you mean training.learning_rate?"),
         ("training.lr=1", "training.lr is no key; did you mean training.learning_rate?"),
         ("epochs=1", "epochs is no key; did you mean trainer.max_epochs?"),
-        ("modle.layers=3", "modle is no key; did you mean module or model?"),
+        ("modle.layers=3", "modle is no key; did you mean model or module?"),
         ("trainer=cpuu", "trainer=cpuu does not exist; did you mean trainer=cpu?"),
         ("trainer=gpus", "trainer=gpus does not exist; did you mean trainer=gpu?"),
         ("protocol=null", "protocol=null: leave it out; without it there is none"),
@@ -110,14 +111,14 @@ def test_a_protocol_without_settings_for_the_data_is_refused(call):
 
 
 def test_configs_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, monkeypatch):
-    assert command.config_directory() == Path(__file__).parents[2] / "configs"
+    assert config_directory.config_directory() == Path(__file__).parents[2] / "configs"
     package = tmp_path / "site-packages" / "flowbench"
-    monkeypatch.setattr(command, "PACKAGE", package)
+    monkeypatch.setattr(config_directory, "PACKAGE", package)
     with pytest.raises(FileNotFoundError, match="reinstall flowbench"):
-        command.config_directory()
+        config_directory.config_directory()
     (package / "configs").mkdir(parents=True)
     (package / "configs" / "train.yaml").touch()
-    assert command.config_directory() == package / "configs"
+    assert config_directory.config_directory() == package / "configs"
 
 
 def test_a_missing_experiment_is_not_passed_over(call):
@@ -132,7 +133,7 @@ def test_a_missing_experiment_is_not_passed_over(call):
 def test_a_sweep_without_m_is_refused_unless_it_is_one_of_its_jobs(call, given):
     seen = []
     code, _, error = call(
-        "sweep=depth", *filter(None, [given]), run=lambda *given: seen.append(given)
+        "sweep=depth", *filter(None, [given]), run=lambda settings, path: seen.append(settings)
     )
     assert (code, len(seen)) == ((0, 1) if given else (1, 0))
     assert given or error.startswith("sweep=depth needs -m: python train.py -m ")
