@@ -317,9 +317,9 @@ def test_whole_numbers_and_16_bits_have_their_value(name):
         given = flow.log_prob(x.to(dtype), context)
         assert given.dtype == torch.float32
         assert torch.equal(given, expected)
-    with pytest.raises(ValueError, match="x holds torch.complex64, expected real numbers"):
+    with pytest.raises(ValueError, match=r"x holds torch\.complex64, expected real numbers"):
         flow.log_prob(x.to(torch.complex64), context)
-    with pytest.raises(ValueError, match="context holds torch.complex64|context_features=0"):
+    with pytest.raises(ValueError, match=r"context holds torch\.complex64|context_features=0"):
         flow.log_prob(x, torch.zeros(3, CLASSES, dtype=torch.complex64))
 
 
@@ -411,7 +411,7 @@ def test_the_contract_of_a_distribution(name, classes):
     with pytest.raises(ValueError, match="does not expand to"):
         wider.expand((3, *batch))
     for value in ([0.0] * FEATURES, 1.0):
-        with pytest.raises(TypeError, match="value is a .*, expected a tensor"):
+        with pytest.raises(TypeError, match=r"value is a .*, expected a tensor"):
             distribution.log_prob(value)
     with pytest.raises(NotImplementedError):
         torch.distributions.kl_divergence(distribution, distribution)
@@ -465,7 +465,7 @@ def test_a_free_log_scale_of_the_layer():
 def test_a_context_is_told_once_for_all(name):
     flow = build(name, CLASSES)
     x = events(name, 4, FEATURES)
-    with pytest.raises(ValueError, match="context_features=.*not given"):
+    with pytest.raises(ValueError, match=r"context_features=.*not given"):
         flow.log_prob(x)
     with pytest.raises(ValueError, match="not given"):
         flow.sample(2)

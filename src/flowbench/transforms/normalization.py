@@ -26,7 +26,7 @@ class BatchNorm(Transform):
     two directions undo each other. Where several ranks train together, the batch is that of all.
 
     Every training batch updates the stored statistics, an exponential average over batches. With
-    `statistics="dataset"`, `recompute_statistics` replaces them by those of the whole training set.
+    `statistics="dataset"`, `recompute_statistics` replaces them by those of all training rows.
     A batch norm in evaluation mode (`.eval()`) keeps its statistics, also within a flow that is in
     training mode.
 
