@@ -66,8 +66,8 @@ class Flow(_Constructed, nn.Module):
     Calling a flow gives `log_prob`, so that whatever wraps a module acts on the training path.
 
     It computes in the type of its parameters, float32 or float64, within `torch.autocast` as well.
-    Whole numbers, float16 and bfloat16 that it is given are converted to that type; parameters of
-    16 bits are refused.
+    What it is given in float16 or bfloat16 is converted to that type, as are whole numbers in a
+    context or where it is discrete; parameters of 16 bits are refused.
 
     Args:
         base: distribution of the noise.
