@@ -150,7 +150,7 @@ def recompute_statistics(
         (tensor([2.]), tensor([1.]))
     """
     modes = {module: module.training for module in transform.modules()}
-    norms = {
+    norms: set[nn.Module] = {
         module
         for module, training in modes.items()
         if isinstance(module, BatchNorm)
