@@ -24,6 +24,10 @@ X, CONTEXT = torch.zeros(5, 3), torch.zeros(5, 2)
 CHECKED = network(validate_args=True)
 WRONG = {
     "features": (lambda: AutoregressiveNetwork(0), "features=0: expected at least 1"),
+    "no number": (
+        lambda: AutoregressiveNetwork([3]),
+        "features=[3]: expected a whole number, at least 1",
+    ),
     "params": (network(params=0), "params=0: expected at least 1"),
     "context size": (network(context_features=-1), "context_features=-1: expected at least 0"),
     "widths": (network(hidden_units=8), "hidden_units=8: expected a list of widths"),

@@ -238,6 +238,7 @@ class Flow(_Constructed, nn.Module):
             bare.training = self.training
         return FlowDistribution(bare, self._embed(context))
 
+    @_in_full_precision
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set what is estimated from data in closed form; called once, before training.
@@ -248,6 +249,7 @@ class Flow(_Constructed, nn.Module):
         """
         self.transform.initialize(x, self._embed(context))
 
+    @_in_full_precision
     @torch.no_grad()
     def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set "dataset" batch-norm statistics to those of all training rows; see `BatchNorm`.

@@ -168,6 +168,8 @@ def _check(
         ("outputs", outputs, 0),
         ("context_features", context_features, 0),
     ):
+        if not hasattr(value, "__index__"):
+            raise ValueError(f"{name}={value!r}: expected a whole number, at least {least}")
         if value < least:
             raise ValueError(f"{name}={value}: expected at least {least}")
     if isinstance(hidden_units, int):
