@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch._C import _functorch  # type: ignore[attr-defined]
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 
 __all__ = ["assign_lerp", "holds", "may_overwrite"]
@@ -17,7 +18,7 @@ def holds(condition: Tensor) -> bool:
     if torch.compiler.is_compiling() or condition.is_meta:
         return True
     condition = _evaluated(condition)
-    if torch._C._functorch.is_batchedtensor(condition):
+    if _functorch.is_batchedtensor(condition):
         return True
     return bool(condition.all())
 
@@ -52,11 +53,11 @@ def assign_lerp(buffer: Tensor, value: Tensor, weight: float) -> None:
 
 
 def _is_wrapped(value: Tensor) -> bool:
-    return torch._C._functorch.is_functorch_wrapped_tensor(value)
+    return _functorch.is_functorch_wrapped_tensor(value)
 
 
 def _evaluated(value: Tensor) -> Tensor:
     """The values that a derivative of torch.func is taken at."""
-    while torch._C._functorch.is_gradtrackingtensor(value):
-        value = torch._C._functorch.get_unwrapped(value)
+    while _functorch.is_gradtrackingtensor(value):
+        value = _functorch.get_unwrapped(value)
     return value

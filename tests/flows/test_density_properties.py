@@ -308,19 +308,25 @@ def test_compiled_in_one_graph(name, classes):
 
 
 @ALL
-def test_whole_numbers_and_16_bits_have_their_value(name):
-    flow = build(name, classes_of(name)).float()
-    context = None if context_of(name, 3) is None else context_of(name, 3).float()
-    x = torch.tensor([[1, 0, 1], [0, 0, 1], [0, 1, 0]])
-    expected = flow.log_prob(x.float(), context)
-    for dtype in (torch.int64, torch.uint8, torch.bool, torch.float16, torch.bfloat16):
-        given = flow.log_prob(x.to(dtype), context)
+def test_whole_numbers_and_16_bits_have_their_value_or_are_refused(name):
+    flow = build(name, CLASSES).float()
+    x, context = torch.tensor([[1, 0, 1], [0, 0, 1], [0, 1, 0]]), torch.eye(2).long()[[0, 1, 1]]
+    expected = flow.log_prob(x.float(), context.float())
+    for dtype in (torch.float16, torch.bfloat16):
+        given = flow.log_prob(x.to(dtype), context.to(dtype))
         assert given.dtype == torch.float32
         assert torch.equal(given, expected)
-    with pytest.raises(ValueError, match=r"x holds torch\.complex64, expected real numbers"):
+    assert torch.equal(flow.log_prob(x.float(), context), expected)
+    for dtype in (torch.int64, torch.uint8, torch.bool):
+        if name == "made_bernoulli":
+            assert torch.equal(flow.log_prob(x.to(dtype), context), expected)
+        else:
+            with pytest.raises(ValueError, match=rf"x holds {dtype}, expected torch.float32"):
+                flow.log_prob(x.to(dtype), context)
+    with pytest.raises(ValueError, match=r"x holds torch.complex64, expected real numbers"):
         flow.log_prob(x.to(torch.complex64), context)
-    with pytest.raises(ValueError, match=r"context holds torch\.complex64|context_features=0"):
-        flow.log_prob(x, torch.zeros(3, CLASSES, dtype=torch.complex64))
+    with pytest.raises(ValueError, match=r"context holds torch.complex64, expected real numbers"):
+        flow.log_prob(x.float(), context.to(torch.complex64))
 
 
 @ALL
@@ -477,7 +483,7 @@ def test_a_context_is_told_once_for_all(name):
     ):  # (`learnt_base` has a transform of the test's own)
         free = build(name)
         for use in (free.log_prob, lambda _, context: free.sample(2, context)):
-            with pytest.raises(ValueError, match="context_features=0, but a context was given"):
+            with pytest.raises(ValueError, match=r"context_features=0, but a context was given"):
                 use(x, one_hot(4))
         with pytest.raises(
             ValueError, match=r"context has shape \(4, 5\), expected \[\.\.\., 2\]"
@@ -510,6 +516,20 @@ def test_the_default_type(name):
         assert flow.log_prob(x, context).dtype == flow.sample(2, context).dtype == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_a_device_without_float64_gets_float32():
+    def to_such_a_device(value):
+        if value.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return value
+
+    flow = build("gaussian").float()
+    flow.transform.double()
+    expected = flow.log_prob(x := torch.randn(4, FEATURES))
+    flow._apply(to_such_a_device)
+    assert {value.dtype for value in flow.buffers()} == {torch.float32}
+    torch.testing.assert_close(flow.log_prob(x), expected)
 
 
 def test_act_norm_starts_once():

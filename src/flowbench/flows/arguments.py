@@ -74,16 +74,19 @@ def refuse_other_than_tensors(flow: "Flow", **given: object) -> None:
 def as_numbers(flow: "Flow", name: str, value: Tensor) -> Tensor:
     """What a flow is given, as real numbers of at least 32 bits.
 
-    Whole numbers and those of 16 bits become numbers of the flow's type.
+    Numbers of 16 bits become numbers of the flow's type, as do whole numbers in a context (labels
+    in one-hot form) and in the events of a discrete flow.
 
     Raises:
-        ValueError: the numbers are complex.
+        ValueError: the numbers are complex, or whole where a density of real numbers is asked for.
     """
     if value.is_complex():
         raise ValueError(f"{name} holds {value.dtype}, expected real numbers ({flow.dtype})")
-    if value.is_floating_point() and value.dtype.itemsize >= 4:
-        return value
-    return value.to(flow.dtype)
+    if value.is_floating_point():
+        return value if value.dtype.itemsize >= 4 else value.to(flow.dtype)
+    if name == "context" or flow.discrete:
+        return value.to(flow.dtype)
+    raise ValueError(_other_type(flow, name, value))
 
 
 def refuse_16_bits(flow: "Flow") -> None:
@@ -125,10 +128,7 @@ def refuse_mismatch(
     """
     for name, value in (("x", x), ("context", context)):
         if value is not None and value.dtype != flow.dtype:
-            raise ValueError(
-                f"{name} holds {value.dtype}, expected {flow.dtype}, the type of the flow's "
-                f"parameters: {name}.to({flow.dtype}) converts it"
-            ) from error
+            raise ValueError(_other_type(flow, name, value)) from error
     if x is not None and context is not None:
         try:
             torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
@@ -137,6 +137,13 @@ def refuse_mismatch(
                 f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
                 "have batch dimensions that do not broadcast"
             ) from error
+
+
+def _other_type(flow: "Flow", name: str, value: Tensor) -> str:
+    return (
+        f"{name} holds {value.dtype}, expected {flow.dtype}, the type of the flow's parameters: "
+        f"{name}.to({flow.dtype}) converts it"
+    )
 
 
 def _is_whole(value: Any) -> bool:

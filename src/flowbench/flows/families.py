@@ -137,8 +137,8 @@ class BernoulliFamily(Family):
     r"""P(x = 1) = σ(l) with a logit l, for features of 0 and 1: log P(x) = x l − log(1 + exp l).
 
     Raises:
-        ValueError: by `log_prob`, where a feature is neither 0 nor 1. Where values cannot be
-            inspected (`vmap`, `compile`, `export`) such a row has log-probability −inf.
+        ValueError: by `log_prob`, where a feature is neither 0 nor 1. Where values cannot be read
+            (`vmap`, `compile`, `export`) such a row has log-probability −inf.
 
     References:
         Germain et al. 2015, "MADE" (arXiv:1502.03509), section 2.

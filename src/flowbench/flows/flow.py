@@ -62,8 +62,8 @@ class Flow(_Constructed, nn.Module):
     Calling a flow gives `log_prob`, so that whatever wraps a module acts on the training path.
 
     It computes in the type of its parameters, float32 or float64, within `torch.autocast` as well.
-    Whole numbers, float16 and bfloat16 that it is given are converted to that type; parameters of
-    16 bits are refused.
+    What it is given in float16 or bfloat16 is converted to that type, as are whole numbers in a
+    context or where it is discrete; parameters of 16 bits are refused.
 
     Args:
         base: distribution of the noise.
@@ -236,6 +236,7 @@ class Flow(_Constructed, nn.Module):
             bare.training = self.training
         return FlowDistribution(bare, self._embed(context))
 
+    @_in_full_precision
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set what is estimated from data in closed form; called once, before training.
@@ -246,6 +247,7 @@ class Flow(_Constructed, nn.Module):
         """
         self.transform.initialize(x, self._embed(context))
 
+    @_in_full_precision
     @torch.no_grad()
     def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set "dataset" batch-norm statistics to those of all training rows; see `BatchNorm`.

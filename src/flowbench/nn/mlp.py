@@ -62,14 +62,15 @@ class MLP(Checked, nn.Module):
         self.activation = resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
         kernel = resolve("kernel_initializer", kernel_initializer, INITIALIZERS)
         bias = resolve("bias_initializer", bias_initializer, INITIALIZERS)
+        here = {"device": torch.get_default_device()}
         widths = [features, *hidden_units, outputs * params]
         with warnings.catch_warnings(action="ignore"):  # of a layer without inputs
             self.layers = nn.ModuleList(
-                nn.utils.skip_init(nn.Linear, size, above, bias=use_bias)
+                nn.utils.skip_init(nn.Linear, size, above, bias=use_bias, **here)
                 for size, above in pairwise(widths)
             )
         self.context_layer = (
-            nn.utils.skip_init(nn.Linear, context_features, widths[1], bias=False)
+            nn.utils.skip_init(nn.Linear, context_features, widths[1], bias=False, **here)
             if context_features
             else None
         )

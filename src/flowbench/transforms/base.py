@@ -37,13 +37,13 @@ class Transform(nn.Module, ABC):
     """An invertible, differentiable map of `[..., features]` onto itself.
 
     Attributes:
-        context_features: size of the context it takes, 0 for none, None where it does not say.
+        context_features: size of the context that it takes: 0 for none, None where unknown.
     """
 
     context_features: int | None = None
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """As of every module, but float64 becomes float32 on a device without it (MPS)."""
+    def _apply(self, fn: Callable[[Tensor], Tensor], *given: Any) -> Self:
+        """As in any module, but float64 becomes float32 on a device without float64 (MPS)."""
 
         def moved(value: Tensor) -> Tensor:
             try:
@@ -53,7 +53,7 @@ class Transform(nn.Module, ABC):
                     raise
                 return fn(value.float())
 
-        return super()._apply(moved, recurse)
+        return super()._apply(moved, *given)
 
     @abstractmethod
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -26,9 +26,9 @@ class BatchNorm(Transform):
     two directions undo each other. Where several ranks train together, the batch is that of all.
 
     Every training batch updates the stored statistics, an exponential average over batches. With
-    `statistics="dataset"`, `recompute_statistics` replaces them by those of all training rows.
-    A batch norm in evaluation mode (`.eval()`) keeps its statistics, also within a flow that is in
-    training mode.
+    `statistics="dataset"`, `recompute_statistics` replaces them by those of the whole training
+    set. A batch norm in evaluation mode (`.eval()`) keeps its statistics, also within a flow that
+    is in training mode.
 
     Args:
         features: size of the event.
@@ -150,7 +150,7 @@ def recompute_statistics(
         (tensor([2.]), tensor([1.]))
     """
     modes = {module: module.training for module in transform.modules()}
-    norms = {
+    norms: set[nn.Module] = {
         module
         for module, training in modes.items()
         if isinstance(module, BatchNorm)
@@ -211,7 +211,7 @@ def moments(parts: Sequence[Tensor]) -> Moments:
     mean = squares = torch.zeros((), dtype=torch.float64)
     count = 0
     for part in parts:
-        part = part.to(torch.float64)
+        part = (part.cpu() if part.is_mps else part).to(torch.float64)  # MPS has no float64
         variance, part_mean = torch.var_mean(part, dim=0, correction=0)
         share = len(part) / (count + len(part))
         squares = squares + variance * len(part) + (part_mean - mean) ** 2 * (count * share)
