@@ -38,6 +38,7 @@ def _command(log, words, folder):
         os.dup2(file, descriptor)
     os.chdir(folder)
     sys.argv = ["train.py", *words]
+    atexit._clear()  # what the server has registered is not of this process
     try:
         main.main()
     finally:

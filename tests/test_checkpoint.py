@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from flowbench.checkpoint import CheckpointError, TrainedDensity, load
-from flowbench.data.base import build_preprocess
 from flowbench.flows import MAF, RealNVP
+from flowbench.transforms.steps import build_preprocess
 
 OPTIONS = {"layers": 1, "hidden_units": [4], "seed": 0}
 MODEL = {"_target_": "flowbench.flows.MAF", **OPTIONS}

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import forked
+import numpy as np
+import pandas as pd
 import pytest
 import run_commands
 import torch
@@ -92,6 +94,25 @@ def test_a_data_set_and_a_flow_of_ones_own(tmp_path):
     out = train(commands, tmp_path)
     assert "one_layer on ring, seed 0" in out
     assert "test log-likelihood" in out
+
+
+def test_your_own_parts(tmp_path, monkeypatch):
+    page = "docs/your_own_parts.md"
+    write_files(blocks(page, "# Your own parts")[0][1], tmp_path)
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 4)), columns=[*"xabc"])
+    table.to_csv(tmp_path / "sets.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    quick = ["data=table", "data.path=sets.csv", "logger=none", *SHORT.split()]
+    for part in ("Lightning module", "optimiser", "schedule", "embedding of a context"):
+        [command] = [text for kind, text in blocks(page, f"## The {part}") if kind == "sh"]
+        words = shlex.split(command.replace("\\\n", ""))
+        given = words[words.index("train.py") + 1 :]
+        assert run_commands.train(tmp_path, *quick, *given)[1]["epochs"] == 2
+    [python] = [text for kind, text in blocks(page, "## The embedding") if kind == "python"]
+    names = {}
+    exec(python.replace("max_epochs=20", "max_epochs=2"), names)
+    assert names["density"].sample(10, names["context"][:1]).shape == (10, 1, 1)
 
 
 def test_in_your_own_code(tmp_path, monkeypatch):

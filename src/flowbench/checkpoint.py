@@ -1,17 +1,23 @@
 """From a run folder or a checkpoint to the trained density, without executing what lies in it."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from flowbench.config.embedding import split_embedding
 from flowbench.config.later_keys import with_later_keys
-from flowbench.data.base import DataModule, build_preprocess
 from flowbench.density import FORMAT, PREFIX, TrainedDensity
 from flowbench.flows import Flow, equal_blocks
+from flowbench.targets import build
+from flowbench.transforms.steps import build_preprocess
+
+if TYPE_CHECKING:  # it is Lightning's, which takes seconds to import
+    from flowbench.data.base import DataModule
 
 __all__ = ["CheckpointError", "TrainedDensity", "load"]
 
@@ -20,7 +26,7 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be loaded, told in one sentence."""
 
 
-def saved_values(config: Mapping[str, Any], data: DataModule) -> dict[str, Any]:
+def saved_values(config: Mapping[str, Any], data: "DataModule") -> dict[str, Any]:
     """What a checkpoint carries beside tensors, as plain values."""
     return {
         "format": FORMAT,
@@ -61,7 +67,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     try:
         flow = build_flow(with_later_keys(model), **saved["sizes"])
     except Exception as error:  # whatever a configuration of another version leads to
-        reason = " ".join(str(error.__cause__ or error).split())  # without Hydra's frame
+        reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
     if saved.get("dtype") == str(torch.float64):
         flow.double()
@@ -72,6 +78,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         context_preprocess=build_preprocess(saved["context_preprocess"]),
         config=saved["config"],
         context_features=saved["sizes"]["context_features"],
+        context_shape=saved["sizes"].get("context_shape", ()),
         feature_names=saved["feature_names"],
         categories=saved["categories"],
         saved=saved,
@@ -111,7 +118,7 @@ def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
         raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def build_data(data: Mapping[str, Any]) -> DataModule:
+def build_data(data: Mapping[str, Any]) -> "DataModule":
     """The data module that a `data` configuration describes, not set up."""
     return _instantiate(data)
 
@@ -121,24 +128,39 @@ def build_flow(
     *,
     features: int,
     context_features: int,
+    context_shape: Sequence[int] = (),
     blocks: int = 1,
     shared: bool = False,
 ) -> Flow:
     """The flow that a `model` configuration describes, for events and contexts of these sizes.
 
+    `model.embedding` becomes the embedding of the flow, whose `context_features` are then those
+    that the embedding gives.
+
     Args:
         model: the configuration.
         features: size of an event.
         context_features: size of a context, 0 for none.
+        context_shape: of a context that is no vector.
         blocks: number of equal blocks of an event that do not depend on each other.
         shared: whether one flow has the same weights for all blocks, or each has its own.
 
     Raises:
-        ValueError: what is described is no `Flow`.
+        ValueError: what is described is no `Flow`, or its embedding does not fit the contexts.
     """
+    own, node = split_embedding(model)
+    shape = tuple(context_shape or [context_features])
+    embedding = None
+    if node is not None:
+        embedding, context_features = _build_embedding(node, shape)
+    elif len(shape) > 1 and "embedding" not in own:
+        raise ValueError(
+            f"the contexts of the data have shape {shape}, expected vectors or a model.embedding, "
+            "a module that summarises them"
+        )
 
     def flow(features: int, **sizes: int) -> Flow:
-        built = _instantiate(model, features=features, **sizes)
+        built = _instantiate(own, features=features, **sizes)
         if not isinstance(built, Flow):
             raise ValueError(
                 f"model._target_={model['_target_']} gives a {type(built).__name__}, "
@@ -148,15 +170,40 @@ def build_flow(
 
     sizes = {"context_features": context_features} if context_features else {}
     if blocks == 1:
-        return flow(features, **sizes)
-    return equal_blocks(features, **sizes, blocks=blocks, shared=shared, flow=flow)
+        built = flow(features, **sizes)
+    else:
+        built = equal_blocks(features, **sizes, blocks=blocks, shared=shared, flow=flow)
+    if embedding is not None:
+        built.embedding = embedding
+    return built
+
+
+def _build_embedding(node: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[nn.Module, int]:
+    """The module that summarises contexts of a shape, and the size of a summary."""
+    target = f"model.embedding._target_={node['_target_']}"
+    if not math.prod(shape):
+        raise ValueError(f"{target}: the data have no context; expected model.embedding=null")
+    embedding = _instantiate(node)
+    if not isinstance(embedding, nn.Module):
+        raise ValueError(
+            f"{target} gives a {type(embedding).__name__}, expected a torch.nn.Module"
+        )
+    try:
+        with torch.no_grad():
+            summary = embedding.eval()(torch.zeros(2, *shape))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{target} does not take contexts of shape {shape}: {reason}") from error
+    if summary.ndim != 2:
+        raise ValueError(
+            f"{target} gives {tuple(summary.shape)} for two contexts, expected [2, features]"
+        )
+    embedding.train()
+    return embedding, summary.shape[-1]
 
 
 def _instantiate(node: Mapping[str, Any], **options: Any) -> Any:
-    from hydra.utils import instantiate  # the library part does without Hydra
-
-    node = {key: value for key, value in node.items() if key != "name"}
-    return instantiate(node, **options, _convert_="all")
+    return build({key: value for key, value in node.items() if key != "name"}, **options)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

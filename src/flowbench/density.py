@@ -33,6 +33,7 @@ class TrainedDensity(nn.Module):
         context_preprocess: the same for contexts.
         config: the configuration of the run.
         context_features: size of a context, 0 for none.
+        context_shape: `(context_features,)`, unless contexts are no vectors.
         feature_names: of the columns of an event.
         categories: of the context's last features: column → its labels, one feature each.
         saved: the plain values of its checkpoint, which `save` writes again.
@@ -47,6 +48,7 @@ class TrainedDensity(nn.Module):
         context_preprocess: Chain,
         config: Mapping[str, Any],
         context_features: int = 0,
+        context_shape: Sequence[int] = (),
         feature_names: Sequence[str] = (),
         categories: Mapping[str, Sequence[str]] | None = None,
         saved: Mapping[str, Any] | None = None,
@@ -57,7 +59,8 @@ class TrainedDensity(nn.Module):
         self.preprocess = preprocess
         self.context_preprocess = context_preprocess
         self.config = config
-        self.context_features = context_features
+        self.context_shape = tuple(context_shape or [context_features])
+        self.context_features = math.prod(self.context_shape)
         self.feature_names = list(feature_names)
         self.categories = dict(categories or {})
         self.saved = saved
@@ -77,7 +80,7 @@ class TrainedDensity(nn.Module):
                 context has a value that its preprocessing cannot map.
         """
         u, log_det = self.preprocess.inverse(
-            _numbers("x", by_name("x", x, self.feature_names), self.flow.features)
+            _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))
         )
         return self.flow.log_prob(u.to(self.flow.dtype), self._context(context)) + log_det
 
@@ -192,23 +195,25 @@ class TrainedDensity(nn.Module):
         known = {*self.context_columns, *self.categories}
         if found := known.intersection(column_names(context)):
             context = self.context({name: context[name] for name in found})  # type: ignore[index]
-        context = _numbers("context", context, self.context_features)
-        value, log_det = self.context_preprocess.inverse(context)
+        context = _numbers("context", context, self.context_shape)
+        flat = context.flatten(-len(self.context_shape))
+        value, log_det = self.context_preprocess.inverse(flat)
         if (log_det == -torch.inf).any():
             steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
             raise ValueError(f"the context has values that {steps} cannot map")
-        return value.to(self.flow.dtype)
+        return value.reshape(context.shape).to(self.flow.dtype)
 
 
-def _numbers(name: str, value: Tensor | ArrayLike, size: int) -> Tensor:
-    """Rows of the right size; whole numbers become real ones, which preprocessing gives back."""
+def _numbers(name: str, value: Tensor | ArrayLike, shape: tuple[int, ...]) -> Tensor:
+    """Rows of the right shape; whole numbers become real ones, which preprocessing gives back."""
     if not isinstance(value, Tensor):
         array = np.array(value)  # of its own: a frame's may be read-only
         if array.dtype.kind not in "fiub":
             raise ValueError(f"{name} holds {array.dtype}, expected numbers")
         value = torch.from_numpy(array)
-    if value.shape[-1:] != (size,):
-        raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {size}]")
+    if value.shape[-len(shape) :] != shape:
+        expected = ", ".join(map(str, shape))
+        raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {expected}]")
     return value if value.is_floating_point() else value.double()
 
 

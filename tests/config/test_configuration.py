@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.config.configuration import ConfigError, check, resolved
+from flowbench.config.configuration import ConfigError, Training, check, resolved
 from flowbench.run.config_directory import config_directory
 from flowbench.run.identity import run_directory, run_hash
 
@@ -189,6 +189,18 @@ def test_a_misspelt_section_of_an_experiment_is_found(problems, composed):
     assert sentence == "traning: unknown key; did you mean training or trainer?"
 
 
+def test_settings_are_typed_with_every_reference_replaced(composed):
+    settings = check(composed("seed=3", "training.ema=0.9", "+trainer.benchmark=true"))
+    assert (settings.seed, settings.data["seed"], settings.training.ema) == (3, 3, 0.9)
+    assert settings.training == Training(ema=0.9)
+    assert settings.trainer.keywords() == {
+        "max_epochs": 1000, "max_time": None, "accelerator": "auto", "strategy": "auto",
+        "devices": 1, "enable_progress_bar": True, "benchmark": True,
+    }  # fmt: skip
+    assert settings.plain["training"]["ema"] == 0.9
+    assert settings.published is settings.module is None
+
+
 def test_csv_leaves_wandb_out(composed):
     assert resolved(composed("logger=csv"))["logger"] == {}
 
@@ -199,6 +211,7 @@ def test_csv_leaves_wandb_out(composed):
         "seed=7",
         "overwrite=true",
         "logger=csv",
+        "figures=[density]",
         "trainer=cpu",
         "trainer.devices=4",
         "paths.data=elsewhere",
@@ -219,6 +232,8 @@ def test_what_changes_the_result_changes_the_hash(composed):
         "data.path=a.npz",
         "data.path=${paths.data}/a.npz",
         "training.batch_size=128",
+        "training.optimizer={_target_: torch.optim.SGD}",
+        "module={_target_: flowbench.training.maximum_likelihood.MaximumLikelihood}",
         "trainer.max_epochs=3",
         "+trainer.deterministic=true",
     ]

@@ -25,11 +25,10 @@ def entries(page):
     found, lines = {}, []
     for line in page.splitlines():
         if key := re.match(r"[\w.]+=(\[.*?\]|\S*)", line):
-            lines = found.setdefault(key[0], [])
-            line = line[key.end() :]
-        lines.append(line.strip())
-        if not line:
-            lines = []
+            lines = found[key[0]] = [line[key.end() :].strip()]
+        else:
+            lines = lines if line else []
+            lines.append(line.strip())
     return {key: " ".join(lines).strip() for key, lines in found.items()}
 
 

@@ -6,8 +6,8 @@ import torch
 
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataError, DataModule, RawData, Toy
-from flowbench.data.base import build_preprocess
 from flowbench.flows import MAF
+from flowbench.transforms.steps import build_preprocess
 
 LOG = [{"name": "Log", "columns": [1]}, {"name": "Standardize", "mean": [0, 0], "std": [1, 2]}]
 LOGIT = [{"name": "Affine", "scale": 256.0, "features": 2}, {"name": "Logit", "alpha": 0.05}]

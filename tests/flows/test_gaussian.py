@@ -41,10 +41,15 @@ def test_every_class_has_its_own():
     )
 
 
-@pytest.mark.parametrize("context", [[[0.5, 0.5]], [[1.0, 1.0]], [[0.0, 0.0]], [[1.0, 0.0, 0.0]]])
+@pytest.mark.parametrize("context", [[[0.5, 0.5]], [[1.0, 1.0]], [[0.0, 0.0]]])
 def test_a_context_that_is_no_class_is_refused(context):
     with pytest.raises(ValueError, match="one of 2 classes in one-hot form"):
         Gaussian(3, context_features=2).log_prob(torch.zeros(1, 3), torch.tensor(context))
+
+
+def test_a_context_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"context has shape \(1, 3\), expected \[\.\.\., 2\]"):
+        Gaussian(3, context_features=2).log_prob(torch.zeros(1, 3), torch.eye(3)[:1])
 
 
 def test_a_class_that_cannot_be_fitted_is_named():

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.errors import InstantiationException
 
 from flowbench.checkpoint import build_flow
 from flowbench.config.configuration import check, resolved
@@ -40,7 +39,7 @@ def test_it_takes_a_step(file, context_features):
     torch.manual_seed(0)
     model = resolved(composed(file))["model"]
     if file.stem == "nflows" and context_features:
-        with pytest.raises(InstantiationException, match=r"cannot be built: .*context_features"):
+        with pytest.raises(ValueError, match=r"cannot be built: .*context_features"):
             build_flow(model, features=6, context_features=context_features)
         return
     flow = build_flow(model, features=6, context_features=context_features)

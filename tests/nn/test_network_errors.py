@@ -24,6 +24,10 @@ X, CONTEXT = torch.zeros(5, 3), torch.zeros(5, 2)
 CHECKED = network(validate_args=True)
 WRONG = {
     "features": (lambda: AutoregressiveNetwork(0), "features=0: expected an integer at least 1"),
+    "no number": (
+        lambda: AutoregressiveNetwork([3]),
+        "features=[3]: expected an integer at least 1",
+    ),
     "params": (network(params=0), "params=0: expected an integer at least 1"),
     "context size": (
         network(context_features=-1),

@@ -15,6 +15,7 @@ from flowbench.config.configuration import check
 from flowbench.run import main as command
 from flowbench.run import names
 from flowbench.run import run as run_module
+from flowbench.run.identity import run_directory
 from flowbench.run.loggers import LoggerError
 from flowbench.run.wandb_run import WandbRun
 from flowbench.training.maximum_likelihood import NonFiniteError
@@ -34,8 +35,7 @@ def start(tmp_path, monkeypatch):
     def start(*overrides):
         with initialize_config_dir(str(command.config_directory()), version_base="1.3"):
             config = compose("train", [*SMALL, *overrides])
-        check(config)
-        return run_module.run(config)
+        return run_module.run(check(config), run_directory(config))
 
     return start
 

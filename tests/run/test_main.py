@@ -8,6 +8,7 @@ from hydra.errors import InstantiationException
 
 from flowbench.config.configuration import ConfigError
 from flowbench.data import DataError
+from flowbench.run import config_directory
 from flowbench.run import main as command
 
 GROUPS = {
@@ -54,6 +55,16 @@ def call(groups, monkeypatch, capsys):
     return call
 
 
+FIRST = "fake on fake, seed 0 → outputs/fake/fake/"
+
+
+def told(error):
+    """What stands on stderr below the line that says what is run, which is checked."""
+    first, _, rest = error.partition("\n")
+    assert first.startswith(FIRST)
+    return rest
+
+
 def raising(error):
     def run(settings, path):
         raise error
@@ -76,7 +87,7 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
         ("learning_rate=1", "learning_rate is no key; did you mean training.learning_rate?"),
         ("training.lr=1", "training.lr is no key; did you mean training.learning_rate?"),
         ("epochs=1", "epochs is no key; did you mean trainer.max_epochs?"),
-        ("modle.layers=3", "modle is no key; did you mean module or model?"),
+        ("modle.layers=3", "modle is no key; did you mean model or module?"),
         ("trainer=cpuu", "trainer=cpuu does not exist; did you mean trainer=cpu?"),
         ("trainer=gpus", "trainer=gpus does not exist; did you mean trainer=gpu?"),
         ("protocol=null", "protocol=null: leave it out; without it there is none"),
@@ -100,19 +111,19 @@ def test_a_protocol_without_settings_for_the_data_is_refused(call):
 
 
 def test_configs_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, monkeypatch):
-    assert command.config_directory() == Path(__file__).parents[2] / "configs"
+    assert config_directory.config_directory() == Path(__file__).parents[2] / "configs"
     package = tmp_path / "site-packages" / "flowbench"
-    monkeypatch.setattr(command, "PACKAGE", package)
+    monkeypatch.setattr(config_directory, "PACKAGE", package)
     with pytest.raises(FileNotFoundError, match="reinstall flowbench"):
-        command.config_directory()
+        config_directory.config_directory()
     (package / "configs").mkdir(parents=True)
     (package / "configs" / "train.yaml").touch()
-    assert command.config_directory() == package / "configs"
+    assert config_directory.config_directory() == package / "configs"
 
 
 def test_a_missing_experiment_is_not_passed_over(call):
     seen = []
-    assert call("experiment=fake", run=seen.append)[0] == 0
+    assert call("experiment=fake", run=lambda settings, path: seen.append(settings))[0] == 0
     assert seen[0].seed == 5
     code, _, error = call("experiment=nowhere")
     assert (code, error.split(";")[0]) == (1, "experiment=nowhere does not exist")
@@ -121,7 +132,9 @@ def test_a_missing_experiment_is_not_passed_over(call):
 @pytest.mark.parametrize("given", ["", "model.layers=2"])
 def test_a_sweep_without_m_is_refused_unless_it_is_one_of_its_jobs(call, given):
     seen = []
-    code, _, error = call("sweep=depth", *filter(None, [given]), run=seen.append)
+    code, _, error = call(
+        "sweep=depth", *filter(None, [given]), run=lambda settings, path: seen.append(settings)
+    )
     assert (code, len(seen)) == ((0, 1) if given else (1, 0))
     assert given or error.startswith("sweep=depth needs -m: python train.py -m ")
 
@@ -138,9 +151,19 @@ def test_a_wrong_configuration_stops_before_the_run(call):
     )
     assert code == 1
     assert error.splitlines() == [
+        "fake on fake, seed -1",
         "seed=-1: expected an integer at least 0 and below 4294967296",
         "training.batch_size=abc: expected an integer at least 1",
     ]
+
+
+def test_what_is_run_is_told_before_anything_else_and_by_the_first_rank_only(call, monkeypatch):
+    def run(config):
+        print("the run", file=sys.stderr)
+
+    assert told(call(run=run)[2]) == "the run\n"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert call(run=run)[2] == "the run\n"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +175,8 @@ def test_a_wrong_configuration_stops_before_the_run(call):
     ],
 )
 def test_an_expected_error_is_one_sentence(call, error, sentence):
-    assert call(run=raising(error)) == (1, "", f"{sentence}\n")
+    code, out, found = call(run=raising(error))
+    assert (code, out, told(found)) == (1, "", f"{sentence}\n")
 
 
 def test_a_constructor_of_ours_is_heard_through_hydra(call):
@@ -168,8 +192,8 @@ def test_a_constructor_of_ours_is_heard_through_hydra(call):
 
     code, _, error = call(run=run)
     assert code == 1
-    assert error.startswith("data: the training split has 2 rows")
-    assert len(error.splitlines()) == 1
+    assert told(error).startswith("data: the training split has 2 rows")
+    assert len(told(error).splitlines()) == 1
 
 
 @pytest.mark.parametrize("error", [ValueError("not of ours"), KeyError("bug"), TypeError("bug")])
@@ -187,7 +211,7 @@ def test_an_interruption_is_told_and_has_its_exit_code(call):
 
     for run in (raising(KeyboardInterrupt()), trainer):
         code, _, error = call(run=run)
-        assert (code, error) == (130, "interrupted; the same command resumes the run\n")
+        assert (code, told(error)) == (130, "interrupted; the same command resumes the run\n")
 
 
 def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
@@ -203,7 +227,11 @@ def test_a_failed_job_of_a_sweep_is_told_and_the_others_run(call):
     code, _, error = call("-m", "seed=0,1,2,3", run=run)
     assert code == 1
     assert seeds == [0, 1, 2, 3]
-    assert error.splitlines()[0] == "seed 1 has no data"
+    lines = error.splitlines()
+    assert lines[2] == "seed 1 has no data"
+    assert [line[:20] for line in (*lines[:2], lines[-1])] == [
+        f"fake on fake, seed {seed}" for seed in (0, 1, 3)
+    ]
     assert "KeyError: 'a bug'" in error
 
 

@@ -90,6 +90,7 @@ def test_a_cell_of_the_maf_paper(row):
         "noise": 0.0,
         "ema": None,
         "gradient_clip_norm": None,
+        "optimizer": None,
         "schedule": "constant",
         "patience": 30,
     }
@@ -128,6 +129,7 @@ def test_a_cell_of_the_nsf_paper(model, data):
         "noise": 0.0,
         "ema": None,
         "gradient_clip_norm": 5.0,
+        "optimizer": None,
         "schedule": "cosine",
         "patience": None,
     }

@@ -118,8 +118,10 @@ def test_gaussian_is_fitted_in_closed_form(start, tmp_path):
     rows = np.random.default_rng(0).normal(size=(5000, 2)) @ np.array([[2.0, 1.0], [0.0, 0.5]])
     np.save(tmp_path / "rows.npy", rows)
     result = start(
-        "data=table", f"data.path={tmp_path / 'rows.npy'}", "model=gaussian", "logger=csv"
-    )
+        "data=table", f"data.path={tmp_path / 'rows.npy'}", "model=gaussian", "logger=csv",
+        "figures=[pairs]",
+    )  # fmt: skip
+    assert [path.name for path in (folder_of(tmp_path) / "figures").iterdir()] == ["pairs.png"]
     entropy = np.log(2 * np.pi * np.e) + np.log(2.0 * 0.5)
     mean = result["test"]["log_likelihood"]["data_space"]["mean"]
     assert mean == pytest.approx(-entropy, abs=0.15)
@@ -190,6 +192,7 @@ MISTAKES = {
         [*SMALL, "trainer.max_time=00:00:00:00"], TimeoutError, "over before the first epoch",
     ),
     "wrong type": ([*SMALL, "model.hidden_units=abc"], ConfigError, "model.hidden_units=abc"),
+    "unknown figure": ([*SMALL, "figures=[density,pair]"], ValueError, "did you mean pairs?"),
     "missing file": (
         ["data=table", "data.path=nowhere.csv", "logger=csv"], DataError, "nowhere.csv",
     ),

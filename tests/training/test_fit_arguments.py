@@ -58,7 +58,7 @@ def test_mistakes_end_in_one_sentence(x, context, sentence):
             {"gradient_clip_norm": -1.0},
             "gradient_clip_norm=-1.0: expected a number above 0 or None",
         ),
-        ({"schedule": "cosin"}, "schedule='cosin': expected constant or cosine"),
+        ({"schedule": "cosin"}, "schedule='cosin': expected constant or cosine or a mapping"),
         ({"ema": 2.0}, "ema=2.0: expected a number above 0 and below 1 or None"),
         ({"patience": -1}, "patience=-1: expected an integer at least 1 or None"),
         ({"max_epochs": 0}, "max_epochs=0: expected an integer at least 1"),

@@ -60,12 +60,12 @@ def complete_files() -> None:
     ConfigLoaderImpl._apply_overrides_to_config = staticmethod(_apply_with_or_without_plus)
 
 
-def _apply_with_or_without_plus(overrides: list[Override], config: DictConfig) -> None:
+def _apply_with_or_without_plus(overrides: list[Override], cfg: DictConfig) -> None:
     """Take the plus of an option that was unknown before files were completed."""
     for override in overrides:
         if override.is_add() and override.key_or_group.startswith(WITH_OR_WITHOUT_PLUS):
             override.type = OverrideType.FORCE_ADD
-    _apply(overrides, config)
+    _apply(overrides, cfg)
 
 
 def is_said(node: DictConfig, key: str) -> bool:
@@ -78,8 +78,8 @@ def is_said(node: DictConfig, key: str) -> bool:
     return bool(node._get_flag(f"said {key}"))
 
 
-def _complete(config: Any, path: str) -> DictConfig:
-    said = OmegaConf.to_container(config)
+def _complete(config: Any, path: str) -> Any:
+    said: Any = OmegaConf.to_container(config)
     group = path.rpartition("/")[0]
     if not group:
         training = defaults_of(Training) | (said.get("training") or {})

@@ -77,12 +77,13 @@ def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
     inside = [key for key in keys if section and key.rpartition(".")[0] == section]
     for known in (inside, keys):
         last = [key.rpartition(".")[2] for key in known]
-        close = [name] if name in last else difflib.get_close_matches(name, last, n=1, cutoff=0.7)
+        near = difflib.get_close_matches(name, last, n=1 if section else 2, cutoff=0.7)
+        close = [name] if name in last else near
         close = close or [one for one in last if one.startswith(name)]
         found = [key for key in known if key.rpartition(".")[2] in close]
         if found:
             return found[:2]
-    return [] if inside else difflib.get_close_matches(word, keys, n=2)
+    return [] if inside else difflib.get_close_matches(word, keys, n=1)
 
 
 def _meant(prefix: str, near: list[str], known: Iterable[str]) -> str:

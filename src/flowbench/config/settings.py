@@ -1,6 +1,6 @@
 """The settings of a run, typed: every key with its limits, default and meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -122,6 +122,7 @@ class Settings:
         overwrite: delete this run's earlier contents and start over.
         init_from: a run folder or checkpoint whose parameters to start from; null: none.
         save_minutes: a crash loses at most so many minutes of training.
+        figures: drawn at the end: true (all that apply), false, or a list of names.
         published: a published result to compare with; null: none.
         protocol: values that the files of a protocol share; no run reads them.
         paths: where files are.
@@ -140,6 +141,7 @@ class Settings:
     overwrite: bool
     init_from: str | None
     save_minutes: Positive
+    figures: bool | Sequence[str] = True
     published: Published | None
     protocol: Mapping[str, Any] | None = None
     paths: Paths

@@ -1,6 +1,7 @@
 """Types and choices in words, for sentences about what was given and expected."""
 
 import difflib
+import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ def either(words: Iterable[str]) -> str:
 
 PLAIN = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 PLAIN |= {type(None): "null", Path: "a path", Any: "anything"}
+PLAIN |= {inspect.Parameter.empty: "a value"}
 LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 

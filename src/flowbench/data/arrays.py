@@ -16,7 +16,7 @@ __all__ = ["Arrays", "Pair", "held_out", "validation_pair"]
 
 @dataclass(frozen=True)
 class Pair:
-    """Rows `[rows, features]` and their contexts `[rows, context_features]`, in their own units.
+    """Rows `[rows, features]` and their contexts `[rows, context_features]` or `[rows, …]`.
 
     Attributes:
         x: the rows.
@@ -40,7 +40,8 @@ class Pair:
             if given is not None or name == "x":
                 parts[name] = part = _numbers(f"{prefix}{name}", given)
                 names[name] = column_names(given) or _places(name, part)
-                refuse_non_finite(part, names[name], where=f"{prefix}{name}")
+                flat = part.reshape(len(part), -1)
+                refuse_non_finite(flat, names[name], where=f"{prefix}{name}")
         pair = cls(parts["x"], parts.get("context"), names)
         if pair.context is not None and len(pair.x) != len(pair.context):
             raise DataError(
@@ -101,7 +102,8 @@ class Arrays(DataModule):
 
     Args:
         splits: the rows of "train" and "val".
-        standardized: bring rows and contexts to mean 0 and standard deviation 1.
+        standardized: bring rows and contexts to mean 0 and standard deviation 1; contexts that
+            are no vectors stay as they are.
         batch_size: rows per optimiser step, at most.
         seed: of the order of batches.
     """
@@ -124,14 +126,15 @@ class Arrays(DataModule):
         )
 
     def _steps(self, name: str, part: NDArray[Any] | None) -> list[dict[str, Any]]:
-        if not self.standardized or part is None:
+        if not self.standardized or part is None or part.ndim > 2:
             return []
         return standardize(part, self.splits["train"].names[name], where="training rows")
 
 
 def _numbers(name: str, given: Any) -> NDArray[Any]:
     part = np.asarray(given)
-    if part.ndim != 2 or part.dtype.kind not in "fiub":
+    dimensions = max(2, part.ndim) if name.endswith("context") else 2
+    if part.ndim != dimensions or part.dtype.kind not in "fiub":
         raise DataError(
             f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
         )
@@ -139,4 +142,5 @@ def _numbers(name: str, given: Any) -> NDArray[Any]:
 
 
 def _places(name: str, part: NDArray[Any]) -> list[str]:
-    return [f"{name}[:, {column}]" for column in range(part.shape[1])]
+    places = np.ndindex(part.shape[1:])
+    return [f"{name}[:, {', '.join(map(str, place))}]" for place in places]

@@ -1,6 +1,7 @@
 """What every data set tells the rest: rows in model space and the map that brought them there."""
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,13 +18,12 @@ from flowbench.config.limits import AtLeastOne, Seed
 from flowbench.data.chunks import chunks
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.data.options import DataError, checked
-from flowbench.transforms import Affine, Chain, Logit, Permute, Standardize, Transform
-from flowbench.transforms.preprocessing import Clip, Log
+from flowbench.transforms import Chain
+from flowbench.transforms.steps import build_preprocess
 
-__all__ = ["DataError", "DataModule", "RawData", "build_preprocess"]
+__all__ = ["DataError", "DataModule", "RawData"]
 
 SPLITS = ("train", "val", "test")
-PREPROCESSING = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standardize)}
 
 
 @dataclass
@@ -36,7 +36,8 @@ class RawData:
             plain values: `[{"name": "Standardize", "mean": […], "std": […]}, …]`; empty: nothing.
         feature_names: one per column of `x`; empty: x1, x2, …
         sha256: of the original files; empty: of the arrays.
-        context: split → array `[rows, context_features]`, or empty.
+        context: split → array `[rows, context_features]`, or empty; contexts that are no vectors,
+            `[rows, …]`, need a `model.embedding`.
         context_preprocess: the same as `preprocess`, for contexts.
         exact_log_likelihood: −entropy of the true density in data units, where it is known (nats).
         dequantized: the data units are those of integers plus uniform noise, so that bits per
@@ -67,9 +68,10 @@ class RawData:
     lattices: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, arrays in (("x", self.x), ("context", self.context or self.x)):
-            for split in SPLITS:
-                _refuse_other_than_numbers(f"{name}[{split!r}]", arrays.get(split))
+        for split in SPLITS:
+            _refuse_other_than_numbers(f"x[{split!r}]", self.x.get(split))
+            if self.context:
+                _refuse_other_than_numbers(f"context[{split!r}]", self.context.get(split))
         features = self.x["train"].shape[1]
         self.feature_names = self.feature_names or [f"x{i + 1}" for i in range(features)]
         self.sha256 = self.sha256 or _sha256([*self.x.values(), *self.context.values()])
@@ -77,7 +79,9 @@ class RawData:
 
 def _refuse_other_than_numbers(name: str, array: Any) -> None:
     shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
-    if shape is None or len(shape) != 2 or getattr(dtype, "kind", "") not in "fiub":
+    vectors = name.startswith("x")
+    fits = shape is not None and (len(shape) == 2 or (len(shape) > 2 and not vectors))
+    if not fits or getattr(dtype, "kind", "") not in "fiub":
         found = type(array).__name__ if shape is None else f"{dtype} of shape {tuple(shape)}"
         raise DataError(f"RawData: {name} is {found}, expected a NumPy array [rows, features]")
 
@@ -89,31 +93,6 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
         for part in chunks(*array.shape):
             digest.update(np.ascontiguousarray(array[part]).data)
     return digest.hexdigest()
-
-
-def build_preprocess(steps: list[dict[str, Any]]) -> Chain:
-    """The Transform of a list of preprocessing steps; its `inverse` is data → model space.
-
-    Args:
-        steps: in the order in which they act on data, e.g. `[{"name": "Logit", "alpha": 0.05}]`.
-
-    Raises:
-        DataError: a step has an unknown name.
-
-    Example:
-        >>> import torch
-        >>> chain = build_preprocess([{"name": "Standardize", "mean": [1.0], "std": [2.0]}])
-        >>> chain.inverse(torch.tensor([3.0]))[0]
-        tensor([1.])
-    """
-    transforms: list[Transform] = []
-    for step in steps:
-        options = dict(step)
-        name = options.pop("name")
-        if name not in PREPROCESSING:
-            raise DataError(f"unknown preprocessing step {name!r}; known: {sorted(PREPROCESSING)}")
-        transforms.append(PREPROCESSING[name](**options))
-    return Chain(reversed(transforms))
 
 
 class DataModule(pl.LightningDataModule, ABC):
@@ -185,14 +164,23 @@ class DataModule(pl.LightningDataModule, ABC):
 
     @property
     def context_features(self) -> int:
-        """Size of a context, 0 where the data have none."""
+        """Numbers in a context, 0 where the data have none."""
+        return math.prod(self.context_shape) if self.context_shape else 0
+
+    @property
+    def context_shape(self) -> tuple[int, ...]:
+        """Shape of a context: `(context_features,)`, unless it is no vector."""
         context = self.rows["train"].context
-        return 0 if context is None else context.shape[-1]
+        return () if context is None else tuple(context.shape[1:])
 
     @property
     def sizes(self) -> dict[str, Any]:
         """What `build_flow` wants to know of the data, by its keywords."""
-        return {"features": self.features, "context_features": self.context_features}
+        sizes: dict[str, Any] = {"features": self.features}
+        sizes |= {"context_features": self.context_features}
+        if len(self.context_shape) > 1:
+            sizes |= {"context_shape": list(self.context_shape)}
+        return sizes
 
     @property
     def batches(self) -> dict[str, Any]:
@@ -225,12 +213,13 @@ def _preprocessed(
     source: NDArray[Any], preprocess: Chain, folder: str | Path | None, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
     u = memory.empty(source.shape, dtype=dtype, folder=folder)
+    vectors = u.flatten(1)
     log_det = memory.empty((len(source),), dtype=torch.float64, folder=folder)
     finite = torch.empty(len(source), dtype=torch.bool)
     for part in chunks(*source.shape):
-        values = torch.from_numpy(np.array(source[part], np.float64))
-        u[part], log_det[part] = preprocess.inverse(values)
-        finite[part] = log_det[part].isfinite() & u[part].isfinite().all(-1)
+        values = torch.from_numpy(np.array(source[part], np.float64)).flatten(1)
+        vectors[part], log_det[part] = preprocess.inverse(values)
+        finite[part] = log_det[part].isfinite() & vectors[part].isfinite().all(-1)
     if outside := (~finite).nonzero().flatten().tolist():
         steps = ", ".join(type(step).__name__ for step in preprocess.transforms)
         raise DataError(

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
@@ -34,6 +33,8 @@ def step_summary(
     """
     if not (folder / StepCurve.file).is_file():
         return None
+    import pandas as pd  # slow to import, and most runs have no curve
+
     rows = pd.read_csv(folder / StepCurve.file).to_dict("records")
     ends: dict[str, Any] = {"untrained": rows[0], "last": rows[-1], "published": None}
     if published:
@@ -61,6 +62,8 @@ class Curve(Callback, ABC):
         self.rows.append({**place, **self.measure(module.flow.eval(), data)})
         module.flow.train(training)
         if trainer.is_global_zero:
+            import pandas as pd
+
             with replacing(Path(trainer.default_root_dir, self.file), durable=False) as part:
                 pd.DataFrame(self.rows).to_csv(part, index=False)
 

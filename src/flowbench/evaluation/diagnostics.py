@@ -119,8 +119,7 @@ def _log_scales(flow: Flow, rows: Rows) -> Iterator[tuple[Tensor, float]]:
             handles.append(conditioner.register_forward_hook(_keep(found, map_.bound)))
     try:
         for batch in SequentialLoader(embedded(flow, rows), chunk=CHUNK) if handles else ():
-            with torch.enable_grad():  # else a fused path is taken, which calls no conditioner
-                flow.transform.inverse(*batch)
+            flow.transform.inverse(*batch)
             yield from found
             found.clear()
     finally:

@@ -80,8 +80,8 @@ FIGURES: dict[str, Callable[[Subject], Draw | None]] = {
 }
 
 
-def chosen(names: Sequence[str] | None) -> list[str]:
-    """The figures of these names, in the order of `FIGURES`; None: all.
+def chosen(figures: bool | Sequence[str]) -> list[str]:  # noqa: FBT001
+    """The names of the figures that are asked for, in the order of `FIGURES`; true: all.
 
     Raises:
         ValueError: there is no figure of such a name.
@@ -90,11 +90,13 @@ def chosen(names: Sequence[str] | None) -> list[str]:
         >>> chosen(["pairs", "density"])
         ['density', 'pairs']
     """
-    for name in names or ():
+    if isinstance(figures, bool):
+        return list(FIGURES) if figures else []
+    for name in figures:
         if name not in FIGURES:
             near = did_you_mean(name, FIGURES)
             raise ValueError(f"figures: {name!r} is none of {', '.join(FIGURES)}{near}")
-    return [name for name in FIGURES if names is None or name in names]
+    return [name for name in FIGURES if name in figures]
 
 
 def draw_figures(
@@ -102,7 +104,7 @@ def draw_figures(
     data: DataModule,
     history: Sequence[Mapping[str, Any]],
     folder: Path,
-    names: Sequence[str] | None = None,
+    figures: bool | Sequence[str] = True,  # noqa: FBT001, FBT002
 ) -> None:
     """Draw what applies to a flow and its data; a figure that fails costs a line on stderr only.
 
@@ -111,13 +113,13 @@ def draw_figures(
         data: the data module, set up.
         history: the rows of `metrics.csv`.
         folder: of the pictures.
-        names: of the figures; None: all, an empty list: none.
+        figures: the names of those to draw; true: all, false: none.
 
     Raises:
         ValueError: see `chosen`.
     """
     subject = Subject(flow=flow, data=data, history=history)
-    draws = {name: draw for name in chosen(names) if (draw := FIGURES[name](subject))}
+    draws = {name: draw for name in chosen(figures) if (draw := FIGURES[name](subject))}
     if not draws:
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,9 @@ def draw_learning_curve(history: Sequence[Mapping[str, Any]], path: Path) -> Non
     [axis] = panels(figure, 1, 1)
     epochs = [row["epoch"] for row in history]
     for split, color in (("train", DATA), ("val", MODEL)):
-        values = [row[f"{split}/log_likelihood"] for row in history]
+        if (name := f"{split}/log_likelihood") not in history[0]:
+            continue  # a module of the user's own may train by another loss
+        values = [row[name] for row in history]
         axis.plot(epochs, values, color=color, label=split, marker="." if len(epochs) < 30 else "")
     axis.set(xlabel="epoch", ylabel="mean log-likelihood (nats per row)")
     axis.xaxis.get_major_locator().set_params(integer=True)

@@ -11,7 +11,15 @@ from torch import Tensor
 if TYPE_CHECKING:
     from flowbench.flows.flow import Flow
 
-__all__ = ["as_shape", "kind", "refuse_mismatch", "refuse_other_than_tensors"]
+__all__ = [
+    "as_numbers",
+    "as_shape",
+    "kind",
+    "refuse_16_bits",
+    "refuse_context",
+    "refuse_mismatch",
+    "refuse_other_than_tensors",
+]
 
 
 def kind(value: object) -> str:
@@ -63,25 +71,64 @@ def refuse_other_than_tensors(flow: "Flow", **given: object) -> None:
             )
 
 
+def as_numbers(flow: "Flow", name: str, value: Tensor) -> Tensor:
+    """What a flow is given, as real numbers of at least 32 bits.
+
+    Numbers of 16 bits become numbers of the flow's type, as do whole numbers in a context (labels
+    in one-hot form) and in the events of a discrete flow.
+
+    Raises:
+        ValueError: the numbers are complex, or whole where a density of real numbers is asked for.
+    """
+    if value.is_complex():
+        raise ValueError(f"{name} holds {value.dtype}, expected real numbers ({flow.dtype})")
+    if value.is_floating_point():
+        return value if value.dtype.itemsize >= 4 else value.to(flow.dtype)
+    if name == "context" or flow.discrete:
+        return value.to(flow.dtype)
+    raise ValueError(_other_type(flow, name, value))
+
+
+def refuse_16_bits(flow: "Flow") -> None:
+    """Refuse to compute with parameters of 16 bits.
+
+    Raises:
+        ValueError: the flow has such parameters.
+    """
+    if flow.dtype.itemsize < 4:
+        raise ValueError(
+            f"the flow's parameters are {flow.dtype}, expected torch.float32 or torch.float64, in "
+            "which log-densities are computed: flow.float() converts them"
+        )
+
+
+def refuse_context(flow: "Flow", context: Tensor | None) -> None:
+    """Refuse a context where none is taken, a missing one, and one of another size.
+
+    Raises:
+        ValueError: it is one of these.
+    """
+    size = flow.context_features
+    if size is None:
+        return
+    if (context is None) == (size > 0):
+        given = "not " if context is None else ""
+        raise ValueError(f"context_features={size}, but a context was {given}given")
+    if context is not None and context.shape[-1:] != (size,):
+        raise ValueError(f"context has shape {tuple(context.shape)}, expected [..., {size}]")
+
+
 def refuse_mismatch(
     flow: "Flow", error: RuntimeError, x: Tensor | None, context: Tensor | None
 ) -> None:
-    """Tell in a sentence why tensors did not fit, where it is by their sizes or types.
+    """Tell in a sentence why tensors did not fit, where it is by their batches or types.
 
     Raises:
         ValueError: they do not fit the flow, or each other.
     """
-    sizes = {getattr(module, "context_features", 0) for module in flow.modules()} - {0}
     for name, value in (("x", x), ("context", context)):
         if value is not None and value.dtype != flow.dtype:
-            raise ValueError(
-                f"{name} holds {value.dtype}, expected {flow.dtype}, the type of the flow's "
-                f"parameters: {name}.to({flow.dtype}) converts it"
-            ) from error
-    if context is not None and len(sizes) == 1 and context.shape[-1:] != (*sizes,):
-        raise ValueError(
-            f"context has shape {tuple(context.shape)}, expected [..., {sizes.pop()}]"
-        ) from error
+            raise ValueError(_other_type(flow, name, value)) from error
     if x is not None and context is not None:
         try:
             torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
@@ -90,6 +137,13 @@ def refuse_mismatch(
                 f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
                 "have batch dimensions that do not broadcast"
             ) from error
+
+
+def _other_type(flow: "Flow", name: str, value: Tensor) -> str:
+    return (
+        f"{name} holds {value.dtype}, expected {flow.dtype}, the type of the flow's parameters: "
+        f"{name}.to({flow.dtype}) converts it"
+    )
 
 
 def _is_whole(value: Any) -> bool:

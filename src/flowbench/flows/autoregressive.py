@@ -44,6 +44,7 @@ class Autoregressive(Base):
                 f"{type(family).__name__}"
             )
         self.features = network.features
+        self.context_features = network.context_features
         self.network = network
         self.family = family
         self.has_rsample = family.has_rsample

@@ -1,5 +1,7 @@
 """An autoregressive network as a layer from a distribution to a distribution."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -67,13 +69,16 @@ class AutoregressiveTransform(nn.Module):
                 f"({self.features},), e.g. by torch.distributions.Independent"
             )
         batch = () if context is None else context.shape[:-1]
-        flow = Flow(DistributionBase(base), self.transform)
+        flow = Flow(DistributionBase(base).to(next(self.parameters())), self.transform)
         flow.training = self.training
         return FlowDistribution(flow, context, torch.broadcast_shapes(base.batch_shape, batch))
 
 
 class DistributionBase(Base):
-    """A torch distribution over vectors as the base of a flow; its tensors are not the module's.
+    """A torch distribution over vectors as the base of a flow.
+
+    Its tensors are not the module's own, but it is evaluated and sampled in the type of the flow,
+    and on the flow's device. Outside of its support the log-density is −inf.
 
     Args:
         distribution: with an event shape `(features,)`.
@@ -86,15 +91,38 @@ class DistributionBase(Base):
         (torch.Size([5]), torch.Size([3, 2]))
     """
 
+    context_features = 0
+
     def __init__(self, distribution: Distribution) -> None:
         super().__init__()
         self.features = distribution.event_shape[0]
         self.distribution = distribution
         self.has_rsample = distribution.has_rsample
+        self.anchor: Tensor
+        self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
-        return self.distribution.log_prob(u)
+        distribution = _like(self.distribution, self.anchor)
+        log_prob = distribution.log_prob(u)
+        try:
+            inside = distribution.support.check(u)  # type: ignore[union-attr]
+        except NotImplementedError:
+            return log_prob
+        log_prob = log_prob.masked_fill(~inside, -torch.inf)
+        return log_prob.masked_fill(u.isnan().any(-1), torch.nan)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
-        distribution = self.distribution.expand(shape)
+        distribution = _like(self.distribution, self.anchor).expand(shape)
         return distribution.rsample() if self.has_rsample else distribution.sample()
+
+
+def _like(distribution: Distribution, anchor: Tensor) -> Distribution:
+    """The same distribution with the type and device of a tensor, not refusing any value."""
+    twin = copy.copy(distribution)
+    twin._validate_args = False
+    for name, part in vars(twin).items():
+        if isinstance(part, Distribution):
+            vars(twin)[name] = _like(part, anchor)
+        elif isinstance(part, Tensor) and part.is_floating_point():
+            vars(twin)[name] = part.to(anchor)
+    return twin

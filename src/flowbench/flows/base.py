@@ -12,10 +12,12 @@ __all__ = ["Base", "DiagonalNormal", "StandardNormal", "log_normal"]
 class Base(nn.Module, ABC):
     """A density that can be evaluated and sampled, maybe given a context.
 
-    Where `discrete`, it is a distribution of values 0 and 1.
+    Where `discrete`, it is a distribution of values 0 and 1. `context_features` is the size of the
+    context that it takes: 0 for none, None where it does not say.
     """
 
     features: int
+    context_features: int | None = None
     has_rsample: bool = True
     discrete: bool = False
 
@@ -42,6 +44,8 @@ class StandardNormal(Base):
         >>> StandardNormal(2).log_prob(torch.zeros(2))
         tensor(-1.8379)
     """
+
+    context_features = 0
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -75,6 +79,8 @@ class DiagonalNormal(Base):
         >>> DiagonalNormal(2).log_prob(torch.zeros(2))
         tensor(-1.8379, grad_fn=<SubBackward0>)
     """
+
+    context_features = 0
 
     def __init__(self, features: int) -> None:
         super().__init__()

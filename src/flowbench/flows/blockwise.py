@@ -10,6 +10,7 @@ from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Chain, Folded
+from flowbench.transforms.base import common_size
 
 __all__ = ["Blockwise", "SharedBlocks", "equal_blocks"]
 
@@ -134,6 +135,7 @@ class _Repeated(Base):
         self.base = base
         self.blocks = blocks
         self.features = blocks * base.features
+        self.context_features = base.context_features
         self.has_rsample = base.has_rsample
         self.discrete = base.discrete
 
@@ -154,6 +156,7 @@ class _Blocks(Base):
         self.flows = nn.ModuleList(flows)
         self.sizes = [flow.features for flow in flows]
         self.features = sum(self.sizes)
+        self.context_features = common_size(flows)
         self.has_rsample = all(flow.has_rsample for flow in flows)
         self.discrete = all(flow.discrete for flow in flows)
 

@@ -51,6 +51,7 @@ class ConditionalNormal(Checked, Base):
     ) -> None:
         super().__init__()
         self.features = features
+        self.context_features = context_features
         self.map = AffineMap(log_scale_bound)
         self.network = MLP(
             context_features,

@@ -1,11 +1,15 @@
 """Flows as `torch.distributions`: what the rest of PyTorch composes."""
 
+import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
+
+from flowbench.flows.arguments import as_shape, refuse_other_than_tensors
+from flowbench.transforms import BatchNorm
 
 if TYPE_CHECKING:
     from flowbench.flows.flow import Flow
@@ -20,6 +24,12 @@ class FlowDistribution(Distribution):
         flow: the density; parameters stay shared with it.
         context: `[*batch_shape, context_features]`, or None.
         batch_shape: that of the distribution, which the context's broadcasts to.
+        validate_args: whether `log_prob` holds values against the support.
+
+    Raises:
+        ValueError: the flow is in training mode and has batch norms or dropout, by which a density
+            would depend on the other rows of its batch or on chance; also by every method, where
+            it is put into training mode later.
 
     Example:
         >>> import torch
@@ -33,35 +43,77 @@ class FlowDistribution(Distribution):
     """
 
     arg_constraints = {}  # type: ignore[assignment]  # noqa: RUF012
-    support = constraints.real_vector  # type: ignore[assignment]
 
     def __init__(
-        self, flow: "Flow", context: Tensor | None = None, batch_shape: Sequence[int] | None = None
+        self,
+        flow: "Flow",
+        context: Tensor | None = None,
+        batch_shape: Sequence[int] | None = None,
+        *,
+        validate_args: bool = False,
     ) -> None:
+        _refuse_training(flow)
         if batch_shape is None:
             batch_shape = () if context is None else context.shape[:-1]
         self.flow = flow
         self.context = context if context is None else context.expand(*batch_shape, -1)
         self.has_rsample = flow.has_rsample
-        super().__init__(torch.Size(batch_shape), torch.Size([flow.features]), validate_args=False)
+        event_shape = torch.Size([flow.features])
+        super().__init__(torch.Size(batch_shape), event_shape, validate_args=validate_args)
+
+    @constraints.dependent_property(event_dim=1)
+    def support(self) -> constraints.Constraint:  # type: ignore[override]
+        """Vectors of real numbers, or of 0 and 1 where the flow is discrete."""
+        if self.flow.discrete:
+            return constraints.independent(constraints.boolean, 1)
+        return constraints.real_vector
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FlowDistribution":
+        """A copy of the flow, and the values of the context, which may be computed ones."""
+        context = None if self.context is None else self.context.detach().clone()
+        flow = copy.deepcopy(self.flow, memo)
+        return FlowDistribution(flow, context, self.batch_shape, validate_args=self._validate_args)
 
     def expand(
         self, batch_shape: Sequence[int], _instance: Distribution | None = None
     ) -> "FlowDistribution":
-        """The same distribution with a larger batch shape."""
-        return FlowDistribution(self.flow, self.context, batch_shape)
+        """The same distribution with a larger batch shape.
+
+        Raises:
+            ValueError: the batch shape does not expand to it.
+        """
+        batch_shape = torch.Size(batch_shape)
+        try:
+            fits = torch.broadcast_shapes(self.batch_shape, batch_shape) == batch_shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"batch_shape={tuple(self.batch_shape)} does not expand to {tuple(batch_shape)}"
+            )
+        return FlowDistribution(
+            self.flow, self.context, batch_shape, validate_args=self._validate_args
+        )
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density in nats of `[..., features]`, with the batch shapes broadcast."""
+        """Log-density in nats of `[..., features]`, with the batch shapes broadcast.
+
+        Raises:
+            TypeError: the value is no tensor.
+        """
+        refuse_other_than_tensors(self.flow, value=value)
+        _refuse_training(self.flow)
+        if self._validate_args:
+            self._validate_sample(value)
         batch = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
         return self.flow.log_prob(value.expand(*batch, -1), self.context)
 
     @torch.no_grad()
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # type: ignore[override]
-        """Draw `[*sample_shape, *batch_shape, features]`."""
+    def sample(self, sample_shape: int | Sequence[int] = ()) -> Tensor:  # type: ignore[override]
+        """Draw `[*sample_shape, *batch_shape, features]`; the shape may be a single number."""
         return self._draw(sample_shape)
 
-    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:  # type: ignore[override]
+    def rsample(self, sample_shape: int | Sequence[int] = ()) -> Tensor:  # type: ignore[override]
         """Draw the same, with gradients to parameters and context.
 
         Raises:
@@ -74,7 +126,20 @@ class FlowDistribution(Distribution):
             )
         return self._draw(sample_shape)
 
-    def _draw(self, sample_shape: Sequence[int]) -> Tensor:
+    def _draw(self, sample_shape: int | Sequence[int]) -> Tensor:
+        _refuse_training(self.flow)
+        shape = as_shape(sample_shape)
         if self.context is None:
-            sample_shape = (*sample_shape, *self.batch_shape)
-        return self.flow.sample_and_log_prob(sample_shape, self.context)[0]
+            shape = (*shape, *self.batch_shape)
+        return self.flow.sample_and_log_prob(shape, self.context)[0]
+
+
+def _refuse_training(flow: "Flow") -> None:
+    for layer in flow.modules():
+        if layer.training and (
+            isinstance(layer, BatchNorm) or (isinstance(layer, nn.Dropout) and layer.p > 0)
+        ):
+            raise ValueError(
+                "the flow is in training mode, where the density of a row depends on its batch "
+                "(batch norm) or on chance (dropout), which is no distribution: call .eval() first"
+            )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, Positive
+from flowbench.tracing import holds
 from flowbench.transforms import AffineMap
 from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
@@ -111,7 +112,8 @@ class MixtureFamily(Family):
         self.params = 3 * components
         self.gaussian = GaussianFamily(log_scale_bound)
         shares = (torch.arange(components, dtype=torch.float64) + 0.5) / components
-        self.register_buffer("quantiles", torch.special.ndtri(shares).float())
+        quantiles = torch.special.ndtri(shares).to(torch.get_default_dtype())
+        self.register_buffer("quantiles", quantiles)
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
         logits, gaussians = self._split(params)
@@ -120,9 +122,10 @@ class MixtureFamily(Family):
 
     def sample(self, params: Tensor) -> Tensor:  # noqa: D102
         logits, gaussians = self._split(params)
-        component = torch.distributions.Categorical(logits=logits).sample().unsqueeze(-1)
-        chosen = gaussians.take_along_dim(component.unsqueeze(-1), dim=-2).squeeze(-2)
-        return self.gaussian.sample(chosen) + self.quantiles[component.squeeze(-1)]
+        shares = (logits - logits.logsumexp(-1, keepdim=True)).softmax(-1)
+        component = torch.multinomial(shares.flatten(0, -2), 1).view(logits.shape[:-1])
+        chosen = gaussians.take_along_dim(component[..., None, None], dim=-2).squeeze(-2)
+        return self.gaussian.sample(chosen) + self.quantiles[component]
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[..., K]`, and means and log-scales `[..., K, 2]`."""
@@ -134,7 +137,8 @@ class BernoulliFamily(Family):
     r"""P(x = 1) = σ(l) with a logit l, for features of 0 and 1: log P(x) = x l − log(1 + exp l).
 
     Raises:
-        ValueError: by `log_prob`, where a feature is neither 0 nor 1.
+        ValueError: by `log_prob`, where a feature is neither 0 nor 1. Where values cannot be read
+            (`vmap`, `compile`, `export`) such a row has log-probability −inf.
 
     References:
         Germain et al. 2015, "MADE" (arXiv:1502.03509), section 2.
@@ -149,10 +153,11 @@ class BernoulliFamily(Family):
     discrete = True
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
-        if not ((x == 0) | (x == 1)).all():
+        binary = (x == 0) | (x == 1)
+        if not holds(binary):
             raise ValueError("x has values other than 0 and 1, which a Bernoulli density expects")
         logits = params.squeeze(-1)
-        return x * logits - F.softplus(logits)
+        return (x * logits - F.softplus(logits)).masked_fill(~binary, -torch.inf)
 
     def sample(self, params: Tensor) -> Tensor:  # noqa: D102
         return torch.bernoulli(torch.sigmoid(params.squeeze(-1)))

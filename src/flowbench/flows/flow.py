@@ -1,20 +1,32 @@
 """A flow: a base distribution pushed through a transform."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from itertools import chain
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from flowbench.config.checked import Checked
-from flowbench.flows.arguments import as_shape, refuse_mismatch, refuse_other_than_tensors
+from flowbench.flows.arguments import (
+    as_numbers,
+    as_shape,
+    refuse_16_bits,
+    refuse_context,
+    refuse_mismatch,
+    refuse_other_than_tensors,
+)
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
-from flowbench.transforms import BatchNorm, Transform, recompute_statistics
+from flowbench.transforms import Transform, recompute_statistics
+from flowbench.transforms.base import common_size
 
 __all__ = ["Flow"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Constructed(Checked):
@@ -28,15 +40,37 @@ class _Constructed(Checked):
         return made
 
 
+def _in_full_precision(method: Callable[P, T]) -> Callable[P, T]:
+    """Autocast does not act within a method of a flow, and parameters of 16 bits are refused."""
+
+    @wraps(method)
+    def within(*given: P.args, **named: P.kwargs) -> T:
+        flow = cast(Flow, given[0])
+        refuse_16_bits(flow)
+        device = flow.device.type
+        if not torch.is_autocast_enabled(device):
+            return method(*given, **named)
+        with torch.autocast(device, enabled=False):
+            return method(*given, **named)
+
+    return within
+
+
 class Flow(_Constructed, nn.Module):
     r"""The density of x = f(u) with u from a base: log p(x) = log p(u) + log |det ∂u/∂x|.
 
     Calling a flow gives `log_prob`, so that whatever wraps a module acts on the training path.
 
+    It computes in the type of its parameters, float32 or float64, within `torch.autocast` as well.
+    What it is given in float16 or bfloat16 is converted to that type, as are whole numbers in a
+    context or where it is discrete; parameters of 16 bits are refused.
+
     Args:
         base: distribution of the noise.
         transform: f, noise → data.
-        embedding: a module that summarises a raw context before it reaches the transform.
+        embedding: a module that summarises a raw context `[batch, …]`, which need not be a vector,
+            as `[batch, context_features]`. A flow of any family gets one by
+            `flow.embedding = module`.
 
     Example:
         >>> import torch
@@ -61,10 +95,23 @@ class Flow(_Constructed, nn.Module):
         return self.base.features
 
     @property
+    def context_features(self) -> int | None:
+        """Size of the context, after an embedding: 0 for none, None where its parts do not say."""
+        return common_size([self.base, self.transform])
+
+    @property
     def dtype(self) -> torch.dtype:
         """Type of the numbers that it computes with: float32, or float64 after `.double()`."""
+        return self._own_number().dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._own_number().device
+
+    def _own_number(self) -> Tensor:
         own = chain(self.parameters(), self.buffers())
-        return next((t.dtype for t in own if t.is_floating_point()), torch.float32)
+        return next((t for t in own if t.is_floating_point()), torch.empty(()))
 
     @property
     def has_rsample(self) -> bool:
@@ -80,6 +127,7 @@ class Flow(_Constructed, nn.Module):
         """The same as `log_prob`."""
         return self.log_prob(x, context)
 
+    @_in_full_precision
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Log-density in nats.
 
@@ -97,12 +145,14 @@ class Flow(_Constructed, nn.Module):
         Raises:
             TypeError: x or the context is no tensor (a density in the units of data takes arrays,
                 lists and frames, too).
-            ValueError: x does not end in `features`, or the context or the type of the numbers is
-                not that of the flow.
+            ValueError: x does not end in `features`; a context is given where none is taken,
+                missing, of another size, or its batch does not broadcast with that of x; or the
+                numbers are complex, or of another type than the flow's.
         """
         refuse_other_than_tensors(self, x=x, context=context)
         if x.shape[-1:] != (self.features,):
             raise ValueError(f"x has shape {tuple(x.shape)}, expected [..., {self.features}]")
+        x = as_numbers(self, "x", x)
         try:
             context = self._embed(context)
             if context is not None:
@@ -143,6 +193,7 @@ class Flow(_Constructed, nn.Module):
             )
         return x
 
+    @_in_full_precision
     def sample_and_log_prob(
         self, sample_shape: int | Sequence[int] = (), context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -169,8 +220,8 @@ class Flow(_Constructed, nn.Module):
             A distribution with the batch shape of the context and the event shape `(features,)`.
 
         Raises:
-            ValueError: the flow is in training mode and has batch norms, by which a density would
-                depend on the other rows of its batch.
+            ValueError: the flow is in training mode and has batch norms or dropout, by which a
+                density would depend on the other rows of its batch or on chance.
 
         Example:
             >>> from flowbench.flows import MADE
@@ -178,17 +229,14 @@ class Flow(_Constructed, nn.Module):
             >>> distribution.batch_shape, distribution.event_shape
             (torch.Size([5]), torch.Size([3]))
         """
-        if any(isinstance(layer, BatchNorm) and layer.training for layer in self.modules()):
-            raise ValueError(
-                "the flow is in training mode, where the density of a row depends on its batch "
-                "(batch norm), which is no distribution: call .eval() first"
-            )
+        refuse_other_than_tensors(self, context=context)
         bare = self
         if self.embedding is not None:
             bare = Flow(self.base, self.transform)
             bare.training = self.training
         return FlowDistribution(bare, self._embed(context))
 
+    @_in_full_precision
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set what is estimated from data in closed form; called once, before training.
@@ -199,6 +247,7 @@ class Flow(_Constructed, nn.Module):
         """
         self.transform.initialize(x, self._embed(context))
 
+    @_in_full_precision
     @torch.no_grad()
     def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set "dataset" batch-norm statistics to those of all training rows; see `BatchNorm`.
@@ -217,7 +266,12 @@ class Flow(_Constructed, nn.Module):
         return torch.cat([self.embedding(part.to(device)) for part in context.split(chunk)])
 
     def _embed(self, context: Tensor | None) -> Tensor | None:
-        return context if context is None or self.embedding is None else self.embedding(context)
+        """The context as the transform takes it, held against what is expected."""
+        if context is not None:
+            context = as_numbers(self, "context", context)
+            context = context if self.embedding is None else self.embedding(context)
+        refuse_context(self, context)
+        return context
 
 
 def _overflow_as_zero_density(log_prob: Tensor, x: Tensor, context: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import StandardNormal
 from flowbench.flows.flow import Flow
+from flowbench.tracing import holds
 from flowbench.transforms import Transform, TriangularAffine
 
 __all__ = ["Gaussian"]
@@ -53,6 +54,7 @@ class _PerClass(Transform):
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
+        self.context_features = classes
         self.classes = nn.ModuleList(TriangularAffine(features) for _ in range(classes))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -78,18 +80,21 @@ class _PerClass(Transform):
     def _each(
         self, rows: Tensor, context: Tensor | None, apply: Callable[[Any, Tensor], Any]
     ) -> tuple[Tensor, Tensor]:
-        labels = self._labels(context).expand(rows.shape[:-1])
-        output, log_det = torch.empty_like(rows), rows.new_empty(rows.shape[:-1])
-        for label, layer in enumerate(self.classes):
+        labels = self._labels(context)
+        rows = rows.expand(*torch.broadcast_shapes(rows.shape[:-1], labels.shape), -1)
+        output, log_det = apply(self.classes[0], rows)
+        for label in range(1, len(self.classes)):
             chosen = labels == label
-            output[chosen], log_det[chosen] = apply(layer, rows[chosen])
+            mapped, term = apply(self.classes[label], rows)
+            output = torch.where(chosen.unsqueeze(-1), mapped, output)
+            log_det = torch.where(chosen, term, log_det)
         return output, log_det
 
     def _labels(self, context: Tensor | None) -> Tensor:
         classes = len(self.classes)
         if context is None:
             raise ValueError(f"context_features={classes}, but a context was not given")
-        one_hot = ((context == 0) | (context == 1)).all() and (context.sum(-1) == 1).all()
-        if context.shape[-1] != classes or not one_hot:
+        one_hot = ((context == 0) | (context == 1)).all(-1) & (context.sum(-1) == 1)
+        if context.shape[-1] != classes or not holds(one_hot):
             raise ValueError(f"the context must name one of {classes} classes in one-hot form")
         return context.argmax(-1)

@@ -67,4 +67,6 @@ def stack(
 
 
 def _lu_linear(features: int, generator: torch.Generator | None) -> LULinear:
-    return LULinear(features, permutation=torch.randperm(features, generator=generator))
+    return LULinear(
+        features, permutation=torch.randperm(features, generator=generator, device="cpu")
+    )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from flowbench.nn.autoregressive import AutoregressiveNetwork
+from flowbench.tracing import may_overwrite
 
 __all__ = ["generate"]
 
@@ -50,13 +51,12 @@ def generate(
         True
     """
     layers = _sorted_layers(network, context, rows)
-    features = network.features
-    order = network.degrees[0].argsort().tolist()
-    storage = _Pieces if torch.is_grad_enabled() else _Buffer
+    features, order = network.features, network.order
+    storage = _Buffer if may_overwrite() else _Pieces
     like = layers[0].weight
     known = [storage(layer.weight.shape[1], rows, like) for layer in layers]
-    widest = max((len(layer.weight) for layer in layers[:-1]), default=0)
-    block = max(1, min(features, BLOCK_UNITS * features // max(widest, features)))
+    widest = max([features, *[len(layer.weight) for layer in layers[:-1]]])
+    block = max(1, min(features, BLOCK_UNITS * features // widest))
     for first in range(0, features + 1, block):
         degrees = range(first, min(first + block, features + 1))
         received = [
@@ -71,8 +71,7 @@ def generate(
             _advance(network, layers, known, received, degree, degrees)
         for units in known:
             units.close()
-    x = known[0].all()
-    return x[network.degrees[0] - 1].mT
+    return known[0].all().index_select(0, network.degrees[0] - 1).mT
 
 
 def _advance(
@@ -122,7 +121,7 @@ class _Layer(NamedTuple):
         recent, start = known.recent(), known.start
         if not len(recent):
             return base
-        own = start and not torch.is_grad_enabled()  # made by `receive`, and read only here
+        own = start and isinstance(known, _Buffer)  # made by `receive`, and read only here
         add = base.addmm_ if own else base.addmm
         return add(self.weight[first:last, start : start + len(recent)], recent)
 
@@ -131,26 +130,22 @@ def _sorted_layers(
     network: AutoregressiveNetwork, context: Tensor | None, rows: int
 ) -> list[_Layer]:
     """The layers of a network by degree, biases and contexts added up into columns."""
-    features, params = network.features, network.params
-    degrees = network.degrees
-    orders = [layer.argsort(stable=True) for layer in degrees]
+    params = network.params
+    orders = [degrees.argsort(stable=True) for degrees in network.degrees]
     outputs = orders[0][:, None] * params + torch.arange(params, device=orders[0].device)
+    orders.append(outputs.flatten())
+    ends = [*network.ends, [params * end for end in network.ends[0]]]
     sorted_layers = []
     layers: Any = network.layers
     for index, layer in enumerate(layers):
-        last = index + 1 == len(network.layers)
-        order = outputs.flatten() if last else orders[index + 1]
-        counted = degrees[0] if last else degrees[index + 1]
-        counts = torch.bincount(counted, minlength=features + 1) * (params if last else 1)
-        ends = [0, *counts.cumsum(0).tolist()]
-        column = layer.weight.new_zeros(len(order), 1)
+        below, above = orders[index], orders[index + 1]
+        weight = layer.kernel.index_select(0, above).index_select(1, below)
+        column = layer.weight.new_zeros(len(above), 1)
         if layer.bias is not None:
-            column = layer.bias[order, None]
+            column = layer.bias[above, None]
         if index < len(network.context_layers) and context is not None:
-            column = column + network.context_layers[index](context).mT[order]
-        column = column.expand(-1, rows)
-        weight = layer.weight.index_select(0, order).index_select(1, orders[index])
-        sorted_layers.append(_Layer(weight, column, ends))
+            column = column + network.context_layers[index](context).mT[above]
+        sorted_layers.append(_Layer(weight, column.expand(-1, rows), ends[index + 1]))
     return sorted_layers
 
 

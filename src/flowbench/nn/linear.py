@@ -1,6 +1,4 @@
-"""A linear layer with fixed connections, whose weight stays zero elsewhere."""
-
-from typing import Any
+"""A linear layer with fixed connections."""
 
 import torch
 import torch.nn.functional as F
@@ -17,29 +15,11 @@ from flowbench.nn.options import (
 __all__ = ["MaskedLinear", "constrain", "regularization"]
 
 
-class _MaskGradient(torch.autograd.Function):
-    """The identity, whose gradient is zero outside of a mask."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(weight: Tensor, mask: Tensor) -> Tensor:
-        return weight.view_as(weight)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[1])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient * ctx.saved_tensors[0], None
-
-
 class MaskedLinear(nn.Module):
     r"""y = (W ∘ M) x + b with a fixed mask M.
 
-    The mask is applied once, when the weight is set, and kept by masking the gradient: the weight
-    outside of M starts at zero, and no step moves it (decay and momentum of zero are zero).
+    The mask is applied in every call, so that it holds whatever the weight is set to. Outside of
+    M the weight starts at zero, and its gradient is zero.
 
     Args:
         mask: which inputs an output sees, bool `[out, in]`.
@@ -107,15 +87,18 @@ class MaskedLinear(nn.Module):
         """Whether the layer is changed after each step."""
         return self.kernel_constraint is not None or self.bias_constraint is not None
 
-    @torch.no_grad()
     def set_mask(self, mask: Tensor) -> None:
-        """Exchange the mask; the weight keeps its entries inside the new one."""
+        """Exchange the mask."""
         self.mask = mask.to(self.weight)
-        self.weight.mul_(self.mask)
+
+    @property
+    def kernel(self) -> Tensor:
+        """The weight that acts, W ∘ M, `[out, in]`."""
+        return self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to `[..., in]`."""
-        return F.linear(x, _MaskGradient.apply(self.weight, self.mask), self.bias)  # type: ignore[arg-type]
+        return F.linear(x, self.kernel, self.bias)
 
     def extra_repr(self) -> str:
         """Sizes and the share of connections."""
@@ -136,7 +119,7 @@ def regularization(module: nn.Module) -> Tensor | float:
     for layer in module.modules():
         if isinstance(layer, MaskedLinear):
             if layer.kernel_regularizer is not None:
-                penalty = penalty + layer.kernel_regularizer(layer.weight)
+                penalty = penalty + layer.kernel_regularizer(layer.kernel)
             if layer.bias is not None and layer.bias_regularizer is not None:
                 penalty = penalty + layer.bias_regularizer(layer.bias)
     return penalty
@@ -156,6 +139,6 @@ def constrain(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, MaskedLinear):
             if layer.kernel_constraint is not None:
-                layer.weight.copy_(layer.kernel_constraint(layer.weight) * layer.mask)
+                layer.weight.copy_(layer.kernel_constraint(layer.kernel) * layer.mask)
             if layer.bias is not None and layer.bias_constraint is not None:
                 layer.bias.copy_(layer.bias_constraint(layer.bias))

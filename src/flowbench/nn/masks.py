@@ -50,7 +50,7 @@ def input_degrees(
         >>> input_degrees(3, [1, 0, 2])
         tensor([2, 1, 3])
     """
-    natural = torch.arange(1, features + 1)
+    natural = torch.arange(1, features + 1, device="cpu")
     if isinstance(input_order, str):
         match input_order:
             case "left-to-right":
@@ -58,12 +58,12 @@ def input_degrees(
             case "right-to-left":
                 return natural.flip(0)
             case "random":
-                return torch.randperm(features, generator=generator) + 1
+                return torch.randperm(features, generator=generator, device="cpu") + 1
         raise ValueError(
             f"input_order={input_order!r} is unknown: expected 'left-to-right', 'right-to-left', "
             f"'random' or a permutation of the {features} features"
         )
-    order = torch.as_tensor(list(input_order), dtype=torch.int64)
+    order = torch.as_tensor(list(input_order), dtype=torch.int64, device="cpu")
     if torch.equal(order.sort().values, natural - 1):
         order = order + 1
     if not torch.equal(order.sort().values, natural):
@@ -117,13 +117,14 @@ def assign_degrees(
     for units in hidden_units:
         lowest = min(lowest, features - 1)
         if hidden_degrees == "random":
-            layer = torch.randint(lowest, max(features, lowest + 1), (units,), generator=generator)
+            highest = max(features, lowest + 1)
+            layer = torch.randint(lowest, highest, (units,), generator=generator, device="cpu")
             if from_zero:
                 layer[0] = lowest  # or the first feature might not depend on the context
         elif from_zero:
-            layer = torch.arange(units) * features // units
+            layer = torch.arange(units, device="cpu") * features // units
         else:
-            steps = torch.arange(1, units + 1, dtype=torch.float64)
+            steps = torch.arange(1, units + 1, dtype=torch.float64, device="cpu")
             layer = torch.ceil(steps * (features - 1) / (units + 1)).long().clamp(min=lowest)
         degrees.append(layer)
         lowest = int(layer.min())

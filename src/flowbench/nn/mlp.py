@@ -62,14 +62,15 @@ class MLP(Checked, nn.Module):
         self.activation = resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
         kernel = resolve("kernel_initializer", kernel_initializer, INITIALIZERS)
         bias = resolve("bias_initializer", bias_initializer, INITIALIZERS)
+        here = {"device": torch.get_default_device()}
         widths = [features, *hidden_units, outputs * params]
         with warnings.catch_warnings(action="ignore"):  # of a layer without inputs
             self.layers = nn.ModuleList(
-                nn.utils.skip_init(nn.Linear, size, above, bias=use_bias)
+                nn.utils.skip_init(nn.Linear, size, above, bias=use_bias, **here)
                 for size, above in pairwise(widths)
             )
         self.context_layer = (
-            nn.utils.skip_init(nn.Linear, context_features, widths[1], bias=False)
+            nn.utils.skip_init(nn.Linear, context_features, widths[1], bias=False, **here)
             if context_features
             else None
         )
@@ -162,6 +163,9 @@ class ShiftAndLogScale(nn.Module):
             raise ValueError("shift and log_scale are both None: expected at least one network")
         self.shift = shift
         self.log_scale = log_scale
+        parts = [part for part in (shift, log_scale) if part is not None]
+        sizes = {getattr(part, "context_features", None) for part in parts}
+        self.context_features = sizes.pop() if len(sizes) == 1 else None
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Shift and log-scale, `[..., outputs, 2]`."""

@@ -4,6 +4,8 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.choices import refuse_foreign_protocol, refuse_idle_sweep
 from flowbench.config.configuration import check
@@ -25,6 +27,7 @@ from flowbench.training.interrupted import Interrupted
 
 __all__ = ["config_directory", "main"]
 
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # only the first process of a training speaks
 PACKAGE = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
 
@@ -61,7 +64,8 @@ def _job(config: DictConfig) -> Any:
     try:
         refuse_idle_sweep()
         refuse_foreign_protocol(config, config_directory())
-        settings = check(config)
+        with _announced(config):
+            settings = check(config)
         from flowbench.run.run import run  # slow to import: `--help` does without
 
         return run(settings, run_directory(config))
@@ -73,6 +77,24 @@ def _job(config: DictConfig) -> Any:
         if not expected:
             raise
         raise SystemExit(sentence(error)) from error
+
+
+@contextmanager
+def _announced(config: DictConfig) -> Iterator[None]:
+    """Say on stderr what is run, before the slow imports, and where, once that is known."""
+    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+        yield
+        return
+    model, data, seed = (
+        OmegaConf.select(config, key, throw_on_resolution_failure=False)
+        for key in ("model.name", "data.name", "seed")
+    )
+    print(f"{model} on {data}, seed {seed}", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+        print(f" → {run_directory(config)}", end="", file=sys.stderr)
+    finally:
+        print(file=sys.stderr, flush=True)
 
 
 def _warning(message: Any, category: type, filename: str, lineno: int, line: Any = None) -> str:
@@ -89,14 +111,14 @@ def _leave_interrupted(reason: str = "interrupted", *, code: int = INTERRUPTED) 
 
 def _is_expected(error: Exception) -> bool:
     """Whether a user can mend it: our own errors, the file system's, the Trainer's on its keys."""
+    origin = cause(error)
+    if isinstance(origin, OSError) or type(origin).__module__.partition(".")[0] == "flowbench":
+        return True
+    if isinstance(origin, ValueError | ArithmeticError) and _is_raised_by_us(origin):
+        return True
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-    origin = cause(error)
-    if isinstance(origin, OSError | MisconfigurationException):
-        return True
-    if type(origin).__module__.partition(".")[0] == "flowbench":
-        return True
-    return isinstance(origin, ValueError | ArithmeticError) and _is_raised_by_us(origin)
+    return isinstance(origin, MisconfigurationException)
 
 
 def _is_raised_by_us(error: BaseException) -> bool:

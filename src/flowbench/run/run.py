@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from flowbench import ranks
 from flowbench.config.settings import Settings
 from flowbench.evaluation import evaluate
-from flowbench.figures.figures import draw_figures
+from flowbench.figures.figures import chosen, draw_figures
 from flowbench.run.building import (
     flow_of,
     module_of,
@@ -75,6 +75,7 @@ def run(settings: Settings, path: Path) -> dict[str, Any]:
 def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[str, Any]:
     """The whole run; nothing where a search has given it up, or where this process only helps."""
     refuse_other_modules(settings)
+    figures = chosen(settings.figures)
     reference, memory = published_result(settings), PeakMemory()
     pl.seed_everything(settings.seed, verbose=False)
     data = read_data(settings, folder)
@@ -88,7 +89,7 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
         if not fitted.leads:
             return {}
         speed = sampling_speed(fitted.flow, data.rows["test"].context)
-        draw_figures(fitted.flow.cpu(), data, fitted.history, folder.figures)
+        draw_figures(fitted.flow.cpu(), data, fitted.history, folder.figures, figures)
         log_results(loggers, scores, folder, step=module.step)
     return record(
         settings, folder, data, fitted, scores=scores, samples_per_second=speed,

@@ -63,11 +63,12 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         flow: the density, e.g. `flowbench.MAF(features)`.
         x: rows `[rows, features]` in their own units: a tensor, array, list or frame, of which the
             density keeps the names of the columns.
-        context: what the density is conditioned on, `[rows, context_features]`, in the same forms.
+        context: what the density is conditioned on, `[rows, context_features]`, in the same forms;
+            an array `[rows, …]` of contexts that are no vectors, where the flow has an embedding.
         validation: share of the rows that is held out, drawn by the seed; or rows of your own in
             the form of x, with contexts a tuple of both.
-        standardized: bring rows and contexts to mean 0 and standard deviation 1 first; what comes
-            back is a density in the units of x all the same.
+        standardized: bring rows and contexts (vectors) to mean 0 and standard deviation 1 first;
+            what comes back is a density in the units of x all the same.
         init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
         max_epochs: passes over the training rows, at most.
         accelerator: "cpu", "gpu", "mps" or "auto" (a GPU of CUDA if there is one, else "cpu").
@@ -125,7 +126,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         preprocess=data.preprocess,
         context_preprocess=data.context_preprocess,
         config={},
-        context_features=data.context_features,
+        context_shape=data.context_shape,
         feature_names=data.raw.feature_names,
         saved=saved,
         history=history.rows,

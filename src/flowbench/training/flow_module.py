@@ -203,12 +203,12 @@ class FlowModule(pl.LightningModule):
 
     def _position(self) -> dict[str, int]:
         """The epoch, and how many of its items are done."""
-        epochs = self.trainer.fit_loop.epoch_progress.current
+        epochs: Any = self.trainer.fit_loop.epoch_progress.current
         if epochs.processed > epochs.completed:  # at the end of an epoch
             return {"epoch": epochs.processed, "item": 0}
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        items: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
         before = self._start["item"] if epochs.completed == self._start["epoch"] else 0
-        return {"epoch": epochs.completed, "item": max(done, before)}
+        return {"epoch": epochs.completed, "item": max(items.processed, before)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the density and an exact resumption need; plain values and tensors only."""

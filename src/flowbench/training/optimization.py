@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -34,12 +35,12 @@ def build_optimizer(training: Training, parameters: Iterable[Tensor]) -> Optimiz
         >>> build_optimizer(Training(optimizer=node), [torch.zeros(2)]).defaults["lr"]
         0.001
     """
-    own = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
-    node = training.optimizer
+    node, rate, decay = training.optimizer, training.learning_rate, training.weight_decay
     if node is None:
-        return torch.optim.Adam(parameters, **own, fused=True)
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+    own = {"lr": rate, "weight_decay": decay}
     make = _maker(node)
-    taken = inspect.signature(make).parameters
+    taken = inspect.signature(resolve_name(node["_target_"])).parameters
     own = {key: value for key, value in own.items() if key in taken and key not in node}
     return _built("optimizer", node, Optimizer, lambda: make(parameters, **own))
 

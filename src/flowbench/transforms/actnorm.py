@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.transforms.base import Transform
+from flowbench.transforms.base import Transform, real_event
 from flowbench.transforms.normalization import moments
 
 __all__ = ["ActNorm"]
@@ -15,7 +15,8 @@ class ActNorm(Transform):
     r"""x = u · exp(s) + t with one parameter s and t per feature, and log |det ∂x/∂u| = Σᵢ sᵢ.
 
     `initialize` sets them so that the noise of the rows it is given has mean 0 and variance 1;
-    training goes on from there. A feature that is constant but for rounding keeps s = 0.
+    training goes on from there. It acts once: only while s and t are zeros, as constructed. A
+    feature that is constant but for rounding keeps s = 0.
 
     Args:
         features: size of the event.
@@ -31,22 +32,28 @@ class ActNorm(Transform):
         [-1.0, 1.0]
     """
 
+    context_features = 0
+
     def __init__(self, features: int) -> None:
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(features))
         self.log_scale = nn.Parameter(torch.zeros(features))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.shift))
         x = torch.addcmul(self.shift, u, self.log_scale.exp())
         return x, self.log_scale.sum().expand(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x, len(self.shift))
         u = (x - self.shift) * torch.exp(-self.log_scale)
         return u, -self.log_scale.sum().expand(x.shape[:-1])
 
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None, chunk: int = 65536) -> None:
         """Standardise the rows `[rows, features]`; the moments are summed in float64."""
+        if self.shift.any() or self.log_scale.any():
+            return
         mean, variance = moments(x.split(chunk))
         deviation = variance.sqrt()
         varies = deviation > ROUNDING * mean.abs()

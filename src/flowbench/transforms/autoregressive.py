@@ -5,8 +5,7 @@ from torch import Tensor, nn
 
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.incremental import generate
-from flowbench.transforms import fused
-from flowbench.transforms.base import Transform
+from flowbench.transforms.base import Transform, real_event
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
 __all__ = ["MaskedAutoregressive"]
@@ -44,12 +43,18 @@ class MaskedAutoregressive(Transform):
         self.univariate = AffineMap() if univariate is None else univariate
         check_params(conditioner, self.univariate)
 
+    @property
+    def context_features(self) -> int | None:  # type: ignore[override]
+        """Size of the context that the conditioner takes."""
+        return getattr(self.conditioner, "context_features", None)
+
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map noise to data, feature after feature in their order.
 
         With an `AutoregressiveNetwork` this costs about one pass of it (`nn.incremental`), with
         another conditioner one pass per feature.
         """
+        u = real_event(u, getattr(self.conditioner, "features", None))
         if isinstance(self.conditioner, AutoregressiveNetwork):
             return self._forward_incrementally(self.conditioner, u, context)
         x, log_det = u, u
@@ -78,7 +83,6 @@ class MaskedAutoregressive(Transform):
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        if type(self.univariate) is AffineMap and fused.applies(self.conditioner, x, context):
-            return fused.inverse(self.conditioner, self.univariate.bound, x, context)
+        x = real_event(x, getattr(self.conditioner, "features", None))
         u, log_det = self.univariate.inverse(x, self.conditioner(x, context))
         return u, log_det.sum(-1)

@@ -13,19 +13,47 @@ Everything else under `flowbench.transforms` is a leaf of this contract.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from flowbench import memory
 
-__all__ = ["Chain", "Inverse", "Transform", "layers_from_data"]
+__all__ = [
+    "Chain",
+    "Inverse",
+    "Transform",
+    "common_size",
+    "constant",
+    "layers_from_data",
+    "real_event",
+    "widened",
+]
 
 
 class Transform(nn.Module, ABC):
-    """An invertible, differentiable map of `[..., features]` onto itself."""
+    """An invertible, differentiable map of `[..., features]` onto itself.
+
+    Attributes:
+        context_features: size of the context that it takes: 0 for none, None where unknown.
+    """
+
+    context_features: int | None = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *given: Any) -> Self:
+        """As in any module, but float64 becomes float32 on a device without float64 (MPS)."""
+
+        def moved(value: Tensor) -> Tensor:
+            try:
+                return fn(value)
+            except TypeError:
+                if value.dtype != torch.float64:
+                    raise
+                return fn(value.float())
+
+        return super()._apply(moved, *given)
 
     @abstractmethod
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -82,6 +110,11 @@ class Chain(Transform):
         super().__init__()
         self.transforms = nn.ModuleList(transforms)
 
+    @property
+    def context_features(self) -> int | None:  # type: ignore[override]
+        """Size of the context that its maps take."""
+        return common_size(self.transforms)
+
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         log_det = u.new_zeros(u.shape[:-1])
         for transform in self.transforms:
@@ -131,11 +164,64 @@ class Inverse(Transform):
         super().__init__()
         self.transform = transform
 
+    @property
+    def context_features(self) -> int | None:  # type: ignore[override]
+        """Size of the context that the map takes."""
+        return self.transform.context_features
+
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self.transform.inverse(u, context)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self.transform(x, context)
+
+
+def common_size(parts: Iterable[nn.Module]) -> int | None:
+    """The size of the context that all parts share: 0 where none takes one, None where unknown.
+
+    Example:
+        >>> from flowbench.transforms import Permute
+        >>> common_size([Permute([0, 1]), nn.Identity()]), common_size([Permute([0, 1])])
+        (None, 0)
+    """
+    sizes = {getattr(part, "context_features", None) for part in parts}
+    known = sizes - {0, None}
+    if len(known) == 1:
+        return known.pop()
+    return None if known or None in sizes else 0
+
+
+def real_event(event: Tensor, features: int | None = None) -> Tensor:
+    """An event as real numbers: whole numbers are converted to the default type.
+
+    Args:
+        event: `[..., features]`.
+        features: the expected size, or None for any.
+
+    Raises:
+        ValueError: the event is complex or of another size.
+
+    Example:
+        >>> real_event(torch.tensor([1, 2]), 2)
+        tensor([1., 2.])
+    """
+    if features is not None and event.shape[-1:] != (features,):
+        raise ValueError(f"the event has shape {tuple(event.shape)}, expected [..., {features}]")
+    if event.is_complex():
+        raise ValueError(f"the event holds {event.dtype}, expected real numbers")
+    return event if event.is_floating_point() else event.to(torch.get_default_dtype())
+
+
+def constant(values: Tensor) -> Tensor:
+    """A copy on the default device, as float32 where that has no float64 (MPS)."""
+    device = torch.get_default_device()
+    dtype = torch.float32 if device.type == "mps" else values.dtype
+    return values.to(device, dtype, copy=True)
+
+
+def widened(value: Tensor) -> Tensor:
+    """The same numbers in float64, or in float32 where the device has no float64 (MPS)."""
+    return value.float() if value.is_mps else value.double()
 
 
 def layers_from_data(transform: Transform) -> list[Transform]:

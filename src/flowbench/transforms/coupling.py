@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from flowbench.transforms.base import Transform
+from flowbench.transforms.base import Transform, real_event
 from flowbench.transforms.coupling_masks import leading_mask
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
@@ -77,7 +77,14 @@ class Coupling(Transform):
         for name in ("masked", "mapped", "restore"):
             self.register_buffer(name, torch.empty(0, dtype=torch.int64), persistent=False)
         _index(self)
+        for name in ("mask", "masked", "mapped", "restore"):
+            setattr(self, name, getattr(self, name).to(torch.get_default_device()))
         self.register_load_state_dict_post_hook(_index)
+
+    @property
+    def context_features(self) -> int | None:  # type: ignore[override]
+        """Size of the context that the conditioner takes."""
+        return getattr(self.conditioner, "context_features", None)
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self._map(self.univariate, u, context)
@@ -91,6 +98,7 @@ class Coupling(Transform):
         value: Tensor,
         context: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
+        value = real_event(value, len(self.mask))
         if not len(self.mapped):
             return value, value.new_zeros(value.shape[:-1])
         masked = value.index_select(-1, self.masked)
@@ -110,6 +118,8 @@ class Coupling(Transform):
 def _index(layer: nn.Module, _incompatible: object = None) -> None:
     """Set the indices that follow from the mask."""
     assert isinstance(layer, Coupling)
+    if layer.mask.is_meta:
+        return
     layer.masked = layer.mask.nonzero().squeeze(-1)
     layer.mapped = (~layer.mask).nonzero().squeeze(-1)
     layer.restore = torch.cat([layer.masked, layer.mapped]).argsort()

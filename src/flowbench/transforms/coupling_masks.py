@@ -44,7 +44,7 @@ def leading_mask(
         count = _number(num_masked, features)
     else:
         count = _share(fraction_masked, features)
-    index = torch.arange(features)
+    index = torch.arange(features, device="cpu")
     return index < count if count >= 0 else index >= features + count
 
 
@@ -70,7 +70,7 @@ def alternating_mask(features: int, *, start: int = 0) -> Tensor:
         >>> alternating_mask(4, start=1)
         tensor([False,  True, False,  True])
     """
-    return torch.arange(features) % 2 == _checked(start)
+    return torch.arange(features, device="cpu") % 2 == _checked(start)
 
 
 def checkerboard_mask(height: int, width: int, *, channels: int = 1, start: int = 0) -> Tensor:
@@ -93,7 +93,9 @@ def checkerboard_mask(height: int, width: int, *, channels: int = 1, start: int 
         tensor([[1, 0, 1],
                 [0, 1, 0]], dtype=torch.int32)
     """
-    board = (torch.arange(height)[:, None] + torch.arange(width)) % 2 == _checked(start)
+    board = (
+        torch.arange(height, device="cpu")[:, None] + torch.arange(width, device="cpu")
+    ) % 2 == _checked(start)
     return board.flatten().repeat(channels)
 
 
@@ -116,7 +118,7 @@ def channel_mask(channels: int, height: int, width: int, *, start: int = 0) -> T
         >>> channel_mask(3, 1, 2)
         tensor([ True,  True,  True,  True, False, False])
     """
-    half = (torch.arange(channels) >= (channels + 1) // 2).long() == _checked(start)
+    half = (torch.arange(channels, device="cpu") >= (channels + 1) // 2).long() == _checked(start)
     return half.repeat_interleave(height * width)
 
 

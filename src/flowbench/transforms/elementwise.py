@@ -2,7 +2,8 @@ r"""Fixed maps of each feature by itself: what preprocessing is made of.
 
 All of them follow the direction of `flowbench.transforms.base`: forward is noise → data. Those
 named after what is done to *data* (`Standardize`, `Logit`) do it in their `inverse`. They compute
-in float64, as the constants of the data are, and return the dtype of their input.
+in float64, as the constants of the data are, and return the dtype of their input (of whole
+numbers, the default one).
 """
 
 import math
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowbench.transforms.base import Transform
+from flowbench.transforms.base import Transform, constant, real_event, widened
 
 __all__ = ["Affine", "Logit", "Standardize"]
 
@@ -34,6 +35,7 @@ class Affine(Transform):
         (tensor([2., 4.]), tensor(2.0794))
     """
 
+    context_features = 0
     shift: Tensor
     scale: Tensor
 
@@ -46,8 +48,8 @@ class Affine(Transform):
     ) -> None:
         super().__init__()
         shifts, scales = torch.broadcast_tensors(
-            torch.as_tensor(shift, dtype=torch.float64),
-            torch.as_tensor(scale, dtype=torch.float64),
+            torch.as_tensor(shift, dtype=torch.float64, device="cpu"),
+            torch.as_tensor(scale, dtype=torch.float64, device="cpu"),
         )
         if shifts.ndim == 0:
             if features is None:
@@ -58,14 +60,16 @@ class Affine(Transform):
                 "shift must be finite and scale finite and not 0, got "
                 f"{shifts.tolist()} and {scales.tolist()}"
             )
-        self.register_buffer("shift", shifts.clone())
-        self.register_buffer("scale", scales.clone())
+        self.register_buffer("shift", constant(shifts))
+        self.register_buffer("scale", constant(scales))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.scale))
         x = (u * self.scale + self.shift).to(u.dtype)
         return x, self._log_det().to(u.dtype).expand(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x, len(self.scale))
         u = ((x - self.shift) / self.scale).to(x.dtype)
         return u, -self._log_det().to(x.dtype).expand(x.shape[:-1])
 
@@ -91,7 +95,7 @@ class Standardize(Affine):
     """
 
     def __init__(self, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
-        std = torch.as_tensor(std, dtype=torch.float64)
+        std = torch.as_tensor(std, dtype=torch.float64, device="cpu")
         if not (std > 0).all():
             raise ValueError(f"every standard deviation must be positive, got {std.tolist()}")
         super().__init__(shift=mean, scale=std)
@@ -122,6 +126,8 @@ class Logit(Transform):
         (tensor([0.]), tensor(1.2809))
     """
 
+    context_features = 0
+
     def __init__(self, alpha: float = 1e-6) -> None:
         super().__init__()
         if not 0 < alpha < 0.5:
@@ -130,12 +136,14 @@ class Logit(Transform):
         self.span = 1 - 2 * alpha
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        exact = u.double()
+        u = real_event(u)
+        exact = widened(u)
         x = (torch.sigmoid(exact) - self.alpha) / self.span
         return x.to(u.dtype), self._log_derivative(exact).sum(-1).to(u.dtype)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        exact, rounding = x.double(), torch.finfo(x.dtype).eps
+        x = real_event(x)
+        exact, rounding = widened(x), torch.finfo(x.dtype).eps
         s, rest = self.alpha + self.span * exact, self.alpha + self.span * (1 - exact)
         outside = (torch.minimum(s, rest) < -rounding).any(-1)
         smallest = self.alpha * rounding

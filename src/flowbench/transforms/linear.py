@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from flowbench.transforms.base import Transform
+from flowbench.transforms.base import Transform, real_event
 
 __all__ = ["LULinear", "Permute", "TriangularAffine"]
 
@@ -25,21 +25,24 @@ class Permute(Transform):
         tensor([30., 10., 20.])
     """
 
+    context_features = 0
     permutation: Tensor
 
     def __init__(self, permutation: Sequence[int] | Tensor) -> None:
         super().__init__()
-        order = torch.as_tensor(permutation, dtype=torch.int64)
-        if not torch.equal(order.sort().values, torch.arange(len(order))):
+        order = torch.as_tensor(permutation, dtype=torch.int64, device="cpu")
+        if not torch.equal(order.sort().values, torch.arange(len(order), device="cpu")):
             raise ValueError(
                 f"permutation={order.tolist()} is no permutation of 0 … {len(order) - 1}"
             )
-        self.register_buffer("permutation", order)
+        self.register_buffer("permutation", order.to(torch.get_default_device(), copy=True))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.permutation))
         return u.index_select(-1, self.permutation), u.new_zeros(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x, len(self.permutation))
         return x.index_select(-1, self.permutation.argsort()), x.new_zeros(x.shape[:-1])
 
 
@@ -67,6 +70,8 @@ class LULinear(Transform):
         tensor([5., 3.], grad_fn=<AddBackward0>)
     """
 
+    context_features = 0
+
     def __init__(
         self,
         features: int,
@@ -75,7 +80,7 @@ class LULinear(Transform):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.permute = Permute(torch.arange(features) if permutation is None else permutation)
+        self.permute = Permute(range(features) if permutation is None else permutation)
         if len(self.permute.permutation) != features:
             raise ValueError(
                 f"permutation has {len(self.permute.permutation)} entries, expected {features}"
@@ -85,6 +90,7 @@ class LULinear(Transform):
         self.bias = nn.Parameter(torch.zeros(features)) if bias else None
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.factors))
         centred = u if self.bias is None else u - self.bias
         lower, upper = self._triangles()
         rows = self.permute.inverse(centred)[0].reshape(-1, u.shape[-1])
@@ -95,6 +101,7 @@ class LULinear(Transform):
         return rows.reshape(u.shape), -self._log_det().expand(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x, len(self.factors))
         lower, upper = self._triangles()
         u, _ = self.permute(x @ upper.mT @ lower.mT)
         u = u if self.bias is None else u + self.bias
@@ -128,6 +135,7 @@ class TriangularAffine(Transform):
         tensor([2.0000, 2.5000], dtype=torch.float64)
     """
 
+    context_features = 0
     mean: Tensor
     cholesky: Tensor
 
@@ -137,10 +145,12 @@ class TriangularAffine(Transform):
         self.register_buffer("cholesky", torch.eye(features, dtype=torch.float64))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.mean))
         x = u.to(self.mean.dtype) @ self.cholesky.mT + self.mean
         return x.to(u.dtype), self._log_det().to(u.dtype).expand(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x, len(self.mean))
         centred = (x.to(self.mean.dtype) - self.mean).reshape(-1, x.shape[-1])
         u = torch.linalg.solve_triangular(self.cholesky.mT, centred, upper=True, left=False)
         return u.reshape(x.shape).to(x.dtype), -self._log_det().to(x.dtype).expand(x.shape[:-1])

@@ -1,14 +1,14 @@
 """Batch normalisation as an invertible layer."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from flowbench import memory, ranks
-from flowbench.transforms.base import Transform, layers_from_data
+from flowbench.tracing import assign_lerp
+from flowbench.transforms.base import Transform, layers_from_data, real_event
 from flowbench.transforms.reshape import Folded
 
 __all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics"]
@@ -25,10 +25,15 @@ class BatchNorm(Transform):
     evaluation, and in `forward` always, they are the stored ones, so that only in evaluation the
     two directions undo each other. Where several ranks train together, the batch is that of all.
 
+    Every training batch updates the stored statistics, an exponential average over batches. With
+    `statistics="dataset"`, `recompute_statistics` replaces them by those of the whole training
+    set. A batch norm in evaluation mode (`.eval()`) keeps its statistics, also within a flow that
+    is in training mode.
+
     Args:
         features: size of the event.
-        statistics: where the stored ones come from: "running", an exponential average over
-            batches; or "dataset", those of the whole training set (`recompute_statistics`).
+        statistics: what evaluation uses: "running", the average over batches; or "dataset", the
+            statistics of the whole training set, as soon as they are computed.
         epsilon: ε, added to the variance.
         momentum: weight of the newest batch in the running average.
 
@@ -46,6 +51,7 @@ class BatchNorm(Transform):
         torch.Size([3, 2])
     """
 
+    context_features = 0
     mean: Tensor
     variance: Tensor
 
@@ -71,11 +77,13 @@ class BatchNorm(Transform):
         self.register_buffer("variance", torch.ones(features))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.mean))
         log_scale = self._log_scale(self.variance)
         x = (u - self.beta) * torch.exp(-log_scale) + self.mean
         return x, -log_scale.sum().expand(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x, len(self.mean))
         if self.training:
             return self._normalize(x)
         log_scale = self._log_scale(self.variance)
@@ -93,60 +101,26 @@ class BatchNorm(Transform):
                 f"batch statistics need at least two rows, got x of {tuple(x.shape)}; "
                 "call .eval() to score, or train with a larger training.batch_size"
             )
-        u, log_det, mean, variance = _BatchNormalize.apply(
-            rows, self.log_gamma, self.beta, self.epsilon
-        )  # type: ignore[misc]
-        if self.statistics == "running":
-            self.mean.lerp_(mean, self.momentum)
-            self.variance.lerp_(variance, self.momentum)
-        return u.reshape(x.shape), log_det.expand(x.shape[:-1])
+        mean, centred, variance = _centred(rows)
+        log_scale = self._log_scale(variance)
+        u = torch.addcmul(self.beta, centred, log_scale.exp())
+        assign_lerp(self.mean, mean, self.momentum)
+        assign_lerp(self.variance, variance, self.momentum)
+        return u.reshape(x.shape), log_scale.sum().expand(x.shape[:-1])
 
 
-class _BatchNormalize(torch.autograd.Function):
-    """Normalisation by batch statistics, differentiated through them in one node."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, log_gamma: Tensor, beta: Tensor, epsilon: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count, mean, centred, variance = _centred(x)
-        inverse_deviation = (variance + epsilon).rsqrt_()
-        normal = centred.mul_(inverse_deviation)
-        gamma = log_gamma.exp()
-        log_det = (log_gamma + inverse_deviation.log()).sum()
-        ctx.save_for_backward(normal, gamma, inverse_deviation)
-        ctx.count = count
-        ctx.mark_non_differentiable(mean, variance)
-        return torch.addcmul(beta, normal, gamma), log_det, mean, variance
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, grad_u: Tensor, grad_log_det: Tensor, *_: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, None]:
-        normal, gamma, inverse_deviation = ctx.saved_tensors
-        grad_beta = grad_u.sum(0)
-        grad_gamma = (grad_u * normal).sum(0) * gamma
-        grad_gamma = grad_gamma + grad_log_det
-        # x acts on u directly, and on both outputs of all ranks through mean and variance.
-        by_mean, by_variance = grad_beta, grad_gamma
-        if ranks.size() > 1:
-            by_mean, by_variance = ranks.summed(torch.stack([grad_beta, grad_gamma]))
-        grad_x = torch.addcmul(by_mean * gamma / -ctx.count, grad_u, gamma)
-        grad_x = torch.addcmul(grad_x, normal, by_variance / -ctx.count).mul_(inverse_deviation)
-        return grad_x, grad_gamma, grad_beta, None
-
-
-def _centred(x: Tensor) -> tuple[int | Tensor, Tensor, Tensor, Tensor]:
-    """Count, mean, rows less the mean, and biased variance of the rows of all ranks."""
+def _centred(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, rows less the mean, and biased variance of the rows of all ranks."""
     if ranks.size() == 1:
         mean = x.mean(0)
         centred = x - mean
-        return len(x), mean, centred, centred.square().mean(0)
-    *sums, count = ranks.summed(torch.cat([x.sum(0), x.new_tensor([len(x)])])).split(x.shape[-1])
+        return mean, centred, centred.square().mean(0)
+    from torch.distributed.nn.functional import all_reduce as total  # a differentiable one
+
+    *sums, count = total(torch.cat([x.sum(0), x.new_tensor([len(x)])])).split(x.shape[-1])
     mean = sums[0] / count
     centred = x - mean
-    return count, mean, centred, ranks.summed(centred.square().sum(0)) / count
+    return mean, centred, total(centred.square().sum(0)) / count
 
 
 @torch.no_grad()
@@ -158,10 +132,11 @@ def recompute_statistics(
     The rows go through the layers one after the other, from data to noise, so that a layer's
     statistics are taken after those before it were replaced, as in the original code of the MAF
     paper. One copy of the rows is held, where they are: on a device, in memory, or in a mapped
-    file. Those that are not where the transform is go there chunk by chunk.
+    file. Those that are not where the transform is go there chunk by chunk. In a transform that is
+    in training mode, a batch norm in evaluation mode is frozen: it keeps its statistics.
 
     Args:
-        transform: the transform of a flow; its batch norms are in evaluation mode.
+        transform: the transform of a flow; its mode is left as it is.
         x: all training rows, `[rows, features]`; where several ranks train together, this rank's
             share of them.
         context: their contexts, `[rows, context_features]`, or None.
@@ -169,19 +144,39 @@ def recompute_statistics(
 
     Example:
         >>> import torch
-        >>> norm = BatchNorm(1).eval()
+        >>> norm = BatchNorm(1)
         >>> recompute_statistics(norm, torch.tensor([[1.0], [3.0]]))
         >>> norm.mean, norm.variance
         (tensor([2.]), tensor([1.]))
     """
+    modes = {module: module.training for module in transform.modules()}
+    norms: set[nn.Module] = {
+        module
+        for module, training in modes.items()
+        if isinstance(module, BatchNorm)
+        and module.statistics == "dataset"
+        and (training or not transform.training)
+    }
+    try:
+        _recompute(transform.eval(), norms, x, context, chunk)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _recompute(
+    transform: Transform, norms: set[nn.Module], x: Tensor, context: Tensor | None, chunk: int
+) -> None:
+    """Set the statistics of some batch norms of a transform in evaluation mode."""
     layers = layers_from_data(transform)
     device = next(transform.buffers(), x).device
-    last = max((i for i, layer in enumerate(layers) if _wants_dataset(layer)), default=-1)
+    wanted = [i for i, layer in enumerate(layers) if not norms.isdisjoint(layer.modules())]
+    last = max(wanted, default=-1)
     x = memory.empty_like(x).copy_(x) if last > 0 else x
     for index, layer in enumerate(layers[: last + 1]):
         if isinstance(layer, Folded):
-            recompute_statistics(layer.transform, *layer.fold(x, context), chunk=chunk)
-        elif isinstance(layer, BatchNorm) and layer.statistics == "dataset":
+            _recompute(layer.transform, norms, *layer.fold(x, context), chunk)
+        elif isinstance(layer, BatchNorm) and layer in norms:
             mean, variance = _over_ranks(*moments(x.split(chunk)), len(x))
             layer.mean.copy_(mean)
             layer.variance.copy_(variance)
@@ -205,12 +200,6 @@ def _over_ranks(mean: Tensor, variance: Tensor, count: int) -> Moments:
     return overall, (weights * squares).sum(0)
 
 
-def _wants_dataset(layer: Transform) -> bool:
-    if isinstance(layer, Folded):
-        return any(_wants_dataset(inner) for inner in layers_from_data(layer.transform))
-    return isinstance(layer, BatchNorm) and layer.statistics == "dataset"
-
-
 def moments(parts: Sequence[Tensor]) -> Moments:
     """Mean and biased variance over all parts, in float64 (Chan et al. 1979).
 
@@ -222,7 +211,7 @@ def moments(parts: Sequence[Tensor]) -> Moments:
     mean = squares = torch.zeros((), dtype=torch.float64)
     count = 0
     for part in parts:
-        part = part.to(torch.float64)
+        part = (part.cpu() if part.is_mps else part).to(torch.float64)  # MPS has no float64
         variance, part_mean = torch.var_mean(part, dim=0, correction=0)
         share = len(part) / (count + len(part))
         squares = squares + variance * len(part) + (part_mean - mean) ** 2 * (count * share)

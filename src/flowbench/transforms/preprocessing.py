@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from flowbench.transforms.base import Transform
+from flowbench.transforms.base import Transform, constant, real_event
 
 __all__ = ["Clip", "Log"]
 
@@ -28,17 +28,21 @@ class Clip(Transform):
         (tensor([[0.5000], [1.0000]]), tensor([0., 0.]))
     """
 
+    context_features = 0
     low: Tensor
     high: Tensor
 
     def __init__(self, low: Sequence[float] | Tensor, high: Sequence[float] | Tensor) -> None:
         super().__init__()
-        self.register_buffer("low", torch.as_tensor(low, dtype=torch.float64))
-        self.register_buffer("high", torch.as_tensor(high, dtype=torch.float64))
-        if not (self.low <= self.high).all():
+        lows = torch.as_tensor(low, dtype=torch.float64, device="cpu")
+        highs = torch.as_tensor(high, dtype=torch.float64, device="cpu")
+        self.register_buffer("low", constant(lows))
+        self.register_buffer("high", constant(highs))
+        if not (lows <= highs).all():
             raise ValueError(f"low must not exceed high, got {list(low)} and {list(high)}")
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u, len(self.low))
         return u.clamp(self.low, self.high).to(u.dtype), u.new_zeros(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
@@ -63,6 +67,7 @@ class Log(Transform):
         (tensor([5., 0.]), tensor(-0.))
     """
 
+    context_features = 0
     columns: Tensor
 
     def __init__(self, columns: Sequence[int]) -> None:
@@ -72,10 +77,12 @@ class Log(Transform):
         self.register_buffer("columns", torch.tensor(columns))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        u = real_event(u)
         logs = u[..., self.columns]
         return u.index_copy(-1, self.columns, logs.exp()), logs.sum(-1)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        x = real_event(x)
         values = x[..., self.columns]
         outside = values <= 0
         logs = values.masked_fill(outside, 1.0).log()

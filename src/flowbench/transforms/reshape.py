@@ -28,6 +28,8 @@ class Reshape(Transform):
         (torch.Size([5, 3, 8, 8]), torch.Size([5]))
     """
 
+    context_features = 0
+
     def __init__(
         self, event_shape_out: Sequence[int], *, event_shape_in: Sequence[int] | None = None
     ) -> None:
@@ -73,6 +75,11 @@ class Folded(Transform):
             raise ValueError(f"groups={groups}: expected at least 1")
         self.transform = transform
         self.groups = groups
+
+    @property
+    def context_features(self) -> int | None:  # type: ignore[override]
+        """Size of the context that the map of a group takes."""
+        return self.transform.context_features
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self._unfold(u, context, *self.transform(*self.fold(u, context)))

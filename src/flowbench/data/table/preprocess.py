@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowbench.data.base import build_preprocess
 from flowbench.data.moments import moments, refuse_constant, standardize
 from flowbench.data.selection import Selection
+from flowbench.transforms.steps import build_preprocess
 
 __all__ = ["table_preprocess"]
 

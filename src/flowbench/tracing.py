@@ -1,0 +1,63 @@
+"""What torch.func, torch.compile and torch.export ask of code that reads values or writes them."""
+
+import torch
+from torch import Tensor
+from torch._C import _functorch  # type: ignore[attr-defined]
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+__all__ = ["assign_lerp", "holds", "may_overwrite"]
+
+
+def holds(condition: Tensor) -> bool:
+    """Whether a condition holds everywhere, or cannot be looked at: traced, mapped, or on meta.
+
+    Example:
+        >>> holds(torch.tensor([True, False])), holds(torch.ones(2, device="meta") > 0)
+        (False, True)
+    """
+    if torch.compiler.is_compiling() or condition.is_meta:
+        return True
+    condition = _evaluated(condition)
+    if _functorch.is_batchedtensor(condition):
+        return True
+    return bool(condition.all())
+
+
+def may_overwrite() -> bool:
+    """Whether a tensor may be written in place: not for autograd, nor within torch.func."""
+    if torch.is_grad_enabled():
+        return False
+    return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
+
+
+@torch.no_grad()
+def assign_lerp(buffer: Tensor, value: Tensor, weight: float) -> None:
+    """Move a buffer toward a value in place, within the derivatives of torch.func as well.
+
+    Example:
+        >>> buffer = torch.zeros(1)
+        >>> def square(x):
+        ...     assign_lerp(buffer, x, 0.5)
+        ...     return x.square().sum()
+        >>> torch.func.grad(square)(torch.ones(1)), buffer
+        (tensor([2.]), tensor([0.5000]))
+    """
+    value = value.detach()
+    if not torch.compiler.is_compiling() and not _is_wrapped(buffer):
+        value = _evaluated(value)
+        if not _is_wrapped(value):
+            with temporarily_clear_interpreter_stack():
+                buffer.lerp_(value, weight)
+            return
+    buffer.lerp_(value, weight)
+
+
+def _is_wrapped(value: Tensor) -> bool:
+    return _functorch.is_functorch_wrapped_tensor(value)
+
+
+def _evaluated(value: Tensor) -> Tensor:
+    """The values that a derivative of torch.func is taken at."""
+    while _functorch.is_gradtrackingtensor(value):
+        value = _functorch.get_unwrapped(value)
+    return value

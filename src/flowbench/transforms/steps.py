@@ -1,0 +1,38 @@
+"""Preprocessing as plain values, which a checkpoint holds, and the Transform that they give."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flowbench.transforms.base import Chain, Transform
+from flowbench.transforms.elementwise import Affine, Logit, Standardize
+from flowbench.transforms.linear import Permute
+from flowbench.transforms.preprocessing import Clip, Log
+
+__all__ = ["build_preprocess"]
+
+STEPS = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standardize)}
+
+
+def build_preprocess(steps: Iterable[Mapping[str, Any]]) -> Chain:
+    """The Transform of a list of preprocessing steps; its `inverse` is data → model space.
+
+    Args:
+        steps: in the order in which they act on data, e.g. `[{"name": "Logit", "alpha": 0.05}]`.
+
+    Raises:
+        ValueError: a step has an unknown name.
+
+    Example:
+        >>> import torch
+        >>> chain = build_preprocess([{"name": "Standardize", "mean": [1.0], "std": [2.0]}])
+        >>> chain.inverse(torch.tensor([3.0]))[0]
+        tensor([1.])
+    """
+    transforms: list[Transform] = []
+    for step in steps:
+        options = dict(step)
+        name = options.pop("name")
+        if name not in STEPS:
+            raise ValueError(f"unknown preprocessing step {name!r}; known: {sorted(STEPS)}")
+        transforms.append(STEPS[name](**options))
+    return Chain(reversed(transforms))
