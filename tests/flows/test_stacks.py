@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 import flowbench
 from flowbench.flows import IAF, MADE, MAF, NICE, Flow, RealNVP
-from flowbench.nn import MaskedLinear
-from flowbench.nn import MLP, SplitMLP
+from flowbench.nn import MLP, MaskedLinear, SplitMLP
 from flowbench.nn.options import ACTIVATIONS
 from flowbench.transforms import (
     AffineMap,
