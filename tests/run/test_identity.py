@@ -96,3 +96,7 @@ def test_an_option_whose_default_is_not_what_was_done_before_enters_where_it_has
     assert hashed("data=toy model=realnvp") != hashed(separate)
     spline = "data=toy model=realnvp model.univariate=spline"
     assert hashed(spline) == hashed(f"{spline} model.networks=separate")
+
+
+def test_a_word_that_means_something_else_now_has_another_hash():
+    assert hashed("data=toy model.activation=leaky_relu") != "4e1271ea"

@@ -1,13 +1,14 @@
-"""Options that came later, and what a configuration without them meant."""
+"""What configurations of earlier versions meant, where it is not what they mean today."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from flowbench.config.defaults import target_of
 
-__all__ = ["meant_by_absence", "with_later_keys"]
+__all__ = ["meant_by_absence", "with_first_slope", "with_later_keys"]
 
 REAL_NVP = ("flowbench.flows.realnvp", "RealNVP")
+FIRST_LEAKY_RELU = {"_target_": "torch.nn.LeakyReLU"}  # slope 0.01; Keras's is 0.2
 
 
 def meant_by_absence(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,3 +41,21 @@ def with_later_keys(node: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in node.items()
     }
     return meant_by_absence(node) | inside
+
+
+def with_first_slope(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with the slope that `leaky_relu` had at first, before it was Keras's.
+
+    Example:
+        >>> with_first_slope({"_target_": "flowbench.flows.MAF", "activation": "leaky_relu"})
+        {'_target_': 'flowbench.flows.MAF', 'activation': {'_target_': 'torch.nn.LeakyReLU'}}
+    """
+    ours = str(node.get("_target_")).startswith("flowbench.")
+
+    def first(key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return with_first_slope(value)
+        named = ours and key.endswith("activation") and value == "leaky_relu"
+        return FIRST_LEAKY_RELU if named else value
+
+    return {key: first(key, value) for key, value in node.items()}

@@ -12,7 +12,7 @@ from flowbench.config.configuration import resolved
 from flowbench.config.defaults import defaults_of, target_of
 from flowbench.config.files import BESIDE, GIVEN, is_said
 from flowbench.config.first_keys import FIRST_TRAINING_KEYS
-from flowbench.config.later_keys import meant_by_absence
+from flowbench.config.later_keys import meant_by_absence, with_first_slope
 from flowbench.config.settings import Training
 from flowbench.config.signatures import without
 
@@ -27,8 +27,9 @@ def run_hash(config: DictConfig) -> str:
 
     Keys that a file says enter; an option that it leaves out enters where it is changed, so that
     an option that is new in flowbench leaves the hashes of earlier runs alone. One whose default
-    is not what was done before enters where it differs from that (`later_keys`). `seed` and
-    `paths` enter by name, not by value, wherever others refer to them.
+    is not what was done before enters where it differs from that, and a word that has another
+    meaning now enters with it (`later_keys`). `seed` and `paths` enter by name, not by value,
+    wherever others refer to them.
     """
     symbolic = OmegaConf.create(OmegaConf.to_container(config))
     assert isinstance(symbolic, DictConfig)
@@ -46,6 +47,8 @@ def run_hash(config: DictConfig) -> str:
         },
         "trainer": without(plain["trainer"], ELSEWHERE | DISPLAY),
     }
+    if with_first_slope(plain["model"]) != plain["model"]:
+        kept["leaky_relu"] = 0.2
     kept |= {key: plain[key] for key in ("init_from", "callbacks", "module") if plain.get(key)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
