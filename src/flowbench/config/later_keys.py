@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flowbench.config.defaults import target_of
-
 __all__ = ["meant_by_absence", "with_first_slope", "with_later_keys"]
 
-REAL_NVP = ("flowbench.flows.realnvp", "RealNVP")
+REAL_NVP = [f"flowbench.{module}RealNVP" for module in ("", "flows.", "flows.realnvp.")]
 FIRST_LEAKY_RELU = {"_target_": "torch.nn.LeakyReLU"}  # slope 0.01; Keras's is 0.2
 
 
@@ -22,8 +20,7 @@ def meant_by_absence(node: Mapping[str, Any]) -> dict[str, Any]:
         >>> meant_by_absence({"_target_": "flowbench.flows.MAF"})
         {}
     """
-    target = target_of(node)
-    if (getattr(target, "__module__", None), getattr(target, "__name__", None)) != REAL_NVP:
+    if node.get("_target_") not in REAL_NVP:
         return {}
     affine = node.get("univariate", "affine") == "affine"
     return {"networks": "separate" if affine else node.get("networks", "separate")}
