@@ -131,7 +131,7 @@ def test_wrong_options_are_named():
         (lambda: RealNVP(3, networks="both"), "networks='both' is unknown"),
         (
             lambda: RealNVP(3, scale_activation="relu"),
-            "scale_activation='relu' is of separate networks",
+            "scale_activation='relu' acts in separate networks only",
         ),
         (lambda: NICE(3, num_masked=3), "num_masked=3"),
         (lambda: MAF(3, batch_norm_side="left"), "batch_norm_side='left' is unknown"),

@@ -96,8 +96,8 @@ class RealNVP(Flow, options=map_options()):
         affine = univariate == "affine"
         if affine and networks == "shared" and scale_activation != SCALE_ACTIVATION:
             raise ValueError(
-                f"scale_activation={scale_activation!r} is of separate networks for the "
-                "log-scale: expected networks='separate' with it"
+                f"scale_activation={scale_activation!r} acts in separate networks only: "
+                "expected networks='separate' with it"
             )
 
         def mlp(

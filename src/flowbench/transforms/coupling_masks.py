@@ -49,7 +49,7 @@ def leading_mask(
 
 
 def _number(given: object, features: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, Integral) or abs(given) >= features:
+    if isinstance(given, bool) or not isinstance(given, Integral) or abs(int(given)) >= features:
         raise ValueError(
             f"num_masked={given}: expected an integer from {1 - features} to {features - 1}, "
             f"for {features} features"
@@ -58,7 +58,7 @@ def _number(given: object, features: int) -> int:
 
 
 def _share(given: object, features: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, Real) or not -1 <= given <= 1:
+    if isinstance(given, bool) or not isinstance(given, Real) or not -1 <= float(given) <= 1:
         raise ValueError(f"fraction_masked={given}: expected a number from −1 to 1")
     return int(features * Fraction(str(given)))
 
