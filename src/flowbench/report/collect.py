@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from flowbench.config.later_keys import with_later_keys
 from flowbench.run.folder import RunFolder, run_folders
 
 __all__ = ["ReportError", "RunRecord", "collect", "read_run"]
@@ -111,7 +112,7 @@ def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
     """
     return RunRecord(
         path=folder.path.absolute().relative_to(root.parent),
-        config=folder.read_config(),
+        config=with_later_keys(folder.read_config()),
         command=folder.read_command(),
         result=folder.read_result(),
         error=folder.read_error(),
