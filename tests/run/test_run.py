@@ -26,6 +26,7 @@ SMALL = [
     "model.hidden_units=[16]",
     "training.batch_size=100",
     "logger=csv",
+    "figures=false",
 ]
 RESULT_KEYS = (
     "data model seed hash status command features context_features parameters rows test val "
