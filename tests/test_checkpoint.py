@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flowbench.checkpoint import CheckpointError, TrainedDensity, load
-from flowbench.flows import MAF
+from flowbench.flows import MAF, RealNVP
 from flowbench.transforms.steps import build_preprocess
 
 OPTIONS = {"layers": 1, "hidden_units": [4], "seed": 0}
@@ -12,9 +12,9 @@ MODEL = {"_target_": "flowbench.flows.MAF", **OPTIONS}
 STANDARDIZE = [{"name": "Standardize", "mean": [0.5, 0.5], "std": [3.0, 3.0]}]
 
 
-def checkpoint(path, model):
+def checkpoint(path, model, flow=None, version=2):
     values = {
-        "format": 2,
+        "format": version,
         "config": {"model": model},
         "sizes": {"features": 2, "context_features": 0},
         "preprocess": STANDARDIZE,
@@ -22,7 +22,8 @@ def checkpoint(path, model):
         "feature_names": ["a", "b"],
         "categories": {},
     }
-    state = {f"flow.{name}": value for name, value in MAF(2, **OPTIONS).state_dict().items()}
+    flow = MAF(2, **OPTIONS) if flow is None else flow
+    state = {f"flow.{name}": value for name, value in flow.state_dict().items()}
     torch.save({"flowbench": values, "state_dict": state}, path)
     return path
 
@@ -94,6 +95,30 @@ def test_a_checkpoint_gives_the_density_that_was_saved(tmp_path):
     x = torch.randn(5, 2)
     expected = flow.log_prob((x - 0.5) / 3) - 2 * torch.tensor(3.0).log()
     torch.testing.assert_close(load(path).log_prob(x), expected.detach())
+
+
+@pytest.mark.parametrize("said", [{}, {"networks": "separate"}, {"networks": "shared"}])
+def test_a_real_nvp_that_does_not_say_so_has_separate_networks(said, tmp_path):
+    flow = RealNVP(2, **{"networks": "separate", **OPTIONS, **said}).eval()
+    model = {"_target_": "flowbench.RealNVP", **OPTIONS, **said}
+    found = load(checkpoint(tmp_path / "some.ckpt", model, flow))
+    assert torch.equal(found.flow.log_prob(torch.ones(1, 2)), flow.log_prob(torch.ones(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("version", "activation"), [(2, torch.nn.LeakyReLU(0.01)), (3, torch.nn.LeakyReLU(0.2))]
+)
+def test_leaky_relu_means_what_it_meant_when_the_checkpoint_was_written(
+    version, activation, tmp_path
+):
+    flow = MAF(2, **OPTIONS, activation=activation).eval()
+    path = checkpoint(tmp_path / "a.ckpt", MODEL | {"activation": "leaky_relu"}, flow, version)
+    x = torch.linspace(-3, 3, 10).view(5, 2)
+    expected = flow.log_prob(x)
+    density = load(path)
+    assert torch.equal(density.flow.log_prob(x), expected)
+    density.save(tmp_path / "b.ckpt")
+    assert torch.equal(load(tmp_path / "b.ckpt").flow.log_prob(x), expected)
 
 
 def test_whole_numbers_have_the_density_of_the_same_real_ones():

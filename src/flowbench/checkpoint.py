@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench.config.embedding import split_embedding
+from flowbench.config.later_keys import with_first_slope, with_later_keys
 from flowbench.density import FORMAT, PREFIX, TrainedDensity
 from flowbench.flows import Flow, equal_blocks
 from flowbench.targets import build
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # it is Lightning's, which takes seconds to import
     from flowbench.data.base import DataModule
 
 __all__ = ["CheckpointError", "TrainedDensity", "load"]
+
+WITH_FIRST_SLOPE = 2  # the format in which leaky_relu had it
 
 
 class CheckpointError(Exception):
@@ -64,7 +67,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     if not trust:
         refuse_foreign(model, what="model", path=path)
     try:
-        flow = build_flow(model, **saved["sizes"])
+        flow = build_flow(_as_meant(model, saved["format"]), **saved["sizes"])
     except Exception as error:  # whatever a configuration of another version leads to
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
@@ -83,6 +86,12 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         saved=saved,
         history=saved.get("history", ()),
     )
+
+
+def _as_meant(model: Mapping[str, Any], format_: int) -> dict[str, Any]:
+    """A `model` configuration, with what it leaves out or said otherwise when it was written."""
+    model = with_later_keys(model)
+    return with_first_slope(model) if format_ == WITH_FIRST_SLOPE else model
 
 
 def _checkpoint_path(run: str | Path) -> Path:
@@ -213,7 +222,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     checkpoint = read_values(path)
     saved = checkpoint["flowbench"]
-    if saved["format"] != FORMAT:
+    if saved["format"] not in (WITH_FIRST_SLOPE, FORMAT):
         raise CheckpointError(f"{path}: format {saved['format']}, expected {FORMAT}")
     state = checkpoint["state_dict"]
     return saved, {

@@ -18,7 +18,7 @@ from flowbench.transforms import Chain
 
 __all__ = ["TrainedDensity"]
 
-FORMAT = 2
+FORMAT = 3
 PREFIX = "flow."
 
 

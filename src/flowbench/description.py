@@ -12,15 +12,15 @@ __all__ = ["description"]
 
 
 def description(flow: Flow) -> dict[str, Any]:
-    """The `model` configuration of a flow of flowbench, by the options of its construction.
+    """The `model` configuration of a flow of flowbench, by all options of its construction.
 
     Raises:
         ValueError: it is of a foreign class, was given what is no plain value, or was altered.
 
     Example:
-        >>> from flowbench.flows import MAF
-        >>> description(MAF(2, layers=1).eval())
-        {'_target_': 'flowbench.flows.maf.MAF', 'layers': 1}
+        >>> from flowbench.flows import NICE
+        >>> [(name, value) for name, value in description(NICE(2, layers=1)).items()][:2]
+        [('_target_', 'flowbench.flows.nice.NICE'), ('layers', 1)]
     """
     cls, (positional, named) = type(flow), flow.construction
     if not cls.__module__.startswith("flowbench."):
@@ -28,7 +28,9 @@ def description(flow: Flow) -> dict[str, Any]:
             f"{cls.__name__} is a class from outside flowbench, which a checkpoint does not "
             "describe: save density.flow.state_dict() and build the flow again yourself"
         )
-    options = dict(inspect.signature(cls).bind(*positional, **named).arguments)
+    bound = inspect.signature(cls).bind(*positional, **named)
+    bound.apply_defaults()
+    options = dict(bound.arguments)
     for name, value in options.items():
         if not _is_plain(value):
             raise ValueError(

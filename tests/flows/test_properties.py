@@ -101,6 +101,7 @@ FLOWS = {
     "iaf": partial(IAF, **STACK),
     "iaf_gated": partial(IAF, **STACK, univariate="gated", batch_norm=True, lu_linear=True),
     "realnvp": partial(RealNVP, **STACK),
+    "realnvp_separate": partial(RealNVP, **STACK, networks="separate"),
     "realnvp_norm_first": partial(RealNVP, **STACK, batch_norm_side="data"),
     "realnvp_masked": partial(RealNVP, **STACK, fraction_masked=-0.5),
     "realnvp_spline": partial(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import flowbench
 from flowbench.flows import IAF, MADE, MAF, NICE, Flow, RealNVP
-from flowbench.nn import MaskedLinear
+from flowbench.nn import MLP, MaskedLinear, SplitMLP
 from flowbench.nn.options import ACTIVATIONS
 from flowbench.transforms import (
     AffineMap,
@@ -62,14 +62,24 @@ def test_iaf_is_a_maf_the_other_way_round():
     torch.testing.assert_close(iaf.transform.inverse(u), maf.transform(u))
 
 
-def test_realnvp_is_that_of_the_maf_paper():
-    flow = RealNVP(5, layers=3, hidden_units=[8, 8])
+def test_realnvp_with_separate_networks_is_that_of_the_maf_paper():
+    flow = RealNVP(5, layers=3, hidden_units=[8, 8], networks="separate")
     couplings = layers(flow, Coupling)
     odd = [False, True, False, True, False]
     assert [layer.mask.tolist() for layer in couplings] == [odd, [not bit for bit in odd], odd]
     for layer in couplings:
         assert layer.conditioner.shift.activation is ACTIVATIONS["relu"]
         assert layer.conditioner.log_scale.activation is ACTIVATIONS["tanh"]
+
+
+def test_realnvp_has_one_network_per_layer_whose_halves_are_shift_and_log_scale():
+    flow = RealNVP(5, layers=3, hidden_units=[8, 8])
+    for layer in layers(flow, Coupling):
+        assert type(layer.conditioner) is SplitMLP
+        assert layer.conditioner.layers[-1].out_features == 2 * len(layer.mapped)
+    spline = RealNVP(5, univariate="spline", hidden_units=[8], scale_activation="relu")
+    for layer in layers(spline, Coupling):
+        assert type(layer.conditioner) is MLP
 
 
 @pytest.mark.parametrize(
@@ -118,6 +128,11 @@ def test_wrong_options_are_named():
     for build, message in (
         (lambda: RealNVP(3, layers=0), "layers=0"),
         (lambda: RealNVP(3, num_masked=1, fraction_masked=0.5), "expected one of them"),
+        (lambda: RealNVP(3, networks="both"), "networks='both' is unknown"),
+        (
+            lambda: RealNVP(3, scale_activation="relu"),
+            "scale_activation='relu' acts in separate networks only",
+        ),
         (lambda: NICE(3, num_masked=3), "num_masked=3"),
         (lambda: MAF(3, batch_norm_side="left"), "batch_norm_side='left' is unknown"),
         (lambda: IAF(3, univariate="cubic"), "univariate='cubic' is unknown"),
@@ -147,7 +162,10 @@ MASKED = {
     "residual": st.booleans(),
 }
 MIXTURE = {"base": st.sampled_from(["normal", "mixture"]), "components": st.integers(1, 4)}
-COUPLED = {"fraction_masked": st.none() | st.floats(-0.9, 0.9)}
+COUPLED = {
+    "fraction_masked": st.none() | st.floats(-0.9, 0.9),
+    "networks": st.sampled_from(["shared", "separate"]),
+}
 # Layers that may stretch without bound, or nearly, magnify rounding beyond any tolerance.
 ALWAYS = {"seed": st.integers(0, 100), "log_scale_bound": st.sampled_from([0.5, 2.0])}
 DRAWN = st.one_of(

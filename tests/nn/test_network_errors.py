@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flowbench.nn import AutoregressiveNetwork, MaskedLinear
+from flowbench.nn import AutoregressiveNetwork, MaskedLinear, regularization
 from flowbench.nn.masks import input_degrees
 from flowbench.nn.mlp import MLP
 
@@ -47,6 +47,19 @@ WRONG = {
         "hidden_degrees='all' is unknown",
     ),
     "activation": (network(activation="relo"), "activation='relo' is unknown"),
+    "activation across units": (
+        network(hidden_units=[4], activation="softmax"),
+        "activation='softmax' makes every hidden unit depend on all inputs",
+    ),
+    "orthogonal bias": (
+        network(bias_initializer="orthogonal"),
+        "orthogonal initializes kernels: expected another initializer for a bias",
+    ),
+    "identity bias": (mlp(bias_initializer="identity"), "identity initializes kernels"),
+    "orthogonal penalty of a bias": (
+        lambda: regularization(network(bias_regularizer="orthogonal_regularizer")()),
+        "orthogonal_regularizer is for kernels",
+    ),
     "class": (network(activation=torch.nn.ReLU), "activation=ReLU is a class: expected an object"),
     "initializer": (network(kernel_initializer="he"), "kernel_initializer='he' is unknown"),
     "bias initializer": (network(bias_initializer="he"), "bias_initializer='he' is unknown"),

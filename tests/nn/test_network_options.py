@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from flowbench.nn import AutoregressiveNetwork, constrain, regularization
-from flowbench.nn.mlp import MLP, ShiftAndLogScale
+from flowbench.nn.activations import ACROSS_UNITS
+from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
 from flowbench.nn.options import ACTIVATIONS, INITIALIZERS
 
 
@@ -28,14 +29,19 @@ def test_batches_of_events_and_contexts_broadcast(x, context, batch, conditional
 
 @pytest.mark.parametrize("activation", [None, torch.sin, *ACTIVATIONS])
 def test_activations_by_name_and_as_callables(activation):
-    for network in (
-        AutoregressiveNetwork(3, hidden_units=[4], activation=activation),
-        MLP(3, outputs=3, hidden_units=[4], activation=activation),
-    ):
-        assert network(torch.randn(5, 3)).isfinite().all()
+    x = torch.randn(5, 3)
+    assert MLP(3, outputs=3, hidden_units=[4], activation=activation)(x).isfinite().all()
+    if activation not in ACROSS_UNITS:
+        assert (
+            AutoregressiveNetwork(3, hidden_units=[4], activation=activation)(x).isfinite().all()
+        )
 
 
-@pytest.mark.parametrize("initializer", [name for name in INITIALIZERS if name != "zeros"])
+ZEROS = ("zeros", "zero", "constant", "identity")  # the last within masks
+FILLED = [name for name in INITIALIZERS if name not in ZEROS]
+
+
+@pytest.mark.parametrize("initializer", FILLED)
 def test_initializers_fill_the_weights(initializer):
     for network in (
         AutoregressiveNetwork(3, hidden_units=[4], kernel_initializer=initializer),
@@ -91,7 +97,8 @@ def test_constraints_are_applied_within_the_masks():
 
 
 @pytest.mark.parametrize(
-    ("constraint", "length"), [("max_norm", 2.0), ("unit_norm", 1.0), ("non_neg", None)]
+    ("constraint", "length"),
+    [("max_norm", 2.0), ("min_max_norm", 1.0), ("unit_norm", 1.0), ("non_neg", None)],
 )
 def test_constraints_by_name_hold_for_each_unit_and_for_the_biases(constraint, length):
     options = {"kernel_constraint": constraint, "bias_constraint": constraint}
@@ -137,3 +144,13 @@ def test_an_mlp_is_the_usual_composition():
 def test_an_mlp_without_inputs_is_a_function_of_the_context():
     network = MLP(0, outputs=2, context_features=1)
     assert network(torch.zeros(5, 0), torch.randn(5, 1)).shape == (5, 2, 2)
+
+
+def test_the_last_layer_of_a_split_network_is_in_parts():
+    options = {"outputs": 3, "hidden_units": [4], "context_features": 2}
+    network, split = MLP(2, **options), SplitMLP(2, **options)
+    split.load_state_dict(network.state_dict())
+    inputs = torch.randn(7, 1, 2), torch.randn(5, 2)
+    units = network(*inputs).flatten(-2)
+    shift, log_scale = split(*inputs).unbind(-1)
+    assert torch.equal(torch.cat([shift, log_scale], dim=-1), units)

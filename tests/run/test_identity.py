@@ -16,7 +16,7 @@ FIRST = {
     "data=toy +model.bins=4 model.univariate=spline": "2d2d370e",
     "data=toy init_from=some/run": "45d2b3de",
     "data=toy model=gaussian": "9c99348f",
-    "data=toy model=realnvp seed=3": "29b2c4be",
+    "data=toy model=realnvp model.networks=separate seed=3": "29b2c4be",
     "data=toy model=realnvp_spline model.layers=3": "cfc0ec3d",
     "data=toy model=nice": "322ff2db",
     "data=toy model=iaf": "2ddeea73",
@@ -89,3 +89,14 @@ def test_an_option_that_files_did_not_say_at_first_enters_where_it_is_changed():
     line = "data=toy model.univariate=spline"
     assert hashed(f"{line} model.bins=8") == hashed(line) != hashed(f"{line} model.bins=4")
     assert hashed("training.optimizer=null model.embedding=null module=null") == FIRST["data=toy"]
+
+
+def test_an_option_whose_default_is_not_what_was_done_before_enters_where_it_has_an_effect():
+    separate = "data=toy model=realnvp model.networks=separate"
+    assert hashed("data=toy model=realnvp") != hashed(separate)
+    spline = "data=toy model=realnvp model.univariate=spline"
+    assert hashed(spline) == hashed(f"{spline} model.networks=separate")
+
+
+def test_a_word_that_means_something_else_now_has_another_hash():
+    assert hashed("data=toy model.activation=leaky_relu") != "4e1271ea"

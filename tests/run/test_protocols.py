@@ -106,6 +106,7 @@ def test_a_cell_of_the_maf_paper(row):
         assert model["layers"] == int(row["model"].partition("(")[2].rstrip(")"))
     if row["model"].startswith("Real"):
         assert (model["activation"], model["scale_activation"]) == ("relu", "tanh")
+        assert model["networks"] == "separate"
     if "MoG" in row["model"]:
         assert model["components"] == 10
     if issubclass(SETS[data], ImageDataModule):

@@ -1,5 +1,6 @@
 """Which features a coupling leaves unchanged, and what the others may depend on."""
 
+import numpy as np
 import pytest
 import torch
 from torch.autograd.functional import jacobian
@@ -36,6 +37,14 @@ from flowbench.transforms import (
 )
 def test_leading_masks(options, masked):
     assert leading_mask(5, **options).nonzero().flatten().tolist() == masked
+
+
+def test_a_fraction_counts_as_it_is_written():
+    for hundredths in range(-100, 101):
+        mask = leading_mask(100, fraction_masked=hundredths / 100)
+        assert int(mask.sum()) == abs(hundredths)
+    assert int(leading_mask(50, fraction_masked=np.float32(0.58)).sum()) == 29
+    assert int(leading_mask(3, fraction_masked=0.999).sum()) == 2
 
 
 @pytest.mark.parametrize("mask", [[1, 0, 0, 0], [0, 1, 0, 1], [1, 0, 1, 1], [0, 0, 0, 0]], ids=str)

@@ -1,5 +1,7 @@
 """Wrong use, and the sentence that it gets."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import Identity
@@ -66,8 +68,18 @@ WRONG = {
         lambda: leading_mask(3, num_masked=1, fraction_masked=0.5),
         "num_masked=1 and fraction_masked=0.5: expected one of them",
     ),
-    "masked, too many": (lambda: leading_mask(3, num_masked=3), "num_masked=3: expected -2 … 2"),
+    "masked, too many": (
+        lambda: leading_mask(3, num_masked=3),
+        "expected an integer from -2 to 2",
+    ),
     "masked, too few": (lambda: leading_mask(3, num_masked=-3), "num_masked=-3"),
+    "masked, no integer": (lambda: leading_mask(3, num_masked=1.5), "num_masked=1.5: expected an"),
+    "masked, truth": (lambda: leading_mask(3, num_masked=True), "num_masked=True: expected an"),
+    "masked, fraction truth": (
+        lambda: leading_mask(3, fraction_masked=True),
+        "fraction_masked=True: expected a number",
+    ),
+    "masked, fraction NaN": (lambda: leading_mask(3, fraction_masked=math.nan), "=nan: expected"),
     "masked, fraction": (lambda: leading_mask(3, fraction_masked=1.5), "fraction_masked=1.5"),
     "mask and number": (
         lambda: Coupling(2, Identity(), mask=torch.ones(2).bool(), num_masked=1),

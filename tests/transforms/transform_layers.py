@@ -3,7 +3,7 @@
 import torch
 
 from flowbench.nn import AutoregressiveNetwork, MaskedLinear
-from flowbench.nn.mlp import MLP, ShiftAndLogScale
+from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
 from flowbench.transforms import (
     ActNorm,
     Affine,
@@ -97,6 +97,9 @@ LAYERS = NAMED | {
     "coupling checkerboard": lambda: coupling(mask=checkerboard_mask(2, 2)),
     "coupling spline": lambda: coupling(RationalQuadraticMap(4, bound=2.0)),
     "coupling context": lambda: coupling(context_features=CONTEXT),
+    "coupling halves": lambda: Coupling(
+        FEATURES, SplitMLP(2, outputs=2, hidden_units=[5], activation="tanh"), num_masked=2
+    ),
     "coupling two networks": lambda: separate_networks(shift="relu", log_scale="tanh"),
     "coupling shift network": lambda: separate_networks(shift="relu"),
     "coupling log-scale network": lambda: separate_networks(log_scale="tanh"),

@@ -1,7 +1,7 @@
 """Real NVP: coupling layers."""
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Literal, Unpack
 
 from torch import Tensor, nn
 
@@ -9,7 +9,7 @@ from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import StandardNormal
 from flowbench.flows.flow import Flow
 from flowbench.flows.stack import Side, stack
-from flowbench.nn.mlp import MLP, ShiftAndLogScale
+from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
 from flowbench.nn.options import Function
 from flowbench.transforms import Coupling, alternating_mask, leading_mask
 from flowbench.transforms.maps import MapOptions, Univariate, map_options, univariate_map
@@ -17,14 +17,17 @@ from flowbench.transforms.normalization import Statistics
 
 __all__ = ["RealNVP"]
 
+Networks = Literal["shared", "separate"]
+
+SCALE_ACTIVATION = "tanh"
+
 
 class RealNVP(Flow, options=map_options()):
     r"""A stack of coupling layers with batch norms, on a standard normal base.
 
     Each layer leaves some features unchanged, and maps the others given those; the two halves
-    swap roles from each layer to the next. Both directions take one pass. An affine layer has
-    separate networks for shift and log-scale. With `univariate="spline"` it is a coupling neural
-    spline flow, whose layers have one network each.
+    swap roles from each layer to the next. Both directions take one pass. With
+    `univariate="spline"` it is a coupling neural spline flow.
 
     Args:
         features: size of the event.
@@ -33,7 +36,10 @@ class RealNVP(Flow, options=map_options()):
         univariate: map of each feature, by its name or as a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
         activation: name or callable, of the networks; None is linear.
-        scale_activation: the same, of the networks for the log-scale of the map "affine".
+        networks: of the map "affine": "shared", one network per layer for shift and log-scale, or
+            "separate", one for each, as in the Real NVP of the MAF paper. Layers of other maps
+            have one network each.
+        scale_activation: as `activation`, of the separate networks for the log-scale.
         num_masked: number of features that the layer at the data leaves unchanged: the first
             ones, or the last ones if negative. Without it and `fraction_masked`, those of odd
             index (from 0).
@@ -73,7 +79,8 @@ class RealNVP(Flow, options=map_options()):
         univariate: Univariate = "affine",
         hidden_units: Sequence[AtLeastOne] = (100, 100),
         activation: str | Function | None = "relu",
-        scale_activation: str | Function | None = "tanh",
+        networks: Networks = "shared",
+        scale_activation: str | Function | None = SCALE_ACTIVATION,
         num_masked: int | None = None,
         fraction_masked: float | None = None,
         batch_norm: bool = True,
@@ -86,9 +93,17 @@ class RealNVP(Flow, options=map_options()):
         **options: Unpack[MapOptions],
     ) -> None:
         each = univariate_map(univariate, **options)
+        affine = univariate == "affine"
+        if affine and networks == "shared" and scale_activation != SCALE_ACTIVATION:
+            raise ValueError(
+                f"scale_activation={scale_activation!r} acts in separate networks only: "
+                "expected networks='separate' with it"
+            )
 
-        def mlp(mask: Tensor, params: int, activation: str | Function | None) -> MLP:
-            return MLP(
+        def mlp(
+            mask: Tensor, params: int, activation: str | Function | None, kind: type[MLP] = MLP
+        ) -> MLP:
+            return kind(
                 int(mask.sum()),
                 params,
                 outputs=int((~mask).sum()),
@@ -100,12 +115,13 @@ class RealNVP(Flow, options=map_options()):
             )
 
         def coupling(mask: Tensor) -> Coupling:
-            if univariate == "affine":
+            if affine and networks == "separate":
                 network: nn.Module = ShiftAndLogScale(
                     shift=mlp(mask, 1, activation), log_scale=mlp(mask, 1, scale_activation)
                 )
             else:
-                network = mlp(mask, each.params, activation)
+                kind = SplitMLP if affine else MLP
+                network = mlp(mask, each.params, activation, kind)
             return Coupling(features, network, each, mask=mask)
 
         first = _first_mask(features, num_masked, fraction_masked)

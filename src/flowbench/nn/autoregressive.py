@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout
+from flowbench.nn.activations import ACROSS_UNITS
 from flowbench.nn.linear import MaskedLinear
 from flowbench.nn.masks import (
     HiddenDegrees,
@@ -40,7 +41,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
             on it too). It enters through unmasked linear maps of its own.
         input_order: "left-to-right", "right-to-left", "random", or the degree of every feature.
         hidden_degrees: "equal" or "random".
-        activation: name or callable; None is linear.
+        activation: name or callable, from each unit by itself; None is linear.
         use_bias: whether the layers have biases.
         kernel_initializer: name or callable, for the weights.
         bias_initializer: name or callable, for the biases.
@@ -97,6 +98,11 @@ class AutoregressiveNetwork(Checked, nn.Module):
             raise ValueError(
                 f"hidden_units={list(hidden_units)}: a residual network needs one layer and then "
                 "pairs of layers (1, 3, 5, …), all of one width"
+            )
+        if activation in ACROSS_UNITS:
+            raise ValueError(
+                f"activation={activation!r} makes every hidden unit depend on all inputs: "
+                "expected one that acts on each unit by itself"
             )
         self.features = features
         self.params = params

@@ -1,4 +1,4 @@
-"""Conditioners of coupling layers: a plain network, and separate ones for shift and log-scale."""
+"""Conditioners of coupling layers: plain networks, and separate ones for shift and log-scale."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.nn.options import ACTIVATIONS, INITIALIZERS, Function, resolve
 
-__all__ = ["MLP", "ShiftAndLogScale"]
+__all__ = ["MLP", "ShiftAndLogScale", "SplitMLP"]
 
 
 class MLP(Checked, nn.Module):
@@ -107,6 +107,25 @@ class MLP(Checked, nn.Module):
         for layer in self.layers[1:]:
             hidden = layer(self.activation(hidden))
         return hidden.unflatten(-1, (self.outputs, self.params))
+
+
+class SplitMLP(MLP):
+    r"""An `MLP` whose last layer is split into one part per parameter.
+
+    With two parameters, the first half of its units are the shifts of an `AffineMap` and the
+    second half the log-scales, as in `real_nvp_default_template` of TensorFlow Probability. In an
+    `MLP`, the parameters of each output are next to each other.
+
+    Example:
+        >>> import torch
+        >>> network = SplitMLP(1, outputs=2, bias_initializer=lambda b: b.copy_(torch.arange(4.0)))
+        >>> network(torch.zeros(1)).tolist()
+        [[0.0, 2.0], [1.0, 3.0]]
+    """
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        units = super().forward(x, context).flatten(-2)
+        return units.unflatten(-1, (self.params, self.outputs)).mT
 
 
 class ShiftAndLogScale(nn.Module):

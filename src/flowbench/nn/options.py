@@ -1,12 +1,14 @@
-"""Activations, initializers, regularizers and constraints by the names that Keras gives them."""
+"""Options of networks that take a name or a callable."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.nn import init
+
+from flowbench.nn.activations import ACTIVATIONS
+from flowbench.nn.constraints import CONSTRAINTS
+from flowbench.nn.initializers import INITIALIZERS
+from flowbench.nn.regularizers import REGULARIZERS
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,80 +20,6 @@ __all__ = [
 ]
 
 Function = Callable[[Tensor], Any]
-
-
-def _linear(x: Tensor) -> Tensor:
-    return x
-
-
-def _lecun_uniform(weight: Tensor) -> Tensor:
-    return init.kaiming_uniform_(weight, nonlinearity="linear")
-
-
-def _lecun_normal(weight: Tensor) -> Tensor:
-    return init.kaiming_normal_(weight, nonlinearity="linear")
-
-
-def _he_uniform(weight: Tensor) -> Tensor:
-    return init.kaiming_uniform_(weight, nonlinearity="relu")
-
-
-def _he_normal(weight: Tensor) -> Tensor:
-    return init.kaiming_normal_(weight, nonlinearity="relu")
-
-
-def _l1(weight: Tensor) -> Tensor:
-    return 0.01 * weight.abs().sum()
-
-
-def _l2(weight: Tensor) -> Tensor:
-    return 0.01 * weight.square().sum()
-
-
-def _non_neg(weight: Tensor) -> Tensor:
-    return weight.clamp(min=0)
-
-
-def _max_norm(weight: Tensor) -> Tensor:
-    return weight * (2.0 / weight.norm(dim=-1, keepdim=True).clamp(min=2.0))
-
-
-def _unit_norm(weight: Tensor) -> Tensor:
-    return F.normalize(weight, dim=-1)
-
-
-ACTIVATIONS: Mapping[str, Function] = {
-    "linear": _linear,
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "elu": F.elu,
-    "selu": F.selu,
-    "gelu": F.gelu,
-    "silu": F.silu,
-    "swish": F.silu,
-    "softplus": F.softplus,
-    "softsign": F.softsign,
-    "leaky_relu": F.leaky_relu,
-    "mish": F.mish,
-}
-INITIALIZERS: Mapping[str, Function] = {
-    "glorot_uniform": init.xavier_uniform_,
-    "glorot_normal": init.xavier_normal_,
-    "he_uniform": _he_uniform,
-    "he_normal": _he_normal,
-    "lecun_uniform": _lecun_uniform,
-    "lecun_normal": _lecun_normal,
-    "orthogonal": init.orthogonal_,
-    "zeros": init.zeros_,
-    "ones": init.ones_,
-}
-REGULARIZERS: Mapping[str, Function] = {"l1": _l1, "l2": _l2}
-CONSTRAINTS: Mapping[str, Function] = {
-    "non_neg": _non_neg,
-    "max_norm": _max_norm,
-    "unit_norm": _unit_norm,
-}
 
 
 def resolve(
@@ -108,6 +36,7 @@ def resolve(
         ValueError: the value is neither a known name nor callable, or is a class.
 
     Example:
+        >>> import torch
         >>> resolve("activation", "tanh", ACTIVATIONS)(torch.tensor(0.0))
         tensor(0.)
     """

@@ -12,6 +12,7 @@ from flowbench.config.configuration import resolved
 from flowbench.config.defaults import defaults_of, target_of
 from flowbench.config.files import BESIDE, GIVEN, is_said
 from flowbench.config.first_keys import FIRST_TRAINING_KEYS
+from flowbench.config.later_keys import meant_by_absence, with_first_slope
 from flowbench.config.settings import Training
 from flowbench.config.signatures import without
 
@@ -25,8 +26,10 @@ def run_hash(config: DictConfig) -> str:
     """Eight hexadecimal digits over all that changes the result, whatever the order of the keys.
 
     Keys that a file says enter; an option that it leaves out enters where it is changed, so that
-    an option that is new in flowbench leaves the hashes of earlier runs alone. `seed` and `paths`
-    enter by name, not by value, wherever others refer to them.
+    an option that is new in flowbench leaves the hashes of earlier runs alone. One whose default
+    is not what was done before enters where it differs from that, and a word that has another
+    meaning now enters with it (`later_keys`). `seed` and `paths` enter by name, not by value,
+    wherever others refer to them.
     """
     symbolic = OmegaConf.create(OmegaConf.to_container(config))
     assert isinstance(symbolic, DictConfig)
@@ -44,6 +47,8 @@ def run_hash(config: DictConfig) -> str:
         },
         "trainer": without(plain["trainer"], ELSEWHERE | DISPLAY),
     }
+    if with_first_slope(plain["model"]) != plain["model"]:
+        kept["leaky_relu"] = 0.2
     kept |= {key: plain[key] for key in ("init_from", "callbacks", "module") if plain.get(key)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -58,11 +63,19 @@ def _changed(name: str, node: Mapping[str, Any], section: DictConfig) -> dict[st
         written = written if isinstance(written, Mapping) else node  # a reference to a mapping
         target = target_of(node)
         defaults = {} if target is None else defaults_of(target)
+        earlier = meant_by_absence(node)
+
+        def enters(key: str, value: Any) -> bool:
+            if key in earlier:
+                return not _is(earlier, key, value)
+            return is_said(section, prefix + key) or not (
+                _is(defaults, key, value) or _is(given, key, written[key])
+            )
+
         return {
             key: changed(value, written[key], f"{prefix}{key}.")
             for key, value in node.items()
-            if is_said(section, prefix + key)
-            or not (_is(defaults, key, value) or _is(given, key, written[key]))
+            if enters(key, value)
         }
 
     return changed(node, OmegaConf.to_container(section))

@@ -4,6 +4,9 @@ The masks for images are for flat events `[channels * height * width]`, channels
 0 or 1 and exchanges the two halves: a stack of layers takes them in turn.
 """
 
+from fractions import Fraction
+from numbers import Integral, Real
+
 import torch
 from torch import Tensor
 
@@ -18,7 +21,8 @@ def leading_mask(
     Args:
         features: size of the event.
         num_masked: how many, from −(features − 1) to features − 1.
-        fraction_masked: which share of them, from −1 to 1; their number is rounded toward zero.
+        fraction_masked: which share of them, from −1 to 1; their number is rounded toward zero;
+            the fraction is taken as it is written, so that 0.29 of 100 features are 29.
 
     Returns:
         Bool `[features]`.
@@ -36,19 +40,27 @@ def leading_mask(
         raise ValueError(
             f"num_masked={num_masked} and fraction_masked={fraction_masked}: expected one of them"
         )
-    if fraction_masked is not None:
-        if not -1 <= fraction_masked <= 1:
-            raise ValueError(f"fraction_masked={fraction_masked}: expected −1 … 1")
-        count = int(features * fraction_masked)
+    if num_masked is not None:
+        count = _number(num_masked, features)
     else:
-        count = int(num_masked or 0)
-        if abs(count) >= features:
-            raise ValueError(
-                f"num_masked={num_masked}: expected {1 - features} … {features - 1} "
-                f"for {features} features"
-            )
+        count = _share(fraction_masked, features)
     index = torch.arange(features, device="cpu")
     return index < count if count >= 0 else index >= features + count
+
+
+def _number(given: object, features: int) -> int:
+    if isinstance(given, bool) or not isinstance(given, Integral) or abs(int(given)) >= features:
+        raise ValueError(
+            f"num_masked={given}: expected an integer from {1 - features} to {features - 1}, "
+            f"for {features} features"
+        )
+    return int(given)
+
+
+def _share(given: object, features: int) -> int:
+    if isinstance(given, bool) or not isinstance(given, Real) or not -1 <= float(given) <= 1:
+        raise ValueError(f"fraction_masked={given}: expected a number from −1 to 1")
+    return int(features * Fraction(str(given)))
 
 
 def alternating_mask(features: int, *, start: int = 0) -> Tensor:
