@@ -66,6 +66,7 @@ class TrainedDensity(nn.Module):
         super().__init__()
         self.flow = flow
         self.preprocess = preprocess
+        self._units = [Preprocessed(flow, preprocess)]  # in a list: its parts are registered once
         self.context_preprocess = context_preprocess
         self.config = config
         self.context_shape = tuple(context_shape or [context_features])
@@ -144,7 +145,7 @@ class TrainedDensity(nn.Module):
     @property
     def in_data_units(self) -> Preprocessed:
         """The density as a flow of tensors in data units, given contexts after preprocessing."""
-        return Preprocessed(self.flow, self.preprocess)
+        return self._units[0]
 
     @property
     def context_columns(self) -> list[str]:
@@ -278,11 +279,11 @@ class TrainedDensity(nn.Module):
         return value.reshape(context.shape).to(self.flow.dtype)
 
     def _moved(self, value: Tensor) -> Tensor:
-        """Real numbers on the device of the flow; whole numbers become float64."""
-        if not value.is_floating_point() and self.flow.device.type != "mps":
-            value = value.double()
+        """Real numbers on the device of the flow; whole numbers become float64 (not on MPS)."""
         if self.flow.device.type == "mps":
             value = value.float()
+        elif not value.is_floating_point():
+            value = value.double()
         return value.to(self.flow.device)
 
 

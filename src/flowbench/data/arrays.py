@@ -138,7 +138,7 @@ def _numbers(name: str, given: Any) -> NDArray[Any]:
     except ValueError as error:
         raise DataError(str(error)) from error
     dimensions = max(2, part.ndim) if name.endswith("context") else 2
-    if part.ndim != dimensions or part.dtype.kind not in "fiub":
+    if part.ndim != dimensions:
         raise DataError(
             f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
         )

@@ -34,7 +34,7 @@ class Preprocessed(Flow):
     """
 
     def __init__(self, flow: Flow, preprocess: Transform) -> None:
-        super().__init__(flow.base, Chain([flow.transform, preprocess]), flow.embedding)
+        super().__init__(flow.base, Chain([flow.transform, preprocess]))
         self.flow = flow
         self.preprocess = preprocess
         self.eval()
