@@ -118,7 +118,7 @@ class TrainedDensity(nn.Module):
             return units.to_data_units(self.flow.sample(shape, part))[0]
 
         with torch.no_grad():
-            given = self._preprocessed(self._given(context))
+            given = self.context_for_flow(self._given(context))
             dims = len(self.context_shape)
             return like(context, sample_in_chunks(draw, as_shape(n), given, context_dims=dims))
 
@@ -126,7 +126,7 @@ class TrainedDensity(nn.Module):
         self, n: int | Sequence[int] = (), context: Any = None
     ) -> tuple[Tensor, Tensor]:
         """Samples as by `sample` with their log-densities; differentiable where the flow's are."""
-        given = self._preprocessed(self._given(context))
+        given = self.context_for_flow(self._given(context))
         return self.in_data_units.sample_and_log_prob(n, given)
 
     def distribution(self, context: Any = None) -> FlowDistribution:
@@ -139,13 +139,24 @@ class TrainedDensity(nn.Module):
             density = flowbench.fit(flowbench.MAF(2), x)
             density.distribution().log_prob(x), density.distribution().sample((1000,))
         """
-        inner = self.flow.distribution(self._preprocessed(self._given(context)))
+        inner = self.flow.distribution(self.context_for_flow(self._given(context)))
         return FlowDistribution(Preprocessed(inner.flow, self.preprocess), inner.context)
 
     @property
     def in_data_units(self) -> Preprocessed:
         """The density as a flow of tensors in data units, given contexts after preprocessing."""
         return self._units[0]
+
+    def context_for_flow(self, context: Tensor | None) -> Tensor | None:
+        """A context `[..., context_features]` in data units, preprocessed as the flow takes it."""
+        if context is None:
+            return None
+        flat = self._moved(context).flatten(-len(self.context_shape))
+        value, log_det = self.context_preprocess.inverse(flat)
+        if not holds(log_det != -torch.inf):
+            steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
+            raise ValueError(f"the context has values that {steps} cannot map")
+        return value.reshape(context.shape).to(self.flow.dtype)
 
     @property
     def context_columns(self) -> list[str]:
@@ -256,7 +267,7 @@ class TrainedDensity(nn.Module):
         return self
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.in_data_units.log_prob(self._moved(x), self._preprocessed(context))
+        return self.in_data_units.log_prob(self._moved(x), self.context_for_flow(context))
 
     def _given(self, context: Any) -> Tensor | None:
         """A context in data units, held against the shape that is expected."""
@@ -266,17 +277,6 @@ class TrainedDensity(nn.Module):
         if found := known.intersection(column_names(context)):
             context = self.context({name: context[name] for name in found})
         return _numbers("context", context, self.context_shape)
-
-    def _preprocessed(self, context: Tensor | None) -> Tensor | None:
-        """A context as the flow takes it."""
-        if context is None:
-            return None
-        flat = self._moved(context).flatten(-len(self.context_shape))
-        value, log_det = self.context_preprocess.inverse(flat)
-        if not holds(log_det != -torch.inf):
-            steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
-            raise ValueError(f"the context has values that {steps} cannot map")
-        return value.reshape(context.shape).to(self.flow.dtype)
 
     def _moved(self, value: Tensor) -> Tensor:
         """Real numbers on the device of the flow; whole numbers become float64 (not on MPS)."""
