@@ -44,7 +44,7 @@ def density(request, tmp_path_factory):
 )
 def test_columns_are_found_by_name_or_place(density, x, context):
     expected = density.log_prob(torch.from_numpy(DATA[:, :2]), torch.from_numpy(DATA[:, 2:]))
-    assert torch.equal(density.log_prob(x, context), expected)
+    assert np.array_equal(density.log_prob(x, context), expected)
     assert density.sample(2, context).shape == (2, 200, 2)
 
 
@@ -70,16 +70,16 @@ def test_what_does_not_fit_is_one_sentence(density, x, sentence):
 
 def test_a_density_without_names_takes_columns_by_their_places():
     density = fitted(DATA[:, :2])
-    assert torch.equal(density.log_prob(X), density.log_prob(DATA[:, :2]))
+    assert np.array_equal(density.log_prob(X), density.log_prob(DATA[:, :2]))
 
 
 def test_arrays_that_torch_does_not_take_as_they_are(density):
     read_only = DATA[:, :2].copy()
     read_only.flags.writeable = False
     expected = density.log_prob(DATA[:, :2], DATA[:, 2:])
-    assert torch.equal(density.log_prob(read_only, DATA[:, 2:]), expected)
+    assert np.array_equal(density.log_prob(read_only, DATA[:, 2:]), expected)
     backwards = density.log_prob(DATA[::-1, :2], DATA[::-1, 2:])
-    assert torch.equal(backwards, expected.flip(0))
+    assert np.array_equal(backwards, expected[::-1])
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_contexts_from_columns(labelled, values, expected):
 def test_a_frame_is_a_context_by_its_columns(labelled):
     frame = pd.DataFrame({"other": [0, 0], "shop": ["Bern", "Zürich"], "temp": [1, 2]})
     x = torch.zeros(2, 2)
-    assert torch.equal(labelled.log_prob(x, frame), labelled.log_prob(x, BOTH))
+    assert np.array_equal(labelled.log_prob(x, frame), labelled.log_prob(x, BOTH))
     with pytest.raises(ValueError, match="the context lacks 'temp'"):
         labelled.log_prob(x, frame[["shop"]])
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from flowbench.config.embedding import split_embedding
 from flowbench.config.later_keys import with_first_slope, with_later_keys
 from flowbench.density import FORMAT, PREFIX, TrainedDensity
+from flowbench.description import float32_on_cpu
 from flowbench.flows import Flow, equal_blocks
 from flowbench.targets import build
 from flowbench.transforms.steps import build_preprocess
@@ -43,7 +44,7 @@ def saved_values(config: Mapping[str, Any], data: "DataModule") -> dict[str, Any
 
 
 def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
-    """The density that a run has learnt, in the units of its data.
+    """The density that a run has learnt, in the units of its data, on the CPU and in its own type.
 
     Only tensors and plain values are read. The classes that the configuration names are built if
     they belong to flowbench, others only with `trust=True`.
@@ -66,18 +67,21 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     model = saved["config"]["model"]
     if not trust:
         refuse_foreign(model, what="model", path=path)
-    try:
-        flow = build_flow(_as_meant(model, saved["format"]), **saved["sizes"])
-    except Exception as error:  # whatever a configuration of another version leads to
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
+    with float32_on_cpu():
+        try:
+            flow = build_flow(_as_meant(model, saved["format"]), **saved["sizes"])
+        except Exception as error:  # whatever a configuration of another version leads to
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
+        preprocess = build_preprocess(saved["preprocess"])
+        context_preprocess = build_preprocess(saved["context_preprocess"])
     if saved.get("dtype") == str(torch.float64):
         flow.double()
     _load_state(flow, state, path)
     return TrainedDensity(
         flow,
-        preprocess=build_preprocess(saved["preprocess"]),
-        context_preprocess=build_preprocess(saved["context_preprocess"]),
+        preprocess=preprocess,
+        context_preprocess=context_preprocess,
         config=saved["config"],
         context_features=saved["sizes"]["context_features"],
         context_shape=saved["sizes"].get("context_shape", ()),

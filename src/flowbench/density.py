@@ -1,19 +1,23 @@
 """What training ends with: a density of data in their own units."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, overload
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from flowbench.atomic_files import replacing
+from flowbench.chunked import log_prob_in_chunks, sample_in_chunks
+from flowbench.dense import as_tensor, like
 from flowbench.description import description
-from flowbench.flows import Flow
-from flowbench.frames import by_name, column_names
+from flowbench.flows import Flow, FlowDistribution
+from flowbench.flows.arguments import as_shape
+from flowbench.flows.preprocessed import Preprocessed
+from flowbench.frames import by_name, column_names, columns_of, finite_number
+from flowbench.tracing import holds
 from flowbench.transforms import Chain
 
 __all__ = ["TrainedDensity"]
@@ -26,6 +30,11 @@ class TrainedDensity(nn.Module):
     r"""A trained flow together with its preprocessing: a density of data in their own units.
 
     log p(x) = log p_model(u) + log |det ∂u/∂x|, where u is x after preprocessing.
+
+    Rows and contexts are tensors, arrays, lists or frames, and results come in the same form: a
+    tensor for a tensor or list, a `Series` for a pandas frame, otherwise a NumPy array. Many rows
+    are computed in chunks. `.to()` moves it to a device and sets the type of the flow;
+    preprocessing stays in float64 (float32 on MPS, which has no float64).
 
     Attributes:
         flow: the density in model space.
@@ -57,6 +66,7 @@ class TrainedDensity(nn.Module):
         super().__init__()
         self.flow = flow
         self.preprocess = preprocess
+        self._units = [Preprocessed(flow, preprocess)]  # in a list: its parts are registered once
         self.context_preprocess = context_preprocess
         self.config = config
         self.context_shape = tuple(context_shape or [context_features])
@@ -67,10 +77,17 @@ class TrainedDensity(nn.Module):
         self.history = list(history)
         self.eval()
 
-    @torch.no_grad()
-    def log_prob(self, x: Tensor | ArrayLike, context: Tensor | ArrayLike | None = None) -> Tensor:
+    @overload
+    def log_prob(self, x: Tensor, context: Any = None) -> Tensor: ...
+    @overload
+    def log_prob(self, x: NDArray[Any], context: Any = None) -> NDArray[Any]: ...
+    @overload
+    def log_prob(self, x: Any, context: Any = None) -> Any: ...
+
+    def log_prob(self, x: Any, context: Any = None) -> Any:
         """Log-density of rows `[..., features]` in data units, in nats, with the batch's shape.
 
+        It can be differentiated where x or the context is a tensor that requires a gradient.
         Columns of a frame are found by their names (`feature_names`, `context_columns`,
         `categories`), where it has any of them, and by their places otherwise.
         It is −inf outside of the support, and where the flow overflows; only NaN gives NaN.
@@ -79,17 +96,67 @@ class TrainedDensity(nn.Module):
             ValueError: x or the context has another size, no numbers, or lacks a column, or the
                 context has a value that its preprocessing cannot map.
         """
-        u, log_det = self.preprocess.inverse(
-            _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))
-        )
-        return self.flow.log_prob(u.to(self.flow.dtype), self._context(context)) + log_det
+        rows = _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))
+        given = self._given(context)
+        differentiable = rows.requires_grad or (given is not None and given.requires_grad)
+        with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
+            terms = log_prob_in_chunks(
+                self._log_prob, rows, given, context_dims=len(self.context_shape)
+            )
+            return like(x, terms.to(rows.device))
 
-    @torch.no_grad()
-    def sample(
-        self, n: int | Sequence[int] = (), context: Tensor | ArrayLike | None = None
-    ) -> Tensor:
-        """Draw `[*n, *context_batch, features]` in data units, where n is a number or a shape."""
-        return self.preprocess(self.flow.sample(n, self._context(context)))[0]
+    def sample(self, n: int | Sequence[int] = (), context: Any = None) -> Any:
+        """Draw `[*n, *context_batch, features]` in data units, where n is a number or a shape.
+
+        Samples have the flow's type, or float64 where float32 cannot hold the data, such as values
+        around 5,000,000 that differ by 1. They are a tensor, or an array where the context is an
+        array or a frame.
+        """
+        units = self.in_data_units
+
+        def draw(shape: Sequence[int], part: Tensor | None) -> Tensor:
+            return units.to_data_units(self.flow.sample(shape, part))[0]
+
+        with torch.no_grad():
+            given = self.context_for_flow(self._given(context))
+            dims = len(self.context_shape)
+            return like(context, sample_in_chunks(draw, as_shape(n), given, context_dims=dims))
+
+    def sample_and_log_prob(
+        self, n: int | Sequence[int] = (), context: Any = None
+    ) -> tuple[Tensor, Tensor]:
+        """Samples as by `sample` with their log-densities; differentiable where the flow's are."""
+        given = self.context_for_flow(self._given(context))
+        return self.in_data_units.sample_and_log_prob(n, given)
+
+    def distribution(self, context: Any = None) -> FlowDistribution:
+        """The density in data units as a `torch.distributions.Distribution`.
+
+        Args:
+            context: `[*batch_shape, context_features]` in data units, where it is conditional.
+
+        Example:
+            density = flowbench.fit(flowbench.MAF(2), x)
+            density.distribution().log_prob(x), density.distribution().sample((1000,))
+        """
+        inner = self.flow.distribution(self.context_for_flow(self._given(context)))
+        return FlowDistribution(Preprocessed(inner.flow, self.preprocess), inner.context)
+
+    @property
+    def in_data_units(self) -> Preprocessed:
+        """The density as a flow of tensors in data units, given contexts after preprocessing."""
+        return self._units[0]
+
+    def context_for_flow(self, context: Tensor | None) -> Tensor | None:
+        """A context `[..., context_features]` in data units, preprocessed as the flow takes it."""
+        if context is None:
+            return None
+        flat = self._moved(context).flatten(-len(self.context_shape))
+        value, log_det = self.context_preprocess.inverse(flat)
+        if not holds(log_det != -torch.inf):
+            steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
+            raise ValueError(f"the context has values that {steps} cannot map")
+        return value.reshape(context.shape).to(self.flow.dtype)
 
     @property
     def context_columns(self) -> list[str]:
@@ -135,10 +202,13 @@ class TrainedDensity(nn.Module):
             raise ValueError(
                 f"the context lacks {missing[0]!r}; expected values for {', '.join(known)}"
             )
-        batch, columns = _columns({name: values[name] for name in known})
-        numbers = [[_number(name, v) for v in columns[name]] for name in self.context_columns]
+        batch, columns = columns_of({name: values[name] for name in known})
+        numbers = [
+            [finite_number(name, value) for value in columns[name]]
+            for name in self.context_columns
+        ]
         labels = [self.one_hot(name, [str(v) for v in columns[name]]) for name in self.categories]
-        size = (len(numbers), batch.numel())
+        size = (len(numbers), math.prod(batch))
         context = torch.cat([torch.tensor(numbers, dtype=torch.float64).view(size).T, *labels], -1)
         return context.view(*batch, context.shape[-1])
 
@@ -189,56 +259,37 @@ class TrainedDensity(nn.Module):
         with replacing(path) as part:
             torch.save({"flowbench": {**self.saved, **own}, "state_dict": state}, part)
 
-    def _context(self, context: Tensor | ArrayLike | None) -> Tensor | None:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """As of every module, but preprocessing only follows to the device."""
+        self.flow._apply(fn, recurse)
+        for chain in (self.preprocess, self.context_preprocess):
+            chain.to(self.flow.device)
+        return self
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self.in_data_units.log_prob(self._moved(x), self.context_for_flow(context))
+
+    def _given(self, context: Any) -> Tensor | None:
+        """A context in data units, held against the shape that is expected."""
         if context is None:
             return None
         known = {*self.context_columns, *self.categories}
         if found := known.intersection(column_names(context)):
-            context = self.context({name: context[name] for name in found})  # type: ignore[index]
-        context = _numbers("context", context, self.context_shape)
-        flat = context.flatten(-len(self.context_shape))
-        value, log_det = self.context_preprocess.inverse(flat)
-        if (log_det == -torch.inf).any():
-            steps = ", ".join(type(step).__name__ for step in self.context_preprocess.transforms)
-            raise ValueError(f"the context has values that {steps} cannot map")
-        return value.reshape(context.shape).to(self.flow.dtype)
+            context = self.context({name: context[name] for name in found})
+        return _numbers("context", context, self.context_shape)
+
+    def _moved(self, value: Tensor) -> Tensor:
+        """Real numbers on the device of the flow; whole numbers become float64 (not on MPS)."""
+        if self.flow.device.type == "mps":
+            value = value.float()
+        elif not value.is_floating_point():
+            value = value.double()
+        return value.to(self.flow.device)
 
 
 def _numbers(name: str, value: Tensor | ArrayLike, shape: tuple[int, ...]) -> Tensor:
-    """Rows of the right shape; whole numbers become real ones, which preprocessing gives back."""
-    if not isinstance(value, Tensor):
-        array = np.array(value)  # of its own: a frame's may be read-only
-        if array.dtype.kind not in "fiub":
-            raise ValueError(f"{name} holds {array.dtype}, expected numbers")
-        value = torch.from_numpy(array)
+    value = as_tensor(name, value)
     if value.shape[-len(shape) :] != shape:
         expected = ", ".join(map(str, shape))
         raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {expected}]")
-    return value if value.is_floating_point() else value.double()
-
-
-def _columns(values: Mapping[str, Any]) -> tuple[torch.Size, dict[str, list[Any]]]:
-    """Values or columns of values as columns, with the shape that they have in common."""
-    arrays = {name: np.asarray(value, dtype=object) for name, value in values.items()}
-    shapes = {array.shape for array in arrays.values()} - {()}
-    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
-        found = ", ".join(f"{name!r} {list(array.shape)}" for name, array in arrays.items())
-        raise ValueError(
-            f"the columns of the context have the shapes {found}, expected one [rows] for all"
-        )
-    batch = torch.Size(*shapes)
-    rows = batch.numel()
-    return batch, {
-        name: np.broadcast_to(array, batch).reshape(rows).tolist()
-        for name, array in arrays.items()
-    }
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"column {name!r} is given {value!r}, expected a finite number")
-    return number
+    return value

@@ -1,14 +1,34 @@
 """A flow told in plain values, by which a checkpoint builds it again."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from flowbench.flows import Flow
 
-__all__ = ["description"]
+__all__ = ["description", "float32_on_cpu"]
+
+
+@contextmanager
+def float32_on_cpu() -> Iterator[None]:
+    """Build modules in float32 on the CPU, whatever the default type and device of the caller.
+
+    Example:
+        >>> with torch.device("meta"), float32_on_cpu():
+        ...     module = torch.nn.Linear(1, 1)
+        >>> module.weight.device, module.weight.dtype
+        (device(type='cpu'), torch.float32)
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def description(flow: Flow) -> dict[str, Any]:
@@ -48,14 +68,16 @@ def description(flow: Flow) -> dict[str, Any]:
 def _refuse_altered(flow: Flow) -> None:
     """Refuse a flow that was changed after its construction into one of another density."""
     positional, named = flow.construction
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), float32_on_cpu():
         again = type(flow)(*positional, **named)
     if flow.dtype == torch.float64:
         again.double()
+    again.to(flow.device)
     options = inspect.signature(type(flow)).bind(*positional, **named).arguments
     size = options.get("context_features", 0)
-    context = torch.eye(size, dtype=flow.dtype)[:1] if size else None
-    x = torch.linspace(-1, 1, 5, dtype=flow.dtype).unsqueeze(-1).expand(-1, flow.features)
+    like = {"dtype": flow.dtype, "device": flow.device}
+    context = torch.eye(size, **like)[:1] if size else None
+    x = torch.linspace(-1, 1, 5, **like).unsqueeze(-1).expand(-1, flow.features)
     try:
         again.load_state_dict(flow.state_dict())
         same = torch.equal(flow.log_prob(x, context), again.eval().log_prob(x, context))

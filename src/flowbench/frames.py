@@ -1,9 +1,12 @@
-"""Columns of a data frame by their names, whichever library it is of."""
+"""Columns by their names, of a data frame of whichever library, or of a mapping."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["by_name", "column_names"]
+import numpy as np
+
+__all__ = ["by_name", "column_names", "columns_of", "finite_number"]
 
 
 def column_names(value: Any) -> list[str]:
@@ -37,4 +40,49 @@ def by_name(name: str, value: Any, columns: Sequence[str]) -> Any:
         return value
     if missing:
         raise ValueError(f"{name} has no column {missing[0]!r}; it has {', '.join(known)}")
-    return value[list(columns)]
+    return value if known == list(columns) else value[list(columns)]
+
+
+def columns_of(values: Mapping[str, Any]) -> tuple[tuple[int, ...], dict[str, list[Any]]]:
+    """Values, or columns of values, as columns of equal length.
+
+    Returns:
+        The shape that they have in common, `()` or `(rows,)`, and the columns.
+
+    Raises:
+        ValueError: columns differ in length, or one is no column.
+
+    Example:
+        >>> columns_of({"a": [1, 2], "b": 3})
+        ((2,), {'a': [1, 2], 'b': [3, 3]})
+    """
+    arrays = {name: np.asarray(value, dtype=object) for name, value in values.items()}
+    shapes = {array.shape for array in arrays.values()} - {()}
+    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
+        found = ", ".join(f"{name!r} {list(array.shape)}" for name, array in arrays.items())
+        raise ValueError(
+            f"the columns of the context have the shapes {found}, expected one [rows] for all"
+        )
+    batch = next(iter(shapes), ())
+    return batch, {
+        name: np.broadcast_to(array, batch).reshape(-1).tolist() for name, array in arrays.items()
+    }
+
+
+def finite_number(column: str, value: Any) -> float:
+    """A value of a column as a number.
+
+    Raises:
+        ValueError: it is none, or not finite.
+
+    Example:
+        >>> finite_number("age", "30")
+        30.0
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"column {column!r} is given {value!r}, expected a finite number")
+    return number

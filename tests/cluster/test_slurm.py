@@ -31,6 +31,7 @@ SMALL = [
     "trainer=cpu",
     "trainer.max_epochs=1",
     "logger=csv",
+    "figures=false",
 ]
 LONG = [  # four epochs of five items
     "data.train_rows=16000",
@@ -41,6 +42,7 @@ LONG = [  # four epochs of five items
     "trainer.accelerator=cpu",
     "trainer.max_epochs=4",
     "logger=csv",
+    "figures=false",
     "save_minutes=0.0001",
 ]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "PYTHON": sys.executable}

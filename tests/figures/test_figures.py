@@ -19,9 +19,9 @@ def applying(flow, data):
     return {name for name, figure in FIGURES.items() if figure(subject)}
 
 
-def drawn(flow, data, folder, names=None):
+def drawn(flow, data, folder, figures=True):
     """The names of the files that are drawn, none of which is blank."""
-    draw_figures(flow.eval(), data, HISTORY, folder, names)
+    draw_figures(flow.eval(), data, HISTORY, folder, figures)
     for path in folder.iterdir():
         assert imread(path).std() > 0.01, f"{path.name} is blank"
     return {path.stem for path in folder.iterdir()}

@@ -18,7 +18,7 @@ from flowbench.run.main import config_directory
 FOLDER = config_directory() / "experiment"
 FILES = sorted(FOLDER.rglob("*.yaml"))
 TOY = ["data.train_rows=2000", "data.val_rows=500", "model.layers=2", "model.hidden_units=[8]",
-       "training.batch_size=100", "logger=csv"]  # fmt: skip
+       "training.batch_size=100", "logger=csv", "figures=false"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

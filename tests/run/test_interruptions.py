@@ -27,6 +27,7 @@ SMALL = [
     "trainer=cpu",
     "trainer.max_epochs=3",
     "logger=csv",
+    "figures=false",
     "save_minutes=0.0001",
 ]
 ITEMS = 5  # of an epoch: 320 steps by 64

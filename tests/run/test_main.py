@@ -158,7 +158,7 @@ def test_a_wrong_configuration_stops_before_the_run(call):
 
 
 def test_what_is_run_is_told_before_anything_else_and_by_the_first_rank_only(call, monkeypatch):
-    def run(config):
+    def run(settings, path):
         print("the run", file=sys.stderr)
 
     assert told(call(run=run)[2]) == "the run\n"

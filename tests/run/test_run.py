@@ -26,6 +26,7 @@ SMALL = [
     "model.hidden_units=[16]",
     "training.batch_size=100",
     "logger=csv",
+    "figures=false",
 ]
 RESULT_KEYS = (
     "data model seed hash status command features context_features parameters rows test val "
@@ -59,7 +60,7 @@ def without_times(folder):
 
 def test_a_run_leaves_its_folder_and_the_same_command_returns_it(start, tmp_path, capsys):
     level = logging.getLogger("pytorch_lightning").level
-    result = start(*SMALL, "trainer.max_epochs=3")
+    result = start(*SMALL, "trainer.max_epochs=3", "figures=true")
     assert logging.getLogger("pytorch_lightning").level == level
     assert set(result) == set(RESULT_KEYS)
     assert result["rows"] == {"train": 3000, "val": 500, "test": 100_000}
@@ -154,7 +155,7 @@ def test_patience_ends_a_run_and_the_best_epoch_is_scored(start, tmp_path):
 
 def test_overwrite_starts_over(start, tmp_path):
     start(*SMALL, "trainer.max_epochs=1")
-    stale = folder_of(tmp_path) / "figures" / "stale.png"
+    stale = folder_of(tmp_path) / "checkpoints" / "stale.ckpt"
     stale.write_text("old")
     start(*SMALL, "trainer.max_epochs=1", "overwrite=true")
     assert not stale.exists()

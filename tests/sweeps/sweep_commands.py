@@ -12,6 +12,7 @@ SMALL = [
     "trainer=cpu",
     "trainer.max_epochs=1",
     "logger=csv",
+    "figures=false",
 ]
 
 

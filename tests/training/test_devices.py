@@ -34,6 +34,7 @@ SMALL = [
     "model.hidden_units=[16]",
     "training.batch_size=101",
     "trainer.max_epochs=2",
+    "figures=false",
 ]
 TOGETHER = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

@@ -34,15 +34,17 @@ def test_a_conditional_density_in_the_units_of_the_data():
     assert mean == pytest.approx(-entropy(), abs=0.1)
     drawn = density.sample(2000, torch.tensor([[13.0]]))[:, 0]
     assert drawn[:, 0].mean().item() == pytest.approx(126, abs=2)
-    assert density.flow is flow
     assert not flow.training
+    assert not density.flow.training
 
 
 def test_closed_form_flows_are_only_fitted(tmp_path):
     x, _ = rows()
     density = flowbench.fit(flowbench.Gaussian(2), x, standardized=False)
     density.save(tmp_path / "density.ckpt")
-    assert torch.equal(flowbench.load(tmp_path / "density.ckpt").log_prob(x), density.log_prob(x))
+    assert np.array_equal(
+        flowbench.load(tmp_path / "density.ckpt").log_prob(x), density.log_prob(x)
+    )
     assert density.log_prob(torch.from_numpy(x)).mean().item() == pytest.approx(
         -np.log(2 * np.pi * np.e) - np.log(np.sqrt(425) * 1e-3), abs=0.1
     )
@@ -82,7 +84,7 @@ def test_a_flow_in_evaluation_mode_is_trained_like_any_other():
         torch.nn.utils.vector_to_parameters(torch.full((64,), 0.1), flow.parameters())
         return flowbench.fit(flow.train(mode), x, max_epochs=1).log_prob(x)
 
-    assert torch.equal(trained(True), trained(False))
+    assert np.array_equal(trained(True), trained(False))
 
 
 def test_parameters_of_a_run_are_the_start(tmp_path):
@@ -146,7 +148,7 @@ def test_a_flow_in_float64_is_trained_and_kept_in_it(tmp_path):
     for one in (density, again):
         assert {part.dtype for part in one.flow.parameters()} == {torch.float64}
         assert one.log_prob(x, c).dtype == one.sample(3, c[:1]).dtype == torch.float64
-    assert torch.equal(again.log_prob(x, c), density.log_prob(x, c))
+    assert np.array_equal(again.log_prob(x, c), density.log_prob(x, c))
     u = again.flow.transform.inverse(density.preprocess.inverse(x)[0], c)[0]
     torch.testing.assert_close(again.flow.transform(u, c)[0], density.preprocess.inverse(x)[0])
 
@@ -158,7 +160,7 @@ def test_rows_of_a_flow_in_float64_keep_their_digits(tmp_path):
     assert density.log_prob(x).mean().item() == pytest.approx(-entropy, abs=0.05)
     density.save(tmp_path / "density.ckpt")
     again = flowbench.load(tmp_path / "density.ckpt")
-    assert torch.equal(again.log_prob(x), density.log_prob(x))
+    assert np.array_equal(again.log_prob(x), density.log_prob(x))
     assert again.sample(3).dtype == torch.float64
 
 
@@ -172,7 +174,7 @@ def test_a_fitted_density_is_saved_and_loaded(tmp_path):
     density.save(path)
     again = flowbench.load(path)
     again.save(path)
-    assert torch.equal(flowbench.load(path).log_prob(x, c), density.log_prob(x, c))
+    assert np.array_equal(flowbench.load(path).log_prob(x, c), density.log_prob(x, c))
     assert flowbench.load(path).history == density.history
     assert [file.name for file in path.parent.iterdir()] == ["density.ckpt"]
     with pytest.raises(CheckpointError, match="fitted to rows in memory"):

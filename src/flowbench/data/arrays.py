@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flowbench.data.base import DataError, DataModule, RawData
 from flowbench.data.moments import refuse_non_finite, standardize
+from flowbench.dense import as_tensor
 from flowbench.frames import by_name, column_names
 
 __all__ = ["Arrays", "Pair", "held_out", "validation_pair"]
@@ -132,9 +133,12 @@ class Arrays(DataModule):
 
 
 def _numbers(name: str, given: Any) -> NDArray[Any]:
-    part = np.asarray(given)
+    try:
+        part = as_tensor(name, given).detach().cpu().numpy()
+    except ValueError as error:
+        raise DataError(str(error)) from error
     dimensions = max(2, part.ndim) if name.endswith("context") else 2
-    if part.ndim != dimensions or part.dtype.kind not in "fiub":
+    if part.ndim != dimensions:
         raise DataError(
             f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
         )

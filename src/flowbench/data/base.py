@@ -18,6 +18,7 @@ from flowbench.config.limits import AtLeastOne, Seed
 from flowbench.data.chunks import chunks
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.data.options import DataError, checked
+from flowbench.data.resolution import warn_of_merged_values
 from flowbench.transforms import Chain
 from flowbench.transforms.steps import build_preprocess
 
@@ -147,6 +148,12 @@ class DataModule(pl.LightningDataModule, ABC):
         self.context_preprocess = build_preprocess(self.raw.context_preprocess)
         for split in SPLITS:
             self.rows[split] = self.model_space(self.raw.x[split], self.raw.context.get(split))
+        warn_of_merged_values(
+            self.raw.x["train"],
+            self.preprocess,
+            dtype=self.dtype,
+            names=self.raw.feature_names,
+        )
 
     def _read(self) -> RawData:
         raw = self.read()

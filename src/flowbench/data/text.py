@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from flowbench.data.options import DataError
@@ -29,6 +28,8 @@ def stream_numbers(
         DataError: a row has another number of fields or a cell that is no finite number, or the
             header is missing.
     """
+    import pandas as pd  # slow to import
+
     with path.open(encoding="utf-8", errors="replace") as text:
         header = text.readline().split()
     if all(is_number(cell) for cell in header):

@@ -1,10 +1,12 @@
 """Autoregressive densities: one conditional density after the other."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from flowbench.flows.base import Base
-from flowbench.flows.families import Family
+from flowbench.flows.families import Family, GaussianFamily
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.incremental import generate
 
@@ -54,13 +56,31 @@ class Autoregressive(Base):
         return self.family.log_prob(u, self.network(u, context)).sum(-1)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return self._generate(
+            shape, shape.numel(), context, lambda params, feature: self.family.sample(params)
+        )
+
+    def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        family = self.family
+        if not isinstance(family, GaussianFamily):
+            return super().from_noise(noise, context)
+        columns = noise.reshape(-1, self.features, 1)
+        return self._generate(
+            noise.shape[:-1],
+            columns.shape[0],
+            context,
+            lambda params, feature: family.from_noise(columns[:, feature], params),
+        )
+
+    def _generate(
+        self,
+        shape: torch.Size,
+        rows: int,
+        context: Tensor | None,
+        next_value: Callable[[Tensor, int], Tensor],
+    ) -> Tensor:
         if self.network.check_context(context) is not None:
             assert context is not None
             context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
-        u = generate(
-            self.network,
-            lambda params, feature: self.family.sample(params),
-            rows=shape.numel(),
-            context=context,
-        )
+        u = generate(self.network, next_value, rows=rows, context=context)
         return u.reshape(*shape, self.features)

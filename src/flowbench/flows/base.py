@@ -32,6 +32,17 @@ class Base(nn.Module, ABC):
         Samples carry gradients to parameters and context where `has_rsample`.
         """
 
+    def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
+        """Samples as a function of standard normal noise `[..., features]`.
+
+        Raises:
+            NotImplementedError: they are no such function.
+        """
+        raise NotImplementedError(
+            f"samples of the base {type(self).__name__} are not a function of one standard normal "
+            "number per feature"
+        )
+
 
 class StandardNormal(Base):
     r"""N(0, I): log p(u) = −½ Σᵢ (uᵢ² + log 2π).
@@ -61,6 +72,9 @@ class StandardNormal(Base):
         return torch.randn(
             *shape, self.features, dtype=self.anchor.dtype, device=self.anchor.device
         )
+
+    def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return noise
 
 
 class DiagonalNormal(Base):
@@ -92,7 +106,9 @@ class DiagonalNormal(Base):
         return log_normal((u - self.mean) * torch.exp(-self.log_scale)) - self.log_scale.sum()
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
-        noise = torch.randn_like(self.mean.expand(*shape, -1))
+        return self.from_noise(torch.randn_like(self.mean.expand(*shape, -1)))
+
+    def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return torch.addcmul(self.mean, noise, self.log_scale.exp())
 
 

@@ -72,6 +72,9 @@ class ConditionalNormal(Checked, Base):
         noise = torch.randn(*shape, self.features, dtype=params.dtype, device=params.device)
         return self.map(noise, params)[0]
 
+    def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return self.map(noise, self._params(context))[0]
+
     def _params(self, context: Tensor | None) -> Tensor:
         if context is None:
             raise ValueError("the base depends on a context, but a context was not given")

@@ -76,7 +76,11 @@ class GaussianFamily(Family):
         return log_derivative - 0.5 * (u.square() + math.log(2 * math.pi))
 
     def sample(self, params: Tensor) -> Tensor:  # noqa: D102
-        return self.map(torch.randn_like(params[..., 0]), params)[0]
+        return self.from_noise(torch.randn_like(params[..., 0]), params)
+
+    def from_noise(self, noise: Tensor, params: Tensor) -> Tensor:
+        """Samples as a function of standard normal noise `[..., features]`."""
+        return self.map(noise, params)[0]
 
 
 class MixtureFamily(Family):

@@ -1,5 +1,6 @@
 """Train a flow on tensors in a few lines, without Hydra and without a run folder."""
 
+import copy
 import inspect
 import sys
 import tempfile
@@ -57,7 +58,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     """Train a flow by maximum likelihood; the best epoch on held-out rows is kept.
 
     The engine is that of `python train.py`, with its early stopping and batch-norm statistics.
-    The flow itself is trained, in place, and in its own type: float64 after `flow.double()`.
+    The flow itself is trained, in place, and in its own type: float64 after `flow.double()`. The
+    density has a copy of it: to train the same flow again does not change an earlier density.
 
     Args:
         flow: the density, e.g. `flowbench.MAF(features)`.
@@ -82,7 +84,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
 
     Raises:
         TypeError: `flow` is no `Flow`.
-        ValueError: an option is out of range, or the flow holds numbers of 16 bits.
+        ValueError: an option is out of range, or the flow holds numbers of 16 bits or is on the
+            meta device.
         DataError: the rows are not finite, or constant in a column, or do not fit one another.
         CheckpointError: `init_from` is not there, or is of another flow.
         NonFiniteError: a log-likelihood of training rows, or every one of held-out rows, is NaN or
@@ -101,6 +104,11 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     _refuse_other_than_flows(flow)
     if flow.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"the flow holds {flow.dtype}, expected torch.float32 or torch.float64")
+    if flow.device.type == "meta":
+        raise ValueError(
+            "the flow is on the meta device, where parameters have no values; expected it on a "
+            'CPU or GPU: build it there, or flow.to_empty(device="cpu") and load a state dict'
+        )
     splits = _splits(Pair.of(x, context), validation, seed)
     data = Arrays(splits, standardized=standardized, batch_size=options.batch_size, seed=seed)
     data.dtype = flow.dtype
@@ -122,7 +130,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             _train(module, data, callbacks, max_epochs, accelerator)
             flow.load_state_dict(keeper.best_state())
     return TrainedDensity(
-        flow.cpu(),
+        copy.deepcopy(flow.cpu().eval()),
         preprocess=data.preprocess,
         context_preprocess=data.context_preprocess,
         config={},

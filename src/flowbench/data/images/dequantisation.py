@@ -66,4 +66,4 @@ def write_pictures(
 
 def chunked(pictures: NDArray[np.uint8]) -> Iterable[NDArray[np.uint8]]:
     """Pictures `[n, channels, height, width]`, some at a time."""
-    return (pictures[part] for part in chunks(len(pictures), int(np.prod(pictures.shape[1:]))))
+    return (pictures[part] for part in chunks(*pictures.shape))

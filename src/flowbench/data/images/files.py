@@ -134,7 +134,7 @@ def read_pictures(
         DataError: a file is no picture, or of another size; Pillow is not installed.
     """
     mode, size = "L" if shape[2] == 1 else "RGB", shape[:2]
-    for part in chunks(len(files), int(np.prod(shape))):
+    for part in chunks(len(files), *shape):
         pixels = [_pixels(file, mode=mode, size=size, resize=resize) for file in files[part]]
         yield np.stack(pixels).transpose(0, 3, 1, 2)
 

@@ -1,0 +1,112 @@
+"""Write the density of a finished run as files that run without flowbench."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flowbench.atomic_files import replacing
+from flowbench.checkpoint import CheckpointError, load
+from flowbench.commands import onnx_files, programs
+from flowbench.commands.programs import ExportError, FromNoise, LogDensity
+from flowbench.data import DataError
+from flowbench.density import TrainedDensity
+from flowbench.evaluation.runs import open_run
+from flowbench.extras import how_to_install
+
+__all__ = ["main"]
+
+ROWS = 1000  # on which a file is checked
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the log-density, and sampling from given noise, in the units of the data.
+
+    OUT is the log-density of rows (and contexts), OUT with `_sample` before its extension maps
+    standard normal noise (and contexts) to samples. Both are checked on test rows of the run, or
+    on samples where its data are not there.
+    """
+    options = _parser().parse_args(arguments)
+    out: Path = options.out
+    needed = [name for name in onnx_files.PACKAGES if find_spec(name) is None]
+    if options.onnx and needed:
+        sys.exit(f"--onnx needs {', '.join(needed)}: {how_to_install('export')}")
+    if out.suffix != programs.SUFFIX:
+        sys.exit(f"--out={out}: expected a name that ends in .pt2")
+    try:
+        density, rows, of = _density_and_rows(options.run, trust=options.trust)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        noise = torch.randn(len(rows[0]), density.flow.features, dtype=torch.float64)
+        wanted = (
+            ("log-density", LogDensity, rows, out),
+            ("samples", FromNoise, (noise, *rows[1:]), out.with_stem(f"{out.stem}_sample")),
+        )
+        written = 0
+        for what, module, inputs, path in wanted:
+            try:
+                for file, difference in _export(module(density), inputs, path, onnx=options.onnx):
+                    written += 1
+                    print(
+                        f"{what}: {file} (checked on {len(rows[0]):,} {of}: largest difference "
+                        f"{difference:.1g})"
+                    )
+            except ExportError as error:
+                print(f"{what}: not exported: {error}", file=sys.stderr)
+    except (CheckpointError, DataError, ValueError, OSError) as error:
+        sys.exit(str(error))
+    if not written:
+        sys.exit(1)
+
+
+def _export(
+    module: nn.Module, inputs: tuple[Tensor, ...], path: Path, *, onnx: bool
+) -> Iterator[tuple[Path, float]]:
+    """Write the files of a module, each with its largest difference from it."""
+    program = programs.trace(module, inputs)
+    for kind in (programs, onnx_files) if onnx else (programs,):
+        file = path.with_suffix(kind.SUFFIX)
+        with replacing(file) as part:
+            kind.write(program, part)
+            difference = programs.largest_difference(kind.read(part), module, inputs)
+        yield file, difference
+
+
+def _density_and_rows(
+    path: Path, *, trust: bool
+) -> tuple[TrainedDensity, tuple[Tensor, ...], str]:
+    """The density, and rows (and contexts) in data units to check it on, float64."""
+    try:
+        run = open_run(path, trust=trust)
+    except (CheckpointError, DataError):
+        density = load(path, trust=trust)
+        return density, _sampled(density), "sampled rows"
+    raw = run.data.raw
+    index = np.linspace(0, len(raw.x["test"]) - 1, ROWS).astype(np.int64)
+    parts = [raw.x["test"], *([raw.context["test"]] if raw.context else [])]
+    rows = tuple(torch.from_numpy(np.array(part[index], np.float64)) for part in parts)
+    return run.density, rows, "test rows"
+
+
+@torch.no_grad()
+def _sampled(density: TrainedDensity) -> tuple[Tensor, ...]:
+    """Rows drawn from the density, at contexts that are drawn from N(0, I) in model space."""
+    if not density.context_features:
+        return (density.sample(ROWS).double(),)
+    noise = torch.randn(ROWS, density.context_features, dtype=torch.float64)
+    contexts, _ = density.context_preprocess(noise)
+    contexts = contexts.reshape(ROWS, *density.context_shape)
+    return density.sample(1, contexts)[0].double(), contexts
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("run", type=Path, help="a run folder or checkpoint")
+    parser.add_argument("--out", type=Path, required=True, help="where to, a name in .pt2")
+    parser.add_argument("--onnx", action="store_true", help="write both as .onnx too")
+    parser.add_argument("--trust", action="store_true", help="build classes of other packages")
+    return parser

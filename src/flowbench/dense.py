@@ -1,0 +1,89 @@
+"""Numbers in whatever form a user has them, as ordinary tensors; and results in the same form."""
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["as_tensor", "dense", "like"]
+
+
+def dense(name: str, value: Tensor) -> Tensor:
+    """A tensor with an ordinary memory layout; floating-point numbers have at least 32 bits.
+
+    Gradients flow through it.
+
+    Args:
+        name: of the tensor, for the message.
+        value: real numbers; sparse tensors become dense, 16-bit numbers float32.
+
+    Raises:
+        ValueError: it holds complex numbers, or has no values (a tensor on the meta device).
+
+    Example:
+        >>> dense("x", torch.eye(2, dtype=torch.bfloat16).to_sparse()).dtype
+        torch.float32
+    """
+    if value.is_meta:
+        raise ValueError(f"{name} is on the meta device, where tensors have no values")
+    if value.is_complex():
+        raise ValueError(f"{name} holds {value.dtype}, expected real numbers")
+    if value.layout != torch.strided:
+        value = value.to_dense()
+    return value.float() if value.is_floating_point() and value.itemsize < 4 else value
+
+
+def as_tensor(name: str, value: Any) -> Tensor:
+    """The numbers of a tensor, array, list or frame; an array keeps its memory where it can.
+
+    Args:
+        name: of the value, for the message.
+        value: real numbers, whole numbers or booleans.
+
+    Raises:
+        ValueError: it holds something else, or lists of unequal length.
+
+    Example:
+        >>> as_tensor("x", [[1, 2]])
+        tensor([[1, 2]])
+    """
+    if isinstance(value, Tensor):
+        return dense(name, value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{name} is not an array of numbers: {reason}") from error
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} holds {array.dtype}, expected numbers")
+    with warnings.catch_warnings(action="ignore"):  # a frame's memory is read-only; so is our use
+        try:
+            return dense(name, torch.from_numpy(array))
+        except (TypeError, ValueError):  # negative strides, foreign byte order, 80 bits
+            return torch.from_numpy(np.array(array, np.float64))
+
+
+def like(given: Any, values: Tensor, *, name: str = "log_density") -> Any:
+    """Results in the form of what was given.
+
+    Args:
+        given: a tensor or nested list (the result is a tensor), a pandas `DataFrame` (a `Series`
+            with its index, where there is one result per row), or whatever else has `__array__`
+            (an array).
+        values: the results.
+        name: of the series.
+
+    Example:
+        >>> like(np.zeros((2, 3)), torch.ones(2))
+        array([1., 1.], dtype=float32)
+    """
+    if isinstance(given, Tensor) or not hasattr(given, "__array__"):
+        return values
+    array = values.detach().cpu().numpy()
+    pandas = sys.modules.get("pandas")
+    if pandas and isinstance(given, pandas.DataFrame) and array.ndim == 1:
+        return pandas.Series(array, index=given.index, name=name)
+    return array

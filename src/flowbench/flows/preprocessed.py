@@ -1,0 +1,68 @@
+"""A flow behind the preprocessing of its data."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from flowbench.flows.flow import Flow
+from flowbench.transforms import Chain, Transform
+from flowbench.transforms.base import widened
+
+__all__ = ["Preprocessed"]
+
+DIGITS = 2.0**-16  # of the unit of model space, which samples in data units must resolve
+
+
+class Preprocessed(Flow):
+    r"""log p(x) = log p_flow(u) + log |det ∂u/∂x|, where u is x after preprocessing.
+
+    Preprocessing computes in float64, so that data may be large beside their standard deviation;
+    the flow computes in its own type. Contexts are those of the flow.
+
+    Args:
+        flow: the density in model space.
+        preprocess: from model space to data units; its `inverse` preprocesses.
+
+    Example:
+        >>> import torch
+        >>> from flowbench.flows import Gaussian
+        >>> from flowbench.transforms import Standardize
+        >>> flow = Preprocessed(Gaussian(1), Standardize(mean=[5e6], std=[1.0]))
+        >>> flow.log_prob(torch.tensor([5e6 + 1], dtype=torch.float64))
+        tensor(-1.4189, dtype=torch.float64)
+    """
+
+    def __init__(self, flow: Flow, preprocess: Transform) -> None:
+        super().__init__(flow.base, Chain([flow.transform, preprocess]))
+        self.flow = flow
+        self.preprocess = preprocess
+        self.eval()
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Log-density in nats of `[..., features]` in data units."""
+        x = x if x.dtype in (torch.float32, torch.float64) else widened(x)
+        u, log_det = self.preprocess.inverse(x)
+        return self.flow.log_prob(u.to(self.flow.dtype), context) + log_det
+
+    def sample_and_log_prob(
+        self, sample_shape: int | Sequence[int] = (), context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Samples in data units with their log-densities; differentiable where `has_rsample`."""
+        u, log_prob = self.flow.sample_and_log_prob(sample_shape, context)
+        x, log_det = self.to_data_units(u)
+        return x, log_prob - log_det
+
+    def to_data_units(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Map model space to data units: float64 where float32 cannot hold the data."""
+        return self.preprocess(widened(u) if self.needs_float64() else u)
+
+    @torch.no_grad()
+    def needs_float64(self) -> bool:
+        """Whether rounding to float32 in data units moves a point of model space."""
+        if self.flow.device.type in ("mps", "meta"):
+            return False
+        u = torch.linspace(-3, 3, 7, dtype=torch.float64, device=self.flow.device)
+        exact, _ = self.preprocess(u.unsqueeze(-1).expand(-1, self.features))
+        rounded, _ = self.preprocess.inverse(exact.float().double())
+        return bool(((rounded - self.preprocess.inverse(exact)[0]).abs() > DIGITS).any())
