@@ -1,5 +1,6 @@
 """A flow behind the preprocessing of its data."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -62,7 +63,7 @@ class Preprocessed(Flow):
         """Whether rounding to float32 in data units moves a point of model space."""
         if self.flow.device.type in ("mps", "meta"):
             return False
-        u = torch.linspace(-3, 3, 7, dtype=torch.float64, device=self.flow.device)
+        u = torch.linspace(-math.pi, math.pi, 8, dtype=torch.float64, device=self.flow.device)
         exact, _ = self.preprocess(u.unsqueeze(-1).expand(-1, self.features))
         rounded, _ = self.preprocess.inverse(exact.float().double())
         return bool(((rounded - self.preprocess.inverse(exact)[0]).abs() > DIGITS).any())
