@@ -16,9 +16,9 @@ from flowbench.config.signatures import (
     problems_of_call,
     problems_of_node,
     problems_of_value,
-    show,
     without,
 )
+from flowbench.config.words import show
 
 __all__ = ["SIZES", "ConfigError", "Training", "check", "resolved"]
 

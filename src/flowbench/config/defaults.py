@@ -4,12 +4,11 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
-from flowbench.config.signatures import MISSING, parameters
+from flowbench.config.signatures import MISSING, parameters, target_of
 
-__all__ = ["completed", "defaults_of", "target_of"]
+__all__ = ["completed", "defaults_of"]
 
 OURS = ("flowbench.", "hydra_plugins.flowbench_")
 
@@ -51,15 +50,6 @@ def completed(
     order = [name for name in _names(target) if name in options and name not in supplied]
     head = {name: value for name, value in inside.items() if name not in order}
     return head | {name: options[name] for name in order} | inside
-
-
-def target_of(node: Mapping[str, Any]) -> Callable[..., Any] | None:
-    """The class or function that a mapping names; None where there is none to be had."""
-    try:
-        target = resolve_name(node["_target_"])
-    except Exception:  # whatever a foreign module does when it is imported: the check tells
-        return None
-    return target if callable(target) else None
 
 
 @cache

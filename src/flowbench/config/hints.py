@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flowbench.config.signatures import either
+from flowbench.config.words import either
 
 __all__ = ["hydra_sentence", "nearest_keys", "null_sentence"]
 

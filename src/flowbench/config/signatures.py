@@ -1,29 +1,21 @@
 """Does a mapping of plain values fit the signature of what it will be passed to?"""
 
 import inspect
-import json
-import pkgutil
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from pkgutil import resolve_name
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-
-from flowbench.config.words import describe, did_you_mean, either
+from flowbench.config.annotations import PLAIN, fits, origins, parts, words
+from flowbench.config.words import describe, did_you_mean, near_or_all, show
 
 __all__ = [
     "HYDRA_KEYS",
     "MISSING",
-    "describe",
-    "did_you_mean",
-    "either",
-    "fits",
     "parameters",
     "problems_of_call",
     "problems_of_node",
     "problems_of_value",
-    "show",
+    "target_of",
     "without",
 ]
 
@@ -47,7 +39,7 @@ def problems_of_node(key: str, node: object, *, supplied: set[str]) -> Iterator[
         yield f"{key}._target_ is missing: expected the dotted name of a class or function"
         return
     try:
-        target = pkgutil.resolve_name(node["_target_"])
+        target = resolve_name(node["_target_"])
     except Exception as error:  # whatever a foreign module does when it is imported
         way = " (pip install its package, or put its folder into PYTHONPATH)"
         way = way if isinstance(error, ModuleNotFoundError) else ""
@@ -80,14 +72,22 @@ def problems_of_call(
         elif name in keywords:
             yield from problems_of_value(prefix + name, value, options[name].annotation)
         elif len(keywords) == len(options):
-            near = did_you_mean(name, keywords, prefix=prefix)
-            yield f"{prefix}{name}: unknown key{near or '; known: ' + ', '.join(sorted(keywords))}"
+            yield f"{prefix}{name}: unknown key{near_or_all(name, keywords, prefix=prefix)}"
     if "_args_" in values or values.get("_partial_"):
         return
     for name in keywords:
         given = name in values or name in supplied
         if not given and options[name].default is inspect.Parameter.empty:
             yield f"{prefix}{name} is missing: expected {describe(options[name].annotation)}"
+
+
+def target_of(node: Mapping[str, Any]) -> Callable[..., Any] | None:
+    """The class or function that a mapping names; None where there is none to be had."""
+    try:
+        target = resolve_name(node["_target_"])
+    except Exception:  # whatever a foreign module does when it is imported: the check tells
+        return None
+    return target if callable(target) else None
 
 
 def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
@@ -122,55 +122,26 @@ def _holds_node(value: object) -> bool:
 
 
 def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]:
-    """A problem if a plain value does not fit an annotation that pydantic understands."""
+    """A problem if a plain value does not fit an annotation that can be judged."""
     if annotation is inspect.Parameter.empty or value == MISSING or _holds_node(value):
         return
     annotation = _of_plain_values(annotation)
-    if not fits(value, annotation):
-        near = did_you_mean(str(value), _words(annotation))
+    if all(_is_judged(one) for one in origins(annotation)) and not fits(value, annotation):
+        near = did_you_mean(str(value), map(str, words(annotation)))
         yield f"{key}={show(value)}: expected {describe(annotation)}{near}"
-
-
-def fits(value: object, annotation: Any) -> bool:
-    """Whether a plain value is what an annotation says, where pydantic understands it.
-
-    Example:
-        >>> fits(1, int), fits("1", int), fits(1, Literal[2, 3])
-        (True, False, False)
-    """
-    try:
-        adapter = TypeAdapter(annotation)
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
-        return True
-    try:  # as JSON, where strict means what it means in YAML: a list may become a tuple
-        adapter.validate_json(json.dumps(value, default=str), strict=True)
-    except ValidationError:
-        return False
-    return True
 
 
 def _of_plain_values(annotation: Any) -> Any:
     """A union without the classes of flowbench, whose objects only a node makes."""
-    if get_origin(annotation) not in (Union, types.UnionType):
-        return annotation
-    members = get_args(annotation)
-    return Union[  # noqa: UP007
-        tuple(m for m in members if not getattr(m, "__module__", "").startswith("flowbench."))
-    ]
+    origin, members = parts(annotation)
+    plain = tuple(member for member in members if not _is_of_flowbench(member))
+    return Union[plain] if origin is Union and plain else annotation  # noqa: UP007
 
 
-def show(value: object) -> str:
-    """A value as a user would write it on the command line.
-
-    Example:
-        >>> show([1, "relu", None])
-        '[1, relu, null]'
-    """
-    return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
+def _is_judged(origin: Any) -> bool:
+    """Whether plain values can be of a type, or cannot; what other classes take, nobody knows."""
+    return origin in {*PLAIN, Annotated, Literal, Callable} or _is_of_flowbench(origin)
 
 
-def _words(annotation: Any) -> list[str]:
-    """The words of all `Literal`s in an annotation."""
-    if get_origin(annotation) is Literal:
-        return [str(word) for word in get_args(annotation)]
-    return [word for inner in get_args(annotation) for word in _words(inner)]
+def _is_of_flowbench(annotation: Any) -> bool:
+    return isinstance(annotation, type) and annotation.__module__.startswith("flowbench.")

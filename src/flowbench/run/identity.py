@@ -9,11 +9,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import resolved
-from flowbench.config.defaults import defaults_of, target_of
+from flowbench.config.defaults import defaults_of
 from flowbench.config.files import BESIDE, GIVEN, is_said
 from flowbench.config.first_keys import FIRST_TRAINING_KEYS
 from flowbench.config.settings import Training
-from flowbench.config.signatures import without
+from flowbench.config.signatures import target_of, without
 
 __all__ = ["run_directory", "run_hash"]
 

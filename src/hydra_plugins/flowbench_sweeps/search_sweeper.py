@@ -8,12 +8,10 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from flowbench.config.configuration import ConfigError
-from flowbench.config.limits import AtLeastOne
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.extras import how_to_install
 from flowbench.run.names import STUDY, TRIAL
 from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
@@ -46,7 +44,7 @@ class SearchSweeper(RunSweeper):
         *,
         sampler: Sampler,
         n_trials: AtLeastOne,
-        seed: Annotated[int, Field(ge=0)],
+        seed: AtLeastZero,
         pruner: Literal["median"] | None,
         params: Mapping[str, str] | None = None,
     ) -> None:

@@ -8,16 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from pydantic import Field
 
 from flowbench.config.configuration import ConfigError
-from flowbench.config.limits import AtLeastOne
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.extras import how_to_install
 from hydra_plugins.flowbench_sweeps.commands import job_arguments, logs
 
@@ -76,7 +75,7 @@ class SlurmLauncher(Launcher):
     def __init__(
         self,
         *,
-        max_num_timeout: Annotated[int, Field(ge=0)],
+        max_num_timeout: AtLeastZero,
         array_parallelism: AtLeastOne | None = None,
         setup: Sequence[str] | None = None,
         srun_args: Sequence[str] | None = None,
