@@ -6,10 +6,10 @@ from typing import Annotated
 
 import pytest
 from annotated_types import Ge
+
 from flowbench.config.checked import Checked
 from flowbench.config.docstrings import entries
 from flowbench.config.options import options_of
-
 from flowbench.config.signatures import problems_of_call
 from flowbench.flows import MAF
 

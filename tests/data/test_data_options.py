@@ -5,9 +5,9 @@ import pydoc
 
 import numpy as np
 import pytest
-from flowbench.config.docstrings import entries
 
 import flowbench.data
+from flowbench.config.docstrings import entries
 from flowbench.data import Cifar10, DataError, DataModule, Digits, Fsdd, ImageFolder, Mnist, Toy
 
 SETS = [
@@ -80,8 +80,8 @@ def test_numbers_of_numpy_are_numbers():
         (
             Digits,
             {"path": "."},
-            "path is not an option of Digits; its options are dequantize, alpha, binarize, layout, "
-            "pixel_order, label_context, cache_dir, batch_size, seed",
+            "path is not an option of Digits; its options are dequantize, alpha, binarize, "
+            "layout, pixel_order, label_context, cache_dir, batch_size, seed",
         ),
         (
             Fsdd,

@@ -3,7 +3,7 @@
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -39,10 +39,10 @@ class ConfigError(Exception):
 
 
 def check(config: DictConfig) -> Settings:
-    """The settings that a configuration gives; all its mistakes are told before data are read.
+    """The settings that a configuration gives; all mistakes are reported before data are read.
 
-    The keys below every `_target_` are held against its signature, and their values against its
-    annotations; where there is no annotation, any value passes.
+    The keys beside every `_target_` are checked against its signature, and their values against
+    its annotations; without an annotation any value passes.
 
     Args:
         config: as composed by Hydra.
@@ -55,7 +55,7 @@ def check(config: DictConfig) -> Settings:
     """
     plain = resolved(config)
     problems = [f"{key} is missing: give {key}=..." for key in OmegaConf.missing_keys(config)]
-    problems += dict.fromkeys(_problems(plain))
+    problems += _each_once(_problems(plain), config)
     if problems:
         raise ConfigError("\n".join(problems))
     published = plain["published"]
@@ -84,6 +84,21 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _each_once(problems: Iterable[str], config: DictConfig) -> list[str]:
+    """Problems without those of a key that repeats another one, such as `seed: ${seed}`."""
+    keys = {problem: problem.partition("=")[0] for problem in problems}
+    return [problem for problem, key in keys.items() if _source(key, config) not in keys.values()]
+
+
+def _source(key: str, config: DictConfig) -> str:
+    """The key whose value a key repeats; nothing if its value is its own."""
+    raw: Any = OmegaConf.to_container(config)
+    for name in key.split("."):
+        raw = raw.get(name) if isinstance(raw, dict) else None
+    source = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
+    return source[1] if source else ""
 
 
 def _problems(config: Mapping[str, Any]) -> Iterator[str]:

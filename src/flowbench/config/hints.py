@@ -1,15 +1,14 @@
 """What was meant by a key or a choice that does not exist."""
 
 import difflib
-import inspect
 from collections.abc import Iterable
-from pkgutil import resolve_name
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flowbench.config.signatures import parameters, target_of
 from flowbench.config.words import either
 
 __all__ = ["hydra_sentence", "nearest_keys", "null_sentence"]
@@ -42,11 +41,9 @@ def hydra_sentence(error: HydraException) -> str:
 def _takes(root: Any, word: str) -> bool:
     """Whether the class of a section takes what the section's file leaves out."""
     section, _, name = word.partition(".")
-    try:
-        target = resolve_name(root[section]["_target_"])
-        return name in inspect.signature(target).parameters
-    except Exception:  # no class, or none that can be imported: then there is nothing to add
-        return False
+    node = root.get(section)
+    target = target_of(node) if isinstance(node, dict) else None
+    return target is not None and name in (parameters(target) or {})
 
 
 def null_sentence(error: Exception, words: Iterable[str]) -> str:
