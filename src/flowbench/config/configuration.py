@@ -1,4 +1,4 @@
-"""From the composed configuration to typed settings, or all its mistakes at once."""
+"""The composed configuration as typed settings, or all its problems at once."""
 
 import inspect
 import pkgutil
@@ -26,8 +26,8 @@ SECTIONS = {"paths": Paths, "published": Published, "training": Training, "train
 SIZES = {"features", "context_features"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
 TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
-# What would not reach our training, or break it: it counts its steps itself, validates every epoch
-# on all rows, and is as exact as float32.
+# These would have no effect on the training loop, or break it: it counts its own steps, validates
+# on all rows after every epoch, and needs float32.
 TRAINER_OWN |= {"precision", "max_steps", "min_steps", "accumulate_grad_batches"}
 TRAINER_OWN |= {"gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch"}
 TRAINER_OWN |= {"val_check_interval", "limit_train_batches", "limit_val_batches"}
@@ -72,7 +72,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain values, every `${...}` replaced.
 
     Raises:
-        ConfigError: an interpolation leads nowhere.
+        ConfigError: an interpolation cannot be resolved.
 
     Example:
         >>> resolved(OmegaConf.create({"seed": 1, "data": {"seed": "${seed}"}}))
@@ -141,7 +141,7 @@ def _of_optimisation(training: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_scheduler(target: str) -> Iterator[str]:
-    """Refuse a scheduler whose `step` needs more than the number of the step."""
+    """Refuse a scheduler whose `step` needs an argument, such as a metric."""
     step = getattr(pkgutil.resolve_name(target), "step", None)
     needed = [
         name
@@ -171,7 +171,7 @@ def _of_named(key: str, node: object, *, supplied: set[str]) -> Iterator[str]:
 
 
 def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
-    """Problems of the Trainer's keys; flowbench is stricter than the Trainer about some."""
+    """Problems of the Trainer's keys; some are checked more strictly than by the Trainer."""
     import pytorch_lightning
 
     for one in fields(TrainerKeys):

@@ -9,9 +9,9 @@ __all__ = ["split_embedding"]
 
 
 def split_embedding(model: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """The keys of a flow's constructor, and the embedding that the flow gets afterwards.
+    """Separate the keys of a flow's constructor from the embedding that is attached afterwards.
 
-    A class whose constructor has an argument `embedding` of its own is given it there.
+    If the constructor takes an `embedding` itself, nothing is separated.
 
     Args:
         model: the configuration of a flow.

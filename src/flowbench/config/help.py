@@ -1,4 +1,4 @@
-"""The groups and keys of a composed configuration, explained: what `--help` shows."""
+"""The text of `--help`: groups and keys of a composed configuration, explained."""
 
 import re
 import textwrap
@@ -20,7 +20,7 @@ WIDTH = 99
 COLUMN = 36  # where meanings begin
 SECTIONS = {"paths", "model", "data", "training", "trainer", "logger", "protocol"}
 BESIDE = {
-    "name": "a part of the path of the run folder",
+    "name": "part of the path of the run folder",
     "embedding": "a module that summarises a raw context for the flow: {_target_: ...}",
 }
 
@@ -75,7 +75,7 @@ def _sections(config: DictConfig) -> Iterator[list[str]]:
         yield from _of_node(f"logger.{name}", node)
     for name in ("sweeper", "launcher") if "hydra" in config else ():
         node = config.hydra[name]
-        known = meanings(target_of(node))  # what Slurm takes besides: in its file
+        known = meanings(target_of(node))  # further keys of Slurm are in its file
         kept = [key for key in node if key in known or key in HYDRA_KEYS]
         yield from _of_node(f"hydra.{name}", OmegaConf.masked_copy(node, kept))
 
@@ -98,7 +98,7 @@ def _section(prefix: str, title: str, target: Callable[..., Any], node: DictConf
 
 
 def _of_trainer(node: DictConfig) -> list[str]:
-    """The keys that flowbench limits, and others by the first sentence of the Trainer's own."""
+    """Keys of flowbench's own, and others with the first sentence from the Trainer's docstring."""
     from pytorch_lightning import Trainer
 
     told = {name: text.partition(". ")[0] for name, text in meanings(Trainer).items()}

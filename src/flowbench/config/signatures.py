@@ -1,4 +1,4 @@
-"""Does a mapping of plain values fit the signature of what it will be passed to?"""
+"""What a `_target_` takes by keyword, and the problems of a call with given keywords."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ def problems_of_node(key: str, node: object, *, supplied: set[str]) -> Iterator[
         return
     try:
         target = resolve_name(node["_target_"])
-    except Exception as error:  # whatever a foreign module does when it is imported
+    except Exception as error:  # importing foreign code may raise anything
         way = " (pip install its package, or put its folder into PYTHONPATH)"
         way = way if isinstance(error, ModuleNotFoundError) else ""
         yield f"{key}._target_={node['_target_']}: {' '.join(str(error).split())}{way}"
@@ -60,7 +60,7 @@ def problems_of_call(
     *,
     supplied: Iterable[str] = (),
 ) -> Iterator[str]:
-    """Problems of calling a target with keywords, some of which flowbench itself will add."""
+    """Problems of calling a target with keywords; flowbench adds those that are `supplied`."""
     options = parameters(target)
     if values is None or options is None:
         return
@@ -82,16 +82,16 @@ def problems_of_call(
 
 
 def target_of(node: Mapping[str, Any]) -> Callable[..., Any] | None:
-    """The class or function that a mapping names; None where there is none to be had."""
+    """The class or function that a mapping names; None if it cannot be imported."""
     try:
         target = resolve_name(node["_target_"])
-    except Exception:  # whatever a foreign module does when it is imported: the check tells
+    except Exception:  # importing foreign code may raise anything; the check reports it
         return None
     return target if callable(target) else None
 
 
 def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
-    """What a target takes by keyword, with `**kwargs` if it has them; None where nobody knows."""
+    """The parameters that can be given by keyword, `**kwargs` included; None: no signature."""
     try:
         signature = inspect.signature(target, eval_str=True)
     except Exception:  # an annotation that cannot be evaluated here
@@ -122,7 +122,7 @@ def _holds_node(value: object) -> bool:
 
 
 def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]:
-    """A problem if a plain value does not fit an annotation that can be judged."""
+    """The problem, if any, of a plain value that does not fit an annotation."""
     if annotation is inspect.Parameter.empty or value == MISSING or _holds_node(value):
         return
     annotation = _of_plain_values(annotation)
@@ -132,14 +132,14 @@ def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]
 
 
 def _of_plain_values(annotation: Any) -> Any:
-    """A union without the classes of flowbench, whose objects only a node makes."""
+    """A union without the classes of flowbench, which a plain value never is."""
     origin, members = parts(annotation)
     plain = tuple(member for member in members if not _is_of_flowbench(member))
     return Union[plain] if origin is Union and plain else annotation  # noqa: UP007
 
 
 def _is_judged(origin: Any) -> bool:
-    """Whether plain values can be of a type, or cannot; what other classes take, nobody knows."""
+    """Whether it is known which plain values fit a type; for classes of others it is not."""
     return origin in {*PLAIN, Annotated, Literal, Callable} or _is_of_flowbench(origin)
 
 

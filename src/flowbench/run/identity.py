@@ -1,4 +1,4 @@
-"""Which run folder is a configuration's own?"""
+"""The hash and the folder of a run."""
 
 import hashlib
 import json
@@ -24,9 +24,9 @@ DISPLAY = {"enable_progress_bar", "log_every_n_steps", "profiler"}
 def run_hash(config: DictConfig) -> str:
     """Eight hexadecimal digits over all that changes the result, whatever the order of the keys.
 
-    Keys that a file says enter; an option that it leaves out enters where it is changed, so that
-    an option that is new in flowbench leaves the hashes of earlier runs alone. `seed` and `paths`
-    enter by name, not by value, wherever others refer to them.
+    Keys that a file sets enter the hash. An option that it leaves out enters only if it differs
+    from its default, so that new options do not change the hashes of earlier runs. References to
+    `seed` and `paths` enter by name, not by value.
     """
     symbolic = OmegaConf.create(OmegaConf.to_container(config))
     assert isinstance(symbolic, DictConfig)
@@ -49,7 +49,7 @@ def run_hash(config: DictConfig) -> str:
 
 
 def _changed(name: str, node: Mapping[str, Any], section: DictConfig) -> dict[str, Any]:
-    """`model` or `data`, less the options that no file says and that nothing has changed."""
+    """`model` or `data`, without options that no file sets and that have their defaults."""
     given = GIVEN[name] | BESIDE.get(name, {})
 
     def changed(node: Any, written: Any, prefix: str = "") -> Any:
