@@ -68,6 +68,8 @@ def fits(value: Any, annotation: Any) -> bool:
         )
     if origin in (None, types.NoneType):
         return value is None
+    if origin is Any:
+        return True
     return isinstance(value, origin) if isinstance(origin, type) else True
 
 

@@ -55,10 +55,9 @@ def show(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
 
 
-NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+NAMES = {int: "an integer", float: "a number", str: "text"}
 NAMES |= {type(None): "null", Path: "a path", Any: "anything", Callable: "a function"}
 NAMES |= {inspect.Parameter.empty: "a value"}
-OF_PYTHON = {bool: "True or False", type(None): "None"}
 LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
@@ -92,8 +91,10 @@ def _alternatives(annotation: Any, *, python: bool) -> Iterator[str]:
         yield f"a list (each entry {either(entries)})"
     elif origin in (*LISTS, *MAPPINGS):
         yield "a list" if origin in LISTS else "a mapping"
+    elif origin is bool:
+        yield from ("True", "False") if python else ("true", "false")
     else:
-        names = NAMES | OF_PYTHON if python else NAMES
+        names = NAMES | {type(None): "None"} if python else NAMES
         yield names.get(origin, getattr(origin, "__name__", str(origin)))
 
 
