@@ -9,7 +9,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from flowbench.config.configuration import ConfigError, check
-from flowbench.config.defaults import defaults_of, target_of
+from flowbench.config.defaults import defaults_of
+from flowbench.config.signatures import target_of
 from flowbench.run.config_directory import config_directory
 
 FOLDER = config_directory()

@@ -5,9 +5,9 @@ import re
 import pytest
 from hydra import compose, initialize_config_dir
 
-from flowbench.config.defaults import target_of
-from flowbench.config.docstrings import meanings_of
+from flowbench.config.docstrings import meanings
 from flowbench.config.help import explained_groups, explained_keys
+from flowbench.config.signatures import target_of
 from flowbench.run.config_directory import config_directory
 
 FOLDER = config_directory()
@@ -47,7 +47,7 @@ def test_every_key_has_a_meaning_and_a_place_within_the_width(choice):
 def test_the_docstring_of_every_class_has_an_entry_for_every_option(choice):
     group = choice.partition("=")[0]
     node = composed(choice)[group]
-    assert set(node) - {"name", "_target_"} <= set(meanings_of(target_of(node))) | {"embedding"}
+    assert set(node) - {"name", "_target_"} <= set(meanings(target_of(node))) | {"embedding"}
 
 
 def test_a_key_is_shown_with_its_value_meaning_type_and_limits():

@@ -264,7 +264,7 @@ BAD = [
     ({"size": [0, 4]}, r"data\.size=\[0, 4\]: expected a list \(each entry an integer at least 1"),
     ({"size": [4]}, r"data\.size=\[4\]: expected \[height, width\] in pixels"),
     ({"alpha": 0.5}, r"data\.alpha=0\.5: expected a number above 0 and below 0\.5"),
-    ({"layout": "plane"}, r"data\.layout=plane: expected interleaved, .*; did you mean planar\?"),
+    ({"layout": "plane"}, r"data\.layout='plane' is unknown: .*; did you mean 'planar'\?"),
 ]
 
 

@@ -83,11 +83,11 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("model.layer=3", "model.layer is no key; did you mean model.layers?"),
-        ("learning_rate=1", "learning_rate is no key; did you mean training.learning_rate?"),
-        ("training.lr=1", "training.lr is no key; did you mean training.learning_rate?"),
-        ("epochs=1", "epochs is no key; did you mean trainer.max_epochs?"),
-        ("modle.layers=3", "modle is no key; did you mean model or module?"),
+        ("model.layer=3", "model.layer is not a key; did you mean model.layers?"),
+        ("learning_rate=1", "learning_rate is not a key; did you mean training.learning_rate?"),
+        ("training.lr=1", "training.lr is not a key; did you mean training.learning_rate?"),
+        ("epochs=1", "epochs is not a key; did you mean trainer.max_epochs?"),
+        ("modle.layers=3", "modle is not a key; did you mean model or module?"),
         ("trainer=cpuu", "trainer=cpuu does not exist; did you mean trainer=cpu?"),
         ("trainer=gpus", "trainer=gpus does not exist; did you mean trainer=gpu?"),
         ("protocol=null", "protocol=null: leave it out; without it there is none"),

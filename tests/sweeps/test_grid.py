@@ -44,7 +44,7 @@ def test_a_combination_that_cannot_be_composed_is_a_failed_job(sweep, tmp_path):
     ]
     errors = [row["test log-likelihood"] for row in table(done.stdout)]
     assert errors[1].startswith("seed=x: expected an integer")
-    assert errors[2].startswith("model.layers is no key")
+    assert errors[2].startswith("model.layers is not a key")
     assert errors[4].startswith("model=nosuch does not exist")
 
 
@@ -52,7 +52,7 @@ def test_a_sweep_of_which_no_job_can_run_is_refused_at_once(sweep, tmp_path):
     done = sweep(tmp_path, "model=gaussian,nosuch", "seed=0,1")
     assert done.returncode == 1
     assert [line.split(";")[0] for line in done.stderr.splitlines()] == [
-        "model.layers is no key",
+        "model.layers is not a key",
         "model=nosuch does not exist",
     ]
     assert not done.stdout

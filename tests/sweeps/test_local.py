@@ -46,7 +46,10 @@ def test_a_job_that_wants_more_gpus_than_there_are_is_refused():
         (["hydra.launcher.jobs=abc"], "hydra.launcher.jobs=abc: expected an integer at least 1"),
         (["hydra.launcher.jobs=2.5"], "hydra.launcher.jobs=2.5: expected an integer at least 1"),
         (["hydra.launcher.devices=0"], "hydra.launcher.devices=0: expected an integer at least 1"),
-        (["hydra.launcher.job=2"], "hydra.launcher.job is no key; did you mean hydra.launcher.j"),
+        (
+            ["hydra.launcher.job=2"],
+            "hydra.launcher.job is not a key; did you mean hydra.launcher.j",
+        ),
         (["hydra.launcher.jobs=0", "hydra/sweeper=random"], "hydra.launcher.jobs=0: expected an"),
         (["+hydra.launcher.job=2"], "hydra.launcher.job: unknown key; did you mean hydra.launch"),
     ],

@@ -142,7 +142,7 @@ def test_a_trial_that_cannot_be_composed_fails_and_the_others_run(sweep, tmp_pat
     rows = {row["model"]: row for row in table(done.stdout)}
     assert rows["maf"]["status"] == "done"
     assert rows["gaussian"]["status"] == "failed"
-    assert rows["gaussian"]["test log-likelihood"].startswith("model.layers is no key")
+    assert rows["gaussian"]["test log-likelihood"].startswith("model.layers is not a key")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ DAMAGES = [
     ("last", empty, CheckpointError, UNREADABLE),
     ("last", garbage, CheckpointError, UNREADABLE),
     ("last", another_pickle, CheckpointError, UNREADABLE),
-    ("last", parameters_only, CheckpointError, "holds parameters, but no training"),
+    ("last", parameters_only, CheckpointError, "has parameters, but no optimiser states"),
     ("best", half, CheckpointError, UNREADABLE),
     ("best", missing, CheckpointError, "is missing, though epoch [12] was the best so far"),
     ("data", empty, RunFolderError, "not readable as JSON"),

@@ -1,31 +1,33 @@
-"""Constructors that hold what they are given against their signatures."""
+"""Calls whose arguments are checked against the names and annotations of the signature."""
 
 import inspect
-import operator
-import types
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 
-from flowbench.config.options import Option, inherit
-from flowbench.config.words import describe, did_you_mean, either
+from flowbench.config.annotations import PLAIN, fits, origins, words
+from flowbench.config.docstrings import meanings, with_meanings
+from flowbench.config.options import Option, add_options
+from flowbench.config.signatures import parameters
+from flowbench.config.words import describe, did_you_mean
 
-__all__ = ["Checked", "within_limits"]
+__all__ = ["Checked", "takes"]
 
-UNIONS = (Union, types.UnionType)
-CONVERSIONS: Mapping[Any, Callable[[Any], Any]] = {int: operator.index, float: float}
-BOUNDS = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Checked:
-    """Refuses names that the constructor does not know, and values outside of their limits.
+    """Its constructors refuse unknown names, and values that do not fit their annotations.
 
-    The limits are those of the annotations: `Literal` words, and `Annotated` bounds such as
-    `AtLeastOne`, also inside of unions and sequences. Nothing else is checked.
+    An annotation counts if it consists of plain types (numbers, text, paths, lists, mappings), or
+    if it has limits: words in a `Literal`, or bounds in an `Annotated`, such as `AtLeastOne`.
+
+    The class keyword `options` says which options the `**options` of a constructor stand for; a
+    class without a constructor of its own has those of its parent.
 
     Raises:
         TypeError: a name is not an option; the sentence suggests one.
-        ValueError: a value is outside of its limits.
+        ValueError: values do not fit, one line for each.
 
     Example:
         >>> from flowbench.config.limits import AtLeastOne
@@ -42,106 +44,116 @@ class Checked:
     def __init_subclass__(
         cls, *, options: Mapping[str, Option] | None = None, **others: Any
     ) -> None:
-        """Take the options that `**options` of the constructor stands for."""
+        """Check the constructor, and complete signature and docstring."""
         super().__init_subclass__(**others)
-        if options is not None:
-            inherit(cls, options)
         if "__init__" in vars(cls):
-            cls.__init__ = _checked(cls.__name__, cls.__init__)
+            if options is not None:
+                add_options(cls.__init__, options)
+            cls.__init__ = _checked_constructor(cls.__name__, cls.__init__)
+        if options is not None or "__init__" not in vars(cls):
+            _explain(cls, options or {})
+
+    @classmethod
+    def _refuse(cls, problems: list[str]) -> NoReturn:
+        """Raise the error about arguments that do not fit."""
+        raise ValueError("\n".join(problems))
 
 
-def _checked(name: str, constructor: Callable[..., None]) -> Callable[..., None]:
-    """A constructor behind a check of what it is given."""
-    _, *parameters = inspect.signature(constructor).parameters.values()
-    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
-    annotations = {
-        one.name: one.annotation if _has_limits(one.annotation) else Any
-        for one in parameters
-        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-    }
+def takes(options: Mapping[str, Option]) -> Callable[[F], F]:
+    """Give a function the options that its `**options` stands for, and check its arguments.
+
+    Example:
+        >>> from flowbench.config.options import options_of
+        >>> from flowbench.config.settings import Training
+        >>> @takes(options_of(Training, without=["patience"]))
+        ... def fit(x, **training):
+        ...     return training
+        >>> fit(1, noise=0.5)
+        {'noise': 0.5}
+        >>> fit(1, learning_rat=0.1)
+        Traceback (most recent call last):
+        TypeError: learning_rat is not an option of fit; did you mean learning_rate?
+    """
+
+    def decorate(function: F) -> F:
+        add_options(function, options)
+        _explain(function, options)
+        problems_of = _check(function.__name__, function)
+
+        @wraps(function)
+        def checked(*positional: Any, **named: Any) -> Any:
+            if problems := problems_of(positional, named):
+                raise ValueError("\n".join(problems))
+            return function(*positional, **named)
+
+        return cast(F, checked)
+
+    return decorate
+
+
+def _checked_constructor(name: str, constructor: Callable[..., None]) -> Callable[..., None]:
+    problems_of = _check(name, constructor)
 
     @wraps(constructor)
-    def checked(self: object, *positional: Any, **named: Any) -> None:
-        for option, value in (dict(zip(annotations, positional, strict=False)) | named).items():
-            if option in annotations:
-                if not within_limits(value, annotations[option]):
-                    raise ValueError(_outside(option, value, annotations[option]))
-            elif not takes_any:
-                raise TypeError(_unknown(option, name, annotations))
+    def checked(self: Checked, *positional: Any, **named: Any) -> None:
+        if problems := problems_of((self, *positional), named):
+            self._refuse(problems)
         constructor(self, *positional, **named)
 
     return checked
 
 
-def _has_limits(annotation: Any) -> bool:
-    return get_origin(annotation) in (Annotated, Literal) or any(
-        map(_has_limits, get_args(annotation))
-    )
+def _check(
+    name: str, function: Callable[..., Any]
+) -> Callable[[tuple[Any, ...], Mapping[str, Any]], list[str]]:
+    """A check of the arguments of a function."""
+    signature = inspect.signature(function)
+    order = [one.name for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    takes_any = len(order) < len(signature.parameters)
+    annotations = {
+        option: parameter.annotation
+        for option, parameter in (parameters(function) or {}).items()
+        if option in order and _counts(parameter.annotation)
+    }
+
+    def problems_of(positional: tuple[Any, ...], named: Mapping[str, Any]) -> list[str]:
+        for option in named:
+            if option not in order and not takes_any:
+                raise TypeError(_unknown(option, name, order))
+        given = dict(zip(order, positional, strict=False)) | dict(named)
+        return list(_misfits(given, annotations))
+
+    return problems_of
 
 
-def within_limits(value: Any, annotation: Any) -> bool:
-    """Whether a value is within the limits of an annotation, and one of its words.
-
-    Example:
-        >>> from flowbench.config.limits import AtLeastOne
-        >>> [within_limits(value, Sequence[AtLeastOne]) for value in ([8, 8], [8, 0], 8)]
-        [True, False, False]
-    """
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin in UNIONS:
-        return any(within_limits(value, member) for member in arguments)
-    if origin is Literal:
-        return any(isinstance(value, type(word)) and value == word for word in arguments)
-    if origin is Annotated:
-        return within_limits(value, arguments[0]) and all(
-            _allows(limit, value) for limit in arguments[1:]
-        )
-    if origin is Sequence:
-        listed = hasattr(value, "__len__") and not isinstance(value, str)
-        return listed and all(within_limits(entry, arguments[0]) for entry in value)
-    if annotation in CONVERSIONS:
-        return _converts(value, CONVERSIONS[annotation])
-    if annotation is Any or not isinstance(annotation, type):
-        return True
-    return isinstance(value, annotation)
+def _counts(annotation: Any) -> bool:
+    found = origins(annotation)
+    return found <= PLAIN or not found.isdisjoint((Annotated, Literal))
 
 
-def _converts(value: Any, convert: Callable[[Any], Any]) -> bool:
-    """Whether a value is a number of a type, or an array of one such."""
-    try:
-        convert(value)
-    except (TypeError, ValueError, RuntimeError):
-        return False
-    return not isinstance(value, str)
+def _misfits(given: Mapping[str, Any], annotations: Mapping[str, Any]) -> Iterator[str]:
+    for name, annotation in annotations.items():
+        if name in given and not fits(given[name], annotation):
+            yield _misfit(name, given[name], annotation)
 
 
-def _allows(limit: Any, number: Any) -> bool:
-    """Whether a number keeps to a bound or predicate of `annotated_types`."""
-    bounds = [(compare, getattr(limit, name, None)) for name, compare in BOUNDS.items()]
-    holds = getattr(limit, "func", None)
-    kept = all(bound is None or compare(number, bound) for compare, bound in bounds)
-    return kept and (holds is None or holds(number))
+def _misfit(name: str, value: Any, annotation: Any) -> str:
+    known = [repr(word) for word in words(annotation) if isinstance(word, str)]
+    unknown = isinstance(value, str) and bool(known)
+    near = did_you_mean(repr(value), known) if unknown else ""
+    expected = describe(annotation, python=True)
+    return f"{name}={value!r}{' is unknown' if unknown else ''}: expected {expected}{near}"
 
 
-def _unknown(option: str, name: str, known: Collection[str]) -> str:
+def _unknown(option: str, name: str, order: list[str]) -> str:
+    known = [one for one in order if one != "self"]
     near = did_you_mean(option, known) or f"; its options are {', '.join(known)}"
     return f"{option} is not an option of {name}{near}"
 
 
-def _outside(name: str, value: Any, annotation: Any) -> str:
-    choices = list(_choices(annotation))
-    word = isinstance(value, str) and any(choice.startswith("'") for choice in choices)
-    near = did_you_mean(repr(value), choices) if word else ""
-    return f"{name}={value!r}{' is unknown' if word else ''}: expected {either(choices)}{near}"
-
-
-def _choices(annotation: Any) -> Iterator[str]:
-    """What an annotation allows, with words and None as Python writes them."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin in UNIONS:
-        for member in arguments:
-            yield from _choices(member)
-    elif origin is Literal:
-        yield from map(repr, arguments)
-    else:
-        yield "None" if annotation is types.NoneType else describe(annotation)
+def _explain(target: Any, options: Mapping[str, Option]) -> None:
+    """Let the docstring explain all parameters, in their order."""
+    known = {name: option.meaning for name, option in options.items()} | meanings(target)
+    shown = {name: known[name] for name in parameters(target) or {} if name in known}
+    if shown and target.__doc__:
+        target.__doc__ = with_meanings(target.__doc__, shown)

@@ -1,4 +1,4 @@
-"""Do the chosen presets apply at all?"""
+"""Presets that do not apply to the command are refused."""
 
 import shlex
 import sys
@@ -14,10 +14,10 @@ __all__ = ["refuse_foreign_protocol", "refuse_idle_sweep"]
 
 
 def refuse_idle_sweep() -> None:
-    """Without `-m` a sweep is but a name, unless all of its keys are given: one of its jobs.
+    """Refuse `sweep=…` without `-m`, unless all keys of the sweep are given, as in a job of it.
 
     Raises:
-        ConfigError: with the command that sweeps.
+        ConfigError: it is refused; the message shows the command that sweeps.
     """
     hydra_config = HydraConfig.get()
     preset = hydra_config.runtime.choices.get("sweep")
@@ -32,14 +32,14 @@ def refuse_idle_sweep() -> None:
 
 
 def refuse_foreign_protocol(config: DictConfig, directory: Path) -> None:
-    """A protocol leaves open what its settings for a data set give.
+    """Refuse a protocol that has no settings for the chosen data set.
 
     Args:
-        config: as composed.
-        directory: of the configurations.
+        config: as composed by Hydra.
+        directory: where the configuration files are.
 
     Raises:
-        ConfigError: there are none for this data set.
+        ConfigError: the protocol has none for this data set.
     """
     if not OmegaConf.missing_keys(config.get("protocol") or {}):
         return

@@ -1,9 +1,9 @@
-"""From the composed configuration to typed settings, or all its mistakes at once."""
+"""The composed configuration as typed settings, or all its problems at once."""
 
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -16,9 +16,9 @@ from flowbench.config.signatures import (
     problems_of_call,
     problems_of_node,
     problems_of_value,
-    show,
     without,
 )
+from flowbench.config.words import show
 
 __all__ = ["SIZES", "ConfigError", "Training", "check", "resolved"]
 
@@ -26,8 +26,8 @@ SECTIONS = {"paths": Paths, "published": Published, "training": Training, "train
 SIZES = {"features", "context_features"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
 TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
-# What would not reach our training, or break it: it counts its steps itself, validates every epoch
-# on all rows, and is as exact as float32.
+# These would have no effect on the training loop, or break it: it counts its own steps, validates
+# on all rows after every epoch, and needs float32.
 TRAINER_OWN |= {"precision", "max_steps", "min_steps", "accumulate_grad_batches"}
 TRAINER_OWN |= {"gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch"}
 TRAINER_OWN |= {"val_check_interval", "limit_train_batches", "limit_val_batches"}
@@ -39,10 +39,10 @@ class ConfigError(Exception):
 
 
 def check(config: DictConfig) -> Settings:
-    """The settings that a configuration gives; all its mistakes are told before data are read.
+    """The settings that a configuration gives; all mistakes are reported before data are read.
 
-    The keys below every `_target_` are held against its signature, and their values against its
-    annotations; where there is no annotation, any value passes.
+    The keys beside every `_target_` are checked against its signature, and their values against
+    its annotations; without an annotation any value passes.
 
     Args:
         config: as composed by Hydra.
@@ -55,7 +55,7 @@ def check(config: DictConfig) -> Settings:
     """
     plain = resolved(config)
     problems = [f"{key} is missing: give {key}=..." for key in OmegaConf.missing_keys(config)]
-    problems += dict.fromkeys(_problems(plain))
+    problems += _each_once(_problems(plain), config)
     if problems:
         raise ConfigError("\n".join(problems))
     published = plain["published"]
@@ -72,7 +72,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain values, every `${...}` replaced.
 
     Raises:
-        ConfigError: an interpolation leads nowhere.
+        ConfigError: an interpolation cannot be resolved.
 
     Example:
         >>> resolved(OmegaConf.create({"seed": 1, "data": {"seed": "${seed}"}}))
@@ -84,6 +84,21 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _each_once(problems: Iterable[str], config: DictConfig) -> list[str]:
+    """Problems without those of a key that repeats another one, such as `seed: ${seed}`."""
+    keys = {problem: problem.partition("=")[0] for problem in problems}
+    return [problem for problem, key in keys.items() if _source(key, config) not in keys.values()]
+
+
+def _source(key: str, config: DictConfig) -> str:
+    """The key whose value a key repeats; nothing if its value is its own."""
+    raw: Any = OmegaConf.to_container(config)
+    for name in key.split("."):
+        raw = raw.get(name) if isinstance(raw, dict) else None
+    source = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
+    return source[1] if source else ""
 
 
 def _problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +141,7 @@ def _of_optimisation(training: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_scheduler(target: str) -> Iterator[str]:
-    """Refuse a scheduler whose `step` needs more than the number of the step."""
+    """Refuse a scheduler whose `step` needs an argument, such as a metric."""
     step = getattr(pkgutil.resolve_name(target), "step", None)
     needed = [
         name
@@ -156,7 +171,7 @@ def _of_named(key: str, node: object, *, supplied: set[str]) -> Iterator[str]:
 
 
 def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
-    """Problems of the Trainer's keys; flowbench is stricter than the Trainer about some."""
+    """Problems of the Trainer's keys; some are checked more strictly than by the Trainer."""
     import pytorch_lightning
 
     for one in fields(TrainerKeys):

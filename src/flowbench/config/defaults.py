@@ -1,15 +1,14 @@
-"""What a configuration leaves out: the other options of the class that it names."""
+"""Options that a configuration leaves out, completed from the signature of its `_target_`."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
-from flowbench.config.signatures import MISSING, parameters
+from flowbench.config.signatures import MISSING, parameters, target_of
 
-__all__ = ["completed", "defaults_of", "target_of"]
+__all__ = ["completed", "defaults_of"]
 
 OURS = ("flowbench.", "hydra_plugins.flowbench_")
 
@@ -17,17 +16,17 @@ OURS = ("flowbench.", "hydra_plugins.flowbench_")
 def completed(
     node: Mapping[str, Any], *, given: Mapping[str, Any], supplied: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """A mapping with a `_target_`, and with all options of the class that it names.
+    """A mapping with a `_target_`, completed by all options of that class.
 
-    What the mapping says stands. An option that it leaves out has the value that the run gives it,
-    else its default; one without a default is missing, `???`. Inside, this holds for the classes
+    Values in the mapping are kept. An option that it leaves out gets the value that the run gives
+    it, else its default, else `???` (missing). Nested mappings are completed if their class is one
     of flowbench.
 
     Args:
-        node: as it stands in a file.
-        given: the options whose values are the run's, such as `{"seed": "${seed}"}`. A class from
-            elsewhere gets them only where it has no default.
-        supplied: the options that flowbench passes when it builds the object.
+        node: the mapping, as written in a file.
+        given: options with values from the run, such as `{"seed": "${seed}"}`; in a class from
+            elsewhere, only those without a default.
+        supplied: options that flowbench passes when it builds the object; they are left out.
 
     Returns:
         The mapping, its options in the order of the signature.
@@ -53,18 +52,9 @@ def completed(
     return head | {name: options[name] for name in order} | inside
 
 
-def target_of(node: Mapping[str, Any]) -> Callable[..., Any] | None:
-    """The class or function that a mapping names; None where there is none to be had."""
-    try:
-        target = resolve_name(node["_target_"])
-    except Exception:  # whatever a foreign module does when it is imported: the check tells
-        return None
-    return target if callable(target) else None
-
-
 @cache
 def defaults_of(target: Callable[..., Any]) -> dict[str, Any]:
-    """The defaults of a signature that a YAML file can hold.
+    """The defaults in a signature, as far as YAML can express them.
 
     Example:
         >>> defaults_of(lambda size, *, widths=(8, 8), activation=print: ...)
@@ -97,4 +87,4 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    raise TypeError(f"{value!r} has no place in a YAML file")
+    raise TypeError(f"{value!r} cannot be written in a YAML file")

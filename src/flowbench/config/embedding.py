@@ -1,17 +1,17 @@
 """`model.embedding`: a module that summarises a raw context for a flow of any class."""
 
-import inspect
-import pkgutil
 from collections.abc import Mapping
 from typing import Any
+
+from flowbench.config.signatures import parameters, target_of, without
 
 __all__ = ["split_embedding"]
 
 
 def split_embedding(model: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """The keys of a flow's constructor, and the embedding that the flow gets afterwards.
+    """Separate the keys of a flow's constructor from the embedding that is attached afterwards.
 
-    A class whose constructor has an argument `embedding` of its own is given it there.
+    If the constructor takes an `embedding` itself, nothing is separated.
 
     Args:
         model: the configuration of a flow.
@@ -24,13 +24,7 @@ def split_embedding(model: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
         >>> split_embedding({"_target_": "flowbench.flows.MAF", "embedding": node})
         ({'_target_': 'flowbench.flows.MAF'}, {'_target_': 'torch.nn.Flatten'})
     """
-    if "embedding" not in model or _takes_embedding(model["_target_"]):
+    target = target_of(model)
+    if "embedding" not in model or (target and "embedding" in (parameters(target) or {})):
         return dict(model), None
-    return {key: value for key, value in model.items() if key != "embedding"}, model["embedding"]
-
-
-def _takes_embedding(target: str) -> bool:
-    try:
-        return "embedding" in inspect.signature(pkgutil.resolve_name(target)).parameters
-    except Exception:  # whatever a foreign module does; who builds the model says it
-        return False
+    return without(model, {"embedding"}), model["embedding"]

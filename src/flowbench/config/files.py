@@ -1,8 +1,8 @@
-"""Configuration files, which say what they change: reading one adds all other options.
+"""Configuration files contain only what they change; reading one adds all other options.
 
-A file of `model/` or `data/` names a class, and all options of that class become keys, as do those
-of `training` in the file that is composed first. The command line may change each of them, with a
-plus or without.
+A file in `model/` or `data/` names a class, and all options of that class become keys, as do those
+of `training` in the primary configuration. Each can be overridden on the command line, with a plus
+or without.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from flowbench.config.settings import Training
 
 __all__ = ["BESIDE", "GIVEN", "CompletingFiles", "complete_files", "is_said"]
 
-# What the run says of options that it knows.
+# Values that a run gives to options of these names.
 GIVEN: dict[str, dict[str, Any]] = {
     "model": {"seed": "${seed}"},
     "data": {
@@ -35,7 +35,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "hydra/launcher": {},
     "hydra/sweeper": {},
 }
-# Keys beside the options of the class.
+# Further keys, which are no options of the class.
 BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
 WITH_OR_WITHOUT_PLUS = ("model.", "data.", "training.")
 
@@ -43,10 +43,10 @@ _apply = ConfigLoaderImpl._apply_overrides_to_config
 
 
 class CompletingFiles(FileConfigSource):
-    """Hydra's source of files, which completes what it reads."""
+    """Hydra's source of configuration files, which completes what it reads."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Read a file, and add the options that it leaves out."""
+        """Read a file and add the options that it leaves out."""
         result = super().load_config(config_path)
         if OmegaConf.is_dict(result.config):
             result.config = _complete(result.config, config_path.removesuffix(".yaml"))
@@ -54,14 +54,14 @@ class CompletingFiles(FileConfigSource):
 
 
 def complete_files() -> None:
-    """Have Hydra complete every file that it reads from now on."""
+    """Let Hydra complete every file that it reads from now on."""
     Plugins.instance()  # registers Hydra's own source
     SourcesRegistry.instance().types["file"] = CompletingFiles
     ConfigLoaderImpl._apply_overrides_to_config = staticmethod(_apply_with_or_without_plus)
 
 
 def _apply_with_or_without_plus(overrides: list[Override], cfg: DictConfig) -> None:
-    """Take the plus of an option that was unknown before files were completed."""
+    """Accept a plus before an option that completion has already added."""
     for override in overrides:
         if override.is_add() and override.key_or_group.startswith(WITH_OR_WITHOUT_PLUS):
             override.type = OverrideType.FORCE_ADD
@@ -69,7 +69,7 @@ def _apply_with_or_without_plus(overrides: list[Override], cfg: DictConfig) -> N
 
 
 def is_said(node: DictConfig, key: str) -> bool:
-    """Whether a file says a key of `model` or `data`, or said it when files said all keys.
+    """Whether a file sets a key of `model` or `data`, or did when files contained all keys.
 
     Args:
         node: `config.model` or `config.data`.
@@ -93,7 +93,7 @@ def _complete(config: Any, path: str) -> Any:
 
 
 def _flags(said: Mapping[str, Any], path: str) -> dict[str, bool]:
-    """OmegaConf keeps flags with a mapping, whatever is merged into it."""
+    """Which keys a file sets, as flags, which OmegaConf keeps through merges."""
     if path not in FIRST_KEYS:
         return {f"said {key}": True for key in _keys(said)}
     known = {key for keys in FIRST_KEYS.values() for key in keys}

@@ -1,8 +1,7 @@
-"""The keys of the first files of models and data sets, which said all of them.
+"""The keys of model and data files from the time when these contained every option.
 
-The hash of a run began as one of all these keys. They still enter it, whatever their values, so
-that a command finds the folder that it made then; an option that came later enters where it is
-changed.
+All of them enter the hash of a run, whatever their values, so that a command still finds the
+folder that it made then. Options that came later enter only if they differ from their defaults.
 """
 
 __all__ = ["FIRST_KEYS", "FIRST_TRAINING_KEYS"]

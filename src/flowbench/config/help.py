@@ -1,4 +1,4 @@
-"""The groups and keys of a composed configuration, explained: what `--help` shows."""
+"""The text of `--help`: groups and keys of a composed configuration, explained."""
 
 import re
 import textwrap
@@ -9,10 +9,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flowbench.config.defaults import target_of
-from flowbench.config.docstrings import meanings_of, summary
+from flowbench.config.docstrings import meanings, summary
 from flowbench.config.settings import Paths, Settings, TrainerKeys, Training
-from flowbench.config.signatures import HYDRA_KEYS, describe, parameters, show
+from flowbench.config.signatures import HYDRA_KEYS, parameters, target_of
+from flowbench.config.words import describe, show
 
 __all__ = ["explained_groups", "explained_keys", "register_help"]
 
@@ -20,7 +20,7 @@ WIDTH = 99
 COLUMN = 36  # where meanings begin
 SECTIONS = {"paths", "model", "data", "training", "trainer", "logger", "protocol"}
 BESIDE = {
-    "name": "a part of the path of the run folder",
+    "name": "part of the path of the run folder",
     "embedding": "a module that summarises a raw context for the flow: {_target_: ...}",
 }
 
@@ -64,7 +64,7 @@ def explained_keys(config: DictConfig) -> str:
 
 
 def _sections(config: DictConfig) -> Iterator[list[str]]:
-    single = [key for key in meanings_of(Settings) if key in config and key not in SECTIONS]
+    single = [key for key in meanings(Settings) if key in config and key not in SECTIONS]
     yield _section("", "run", Settings, OmegaConf.masked_copy(config, single))
     yield _section("paths.", "paths", Paths, config.paths)
     yield from _of_node("model", config.model)
@@ -75,7 +75,7 @@ def _sections(config: DictConfig) -> Iterator[list[str]]:
         yield from _of_node(f"logger.{name}", node)
     for name in ("sweeper", "launcher") if "hydra" in config else ():
         node = config.hydra[name]
-        known = meanings_of(target_of(node))  # what Slurm takes besides: in its file
+        known = meanings(target_of(node))  # further keys of Slurm are in its file
         kept = [key for key in node if key in known or key in HYDRA_KEYS]
         yield from _of_node(f"hydra.{name}", OmegaConf.masked_copy(node, kept))
 
@@ -94,17 +94,17 @@ def _of_node(key: str, node: DictConfig) -> Iterator[list[str]]:
 def _section(prefix: str, title: str, target: Callable[..., Any], node: DictConfig) -> list[str]:
     types = {name: one.annotation for name, one in (parameters(target) or {}).items()}
     lines = [f"== {title} ==", *textwrap.wrap(summary(target), WIDTH)]
-    return lines + _keys(prefix, node, BESIDE | meanings_of(target), types)
+    return lines + _keys(prefix, node, BESIDE | meanings(target), types)
 
 
 def _of_trainer(node: DictConfig) -> list[str]:
-    """The keys that flowbench limits, and others by the first sentence of the Trainer's own."""
+    """Keys of flowbench's own, and others with the first sentence from the Trainer's docstring."""
     from pytorch_lightning import Trainer
 
-    told = {name: text.partition(". ")[0] for name, text in meanings_of(Trainer).items()}
+    told = {name: text.partition(". ")[0] for name, text in meanings(Trainer).items()}
     options = (parameters(Trainer) or {}) | (parameters(TrainerKeys) or {})
     types = {name: one.annotation for name, one in options.items()}
-    return ["== trainer ==", *_keys("trainer.", node, told | meanings_of(TrainerKeys), types)]
+    return ["== trainer ==", *_keys("trainer.", node, told | meanings(TrainerKeys), types)]
 
 
 def _keys(

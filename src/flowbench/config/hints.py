@@ -1,16 +1,15 @@
-"""What was meant by a key or a choice that does not exist."""
+"""Suggestions for keys and choices that do not exist."""
 
 import difflib
-import inspect
 from collections.abc import Iterable
-from pkgutil import resolve_name
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flowbench.config.signatures import either
+from flowbench.config.signatures import parameters, target_of
+from flowbench.config.words import either
 
 __all__ = ["hydra_sentence", "nearest_keys", "null_sentence"]
 
@@ -18,7 +17,7 @@ SHORT = {"lr": "learning_rate", "epochs": "max_epochs", "bs": "batch_size", "wd"
 
 
 def hydra_sentence(error: HydraException) -> str:
-    """What is wrong with an override, in one sentence; else Hydra's own words."""
+    """The problem with an override in one sentence, or else Hydra's own message."""
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
@@ -34,23 +33,21 @@ def hydra_sentence(error: HydraException) -> str:
         near = nearest_keys(word, keys)
         if not near and _takes(root, word):
             return f"{word} is not set in its file; +{word}=… adds it"
-        return f"{word} is no key; {_meant('', near, beside)}"
+        return f"{word} is not a key; {_meant('', near, beside)}"
     words = [str(part).strip() for part in (error, cause) if part is not None]
     return "\n".join(filter(None, words))
 
 
 def _takes(root: Any, word: str) -> bool:
-    """Whether the class of a section takes what the section's file leaves out."""
+    """Whether the class of a section has an option that the section does not set."""
     section, _, name = word.partition(".")
-    try:
-        target = resolve_name(root[section]["_target_"])
-        return name in inspect.signature(target).parameters
-    except Exception:  # no class, or none that can be imported: then there is nothing to add
-        return False
+    node = root.get(section)
+    target = target_of(node) if isinstance(node, dict) else None
+    return target is not None and name in (parameters(target) or {})
 
 
 def null_sentence(error: Exception, words: Iterable[str]) -> str:
-    """What to do where Hydra cannot take the null of a group; nothing if that is not the error.
+    """Advice where a group is set to null, which Hydra cannot do; empty for any other error.
 
     Example:
         >>> error = ValueError("Config group override must be a string or a list. Got NoneType")
@@ -64,7 +61,7 @@ def null_sentence(error: Exception, words: Iterable[str]) -> str:
 
 
 def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
-    """The keys that a misspelt one may have meant, at most two.
+    """At most two keys that a misspelt one may stand for.
 
     Example:
         >>> keys = ["model", "model.layers", "training", "training.learning_rate"]

@@ -1,20 +1,19 @@
-"""The options of a class or function: its keyword signature, with the meanings in its docstring.
+"""Options that a class or function takes from another: written once, shown and checked in both.
 
-A family of flows takes options of another constructor, or of the maps known by name, by a
-`**options` in its own, and says whose they are: `class IAF(Flow, options=options_of(MAF))`.
-Signature and docstring then show all of them.
+`class IAF(Flow, options=options_of(MAF, without=["base"]))` with a constructor that ends in
+`**options` takes all options of `MAF` but that one. Its signature and its docstring list them.
 """
 
 import inspect
-import re
-import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["Option", "inherit", "meanings", "options_of"]
+from flowbench.config.docstrings import meanings
+from flowbench.config.signatures import parameters
 
-SECTION = re.compile(r"^(?=\w+:$)", re.MULTILINE)
-ENTRY = re.compile(r"^    (\w+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
+__all__ = ["Option", "add_options", "options_of"]
+
+WIDTH = 88
 
 
 class Option(NamedTuple):
@@ -29,10 +28,11 @@ class Option(NamedTuple):
     meaning: str
 
 
-def options_of(
-    target: Callable[..., Any], *, without: Collection[str] = ()
-) -> Mapping[str, Option]:
+def options_of(target: Callable[..., Any], *, without: Collection[str] = ()) -> dict[str, Option]:
     """The options of a class or function by name, less some.
+
+    Raises:
+        TypeError: the target has no option of a name in `without`.
 
     Example:
         >>> def draw(rows: int, *, seed: int = 0):
@@ -46,46 +46,44 @@ def options_of(
         >>> parameter.default, meaning
         (0, 'of the generator.')
     """
-    known = meanings(target.__doc__)
-    return {
-        name: Option(parameter, known.get(name, ""))
-        for name, parameter in inspect.signature(target).parameters.items()
-        if name not in without
+    known = meanings(target)
+    options = {
+        name: Option(one, known.get(name, ""))
+        for name, one in (parameters(target) or {}).items()
+        if one.kind is not one.VAR_KEYWORD
     }
+    for name in without:
+        if options.pop(name, None) is None:
+            raise TypeError(f"{target.__name__} has no option {name}")
+    return options
 
 
-def meanings(doc: str | None) -> dict[str, str]:
-    """The entries under "Args" in a Google-style docstring, each on one line."""
-    for section in SECTION.split(inspect.cleandoc(doc or ""))[1:]:
-        if section.startswith("Args:"):
-            return {name: " ".join(text.split()) for name, text in ENTRY.findall(section)}
-    return {}
+def add_options(function: Any, options: Mapping[str, Option]) -> None:
+    """Show options in the signature of a function, in place of its `**options`.
 
-
-def inherit(cls: type, options: Mapping[str, Option]) -> None:
-    """Show options of another constructor in place of `**options`, with their meanings.
-
-    What the class says itself, as a parameter or under "Args", stands.
+    A parameter of the function's own stands.
     """
-    init: Any = cls.__init__
-    own = inspect.signature(init)
-    parameters = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    parameters += [
+    own = inspect.signature(function, eval_str=True)
+    shown = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    shown += [
         option.parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for name, option in options.items()
         if name not in own.parameters
     ]
-    init.__signature__ = own.replace(parameters=parameters)
-    entries = {name: option.meaning for name, option in options.items()} | meanings(cls.__doc__)
-    shown = [one.name for one in parameters if one.name in entries]
-    cls.__doc__ = _with_args(cls.__doc__ or "", {name: entries[name] for name in shown})
+    function.__signature__ = LongSignature(shown, return_annotation=own.return_annotation)
 
 
-def _with_args(doc: str, entries: Mapping[str, str]) -> str:
-    summary, *sections = SECTION.split(inspect.cleandoc(doc))
-    others = [section for section in sections if not section.startswith("Args:")]
-    lines = [
-        textwrap.fill(f"{name}: {text}", 95, initial_indent=" " * 4, subsequent_indent=" " * 8)
-        for name, text in entries.items()
-    ]
-    return "".join([summary, "\n".join(["Args:", *lines, "", ""]), *others])
+class LongSignature(inspect.Signature):
+    """A signature that `help` shows with one parameter per line."""
+
+    def __str__(self) -> str:
+        line = super().__str__()
+        if len(line) < WIDTH:
+            return line
+        shown: list[str] = []
+        for one in self.parameters.values():
+            if one.kind is one.KEYWORD_ONLY and not any(word.startswith("*") for word in shown):
+                shown.append("*")
+            shown.append(str(one))
+        result = str(self.replace(parameters=[])).removeprefix("()")
+        return "\n".join(["(", *(f"    {one}," for one in shown), f"){result}"])

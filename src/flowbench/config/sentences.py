@@ -1,4 +1,4 @@
-"""What an error says to the user, without the wrapping of those that passed it on."""
+"""The message of an error as the user reads it, without Hydra's wrapping."""
 
 import re
 
@@ -8,14 +8,14 @@ __all__ = ["cause", "sentence"]
 
 
 def cause(error: BaseException) -> BaseException:
-    """What a constructor raised, without Hydra's wrapping."""
+    """The error that a constructor raised, without Hydra's wrapping."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return error.__cause__
     return error
 
 
 def sentence(error: BaseException) -> str:
-    """The sentence of an error: with the full key of what was built, or the file's name.
+    """The message of an error, with the key of the object being built or the name of the file.
 
     Example:
         >>> sentence(FileNotFoundError(2, "No such file", "a.csv"))

@@ -27,17 +27,17 @@ class Training:
         weight_decay: λ of the penalty ½ λ Σ w² over all parameters.
         noise: standard deviation of Gaussian noise added to the rows of every step, in model
             space.
-        ema: decay of a moving average of the parameters, which is then what is scored; by default
-            there is none.
-        gradient_clip_norm: largest gradient norm (L2) of a step; null (None) does not clip.
-        optimizer: by default Adam; or another, e.g. `{_target_: torch.optim.SGD, momentum: 0.9}`,
+        ema: decay of an exponential moving average of the parameters, which is validated, saved
+            and scored in their place; null (None): no averaging.
+        gradient_clip_norm: largest gradient norm (L2) of a step; null (None): no clipping.
+        optimizer: null (None): Adam; else e.g. `{_target_: torch.optim.SGD, momentum: 0.9}`,
             which is given `learning_rate` and `weight_decay` unless it sets `lr` or
             `weight_decay` itself.
         schedule: "constant"; "cosine", down to 0 at the last epoch; or a scheduler, e.g.
             `{_target_: torch.optim.lr_scheduler.StepLR, step_size: 1000}`, which is stepped at
             every optimiser step.
-        patience: epochs without a better validation log-likelihood before training stops; null
-            (None) never stops it.
+        patience: early stopping after this many epochs without a better validation
+            log-likelihood; null (None): no early stopping.
     """
 
     batch_size: AtLeastOne = 256
@@ -81,7 +81,7 @@ class TrainerKeys:
         return [one.name for one in fields(cls) if one.name != "others"]
 
     def keywords(self) -> dict[str, Any]:
-        """All of them, for the Trainer."""
+        """All keys, as keyword arguments of the Trainer."""
         return {name: getattr(self, name) for name in self.own()} | dict(self.others)
 
 
@@ -115,16 +115,16 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that a run is told.
+    """The settings of a run.
 
     Args:
         seed: of initial weights, shuffling, noise and generated data.
         overwrite: delete this run's earlier contents and start over.
-        init_from: a run folder or checkpoint whose parameters to start from; null: none.
-        save_minutes: a crash loses at most so many minutes of training.
+        init_from: a run folder or checkpoint that gives the initial parameters; null: none.
+        save_minutes: minutes between checkpoints; a crash loses no more training than that.
         figures: drawn at the end: true (all that apply), false, or a list of names.
         published: a published result to compare with; null: none.
-        protocol: values that the files of a protocol share; no run reads them.
+        protocol: values that the files of a protocol share; a run does not read them.
         paths: where files are.
         model: the flow: `name`, `_target_` and its options.
         data: the data module: `name`, `_target_` and its options.
@@ -132,7 +132,7 @@ class Settings:
             and its options; null: `MaximumLikelihood`.
         training: how the flow is optimised.
         trainer: where it is trained, and for how long.
-        logger: who watches: name → `_target_` and options.
+        logger: the loggers: name → `_target_` and options.
         callbacks: further callbacks of the Trainer: name → `_target_` and options.
         plain: the whole configuration as plain values, for the records of the run.
     """

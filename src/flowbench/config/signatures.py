@@ -1,29 +1,21 @@
-"""Does a mapping of plain values fit the signature of what it will be passed to?"""
+"""What a `_target_` takes by keyword, and the problems of a call with given keywords."""
 
 import inspect
-import json
-import pkgutil
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from pkgutil import resolve_name
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-
-from flowbench.config.words import describe, did_you_mean, either
+from flowbench.config.annotations import PLAIN, fits, origins, parts, words
+from flowbench.config.words import describe, did_you_mean, near_or_all, show
 
 __all__ = [
     "HYDRA_KEYS",
     "MISSING",
-    "describe",
-    "did_you_mean",
-    "either",
-    "fits",
     "parameters",
     "problems_of_call",
     "problems_of_node",
     "problems_of_value",
-    "show",
+    "target_of",
     "without",
 ]
 
@@ -47,8 +39,8 @@ def problems_of_node(key: str, node: object, *, supplied: set[str]) -> Iterator[
         yield f"{key}._target_ is missing: expected the dotted name of a class or function"
         return
     try:
-        target = pkgutil.resolve_name(node["_target_"])
-    except Exception as error:  # whatever a foreign module does when it is imported
+        target = resolve_name(node["_target_"])
+    except Exception as error:  # importing foreign code may raise anything
         way = " (pip install its package, or put its folder into PYTHONPATH)"
         way = way if isinstance(error, ModuleNotFoundError) else ""
         yield f"{key}._target_={node['_target_']}: {' '.join(str(error).split())}{way}"
@@ -68,7 +60,7 @@ def problems_of_call(
     *,
     supplied: Iterable[str] = (),
 ) -> Iterator[str]:
-    """Problems of calling a target with keywords, some of which flowbench itself will add."""
+    """Problems of calling a target with keywords; flowbench adds those that are `supplied`."""
     options = parameters(target)
     if values is None or options is None:
         return
@@ -80,8 +72,7 @@ def problems_of_call(
         elif name in keywords:
             yield from problems_of_value(prefix + name, value, options[name].annotation)
         elif len(keywords) == len(options):
-            near = did_you_mean(name, keywords, prefix=prefix)
-            yield f"{prefix}{name}: unknown key{near or '; known: ' + ', '.join(sorted(keywords))}"
+            yield f"{prefix}{name}: unknown key{near_or_all(name, keywords, prefix=prefix)}"
     if "_args_" in values or values.get("_partial_"):
         return
     for name in keywords:
@@ -90,8 +81,17 @@ def problems_of_call(
             yield f"{prefix}{name} is missing: expected {describe(options[name].annotation)}"
 
 
+def target_of(node: Mapping[str, Any]) -> Callable[..., Any] | None:
+    """The class or function that a mapping names; None if it cannot be imported."""
+    try:
+        target = resolve_name(node["_target_"])
+    except Exception:  # importing foreign code may raise anything; the check reports it
+        return None
+    return target if callable(target) else None
+
+
 def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
-    """What a target takes by keyword, with `**kwargs` if it has them; None where nobody knows."""
+    """The parameters that can be given by keyword, `**kwargs` included; None: no signature."""
     try:
         signature = inspect.signature(target, eval_str=True)
     except Exception:  # an annotation that cannot be evaluated here
@@ -122,55 +122,26 @@ def _holds_node(value: object) -> bool:
 
 
 def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]:
-    """A problem if a plain value does not fit an annotation that pydantic understands."""
+    """The problem, if any, of a plain value that does not fit an annotation."""
     if annotation is inspect.Parameter.empty or value == MISSING or _holds_node(value):
         return
     annotation = _of_plain_values(annotation)
-    if not fits(value, annotation):
-        near = did_you_mean(str(value), _words(annotation))
+    if all(_is_judged(one) for one in origins(annotation)) and not fits(value, annotation):
+        near = did_you_mean(str(value), map(str, words(annotation)))
         yield f"{key}={show(value)}: expected {describe(annotation)}{near}"
 
 
-def fits(value: object, annotation: Any) -> bool:
-    """Whether a plain value is what an annotation says, where pydantic understands it.
-
-    Example:
-        >>> fits(1, int), fits("1", int), fits(1, Literal[2, 3])
-        (True, False, False)
-    """
-    try:
-        adapter = TypeAdapter(annotation)
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
-        return True
-    try:  # as JSON, where strict means what it means in YAML: a list may become a tuple
-        adapter.validate_json(json.dumps(value, default=str), strict=True)
-    except ValidationError:
-        return False
-    return True
-
-
 def _of_plain_values(annotation: Any) -> Any:
-    """A union without the classes of flowbench, whose objects only a node makes."""
-    if get_origin(annotation) not in (Union, types.UnionType):
-        return annotation
-    members = get_args(annotation)
-    return Union[  # noqa: UP007
-        tuple(m for m in members if not getattr(m, "__module__", "").startswith("flowbench."))
-    ]
+    """A union without the classes of flowbench, which a plain value never is."""
+    origin, members = parts(annotation)
+    plain = tuple(member for member in members if not _is_of_flowbench(member))
+    return Union[plain] if origin is Union and plain else annotation  # noqa: UP007
 
 
-def show(value: object) -> str:
-    """A value as a user would write it on the command line.
-
-    Example:
-        >>> show([1, "relu", None])
-        '[1, relu, null]'
-    """
-    return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
+def _is_judged(origin: Any) -> bool:
+    """Whether it is known which plain values fit a type; for classes of others it is not."""
+    return origin in {*PLAIN, Annotated, Literal, Callable} or _is_of_flowbench(origin)
 
 
-def _words(annotation: Any) -> list[str]:
-    """The words of all `Literal`s in an annotation."""
-    if get_origin(annotation) is Literal:
-        return [str(word) for word in get_args(annotation)]
-    return [word for inner in get_args(annotation) for word in _words(inner)]
+def _is_of_flowbench(annotation: Any) -> bool:
+    return isinstance(annotation, type) and annotation.__module__.startswith("flowbench.")

@@ -1,13 +1,15 @@
-"""Types and choices in words, for sentences about what was given and expected."""
+"""Values, types and suggestions in words, for sentences about what was given and expected."""
 
 import difflib
 import inspect
-import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union
 
-__all__ = ["describe", "did_you_mean", "either"]
+from flowbench.config.annotations import LISTS, MAPPINGS, parts
+
+__all__ = ["describe", "did_you_mean", "either", "near_or_all", "show"]
 
 
 def did_you_mean(word: str, choices: Iterable[str], *, prefix: str = "") -> str:
@@ -21,6 +23,17 @@ def did_you_mean(word: str, choices: Iterable[str], *, prefix: str = "") -> str:
     return f"; did you mean {either(prefix + choice for choice in found)}?" if found else ""
 
 
+def near_or_all(word: str, choices: Iterable[str], *, prefix: str = "") -> str:
+    """The end of a sentence about an unknown word: its nearest choices, or else all of them.
+
+    Example:
+        >>> near_or_all("zzz", ["seed", "layers"])
+        '; known: layers, seed'
+    """
+    known = sorted(choices)
+    return did_you_mean(word, known, prefix=prefix) or f"; known: {', '.join(known)}"
+
+
 def either(words: Iterable[str]) -> str:
     """Words as alternatives, each once.
 
@@ -32,39 +45,63 @@ def either(words: Iterable[str]) -> str:
     return f"{', '.join(front)} or {last}" if front else last
 
 
-PLAIN = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
-PLAIN |= {type(None): "null", Path: "a path", Any: "anything"}
-PLAIN |= {inspect.Parameter.empty: "a value"}
+def show(value: object) -> str:
+    """A value as a user would write it on the command line.
+
+    Example:
+        >>> show([1, "relu", None])
+        '[1, relu, null]'
+    """
+    return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
+
+
+NAMES = {int: "an integer", float: "a number", str: "text"}
+NAMES |= {type(None): "null", Path: "a path", Any: "anything", Callable: "a function"}
+NAMES |= {inspect.Parameter.empty: "a value"}
 LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
-def describe(annotation: Any) -> str:
+def describe(annotation: Any, *, python: bool = False) -> str:
     """An annotation in words.
 
+    Args:
+        annotation: as `inspect.signature` gives it.
+        python: write words and None as Python does, not as YAML does.
+
     Example:
+        >>> from collections.abc import Sequence
         >>> describe(Sequence[int] | Literal["none"] | None)
         'a list (each entry an integer), none or null'
     """
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        limits = [
-            limit for field in arguments[1:] for limit in getattr(field, "metadata", [field])
-        ]
-        words = [
-            f"{word} {getattr(limit, name)}"
-            for limit in limits
-            for name, word in LIMITS.items()
-            if hasattr(limit, name)
-        ]
-        return f"{describe(arguments[0])} {' and '.join(words)}".strip()
-    if origin is Literal:
-        return either(map(str, arguments))
-    if origin in (Union, types.UnionType):
-        return either(map(describe, arguments))
-    if origin in (list, tuple, Sequence, Iterable):
-        return f"a list (each entry {either(describe(a) for a in arguments if a is not ...)})"
-    if origin in (dict, Mapping):
-        return "a mapping"
-    if origin is Callable:
-        return "a function"
-    return PLAIN.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    return either(_alternatives(annotation, python=python))
+
+
+def _alternatives(annotation: Any, *, python: bool) -> Iterator[str]:
+    origin, arguments = parts(annotation)
+    if origin is Union:
+        for member in arguments:
+            yield from _alternatives(member, python=python)
+    elif origin is Literal:
+        yield from map(repr if python else str, arguments)
+    elif origin is Annotated:
+        base, *limits = arguments
+        yield f"{describe(base, python=python)} {' and '.join(_bounds(limits))}".strip()
+    elif origin in LISTS and arguments:
+        entries = (describe(one, python=python) for one in arguments if one is not ...)
+        yield f"a list (each entry {either(entries)})"
+    elif origin in (*LISTS, *MAPPINGS):
+        yield "a list" if origin in LISTS else "a mapping"
+    elif origin is bool:
+        yield from ("True", "False") if python else ("true", "false")
+    else:
+        names = NAMES | {type(None): "None"} if python else NAMES
+        yield names.get(origin, getattr(origin, "__name__", str(origin)))
+
+
+def _bounds(limits: Iterable[Any]) -> list[str]:
+    return [
+        f"{word} {getattr(limit, name)}"
+        for limit in limits
+        for name, word in LIMITS.items()
+        if hasattr(limit, name)
+    ]

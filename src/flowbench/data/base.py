@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench import memory
+from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, Seed
 from flowbench.data.chunks import chunks
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
-from flowbench.data.options import DataError, checked
+from flowbench.data.options import DataError
 from flowbench.data.resolution import warn_of_merged_values
 from flowbench.transforms import Chain
 from flowbench.transforms.steps import build_preprocess
@@ -96,7 +97,7 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-class DataModule(pl.LightningDataModule, ABC):
+class DataModule(Checked, pl.LightningDataModule, ABC):
     """A data set for density estimation.
 
     A subclass says where its rows come from (`read`) and may convert originals once
@@ -115,12 +116,15 @@ class DataModule(pl.LightningDataModule, ABC):
     dtype: torch.dtype = torch.float32  # of rows in model space
     steps_per_item: int | None = 64  # how training gets its minibatches: see `BatchLoader`
 
-    @checked
     def __init__(self, *, batch_size: AtLeastOne = 256, seed: Seed = 0) -> None:
         super().__init__()
         self.batch_size = batch_size
         self.seed = seed
         self.rows: dict[str, Rows] = {}
+
+    @classmethod
+    def _refuse(cls, problems: list[str]) -> NoReturn:
+        raise DataError("\n".join(f"data.{problem}" for problem in problems))
 
     @abstractmethod
     def read(self) -> RawData:

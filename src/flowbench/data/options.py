@@ -1,56 +1,12 @@
-"""What is asked of a data set, held against the annotations of its constructor."""
+"""Mistakes in data sets and in their options."""
 
-import functools
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
-__all__ = ["DataError", "checked", "three_fractions"]
-
-Constructor = TypeVar("Constructor", bound=Callable[..., None])
+__all__ = ["DataError", "three_fractions"]
 
 
 class DataError(Exception):
-    """A mistake in the data or in what was asked of them, in one sentence."""
-
-
-def checked(constructor: Constructor) -> Constructor:
-    """Refuse values that the annotations of a constructor exclude, as in a configuration.
-
-    Raises:
-        DataError: one line per value.
-
-    Example:
-        >>> from flowbench.data import Toy
-        >>> Toy(train_rows=0)
-        Traceback (most recent call last):
-            ...
-        flowbench.data.options.DataError: data.train_rows=0: expected an integer at least 1
-    """
-    parameters = inspect.signature(constructor, eval_str=True).parameters
-
-    @functools.wraps(constructor)
-    def __init__(self: Any, **options: Any) -> None:
-        from flowbench.config.signatures import problems_of_value
-
-        problems = [
-            problem
-            for name, value in options.items()
-            if name in parameters
-            for problem in problems_of_value(
-                f"data.{name}", _plain(value), parameters[name].annotation
-            )
-        ]
-        if problems:
-            raise DataError("\n".join(problems))
-        constructor(self, **options)
-
-    return __init__  # type: ignore[return-value]
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of NumPy and torch as those of Python."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    """A mistake in the data or in the options of a data set, in one sentence."""
 
 
 def three_fractions(fractions: Sequence[float]) -> list[float]:

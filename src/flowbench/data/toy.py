@@ -6,18 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from flowbench.config.inherited import inherits_options
 from flowbench.config.limits import AtLeastOne
+from flowbench.config.options import options_of
 from flowbench.data.base import DataModule, RawData
-from flowbench.data.options import checked
 
 __all__ = ["Toy"]
 
 TEST_ROWS = 100_000
 
 
-@inherits_options()
-class Toy(DataModule):
+class Toy(DataModule, options=options_of(DataModule)):
     r"""x₂ ~ N(0, 2²), x₁ | x₂ ~ N(x₂²/4, 1): a banana.
 
     Its entropy is log(2πe) + log 2, so that no density reaches a mean log-likelihood above −3.531
@@ -38,7 +36,6 @@ class Toy(DataModule):
         -3.531
     """
 
-    @checked
     def __init__(
         self, *, train_rows: AtLeastOne = 20_000, val_rows: AtLeastOne = 10_000, **options: Any
     ) -> None:

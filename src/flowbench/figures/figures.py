@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from flowbench.config.signatures import did_you_mean
+from flowbench.config.words import did_you_mean
 from flowbench.data import DataModule, ImageDataModule, SoundDataModule
 from flowbench.figures.base_space import draw_base_space
 from flowbench.figures.density import draw_density

@@ -1,4 +1,4 @@
-"""What the settings of a run name, built: its data, its flow, its Lightning module."""
+"""Builds the data, the flow and the Lightning module of a run from its settings."""
 
 from pkgutil import resolve_name
 
@@ -17,10 +17,10 @@ __all__ = ["flow_of", "module_of", "read_data", "refuse_changed_data", "refuse_o
 
 
 def refuse_other_modules(settings: Settings) -> None:
-    """Refuse a Lightning module that lacks what a run needs of it.
+    """Refuse a Lightning module that is not a `FlowModule`.
 
     Raises:
-        ConfigError: `module._target_` is no subclass of `FlowModule`.
+        ConfigError: `module._target_` is not a subclass of `FlowModule`.
     """
     if settings.module is None:
         return
@@ -36,23 +36,23 @@ def read_data(settings: Settings, folder: RunFolder) -> DataModule:
     """The data, set up; their SHA-256 is recorded in the folder.
 
     Raises:
-        DataError: they are missing or damaged.
-        ValueError: they are fewer than a batch.
-        RunFolderError: they are not those that the folder has recorded.
+        DataError: the data are missing or damaged.
+        ValueError: there are fewer training rows than in a batch.
+        RunFolderError: the data differ from those recorded in the folder.
     """
     data = build_data(settings.data)
     data.prepare_data()
     data.setup()
-    data.train_dataloader()  # which refuses batches larger than the split
+    data.train_dataloader()  # refuses batches larger than the split
     rank_zero_only(folder.record_data)(data.raw.sha256)
     return data
 
 
 def refuse_changed_data(settings: Settings, folder: RunFolder) -> None:
-    """Hold the data against those of a finished run, as far as they are still there.
+    """Compare the data with those of a finished run, if they are still there.
 
     Raises:
-        RunFolderError: they are not those that the folder has recorded.
+        RunFolderError: they differ from those recorded in the folder.
     """
     present = build_data(settings.data).fingerprint()
     if present is not None:
@@ -60,10 +60,10 @@ def refuse_changed_data(settings: Settings, folder: RunFolder) -> None:
 
 
 def flow_of(settings: Settings, data: DataModule) -> Flow:
-    """The flow, for events and contexts of the sizes of the data.
+    """The flow, with the event and context sizes of the data.
 
     Raises:
-        DataError: a density of real numbers is to learn values 0 and 1.
+        DataError: a continuous density is given data of 0 and 1.
     """
     flow = build_flow(settings.model, **data.sizes)
     if data.raw.discrete and not flow.discrete:
@@ -76,7 +76,7 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
 
 
 def module_of(settings: Settings, flow: Flow, data: DataModule) -> FlowModule:
-    """The Lightning module that trains the flow: `MaximumLikelihood`, or the one of `module`."""
+    """The Lightning module that trains the flow, by default `MaximumLikelihood`."""
     if settings.module is None:
         module = MaximumLikelihood(flow, settings.training)
     else:

@@ -1,4 +1,4 @@
-"""Where the configuration files lie."""
+"""Where the configuration files are."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The training of a run: from its start, or from where an earlier attempt was interrupted."""
+"""The training of a run, from the start or from its last checkpoint."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +28,14 @@ __all__ = ["Fitted", "fit"]
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """What a training has left.
+    """The outcome of a training.
 
     Attributes:
         flow: with the parameters of its best epoch, in evaluation mode.
         history: one row of metrics per epoch.
-        best_epoch: counted from 0; −1 where nothing was trained.
-        device: where it was trained.
-        leads: whether this process is the one that records and speaks.
+        best_epoch: counted from 0; −1 if nothing was trained.
+        device: the one it was trained on.
+        leads: whether this process writes the results and prints.
     """
 
     flow: Flow
@@ -54,11 +54,11 @@ def fit(
     *,
     command: str,
 ) -> Fitted | None:
-    """Train the flow of a module, and give it the parameters of its best epoch.
+    """Train the flow of a module and restore the parameters of its best epoch.
 
     Returns:
-        None where nothing is left to do here: a search has given the run up, or another process
-        does it.
+        None if there is nothing left to do in this process: a search has pruned the run, or
+        another process does the rest.
     """
     resume = _begin(module, data, settings, folder)
     history = History(folder.metrics)
@@ -91,7 +91,7 @@ def fit(
     module.flow.load_state_dict(ranks.of_first(state))
     device = trainer.strategy.root_device
     return Fitted(
-        flow=module.flow.to(device).eval(),  # the Trainer has left it on the CPU
+        flow=module.flow.to(device).eval(),  # the Trainer leaves it on the CPU
         history=history.rows,
         best_epoch=best.best_epoch,
         device=device,
@@ -102,7 +102,7 @@ def fit(
 def _begin(
     module: FlowModule, data: DataModule, settings: Settings, folder: RunFolder
 ) -> Path | None:
-    """Give the flow what it starts with; the checkpoint to go on from, if there is one."""
+    """Initialise the flow, or return the checkpoint to resume from."""
     if folder.last.exists() and not settings.overwrite:
         return folder.last
     module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
@@ -112,7 +112,7 @@ def _begin(
 
 
 def _save(trainer: pl.Trainer, module: FlowModule, path: Path) -> None:
-    """A checkpoint of a flow that needs no training."""
+    """Save a checkpoint of a flow that needs no training."""
     trainer.strategy.connect(module)
     module.trainer = trainer
     trainer.save_checkpoint(path, weights_only=True)

@@ -1,4 +1,4 @@
-"""A run is a folder: what lies in it, who may write there, and when it counts as finished."""
+"""A run is a folder: its files, its lock, and when it counts as finished."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ LOCK = ".lock"
 
 
 class RunFolderError(Exception):
-    """A run folder that cannot be used as asked, told in one sentence."""
+    """A run folder cannot be used as asked."""
 
 
 class RunFolder:
     """The files of one run; nothing is created before `lock`.
 
     Args:
-        path: the folder, as `run_identity.run_directory` gives it.
+        path: the folder, see `identity.run_directory`.
 
     Example:
         >>> import tempfile
@@ -62,7 +62,7 @@ class RunFolder:
         return self.result.is_file()
 
     def standing(self) -> str:
-        """What the same command would go on from, and the beginning of its SHA-256."""
+        """The file that the same command would resume from, with the start of its SHA-256."""
         for path in (self.result, self.last):
             if path.is_file():
                 with path.open("rb") as file:
@@ -71,10 +71,10 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep every other process out of the folder, which is created if need be.
+        """Keep other processes out of the folder, which is created if necessary.
 
         Raises:
-            RunFolderError: another process is at work there.
+            RunFolderError: another process uses it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         try:
@@ -88,13 +88,13 @@ class RunFolder:
 
     @contextmanager
     def recording(self, *, command: str, always: bool = True) -> Iterator[None]:
-        """Leave `error.json` behind if what follows fails; the marks of earlier attempts go.
+        """Write `error.json` if the block fails; that of an earlier attempt is removed.
 
-        An interruption (Ctrl-C) is not a failure: the same command resumes.
+        An interruption (Ctrl-C) is not a failure: the same command resumes the run.
 
         Args:
-            command: that makes the run.
-            always: also where the folder is new and nothing is `begun`; else it goes again.
+            command: the one that makes the run.
+            always: keep a new folder even if training has not begun; otherwise it is removed.
         """
         new = not self._entries()
         self.error.unlink(missing_ok=True)
@@ -113,7 +113,7 @@ class RunFolder:
         """Delete the earlier contents, for `overwrite=true`; the lock stays.
 
         Raises:
-            RunFolderError: what lies there was not made by a run.
+            RunFolderError: its files were not written by a run.
         """
         entries = self._entries()
         if entries and not self._made_by_a_run():
@@ -124,25 +124,25 @@ class RunFolder:
         self._empty()
 
     def write_config(self, config: Mapping[str, Any], *, command: str) -> None:
-        """Write the resolved configuration, plain values, under the command that asked for it."""
+        """Write the resolved configuration as plain values, with the command in the first line."""
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         write_text(self.config, f"{HEADER}{' '.join(command.split())}\n{text}")
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration of the run; empty where the run never got so far."""
+        """The configuration of the run; empty if the run did not get that far."""
         if not self.config.is_file():
             return {}
         return yaml.safe_load(self.config.read_text(encoding="utf-8"))
 
     def read_command(self) -> str:
-        """The command that makes the run; empty where nothing is known of it."""
+        """The command that makes the run; empty if it is not recorded."""
         if self.config.is_file():
             with self.config.open(encoding="utf-8", errors="replace") as lines:
                 return lines.readline().strip().removeprefix(HEADER)
         return _read_json(self.error)["command"] if self.error.is_file() else ""
 
     def record_data(self, sha256: str) -> None:
-        """Remember which data the run is made with, or hold them against those remembered.
+        """Record the data of the run, or compare them with those recorded earlier.
 
         Raises:
             RunFolderError: the data have changed since the run began.
@@ -173,7 +173,7 @@ class RunFolder:
         return _read_json(self.result) if self.finished else {}
 
     def read_error(self) -> str | None:
-        """The sentence in which the last attempt has failed, if it has and nothing came of it."""
+        """The error message of the last attempt, if it failed and the run is not finished."""
         if self.finished or not self.error.is_file():
             return None
         return _read_json(self.error)["error"]
@@ -202,7 +202,7 @@ class RunFolder:
         """Delete the folder, and those above it that hold nothing else."""
         self._empty()
         (self.path / LOCK).unlink(missing_ok=True)
-        with suppress(OSError):  # one of them holds something else
+        with suppress(OSError):  # one of them is not empty
             for folder in (self.path, *self.path.parents[:3]):
                 folder.rmdir()
 

@@ -1,4 +1,4 @@
-"""Which run folder is a configuration's own?"""
+"""The hash and the folder of a run."""
 
 import hashlib
 import json
@@ -9,12 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import resolved
-from flowbench.config.defaults import defaults_of, target_of
+from flowbench.config.defaults import defaults_of
 from flowbench.config.files import BESIDE, GIVEN, is_said
 from flowbench.config.first_keys import FIRST_TRAINING_KEYS
 from flowbench.config.later_keys import meant_by_absence, with_first_slope
 from flowbench.config.settings import Training
-from flowbench.config.signatures import without
+from flowbench.config.signatures import target_of, without
 
 __all__ = ["run_directory", "run_hash"]
 
@@ -25,11 +25,11 @@ DISPLAY = {"enable_progress_bar", "log_every_n_steps", "profiler"}
 def run_hash(config: DictConfig) -> str:
     """Eight hexadecimal digits over all that changes the result, whatever the order of the keys.
 
-    Keys that a file says enter; an option that it leaves out enters where it is changed, so that
-    an option that is new in flowbench leaves the hashes of earlier runs alone. One whose default
-    is not what was done before enters where it differs from that, and a word that has another
-    meaning now enters with it (`later_keys`). `seed` and `paths` enter by name, not by value,
-    wherever others refer to them.
+    Keys that a file sets enter the hash. An option that it leaves out enters only if it differs
+    from its default, so that new options do not change the hashes of earlier runs. One whose
+    default is not what was done before enters where it differs from that, and a word whose meaning
+    has changed enters with its new meaning (`later_keys`). References to `seed` and `paths` enter
+    by name, not by value.
     """
     symbolic = OmegaConf.create(OmegaConf.to_container(config))
     assert isinstance(symbolic, DictConfig)
@@ -54,7 +54,7 @@ def run_hash(config: DictConfig) -> str:
 
 
 def _changed(name: str, node: Mapping[str, Any], section: DictConfig) -> dict[str, Any]:
-    """`model` or `data`, less the options that no file says and that nothing has changed."""
+    """`model` or `data`, without options that no file sets and that have their defaults."""
     given = GIVEN[name] | BESIDE.get(name, {})
 
     def changed(node: Any, written: Any, prefix: str = "") -> Any:

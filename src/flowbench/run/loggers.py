@@ -32,7 +32,7 @@ def watching(settings: Settings, folder: RunFolder) -> Iterator[list[Logger]]:
 
     Args:
         settings: of the run; `logger` names the loggers.
-        folder: where those that keep files keep them.
+        folder: where loggers write their files.
 
     Raises:
         LoggerError: the package of a logger is not installed.
@@ -51,15 +51,15 @@ def watching(settings: Settings, folder: RunFolder) -> Iterator[list[Logger]]:
 def log_results(
     loggers: list[Logger], blocks: Mapping[str, Any], folder: RunFolder, *, step: int
 ) -> None:
-    """Hand over the scores of the splits, every figure of the folder and, if asked, the density.
+    """Log the scores of the splits, all figures and, on request, the best checkpoint.
 
-    Scores are per row, as those of the epochs are, also where those of a result are per clip.
+    Scores are per row, as during training, even if those in `result.json` are per clip.
 
     Args:
         loggers: as `watching` gives them.
         blocks: split → its block of `result.json`.
         folder: of the run.
-        step: the last one of the training.
+        step: the last optimiser step.
     """
     metrics = {f"{split}/log_likelihood": _per_row(block) for split, block in blocks.items()}
     figures = sorted(folder.figures.glob("*.png"))
@@ -106,7 +106,7 @@ def _build(name: str, node: Mapping[str, Any], settings: Settings, folder: RunFo
         options["id"] = run_identity(folder, overwrite=settings.overwrite)
         options |= {"name": run_name(settings.plain), "group": run_group()}
     elif node["_target_"].endswith(".TensorBoardLogger"):
-        # A resumed run repeats its earlier rows; those of the first attempt are to be hidden.
+        # A resumed run logs its earlier rows again; those of the first attempt are hidden.
         options |= {"name": "tensorboard", "version": "", "purge_step": 0}
         options |= {"default_hp_metric": False}
     elif node["_target_"].endswith(".MLFlowLogger"):
@@ -132,7 +132,7 @@ def _tag(folder: RunFolder) -> str:
 
 @rank_zero_only
 def _supersede(logger: MLFlowLogger, tag: str) -> None:
-    """Delete the unfinished earlier attempts of a run, whose rows the new one repeats."""
+    """Delete unfinished earlier attempts of a run, whose rows the new one logs again."""
     client = logger.experiment
     for run in client.search_runs([logger.experiment_id], f"tags.`{RUN_TAG}` = '{tag}'"):
         if run.info.run_id != logger.run_id:

@@ -1,4 +1,4 @@
-"""The command: Hydra composes, `run` trains, and an expected mistake ends in one sentence."""
+"""The command: Hydra composes, `run` trains, and a user's mistake ends in one sentence."""
 
 import os
 import sys
@@ -27,14 +27,14 @@ from flowbench.training.interrupted import Interrupted
 
 __all__ = ["config_directory", "main"]
 
-RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # only the first process of a training speaks
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # only the first process of a training prints
 PACKAGE = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1, 75 (saved) or 130."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors, for us to complete
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     warnings.formatwarning = _warning
     complete_files()
     register_help()
@@ -46,7 +46,7 @@ def main() -> None:
     except Interrupted as stop:
         _leave_interrupted(str(stop), code=stop.code)
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # the Trainer has answered it
+        if isinstance(stop.__context__, KeyboardInterrupt):  # the Trainer has handled it
             _leave_interrupted()
         raise
     except Exception as error:
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _job(config: DictConfig) -> Any:
-    """One run. In a sweep it tells its own failure, since Hydra reports only the first."""
+    """One run. In a sweep it prints its own error, since Hydra reports only the first."""
     try:
         refuse_idle_sweep()
         refuse_foreign_protocol(config, config_directory())
@@ -81,7 +81,7 @@ def _job(config: DictConfig) -> Any:
 
 @contextmanager
 def _announced(config: DictConfig) -> Iterator[None]:
-    """Say on stderr what is run, before the slow imports, and where, once that is known."""
+    """Print on stderr what is run, before the slow imports, and its folder once that is known."""
     if any(os.environ.get(name, "0") != "0" for name in RANKS):
         yield
         return
@@ -98,7 +98,7 @@ def _announced(config: DictConfig) -> Iterator[None]:
 
 
 def _warning(message: Any, category: type, filename: str, lineno: int, line: Any = None) -> str:
-    """One plain line where it is ours, with file and line where it is another library's."""
+    """A plain line for our own warnings; with file and line number for those of others."""
     if PACKAGE in Path(filename).resolve().parents:
         return f"warning: {message}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"
@@ -110,7 +110,7 @@ def _leave_interrupted(reason: str = "interrupted", *, code: int = INTERRUPTED) 
 
 
 def _is_expected(error: Exception) -> bool:
-    """Whether a user can mend it: our own errors, the file system's, the Trainer's on its keys."""
+    """Whether a user can fix it: our own errors, those of files, the Trainer's about its keys."""
     origin = cause(error)
     if isinstance(origin, OSError) or type(origin).__module__.partition(".")[0] == "flowbench":
         return True

@@ -1,4 +1,4 @@
-"""What a run is called where several are shown together."""
+"""Names of a run: its command, its identity, its name and group in loggers."""
 
 import os
 import shlex
@@ -26,14 +26,14 @@ __all__ = [
     "sweep_text",
 ]
 
-# What a sweep tells its jobs: itself, the file of its study, the number of the trial.
+# Environment variables of a sweep's jobs: its text, the file of its study, the trial number.
 SWEEP, STUDY, TRIAL = "FLOWBENCH_SWEEP", "FLOWBENCH_STUDY", "FLOWBENCH_TRIAL"
 LONGEST = 128
 UNTOLD = ("hydra", "logger", "paths", "overwrite", "trainer.accelerator", "trainer.devices")
 
 
 def run_command() -> str:
-    """The command that makes this run alone, also where a sweep has started it."""
+    """The command for this run alone, even if a sweep has started it."""
     if SWEEP in os.environ:
         flags = config_flags(HydraConfig.get()) if HydraConfig.initialized() else []
         return shlex.join(["python", "train.py", *flags, *_job_overrides()])
@@ -42,7 +42,7 @@ def run_command() -> str:
 
 
 def config_flags(hydra: Any) -> list[str]:
-    """What a command says about where its configuration is found: nothing, if that is ours.
+    """The flags that select a configuration directory other than flowbench's own.
 
     Args:
         hydra: the node of that name in the configuration.
@@ -58,9 +58,9 @@ def config_flags(hydra: Any) -> list[str]:
 
 
 def run_identity(folder: RunFolder, *, overwrite: bool) -> str:
-    """`<hash>-<seed>`, so that a resumed run goes on; with the time of starting over, if it did.
+    """`<hash>-<seed>`, the same for a resumed run; with a time stamp if the run was started over.
 
-    It is kept in the folder, which `overwrite=true` has emptied when this is asked.
+    It is stored in the folder, which `overwrite=true` has emptied by then.
     """
     path = folder.path / "wandb" / "id"
     if not path.is_file():
@@ -72,7 +72,7 @@ def run_identity(folder: RunFolder, *, overwrite: bool) -> str:
 
 
 def run_name(config: Mapping[str, Any]) -> str:
-    """The overrides that distinguish a run: those swept over in a sweep, else those given."""
+    """The overrides that distinguish a run: in a sweep, those that are swept over."""
     overrides = _job_overrides()
     swept = {_key(text) for text in os.environ.get(SWEEP, "").splitlines() if _is_swept(text)}
     told = [text for text in overrides if _key(text) in swept] or overrides
@@ -82,12 +82,12 @@ def run_name(config: Mapping[str, Any]) -> str:
 
 
 def run_group() -> str | None:
-    """What the runs of one sweep have in common, whoever starts them; None outside sweeps."""
+    """A name that all runs of a sweep share; None outside sweeps."""
     return " ".join(os.environ.get(SWEEP, "").splitlines())[:LONGEST] or None
 
 
 def sweep_text(overrides: Iterable[str]) -> str:
-    """A sweep in lines: what it sweeps over, then what it fixes; the last word on a key counts.
+    """A sweep, one override per line: swept keys, then fixed ones; later overrides win.
 
     Example:
         >>> print(sweep_text(["model=maf", "model.layers=1,2", "hydra/launcher=local"]))

@@ -1,4 +1,4 @@
-"""The most memory that a run has held, not those before it in the same process."""
+"""The peak memory of a run, without that of earlier runs in the same process."""
 
 import re
 import resource
@@ -14,7 +14,7 @@ RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
 
 
 class PeakMemory:
-    """Counts from its creation, of which there is one at a time.
+    """The peak since its creation; only one can count at a time.
 
     Example:
         >>> memory = PeakMemory()
@@ -22,7 +22,7 @@ class PeakMemory:
         True
     """
 
-    earlier = False  # whether there was one before
+    earlier = False  # whether another one was created before
 
     def __init__(self) -> None:
         if torch.cuda.is_initialized():
@@ -32,9 +32,9 @@ class PeakMemory:
         PeakMemory.earlier = True
 
     def bytes(self, device: torch.device) -> int | None:
-        """Allocated on a CUDA device, or resident of this process; None if the system cannot say.
+        """Allocated on a CUDA device, else the resident set of this process; None if unknown.
 
-        Systems other than Linux know the peak of the whole process only: of its first run.
+        Systems other than Linux know only the peak of the whole process, hence of its first run.
         """
         if device.type == "cuda":
             return torch.cuda.max_memory_allocated(device)

@@ -1,4 +1,4 @@
-"""A run as a trial of a search: it reports every validation, and stops if told to."""
+"""A run as a trial of a search: it reports every validation and may be pruned."""
 
 import os
 from typing import Any
@@ -18,15 +18,15 @@ __all__ = ["Pruning"]
 
 
 class Pruning(Callback):
-    """Reports the validation log-likelihood of every epoch; ends a run that is below the median.
+    """Reports the validation log-likelihood of every epoch, and stops a run below the median.
 
-    The median is that of the finished trials at the same epoch, once there are five; the first
-    five epochs of a run tell too little. The folder of a run that ends so has `pruned.json`.
-    Outside a search it does nothing.
+    The median is that of the finished trials at the same epoch. No run is pruned before five
+    trials have finished, or in its first five epochs. A pruned run leaves `pruned.json`. Outside
+    of a search this callback does nothing.
 
     Args:
         folder: of the run.
-        command: that makes the run alone.
+        command: the one for this run alone.
     """
 
     def __init__(self, folder: RunFolder, *, command: str) -> None:
@@ -36,7 +36,7 @@ class Pruning(Callback):
         self.pruned = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find the trial, which the environment names; rank 0 speaks for all."""
+        """Find the trial that the environment names, on rank 0."""
         if TRIAL in os.environ and trainer.is_global_zero:
             import optuna
 
@@ -46,7 +46,7 @@ class Pruning(Callback):
             self.trial = optuna.trial.Trial(study, frozen._trial_id)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report, and stop on all ranks if Optuna says so."""
+        """Report, and stop on all ranks if Optuna prunes the trial."""
         if TRIAL not in os.environ:
             return
         assert isinstance(pl_module, FlowModule)

@@ -38,17 +38,17 @@ def record(
     reference: Mapping[str, Any] | None,
     memory: PeakMemory,
 ) -> dict[str, Any]:
-    """The result of a run, in plain values; hash and command are added by who knows them.
+    """The result of a run as plain values, without `hash` and `command`.
 
     Args:
         settings: of the run.
         folder: of the run.
         data: set up.
-        fitted: what the training has left.
+        fitted: the outcome of the training.
         scores: split → its evaluation.
         samples_per_second: as measured.
         reference: the published result to compare with, if there is one.
-        memory: counts since the run began.
+        memory: counting since the run began.
     """
     curve, name = [], settings.data["name"]
     if reference:

@@ -1,4 +1,4 @@
-"""What a run reports: `result.json` and the lines on the screen."""
+"""Parts of a run's report: its environment, its sampling speed, the lines on the screen."""
 
 import importlib.metadata
 import platform
@@ -23,7 +23,7 @@ SAMPLED_VALUES = 100_000
 
 
 def environment(device: torch.device, memory: PeakMemory) -> dict[str, Any]:
-    """On what a result was computed: device, threads, memory, versions, commit."""
+    """Where a result was computed: device, threads, memory, versions, commit."""
     packages = ("flowbench", "torch", "pytorch-lightning", "numpy")
     return {
         "peak_memory_bytes": memory.bytes(device),
@@ -38,13 +38,13 @@ def environment(device: torch.device, memory: PeakMemory) -> dict[str, Any]:
 
 
 def sampling_speed(flow: Flow, context: torch.Tensor | None) -> float:
-    """Samples per second, drawn in one call after a first one."""
+    """Samples per second in one call, after a first call to warm up."""
     n = max(1, min(1000, SAMPLED_VALUES // flow.features))
     shape = (n,) if context is None else ()
     context = None if context is None else context[:n].to(device_of(flow))
     flow.sample(shape, context)
     start = time.perf_counter()
-    drawn = flow.sample(shape, context).cpu()  # which waits for the device
+    drawn = flow.sample(shape, context).cpu()  # waits for the device
     return len(drawn) / (time.perf_counter() - start)
 
 
@@ -69,7 +69,7 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that runs, with a plus where it has changes."""
+    """The commit of the checkout, with a plus if it has uncommitted changes."""
     try:
         git = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--exclude=*"],

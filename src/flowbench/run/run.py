@@ -37,14 +37,14 @@ __all__ = ["run"]
 
 
 def run(settings: Settings, path: Path) -> dict[str, Any]:
-    """Train and evaluate what the settings say, or return what that has already given.
+    """Train and evaluate as the settings say, or return the result of a finished run.
 
     Args:
-        settings: as `configuration.check` gives them.
-        path: of the run folder, as `identity.run_directory` gives it.
+        settings: see `configuration.check`.
+        path: of the run folder, see `identity.run_directory`.
 
     Returns:
-        The contents of `result.json`; nothing where a search has given the run up.
+        The contents of `result.json`; empty if a search has pruned the run.
     """
     folder = RunFolder(path)
     if rank_zero_only.rank:  # type: ignore[attr-defined]
@@ -73,7 +73,7 @@ def run(settings: Settings, path: Path) -> dict[str, Any]:
 
 @quiet()
 def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[str, Any]:
-    """The whole run; nothing where a search has given it up, or where this process only helps."""
+    """The whole run; empty if a search has pruned it, or if this process is not the first."""
     refuse_other_modules(settings)
     figures = chosen(settings.figures)
     reference, memory = published_result(settings), PeakMemory()
@@ -98,7 +98,7 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
 
 
 def _assist(settings: Settings, folder: RunFolder) -> dict[str, Any]:
-    """What ranks other than 0 do: train and score with it; it alone watches, writes and speaks."""
+    """Ranks other than 0 train and score with it; rank 0 alone logs, writes and prints."""
     _meet(settings, folder)
     if settings.overwrite or not folder.finished:
         try:
@@ -111,7 +111,7 @@ def _assist(settings: Settings, folder: RunFolder) -> dict[str, Any]:
 
 @quiet()
 def _meet(settings: Settings, folder: RunFolder) -> None:
-    """Have all ranks that are started from outside go on from the same point."""
+    """Set up the process group, and refuse ranks that would start from different points."""
     meet(settings.trainer)
     if not settings.overwrite:
         refuse_different_starts(folder)

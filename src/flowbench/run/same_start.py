@@ -1,4 +1,4 @@
-"""Ranks that train together go on from the same point of the same run."""
+"""Ranks that train together must resume the same run at the same point."""
 
 from flowbench import ranks
 from flowbench.run.folder import RunFolder, RunFolderError
@@ -7,13 +7,13 @@ __all__ = ["refuse_different_starts"]
 
 
 def refuse_different_starts(folder: RunFolder) -> None:
-    """Hold what every rank finds in the run folder against what rank 0 finds there.
+    """Compare what every rank finds in the run folder with what rank 0 finds.
 
     Args:
         folder: as this rank sees it.
 
     Raises:
-        RunFolderError: on all ranks, if one of them would go on from elsewhere.
+        RunFolderError: on all ranks, if one of them would start from another point.
     """
     found = ranks.gathered((folder.standing(), str(folder.path.absolute())))
     first, its_path = found[0]

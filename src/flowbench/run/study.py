@@ -1,4 +1,4 @@
-"""An Optuna study in a file that survives crashes and serves several processes at once."""
+"""An Optuna study in a file that survives crashes and is shared by several processes."""
 
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ __all__ = ["open_study"]
 
 
 class JournalLock:
-    """One writer at a time: the lock falls with its process, unlike those of Optuna.
+    """A lock for one writer, released when its process ends, unlike those of Optuna.
 
-    A line that a crash has cut short is removed before the next one is written.
+    An incomplete last line, left by a crash, is removed before the next one is written.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -29,7 +29,7 @@ class JournalLock:
 
 
 def open_study(journal: str | Path, **options: Any) -> Any:
-    """The study in a file, which is made if need be; higher values are better.
+    """The study in a file, which is created if necessary; higher values are better.
 
     Args:
         journal: path of the file, which several processes may use at once.

@@ -1,4 +1,4 @@
-"""A run on Weights & Biases, offline unless asked otherwise."""
+"""A run on Weights & Biases, offline by default."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,20 +11,20 @@ __all__ = ["WandbRun"]
 
 
 class WandbRun(WandbLogger):
-    """Lightning's logger, with what a run of flowbench needs.
+    """Lightning's logger, which also handles resumed runs.
 
-    A resumed run repeats its earlier rows. Offline they complete the new segment, which replaces
-    the earlier ones when it is uploaded; online, those that the server has are left out.
+    A resumed run logs its earlier rows again. Offline they complete the new segment, which
+    replaces the earlier ones on upload; online, rows that the server already has are skipped.
 
     Args:
         project: on the W&B server.
         entity: user or team there; None: the default one of the account.
         offline: write files only, for a later `wandb sync`.
         checkpoint: also log the best checkpoint, as an artifact.
-        save_dir: folder under which `wandb/` is made.
-        id: of the run; the same again goes on with it.
+        save_dir: folder in which `wandb/` is created.
+        id: of the run; the same id resumes it.
         name: of the run.
-        group: of the runs that belong together.
+        group: name shared by runs that belong together.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class WandbRun(WandbLogger):
             entity=entity,
             group=group,
         )
-        self._wandb_init.pop("anonymous", None)  # W&B warns of it, even where it is None
+        self._wandb_init.pop("anonymous", None)  # W&B warns about it even if it is None
         self.checkpoint = checkpoint
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log metrics, unless the server has those of this step from an earlier attempt."""
+        """Log metrics, unless the server already has those of this step."""
         if step is None or step > self._last_step():
             super().log_metrics(metrics, step)
 

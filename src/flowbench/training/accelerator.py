@@ -1,4 +1,4 @@
-"""On which kind of device a training runs."""
+"""The kind of device that a training uses."""
 
 import torch
 
@@ -6,9 +6,9 @@ __all__ = ["chosen"]
 
 
 def chosen(accelerator: str) -> str:
-    """What stands for "auto": a GPU of CUDA if there is one, else the processor.
+    """The accelerator, with "auto" resolved: a CUDA GPU if there is one, else the CPU.
 
-    Apple's GPUs have no float64, which some densities need; they are taken by name only.
+    Apple's GPUs have no float64, which some densities need; they must be named explicitly.
 
     Example:
         >>> chosen("cpu")

@@ -1,4 +1,4 @@
-"""An exponential moving average of the parameters, which takes their place outside of training."""
+"""An exponential moving average of the parameters, used in validation and checkpoints."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ __all__ = ["WeightAverage", "averages"]
 class WeightAverage(Callback):
     r"""Validate, save and score w̄ ← d w̄ + (1 − d) w, averaged at every optimiser step.
 
-    The parameters themselves wait while validation and checkpoints see the average, and come back
-    when training goes on, also in a resumed run. The average starts at the first step, and early
-    on d is (1 + t) / (10 + t) at step t where that is smaller.
+    Validation and checkpoints use the average; training then continues with the parameters
+    themselves, also in a resumed run. The average starts at the first step; at step t its decay
+    is at most (1 + t) / (10 + t).
 
     Args:
-        decay: d, between 0 and 1; 1/(1 − d) is about the number of steps that count.
+        decay: d, between 0 and 1; the average covers about 1/(1 − d) steps.
 
     Raises:
-        ValueError: d lies elsewhere; at the start of a training, the flow has batch norms with
+        ValueError: d is out of range; or, when training starts, the flow has batch norms with
             running statistics.
 
     References:
@@ -40,16 +40,16 @@ class WeightAverage(Callback):
         self.other: list[Tensor] = []  # the average while training, the parameters otherwise
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse statistics that would not be those of the average."""
+        """Refuse running statistics, which are not those of the averaged parameters."""
         norms = [layer for layer in pl_module.modules() if isinstance(layer, BatchNorm)]
         if any(norm.statistics == "running" for norm in norms):
             raise ValueError(
-                f"ema={self.decay} with batch_norm_statistics=running: these are of the "
-                "parameters, not of their average; take batch_norm_statistics=dataset"
+                f"ema={self.decay} with batch_norm_statistics=running: these belong to the "
+                "parameters, not to their average; use batch_norm_statistics=dataset"
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Follow the optimiser."""
+        """Average after every optimiser step."""
         optimizer = trainer.optimizers[0]
         groups = [group for each in trainer.optimizers for group in each.param_groups]
         self.tensors: list[Tensor] = [t.data for group in groups for t in group["params"]]
@@ -59,23 +59,23 @@ class WeightAverage(Callback):
         self.handle = optimizer.register_step_post_hook(lambda *_: self._update())
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the parameters their place back."""
+        """Restore the parameters."""
         self._swap(average=False)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the average in their place, before statistics are recomputed."""
+        """Use the average, before statistics are recomputed."""
         self._swap(average=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the optimiser alone."""
+        """Stop averaging."""
         self.handle.remove()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumption needs."""
+        """The average, for a resumed run."""
         return {"steps": self.steps, "swapped": self.swapped, "other": self.other}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.__dict__.update(state_dict)
 
     @torch.no_grad()
@@ -97,5 +97,5 @@ class WeightAverage(Callback):
 
 
 def averages(training: Training) -> list[Callback]:
-    """The callback that `training.ema` asks for, if it does."""
+    """The callback for `training.ema`, if that is set."""
     return [] if training.ema is None else [WeightAverage(training.ema)]

@@ -1,4 +1,4 @@
-"""What happens around epochs: history, checkpoints, early stopping, a progress bar."""
+"""Callbacks of every training: history, checkpoints with early stopping, progress bar."""
 
 import csv
 import sys
@@ -22,14 +22,14 @@ PACE = 5.0  # seconds between lines where there is no terminal
 
 
 class History(Callback):
-    """One row of metrics per epoch: in `metrics.csv`, in every checkpoint, and to all loggers.
+    """One row of metrics per epoch, in `metrics.csv`, in every checkpoint and in all loggers.
 
-    Its log-likelihoods are per row of the data, also where a row is a frame.
-    The checkpoint carries the rows, so that a resumed run has each of them once, in the file and
-    in loggers that start anew.
+    Log-likelihoods are per row of the data, even if a row is one frame of a clip. Checkpoints
+    contain the rows, so that a resumed run has each of them once, in the file and in loggers that
+    start from scratch.
 
     Args:
-        path: of the file, which is replaced as a whole after every epoch.
+        path: of the file, which is rewritten atomically after every epoch.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,7 +43,7 @@ class History(Callback):
         return self.seconds_before + time.monotonic() - self.started
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Repeat the rows of an earlier attempt to the loggers, also where no epoch is left."""
+        """Log the rows of an earlier attempt again, even if no epoch is left."""
         for row in self.rows:
             self._log(trainer, row)
 
@@ -52,7 +52,7 @@ class History(Callback):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take down the epoch."""
+        """Record the epoch."""
         assert isinstance(pl_module, FlowModule)
         row = {
             "epoch": trainer.current_epoch,
@@ -72,32 +72,32 @@ class History(Callback):
             logger.log_metrics({k: v for k, v in row.items() if k != "step"}, step=row["step"])
 
     def _write(self) -> None:
-        # every checkpoint has the rows too: a power cut costs nothing
+        # not synced: every checkpoint has the rows too
         with replacing(self.path, durable=False) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
             writer.writeheader()
             writer.writerows(self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """Rows and time so far."""
+        """The rows and the training time so far."""
         return {"rows": self.rows, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on after the rows of a checkpoint."""
+        """Continue after the rows of a checkpoint."""
         self.rows = state_dict["rows"]
         self.seconds_before = state_dict["seconds"]
 
 
 class BestAndLast(Checkpoint):
-    """Checkpoints of the best and the last epoch, and the end of training without progress.
+    """Checkpoints of the best and the last epoch, and early stopping.
 
     Both files are written atomically, `best.ckpt` (parameters only) before `last.ckpt` (all that
-    an exact resumption needs): a kill between the two repeats one epoch.
+    exact resumption needs): after a kill between the two, one epoch is repeated.
 
     Args:
         best: path of the checkpoint with the highest validation log-likelihood.
         last: path of the newest checkpoint.
-        patience: stop after so many epochs without a better one; None goes on.
+        patience: stop after this many epochs without a better one; None: never.
     """
 
     def __init__(self, *, best: Path, last: Path, patience: int | None) -> None:
@@ -110,15 +110,15 @@ class BestAndLast(Checkpoint):
 
     @property
     def exhausted(self) -> bool:
-        """Whether the patience is at its end."""
+        """Whether the patience has run out."""
         return self.patience is not None and self.epoch - self.best_epoch >= self.patience
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop at once if an earlier attempt had come to its end."""
+        """Stop at once if an earlier attempt had already run out of patience."""
         trainer.should_stop = trainer.should_stop or self.exhausted
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, and stop if the patience is at its end."""
+        """Save, and stop if the patience has run out."""
         self.epoch = trainer.current_epoch
         assert isinstance(pl_module, FlowModule)
         value = pl_module.scores[VALIDATION]
@@ -137,7 +137,7 @@ class BestAndLast(Checkpoint):
             CheckpointError: its checkpoint is missing or unreadable.
         """
         if self.epoch < 0:
-            raise TimeoutError("trainer.max_time was over before the first epoch; give more")
+            raise TimeoutError("trainer.max_time ended before the first epoch; increase it")
         if self.best_epoch < 0:
             raise NonFiniteError(
                 "no epoch had a finite validation log-likelihood: the flow overflows there; "
@@ -146,19 +146,18 @@ class BestAndLast(Checkpoint):
         return best_state(self.best, epoch=self.best_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is known of the best epoch."""
+        """The best epoch so far."""
         return {"best_value": self.best_value, "best_epoch": self.best_epoch, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.__dict__.update(state_dict)
 
 
 class EpochBar(ProgressBar):
-    """How far the training is, with log-likelihoods in nats, on stderr.
+    """The progress of the training on stderr, with log-likelihoods in nats.
 
-    In a terminal that is one bar; elsewhere a plain line per epoch, where these are short only
-    every few seconds.
+    In a terminal this is a bar; elsewhere one line per epoch, but at most one every few seconds.
     """
 
     def __init__(self) -> None:
@@ -173,7 +172,7 @@ class EpochBar(ProgressBar):
         self._disabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell of a resumption."""
+        """Print where a resumed run continues."""
         if trainer.ckpt_path and not self._disabled:
             print(f"resuming at {_epoch(trainer)}", file=sys.stderr, flush=True)
 
@@ -204,7 +203,7 @@ class EpochBar(ProgressBar):
                 self._print()
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        """Leave the last state on the screen."""
+        """Print the last epoch."""
         if self.bar is not None:
             self.bar.close()
         self._print()

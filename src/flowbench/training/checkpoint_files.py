@@ -18,7 +18,7 @@ WAY_OUT = "restore it, or start over with overwrite=true"
 
 
 class CheckpointFiles(CheckpointIO):
-    """A reader sees the earlier file or the new one, whenever a crash comes; nothing is executed.
+    """Writes checkpoints atomically, and reads them without executing code.
 
     Example:
         >>> import tempfile
@@ -31,27 +31,27 @@ class CheckpointFiles(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint; its folder is created if need be."""
+        """Write a checkpoint; its folder is created if necessary."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, part.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
-            except RuntimeError as error:  # torch says so where a write has failed
+            except RuntimeError as error:  # torch raises this if writing has failed
                 raise error.__context__ or error from None
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: Any = None
     ) -> dict[str, Any]:
-        """Read what a training goes on from.
+        """Read the checkpoint that a training resumes from.
 
         Raises:
-            CheckpointError: it is unreadable, or holds parameters only.
+            CheckpointError: it is unreadable, or has no optimiser states.
         """
         with _telling_the_way_out():
             checkpoint = read_values(Path(path))
         if "optimizer_states" not in checkpoint:
-            raise CheckpointError(f"{path}: holds parameters, but no training; {WAY_OUT}")
+            raise CheckpointError(f"{path}: has parameters, but no optimiser states; {WAY_OUT}")
         return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
@@ -63,7 +63,7 @@ def best_state(path: Path, *, epoch: int) -> dict[str, Tensor]:
     """The flow's state in the checkpoint of the best epoch, counted from 0.
 
     Raises:
-        CheckpointError: it is not there, or is unreadable.
+        CheckpointError: it is missing or unreadable.
     """
     if not path.is_file():
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""On which processes a training runs: this one, those the Trainer starts, or a cluster's."""
+"""The processes of a training: this one, those of the Trainer, or those of a cluster."""
 
 import os
 from typing import Any
@@ -19,14 +19,14 @@ __all__ = ["build_trainer", "meet"]
 
 
 def build_trainer(keys: TrainerKeys, **own: Any) -> pl.Trainer:
-    """The Trainer of this process, which is one of those that train together.
+    """The Trainer of this process.
 
     Args:
         keys: the settings of the section `trainer`.
-        own: what flowbench adds.
+        own: keywords that flowbench sets itself.
 
     Raises:
-        ConfigError: the processes are not those of one training.
+        ConfigError: the processes do not fit the settings.
     """
     own |= {"accelerator": chosen(keys.accelerator)}
     own |= {"plugins": [CheckpointFiles(), *_cluster_plugins()]}
@@ -37,15 +37,15 @@ def build_trainer(keys: TrainerKeys, **own: Any) -> pl.Trainer:
 
 
 def meet(keys: TrainerKeys) -> None:
-    """Have the process group, where torchrun or a cluster has started the processes.
+    """Set up the process group, if torchrun or a cluster has started the processes.
 
-    Those that the Trainer starts itself come later, on the same machine.
+    Processes that the Trainer starts itself join later.
 
     Args:
-        keys: as of `build_trainer`.
+        keys: the settings of the section `trainer`.
 
     Raises:
-        ConfigError: the processes are not those of one training.
+        ConfigError: the processes do not fit the settings.
     """
     trainer = build_trainer(keys, logger=False, enable_checkpointing=False)
     if _environment(trainer) and not isinstance(_environment(trainer), LightningEnvironment):
@@ -53,10 +53,10 @@ def meet(keys: TrainerKeys) -> None:
 
 
 def _cluster_plugins() -> list[Any]:
-    """Under Slurm, leave requeueing to whoever has started the job.
+    """Under Slurm, leave requeueing to the launcher of the job.
 
     Raises:
-        ConfigError: it has not been told how many tasks each node has.
+        ConfigError: the number of tasks per node is not given.
     """
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
         try:
@@ -70,7 +70,7 @@ def _cluster_plugins() -> list[Any]:
 
 
 def _refuse_children_of_a_sweep(trainer: pl.Trainer) -> None:
-    """Refuse a job of a sweep whose other processes would repeat the sweep, not the job."""
+    """Refuse a job of a sweep whose child processes would repeat the whole sweep."""
     in_sweep = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
     devices = trainer.num_devices
     if in_sweep and trainer.strategy.launcher is not None and devices > 1:
@@ -83,7 +83,7 @@ def _refuse_children_of_a_sweep(trainer: pl.Trainer) -> None:
 
 
 def _refuse_processes_apart(trainer: pl.Trainer) -> None:
-    """Refuse processes of torchrun or srun that would wait for others, or not know each other."""
+    """Refuse more or fewer processes of torchrun or srun than the training has."""
     expected = trainer.num_devices * trainer.num_nodes
     if TorchElasticEnvironment.detect():
         started = int(os.environ["WORLD_SIZE"])
@@ -104,5 +104,5 @@ def _refuse_processes_apart(trainer: pl.Trainer) -> None:
 
 
 def _environment(trainer: pl.Trainer) -> object:
-    """What has started the processes; None where there is one only."""
+    """The environment that started the processes; None if there is only one."""
     return getattr(trainer.strategy, "cluster_environment", None)

@@ -1,4 +1,4 @@
-"""Where a computation stops being finite."""
+"""The place where a computation stops being finite."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ __all__ = ["first_non_finite"]
 
 @torch.no_grad()
 def first_non_finite(flow: Flow, x: Tensor, context: Tensor | None = None) -> str:
-    """Name the first value that is not finite on the way from data to the log-likelihood.
+    """Name the first non-finite value on the way from the data to the log-likelihood.
 
     Args:
         flow: the density.

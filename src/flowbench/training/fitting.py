@@ -1,16 +1,14 @@
 """Train a flow on tensors in a few lines, without Hydra and without a run folder."""
 
 import copy
-import inspect
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import ArrayLike
@@ -18,10 +16,12 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from flowbench.checkpoint import TrainedDensity, saved_values, start_from
-from flowbench.config.keywords import with_fields_of
-from flowbench.config.limits import Accelerator, AtLeastOne, Seed, Share
+from flowbench.config.annotations import fits
+from flowbench.config.checked import takes
+from flowbench.config.limits import Accelerator, AtLeastOne, NotNegative, Seed, Share
+from flowbench.config.options import options_of
 from flowbench.config.settings import Training
-from flowbench.config.signatures import describe, fits, without
+from flowbench.config.words import describe
 from flowbench.data import DataModule
 from flowbench.data.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.flows import Flow
@@ -40,7 +40,7 @@ __all__ = ["fit"]
 PEERS = {"zuko": "Zuko", "nflows": "NFlows", "normflows": "NormFlows"}
 
 
-@with_fields_of(Training, weight_decay=0.0)
+@takes(options_of(Training))
 def fit(  # noqa: D417 (those of `training` come from its dataclass)
     flow: Flow,
     x: Tensor | ArrayLike,
@@ -53,6 +53,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     accelerator: Accelerator = "cpu",
     seed: Seed = 0,
     progress: bool = True,
+    weight_decay: NotNegative = 0.0,
     **training: Any,
 ) -> TrainedDensity:
     """Train a flow by maximum likelihood; the best epoch on held-out rows is kept.
@@ -98,9 +99,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         >>> density.log_prob(x).shape, density.sample(3).shape
         (torch.Size([500]), torch.Size([3, 2]))
     """
-    _refuse_options(without(locals(), {"flow", "x", "context", "validation", "training"}))
-    _refuse_options(training)
-    options = Training(**training)
+    options = Training(weight_decay=weight_decay, **training)
     _refuse_other_than_flows(flow)
     if flow.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"the flow holds {flow.dtype}, expected torch.float32 or torch.float64")
@@ -141,24 +140,11 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     )
 
 
-def _refuse_options(options: Mapping[str, Any]) -> None:
-    """Hold the options of `fit` against its annotations, as those of a configuration are."""
-    parameters = inspect.signature(fit).parameters
-    for name, value in options.items():
-        _refuse_unfit(name, value, parameters[name].annotation)
-
-
-def _refuse_unfit(name: str, value: Any, annotation: Any) -> None:
-    value = value.item() if isinstance(value, np.generic) else value
-    if not fits(value, annotation):
-        expected = describe(annotation).replace("null", "None")
-        raise ValueError(f"{name}={value!r}: expected {expected}")
-
-
 def _splits(rows: Pair, validation: Any, seed: int) -> dict[str, Pair]:
     if not isinstance(validation, Real):
         return {"train": rows, "val": validation_pair(validation, rows)}
-    _refuse_unfit("validation", validation, Share)
+    if not fits(validation, Share):
+        raise ValueError(f"validation={validation!r}: expected {describe(Share)}")
     return held_out(rows, float(validation), seed=seed)
 
 

@@ -1,4 +1,4 @@
-"""All parameters of a module in one tensor, so that the optimiser pays its overhead once."""
+"""All parameters of a module in one tensor, which spares the optimiser its overhead."""
 
 import torch
 from torch import nn
@@ -7,13 +7,13 @@ __all__ = ["FlatParameters"]
 
 
 class FlatParameters:
-    """The parameters of a module as views of one tensor per dtype, and their gradients likewise.
+    """The parameters of a module, and their gradients, as views of one tensor per dtype.
 
-    The module works as before; an optimiser or a norm acts on all its parameters at once, as long
-    as gradients are set to zero and never to None.
+    The module works as before, and an optimiser or a norm acts on all parameters at once, as long
+    as gradients are set to zero, not to None.
 
     Args:
-        module: its parameters are on their final device.
+        module: with its parameters on their final device.
 
     Example:
         >>> layer = nn.Linear(3, 2)
@@ -40,7 +40,7 @@ class FlatParameters:
                 parameter.data = view
 
     def attach_gradients(self) -> None:
-        """Set all gradients to zero, as views of those of the flat tensors."""
+        """Set all gradients to zero, as views of the gradients of the flat tensors."""
         self.gradients = [torch.zeros_like(flat) for flat in self.tensors]
         for flat, gradient, group in zip(self.tensors, self.gradients, self.groups, strict=True):
             flat.grad = gradient

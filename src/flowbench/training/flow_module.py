@@ -1,4 +1,4 @@
-"""The Lightning module of a flow: what every training has in common, whatever its step is."""
+"""The Lightning module of a flow: everything but the training step."""
 
 import math
 from collections.abc import Sequence
@@ -26,28 +26,28 @@ class NonFiniteError(ArithmeticError):
 
 
 class FlowModule(pl.LightningModule):
-    """A flow in training; a subclass says what one step is, as in any LightningModule.
+    """A flow in training; a subclass defines `training_step`, as in any LightningModule.
 
     `training_step(batch, batch_idx)` is given a minibatch with `batch.x` `[rows, features]` in
     model space and `batch.context` `[rows, context_features]` or None, and returns a loss. The
     Trainer then takes one step of the optimiser: automatic optimisation is Lightning's own, so
     that several devices average their gradients. All hooks of a LightningModule may be
-    overridden; those that are defined here want their `super()` called.
+    overridden; call `super()` in those that are defined here.
 
-    What this class does: it builds the optimiser and the schedule that `training` asks for, clips
+    This class builds the optimiser and the schedule that `training` asks for, clips
     gradients, refuses a loss that is not finite, validates by the exact mean log-likelihood after
-    batch norms have been given the statistics of all training rows, and saves what
-    `flowbench.load` and an exact resumption need.
+    recomputing batch-norm statistics over all training rows, and saves what
+    `flowbench.load` and exact resumption need.
 
     Args:
         flow: the density.
         training: the settings of the section `training`.
 
     Attributes:
-        step: optimiser steps so far; of several optimisers, those of the first.
+        step: optimiser steps so far, of the first optimiser if there are several.
         scores: of the latest epoch, `train/…` and `val/log_likelihood`.
         gradient_norm: of the latest step, before clipping.
-        saved: plain values that every checkpoint carries, for `flowbench.load`.
+        saved: plain values in every checkpoint, for `flowbench.load`.
 
     Raises:
         NonFiniteError: while training, at the first loss that is not finite.
@@ -98,7 +98,7 @@ class FlowModule(pl.LightningModule):
         return [optimizer], [{"scheduler": self.scheduler, "interval": "step"}]
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step the schedule, except for the steps of an earlier attempt."""
+        """Step the schedule, unless an earlier attempt has done so."""
         if self._is_ahead():
             super().lr_scheduler_step(scheduler, metric)
 
@@ -114,7 +114,7 @@ class FlowModule(pl.LightningModule):
         return batch._replace(x=batch.x + noise * torch.randn_like(batch.x)) if noise else batch
 
     def on_fit_start(self) -> None:
-        """Keep the training rows on a CUDA device, where there is room: no batch is copied."""
+        """Move the training rows to a CUDA device if they fit, so that no batch is copied."""
         data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         self._steps_per_item = data.steps_per_item
         if not self.takes_items:
@@ -126,14 +126,14 @@ class FlowModule(pl.LightningModule):
             rows["train"] = self._home.to(self.device)
 
     def on_fit_end(self) -> None:
-        """Have the training rows where they were, as they were last drawn."""
+        """Move the training rows back, as they were last drawn."""
         data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         data.steps_per_item = self._steps_per_item
         self._home.x.copy_(data.rows["train"].x)
         data.rows["train"] = self._home
 
     def on_train_start(self) -> None:
-        """Count steps; continue with the random state of the checkpoint, or draw by rank."""
+        """Count steps; restore the random states of the checkpoint, or seed each rank apart."""
         self.trainer.optimizers[0].register_step_post_hook(lambda *_: self._count())
         rank = ranks.rank()
         if rank < len(self._random_states):
@@ -145,14 +145,14 @@ class FlowModule(pl.LightningModule):
         self.step += 1
 
     def on_train_epoch_start(self) -> None:
-        """Shuffle by the number of the epoch, and pass over what was done of it."""
+        """Shuffle by the number of the epoch, and skip items of it that are done."""
         epoch = self.current_epoch
         item = self._start["item"] if epoch == self._start["epoch"] else 0
         loader: Any = self.trainer.train_dataloader
         loader.load_state_dict({"epoch": epoch, "item": item})
 
     def on_before_backward(self, loss: Tensor) -> None:
-        """Add up the losses, and refuse one that is not finite on all ranks together."""
+        """Add up the losses, and refuse one that is not finite, on all ranks together."""
         one = torch.stack([loss.detach().cpu().double(), torch.ones((), dtype=torch.float64)])
         total = self._summed(one)
         if not total.isfinite().all():
@@ -173,7 +173,7 @@ class FlowModule(pl.LightningModule):
         self.gradient_norm = clip_grad_norm_(parameters, math.inf if longest is None else longest)
 
     def on_validation_start(self) -> None:
-        """Replace the statistics of batch norms by those of the whole training set."""
+        """Recompute batch-norm statistics over the whole training set."""
         self._validation.zero_()
         rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
         self.flow.recompute_statistics(*rows.batch())
@@ -184,13 +184,13 @@ class FlowModule(pl.LightningModule):
         self._validation += torch.stack([terms.sum(), terms.new_tensor(len(terms))])
 
     def on_validation_epoch_end(self) -> None:
-        """The means: of training as the epoch went, of all validation rows now."""
+        """Means over the epoch's training steps and over all validation rows."""
         sums = {self.training_score: self._training}
         sums |= {"val/log_likelihood": self._summed(self._validation)}
         self.scores = {name: (total / count).item() for name, (total, count) in sums.items()}
 
     def on_train_epoch_end(self) -> None:
-        """The sums begin anew."""
+        """Reset the sums."""
         self._training.zero_()
 
     def _summed(self, local: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ class FlowModule(pl.LightningModule):
         return self.current_epoch > self._start["epoch"] or loop.batch_idx >= self._start["item"]
 
     def _position(self) -> dict[str, int]:
-        """The epoch, and how many of its items are done."""
+        """The epoch, and the number of its items that are done."""
         epochs: Any = self.trainer.fit_loop.epoch_progress.current
         if epochs.processed > epochs.completed:  # at the end of an epoch
             return {"epoch": epochs.processed, "item": 0}
@@ -211,7 +211,7 @@ class FlowModule(pl.LightningModule):
         return {"epoch": epochs.completed, "item": max(items.processed, before)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the density and an exact resumption need; plain values and tensors only."""
+        """Add what `flowbench.load` and exact resumption need; plain values and tensors only."""
         checkpoint["flowbench"] = self.saved
         checkpoint["progress"] = {
             "step": self.step,
@@ -220,10 +220,10 @@ class FlowModule(pl.LightningModule):
             "training": self._training.tolist(),
         }
         checkpoint["random_states"] = ranks.gathered(random_states())
-        del checkpoint["loops"]  # the Trainer's own position, in place of which is ours
+        del checkpoint["loops"]  # the Trainer's own position, replaced by ours
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back the position and the random states."""
+        """Restore the position and the random states."""
         progress = checkpoint["progress"]
         self.step = progress["step"]
         self.gradient_norm = torch.tensor(progress["gradient_norm"])
@@ -231,12 +231,12 @@ class FlowModule(pl.LightningModule):
         self._training = torch.tensor(progress["training"], dtype=torch.float64)
         self._random_states = checkpoint["random_states"]
         loop = self.trainer.fit_loop
-        if self.automatic_optimization:  # by which `self.log` counts; items passed over count too
+        if self.automatic_optimization:  # used by `self.log`; skipped items count too
             loop.epoch_loop._batches_that_stepped = self.step - self._start["item"]
         epochs: Any = loop.epoch_progress.current
         epochs.processed = epochs.completed = self._start["epoch"]
 
 
 def is_trainable(module: FlowModule) -> bool:
-    """Whether there are parameters to train; a flow in closed form has none."""
+    """Whether there are parameters to train; a flow fitted in closed form has none."""
     return any(parameter.requires_grad for parameter in module.parameters())

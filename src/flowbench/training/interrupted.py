@@ -1,4 +1,4 @@
-"""How a run ends that was told to stop."""
+"""The exception that ends an interrupted run."""
 
 import signal
 from typing import Any
@@ -7,11 +7,11 @@ __all__ = ["Interrupted"]
 
 
 class Interrupted(BaseException):
-    """A signal has stopped the run after it was saved; the same command resumes it.
+    """A signal has stopped the run, which was saved first; the same command resumes it.
 
     Args:
         signum: number of the signal.
-        code: with which the process ends; None: 128 + the number.
+        code: exit code of the process; None: 128 + the number.
 
     Example:
         >>> str(Interrupted(signal.SIGTERM)), Interrupted(signal.SIGTERM).code

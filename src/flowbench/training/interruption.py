@@ -1,4 +1,4 @@
-"""A run that is told to stop saves first, and one that is killed loses some minutes only."""
+"""A run saves before a signal stops it; one that is killed loses only some minutes."""
 
 import os
 import signal
@@ -25,14 +25,14 @@ SIGNALS = [
 class Interruptions(Callback):
     """Saves every few minutes, and at the next item after SIGTERM, SIGUSR1 or SIGUSR2.
 
-    A handler that stood before ours (submitit's, which requeues the job) acts after saving.
+    An earlier handler (submitit's, which requeues the job) is called after saving.
 
     Args:
         last: path of the checkpoint.
-        minutes: how often it is written within an epoch.
+        minutes: between checkpoints within an epoch.
 
     Raises:
-        Interrupted: from the training, once the run is saved.
+        Interrupted: during training, once the run is saved.
     """
 
     def __init__(self, last: Path, *, minutes: float) -> None:
@@ -42,11 +42,11 @@ class Interruptions(Callback):
         self.earlier: dict[int, Any] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Remember the handlers that stand; the Trainer sets its own later, and restores them."""
+        """Remember the current handlers; the Trainer sets its own later, and restores them."""
         self.earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen."""
+        """Install the signal handlers."""
         self.saved = time.monotonic()
         for signum in SIGNALS:
             signal.signal(signum, self._note)
@@ -54,7 +54,7 @@ class Interruptions(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        """Save if it is time to, and stop if a signal has come."""
+        """Save if it is time to, and stop if there was a signal."""
         due = trainer.is_global_zero and time.monotonic() - self.saved >= self.seconds
         signum, due = self._agreed(pl_module, due=due)
         if signum or due:
@@ -64,7 +64,7 @@ class Interruptions(Callback):
             self._stop(signum)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A signal that came during the last validation; the end of the epoch has saved."""
+        """Handle a signal from the last validation; the run is saved already."""
         signum, _ = self._agreed(pl_module, due=False)
         if signum:
             self._stop(signum)
@@ -73,7 +73,7 @@ class Interruptions(Callback):
         self.signum = signum
 
     def _agreed(self, pl_module: pl.LightningModule, *, due: bool) -> tuple[int, bool]:
-        """What any rank wants, the same on all ranks."""
+        """The signal, and whether to save, agreed by all ranks."""
         wishes = [self.signum, int(due)]
         if ranks.size() > 1:
             wishes = ranks.highest(torch.tensor(wishes, device=pl_module.device)).tolist()
@@ -81,7 +81,7 @@ class Interruptions(Callback):
 
     def _stop(self, signum: int) -> None:
         earlier = self.earlier.get(signum)
-        code: Any = os.EX_TEMPFAIL  # which a kill by the same signal does not give
+        code: Any = os.EX_TEMPFAIL  # tells this from a kill by the same signal
         if isinstance(earlier, Callable):
             try:
                 earlier(signum, None)
@@ -92,9 +92,9 @@ class Interruptions(Callback):
 
 @contextmanager
 def leaving_together() -> Iterator[None]:
-    """After a signal, no rank leaves before rank 0 has closed its loggers and files.
+    """After a signal, no rank exits before rank 0 has closed its loggers and files.
 
-    Slurm sends SIGTERM to the tasks that are left as soon as one has gone.
+    Slurm sends SIGTERM to the remaining tasks as soon as one has exited.
     """
     try:
         yield

@@ -22,19 +22,19 @@ __all__ = ["MaximumLikelihood", "NonFiniteError"]
 class MaximumLikelihood(FlowModule):
     r"""Minimise the mean negative log-likelihood −(1/n) Σ log p(x | context), in nats.
 
-    A training item is a list of minibatches, each one step of the optimiser, so that the Trainer's
-    own cost is paid once for all of them. Where several ranks train together, each has its share
-    of every minibatch, and gradients are added up over the ranks: they are those of one process
-    with the whole of it. Regularisers and constraints of the flow's networks are part of a step.
+    A training item is a list of minibatches, one optimiser step each, which spreads the overhead
+    of the Trainer over all of them. If several ranks train together, each takes its share of every
+    minibatch, and gradients are summed over the ranks: they equal those of a single process.
+    Regularisers and constraints of the flow's networks are part of a step.
 
-    For another objective, override `log_likelihood`, or derive from `FlowModule`.
+    For another objective, override `log_likelihood` or subclass `FlowModule`.
 
     Args:
-        flow: the density, a `Flow` or any module whose call gives log-likelihoods.
+        flow: the density, a `Flow` or any module that returns log-likelihoods.
         training: the settings of the section `training`.
 
     Raises:
-        NonFiniteError: while training, at the first loss that is not finite; the sentence names
+        NonFiniteError: while training, at the first loss that is not finite; the message names
             step and layer.
     """
 
@@ -50,9 +50,9 @@ class MaximumLikelihood(FlowModule):
         self.gradient_norm = torch.zeros(())
 
     def configure_optimizers(self) -> Any:
-        """The optimiser of `training`: Adam over all parameters in one tensor, or another.
+        """The optimiser of `training`: Adam over all parameters in one tensor, or another one.
 
-        Another is given the parameters one by one: it may depend on their shapes.
+        Others get the parameters one by one, since they may depend on their shapes.
         """
         self.flat = FlatParameters(self)
         one_by_one = [parameter for group in self.flat.groups for parameter in group]
@@ -66,7 +66,7 @@ class MaximumLikelihood(FlowModule):
         return self.scheduled(optimizer)
 
     def log_likelihood(self, batch: Batch) -> Tensor:
-        """What a step maximises the mean of: the log-likelihood of every row, `[rows]`."""
+        """The log-likelihood of every row, `[rows]`; a step maximises its mean."""
         return self.flow(batch.x, batch.context)
 
     def training_step(self, item: list[Batch], batch_idx: int) -> None:
@@ -80,7 +80,7 @@ class MaximumLikelihood(FlowModule):
             self._training += self._optimise(optimizer, batch)
 
     def _optimise(self, optimizer: Optimizer, batch: Batch) -> Tensor:
-        """One step; gives the sum of log-likelihoods over all ranks' rows and their number."""
+        """One step; returns the sum of log-likelihoods over all ranks' rows, and their number."""
         optimizer.zero_grad(set_to_none=False)
         batch = self.noisy(batch)
         log_likelihood = self.log_likelihood(batch).mean()

@@ -1,4 +1,4 @@
-"""The optimiser and the learning-rate schedule that a configuration asks for."""
+"""The optimiser and the learning-rate schedule of a configuration."""
 
 import inspect
 import math
@@ -17,18 +17,18 @@ __all__ = ["CosineAnnealing", "OptimizationError", "build_optimizer", "build_sch
 
 
 class OptimizationError(Exception):
-    """An optimiser or a scheduler that cannot be used, told in one sentence."""
+    """An optimiser or a scheduler cannot be used."""
 
 
 def build_optimizer(training: Training, parameters: Iterable[Tensor]) -> Optimizer:
-    """The optimiser of `training.optimizer`: Adam, unless it names another.
+    """The optimiser of `training.optimizer`; by default Adam.
 
     Args:
         training: the settings.
-        parameters: what it optimises.
+        parameters: to optimise.
 
     Raises:
-        OptimizationError: what is named cannot be built, or is no optimiser.
+        OptimizationError: it cannot be built, or is not an optimiser.
 
     Example:
         >>> node = {"_target_": "torch.optim.SGD", "momentum": 0.9}
@@ -46,10 +46,10 @@ def build_optimizer(training: Training, parameters: Iterable[Tensor]) -> Optimiz
 
 
 def build_scheduler(node: Mapping[str, Any], optimizer: Optimizer) -> LRScheduler:
-    """The learning-rate scheduler of `training.schedule`, where that is a mapping.
+    """The learning-rate scheduler of `training.schedule`, if that is a mapping.
 
     Raises:
-        OptimizationError: what is named cannot be built, or is no scheduler.
+        OptimizationError: it cannot be built, or is not a scheduler.
     """
     make = _maker(node)
     return _built("schedule", node, LRScheduler, lambda: make(optimizer))
@@ -58,7 +58,7 @@ def build_scheduler(node: Mapping[str, Any], optimizer: Optimizer) -> LRSchedule
 class CosineAnnealing:
     r"""lr(t) = lr · ½ (1 + cos(π t / T)) at the t-th step, counted from 0.
 
-    A function of the number of the step alone: nothing needs to be saved.
+    It depends only on the number of the step, so that it has no state to save.
 
     Args:
         optimizer: whose learning rates are set before every step.
@@ -81,7 +81,7 @@ class CosineAnnealing:
 
 
 def _maker(node: Mapping[str, Any]) -> Callable[..., Any]:
-    from hydra.utils import instantiate  # the library part does without Hydra
+    from hydra.utils import instantiate  # not needed by flowbench.fit
 
     return instantiate({**node, "_partial_": True, "_convert_": "all"})
 

@@ -1,4 +1,4 @@
-"""The Trainer talks about itself; this is how it is kept off the screen."""
+"""Silences the Trainer's messages about itself."""
 
 import logging
 import warnings
@@ -10,7 +10,7 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the Trainer's remarks about itself off the screen, inside only; errors are no remarks.
+    """Suppress the Trainer's messages and warnings within a block, but not its errors.
 
     Example:
         >>> logger = logging.getLogger("pytorch_lightning")

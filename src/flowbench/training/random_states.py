@@ -10,7 +10,7 @@ __all__ = ["random_states", "restore_random_states"]
 
 
 def random_states() -> dict[str, Any]:
-    """The states of torch, of the current CUDA device, of numpy and of python."""
+    """The states of torch, of the current CUDA device, of NumPy and of Python."""
     generator = np.random.get_state(legacy=False)
     assert isinstance(generator, dict)
     key = torch.from_numpy(generator["state"]["key"].astype(np.int64))
@@ -23,7 +23,7 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Go on with the numbers that would have come next.
+    """Continue with the numbers that would have come next.
 
     Example:
         >>> states = random_states()

@@ -1,4 +1,4 @@
-"""What Hydra finds of flowbench: configurations that are completed when they are read."""
+"""A Hydra plugin: configuration files are completed as they are read."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ __all__ = ["Configurations"]
 
 
 class Configurations(SearchPathPlugin):
-    """Where flowbench's own configurations are composed, the files that are read are completed."""
+    """Completes configuration files wherever Hydra composes those of flowbench."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Leave the path as it is."""

@@ -1,4 +1,4 @@
-"""What Hydra finds of flowbench: sweeps with a table at their end, and two launchers."""
+"""Hydra plugins: two sweepers, which end with a table of all runs, and two launchers."""
 
 from hydra_plugins.flowbench_sweeps.grid_sweeper import GridSweeper
 from hydra_plugins.flowbench_sweeps.local_launcher import LocalLauncher

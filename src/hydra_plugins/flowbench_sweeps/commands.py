@@ -1,4 +1,4 @@
-"""A job of a sweep as a configuration, a command of its own and the name of its files."""
+"""A job of a sweep as a configuration, as a command and as a file name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str]) 
 
 
 def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """The arguments of `train.py` that make one run of a sweep.
+    """The arguments of `train.py` for one run of a sweep.
 
     Args:
         config: of the sweep, with its `hydra` node.
@@ -39,7 +39,7 @@ def job_arguments(config: DictConfig, overrides: Sequence[str]) -> list[str]:
 
 
 def logs(config: DictConfig) -> Path:
-    """Where launchers keep what their jobs print."""
+    """The folder for the output of jobs."""
     return Path(config.hydra.sweep.dir, ".jobs")
 
 

@@ -1,4 +1,4 @@
-"""All combinations of what `-m` sweeps over: missing runs are started, and a table lists all."""
+"""A grid sweep: missing runs are started, and a table lists all runs."""
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
@@ -10,22 +10,22 @@ __all__ = ["GridSweeper"]
 
 
 class GridSweeper(RunSweeper):
-    """Hydra's grid, of which only the missing runs are started; a table of all ends it.
+    """Hydra's grid, but only missing runs are started, and a table of all runs is printed.
 
-    A job that fails neither stops nor hides the others; the exit code is 1 if any has failed.
+    A failing job neither stops nor hides the others; the exit code is 1 if any has failed.
 
     Args:
         params: key → values, as in an override.
     """
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run what is missing of a grid.
+        """Run the missing jobs of a grid.
 
         Args:
             arguments: overrides as on the command line.
 
         Raises:
-            ConfigError: an interval, of which there is no grid; or no combination can be run.
+            ConfigError: an interval is given, which has no grid; or no combination can be run.
         """
         overrides = self.parse(arguments)
         for override in overrides:

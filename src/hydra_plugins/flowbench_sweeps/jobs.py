@@ -1,4 +1,4 @@
-"""The jobs of a sweep: what was there before, what has become of each, and the table of all."""
+"""The jobs of a sweep: their state before and after, and the table of all."""
 
 import shlex
 import sys
@@ -32,13 +32,13 @@ class Job:
     """One job of a sweep.
 
     Attributes:
-        overrides: that make it.
-        command: that makes it alone.
-        config: composed of them, plain values; empty where they cannot be composed.
-        folder: of its run; None where it can have none.
-        error: why it can have none.
-        skipped: whether its result was there before.
-        place: what the table says where there is no folder: data, model, seed.
+        overrides: of the job.
+        command: for this job alone.
+        config: composed from the overrides, plain values; empty if that is not possible.
+        folder: of its run; None if the configuration is wrong.
+        error: what is wrong with the configuration.
+        skipped: whether the run was finished before the sweep.
+        place: data, model and seed, for the table, if there is no folder.
     """
 
     overrides: list[str]
@@ -51,7 +51,7 @@ class Job:
 
     @classmethod
     def of(cls, overrides: Sequence[str], loader: ConfigLoader, sweep: DictConfig) -> "Job":
-        """The job that overrides make, composed and checked.
+        """The job of some overrides, composed and checked.
 
         Args:
             overrides: of the job.
@@ -80,7 +80,7 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether a process is at work on it, e.g. one whose sweep was killed."""
+        """Whether a process is working on it, e.g. one whose sweep was killed."""
         if self.folder is None or not self.folder.path.is_dir():
             return False
         try:
@@ -91,11 +91,11 @@ class Job:
 
     @property
     def missing(self) -> bool:
-        """Whether it is to be run."""
+        """Whether it must be run."""
         return self.folder is not None and not self.skipped and not self.running
 
     def record(self) -> "RunRecord":
-        """What it has left behind, as the report reads it; what was lost has an error."""
+        """Its record, as the report reads it; a run that was lost has an error."""
         from flowbench.report.collect import RunRecord, read_run
 
         if self.folder is None:
@@ -117,7 +117,7 @@ class Job:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as far as it can be told."""
+    """The configuration, resolved if possible."""
     try:
         return resolved(config)
     except ConfigError:
@@ -126,17 +126,17 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 
 def _place(sweep: DictConfig, overrides: Sequence[str]) -> tuple[str, str, str]:
-    """Data, model and seed of a job, as far as its overrides or the sweep's defaults name them."""
+    """Data, model and seed of a job, from its overrides or the defaults of the sweep."""
     words = dict(word.split("=", 1) for word in overrides if "=" in word)
     named = {"seed": sweep.seed, **sweep.hydra.runtime.choices, **words}
     return str(named["data"]), str(named["model"]), str(named["seed"])
 
 
 def refuse_if_all_are_bad(jobs: Sequence[Job]) -> None:
-    """Refuse a sweep of which no job can be run; if some can, the others are rows of its table.
+    """Refuse a sweep if none of its jobs can be run; otherwise bad jobs appear in its table.
 
     Raises:
-        ConfigError: with what is wrong, each sentence once.
+        ConfigError: all problems, each once.
     """
     if all(job.folder is None for job in jobs):
         lines = [line for job in jobs for line in job.error.splitlines()]
@@ -144,7 +144,7 @@ def refuse_if_all_are_bad(jobs: Sequence[Job]) -> None:
 
 
 def conclude(jobs: Sequence[Job], *lines: str) -> None:
-    """Print the report's table over all jobs, and lines; the exit code is 1 if any is missing."""
+    """Print the table of all jobs, then `lines`; the exit code is 1 if a result is missing."""
     from flowbench.report.text import run_table
 
     records = [job.record() for job in jobs]

@@ -1,4 +1,4 @@
-"""Several jobs at a time on this machine, each with GPUs and processor cores of its own."""
+"""Several jobs at a time on this machine, each with its own GPUs and CPU cores."""
 
 import atexit
 import os
@@ -25,10 +25,10 @@ POLL_SECONDS = 0.1
 
 
 class LocalLauncher(Launcher):
-    """A small queue: a job starts as soon as devices are free.
+    """A queue of jobs, each of which starts as soon as devices are free.
 
     Args:
-        jobs: how many at a time; None: one per group of GPUs, or one where there is none.
+        jobs: number of concurrent jobs; None: one per group of GPUs, or one without GPUs.
         devices: GPUs of each job.
     """
 
@@ -40,26 +40,26 @@ class LocalLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Remember what Hydra tells; jobs end with this process, and save first."""
+        """Keep the configuration; when this process exits, jobs save and exit too."""
         self.config = config
         self.loader = hydra_context.config_loader
         atexit.register(self._stop)
 
     @property
     def at_a_time(self) -> int:
-        """How many jobs run side by side."""
+        """The number of concurrent jobs."""
         return len(self._free) + len(self.running)
 
     @cached_property
     def _free(self) -> list[Slot]:
-        """The devices of each job that could be started now."""
+        """The free devices, one slot for each job that could start now."""
         gpus = [] if self.config.trainer.accelerator == "cpu" else _gpus()
         return slots(gpus, _cores(), jobs=self.jobs, devices=self.devices)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Run all jobs; what becomes of each is in its folder."""
+        """Run all jobs; the outcome of each is in its folder."""
         if len(job_overrides) > 1:
             place = logs(self.config)
             print(f"{len(job_overrides)} jobs; what they print is in {place}/", flush=True)
@@ -71,7 +71,7 @@ class LocalLauncher(Launcher):
         return []
 
     def start(self, overrides: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start a job on devices that are free."""
+        """Start a job on free devices."""
         slot = self._free.pop(0)
         command = [sys.executable, "-m", "flowbench.run.main"]
         command += job_arguments(self.config, overrides)
@@ -90,13 +90,13 @@ class LocalLauncher(Launcher):
         return job
 
     def alive(self) -> Collection[subprocess.Popen[bytes]]:
-        """The jobs that run; the devices of the others are free again."""
+        """The running jobs; devices of jobs that have ended become free."""
         for job in [job for job in self.running if job.poll() is not None]:
             self._free.append(self.running.pop(job))
         return self.running
 
     def _stop(self) -> None:
-        """Have every job save and end."""
+        """Let every job save and exit."""
         for job in self.running:
             job.terminate()
         for job in self.running:

@@ -1,4 +1,4 @@
-"""What a grid and a search share: checked options, parsed overrides, jobs, interruption."""
+"""The base of both sweepers: checked options, parsed overrides, jobs, interruption."""
 
 import os
 import signal
@@ -63,12 +63,12 @@ class RunSweeper(Sweeper):
         return OverridesParser.create(config_loader=self.loader).parse_overrides(texts)
 
     def job(self, overrides: Sequence[str]) -> Job:
-        """The job that overrides make, composed and checked."""
+        """The job of some overrides, composed and checked."""
         return Job.of(overrides, self.loader, self.config)
 
     @contextmanager
     def running(self, overrides: Sequence[Override], **environment: str) -> Iterator[None]:
-        """Within it the jobs are told of their sweep, and SIGTERM raises `Interrupted`.
+        """Within the block, jobs know their sweep, and SIGTERM raises `Interrupted`.
 
         Args:
             overrides: of the sweep.

@@ -1,4 +1,4 @@
-"""A search: what to run is drawn from a space, at random or as the runs so far suggest."""
+"""A search: parameters are drawn from a space, at random or by Optuna's TPE sampler."""
 
 import hashlib
 import importlib.util
@@ -8,12 +8,10 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from flowbench.config.configuration import ConfigError
-from flowbench.config.limits import AtLeastOne
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.extras import how_to_install
 from flowbench.run.names import STUDY, TRIAL
 from hydra_plugins.flowbench_sweeps.jobs import Job, conclude, refuse_if_all_are_bad
@@ -28,16 +26,16 @@ POLL_SECONDS = 0.2
 
 
 class SearchSweeper(RunSweeper):
-    """Trials drawn from a space until there are enough; a table of all ends it.
+    """Runs trials from a space until there are enough, then prints a table of all.
 
-    The study is a file in the sweep's folder, named by what is searched and how: the same command
-    goes on with it, also in several terminals or on several machines at once.
+    The study is a file in the folder of the sweep, named by a hash of the space and the sampler:
+    the same command continues it, also in several terminals or on several machines at once.
 
     Args:
         sampler: "tpe" (the tree-structured Parzen estimator), or "random".
-        n_trials: number of finished or pruned trials that the study shall have.
+        n_trials: number of finished or pruned trials to reach.
         seed: of the sampler.
-        pruner: "median" stops a run that is below the median of its epoch; None stops none.
+        pruner: "median" stops runs that are below the median of the same epoch; None: no pruning.
         params: key → values, as in an override.
     """
 
@@ -46,7 +44,7 @@ class SearchSweeper(RunSweeper):
         *,
         sampler: Sampler,
         n_trials: AtLeastOne,
-        seed: Annotated[int, Field(ge=0)],
+        seed: AtLeastZero,
         pruner: Literal["median"] | None,
         params: Mapping[str, str] | None = None,
     ) -> None:
@@ -63,7 +61,7 @@ class SearchSweeper(RunSweeper):
             arguments: overrides as on the command line.
 
         Raises:
-            ConfigError: the space makes no sense, none of it can be run, or Optuna is missing.
+            ConfigError: the space is wrong, none of its runs is possible, or Optuna is missing.
         """
         if importlib.util.find_spec("optuna") is None:
             raise ConfigError(
@@ -96,7 +94,7 @@ class SearchSweeper(RunSweeper):
         conclude(trials.jobs(), *_best(trials.study))
 
     def _journal(self, space: Mapping[str, Any], jobs: list[Job]) -> Path:
-        """The file of the study, named by all that makes it another one.
+        """The file of the study, named by a hash of the space and the sampler.
 
         Raises:
             ConfigError: none of the jobs can be run, or earlier runs would be deleted.
@@ -114,7 +112,7 @@ class SearchSweeper(RunSweeper):
         return Path(self.config.hydra.sweep.dir, ".studies", f"{name}.journal")
 
     def _run(self, trials: Trials) -> None:
-        """Keep as many trials running as the launcher can, until there are enough."""
+        """Keep as many trials running as the launcher allows, until there are enough."""
         limit = getattr(self.launcher, "at_a_time", 1)
         most = trials_at_a_time(limit, sampler=self.sampler, n_trials=self.n_trials)
         start = getattr(self.launcher, "start", self._run_here)
@@ -134,16 +132,16 @@ class SearchSweeper(RunSweeper):
                 time.sleep(getattr(self.launcher, "poll_seconds", POLL_SECONDS))
 
     def _run_here(self, overrides: list[str]) -> None:
-        """Run a job with one of Hydra's launchers, which comes back when it has ended."""
+        """Run a job with one of Hydra's launchers, which returns when the job has ended."""
         launchers = logging.getLogger("hydra._internal.core_plugins.basic_launcher")
-        launchers.setLevel(logging.WARNING)  # it would announce what our own line has told
+        launchers.setLevel(logging.WARNING)  # it would repeat what our own line says
         self.launcher.launch([overrides], initial_job_idx=0)
 
 
 def trials_at_a_time(limit: int | None, *, sampler: Sampler, n_trials: int) -> int:
-    """How many trials run side by side, where the launcher has a limit or leaves it to us.
+    """The number of concurrent trials, at most the limit of the launcher, if it has one.
 
-    A suggestion learns only from the trials that have ended when it is made.
+    TPE learns only from trials that have ended, so that it gets fewer at a time.
 
     Example:
         >>> trials_at_a_time(None, sampler="tpe", n_trials=50)
@@ -154,7 +152,7 @@ def trials_at_a_time(limit: int | None, *, sampler: Sampler, n_trials: int) -> i
 
 
 def _best(study: Any) -> Iterator[str]:
-    """A line on the trial with the highest validation log-likelihood, if any has finished."""
+    """A line about the trial with the highest validation log-likelihood, if there is one."""
     finished = sum(trial.state.name == "COMPLETE" for trial in study.trials)
     if finished:
         best = study.best_trial

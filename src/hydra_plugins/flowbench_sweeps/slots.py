@@ -1,4 +1,4 @@
-"""Which GPUs and processor cores each of the jobs that run side by side has to itself."""
+"""The GPUs and CPU cores of each of several concurrent jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ __all__ = ["Slot", "slots"]
 
 @dataclass(frozen=True)
 class Slot:
-    """The devices of one job at a time.
+    """The devices of one job.
 
     Attributes:
-        gpus: their numbers; empty on a machine without, or where they are not used.
-        cores: numbers of processor cores, at least one.
+        gpus: indices of GPUs; empty if there are none or they are not used.
+        cores: indices of CPU cores, at least one.
     """
 
     gpus: tuple[int, ...]
@@ -24,16 +24,16 @@ class Slot:
 def slots(
     gpus: Sequence[int], cores: Sequence[int], *, jobs: int | None, devices: int
 ) -> list[Slot]:
-    """A slot for each job: groups of GPUs go round, and cores are dealt out like cards.
+    """A slot for each job: groups of GPUs and single cores are assigned in turn.
 
     Args:
-        gpus: numbers of those that there are.
-        cores: numbers of those that there are.
-        jobs: how many at a time; None: one per group of GPUs, or one where there is none.
+        gpus: indices of all GPUs.
+        cores: indices of all CPU cores.
+        jobs: number of concurrent jobs; None: one per group of GPUs, or one without GPUs.
         devices: GPUs of each job.
 
     Raises:
-        ConfigError: a job wants more GPUs than there are.
+        ConfigError: a job needs more GPUs than there are.
 
     Example:
         >>> for slot in slots([0, 1], range(6), jobs=3, devices=1):

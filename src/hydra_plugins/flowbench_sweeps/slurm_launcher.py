@@ -1,4 +1,4 @@
-"""Every job of a sweep as a Slurm job, by submitit; one that is pre-empted saves and requeues."""
+"""Jobs of a sweep as Slurm jobs, by submitit; a pre-empted job saves and is requeued."""
 
 import atexit
 import os
@@ -8,16 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from pydantic import Field
 
 from flowbench.config.configuration import ConfigError
-from flowbench.config.limits import AtLeastOne
+from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.extras import how_to_install
 from hydra_plugins.flowbench_sweeps.commands import job_arguments, logs
 
@@ -25,7 +24,7 @@ __all__ = ["SlurmLauncher"]
 
 
 class SlurmJob:
-    """A run, as it is pickled for the cluster.
+    """A run, pickled for the cluster.
 
     Args:
         arguments: of `train.py`.
@@ -36,7 +35,7 @@ class SlurmJob:
         self.directory = os.getcwd()
 
     def __call__(self) -> object:
-        """Run it; its folder tells what became of it."""
+        """Run it; the outcome is in its folder."""
         from flowbench.run.main import main
 
         _requeue_when_told_to_stop()
@@ -54,19 +53,19 @@ class SlurmJob:
         return 0
 
     def checkpoint(self) -> Any:
-        """What to run when the job comes back: the same, which resumes."""
+        """What a requeued job runs: the same command, which resumes."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
 
 
 class SlurmLauncher(Launcher):
-    """Submits all jobs at once and waits for them, which needs no accounting, as `sacct` would.
+    """Submits all jobs at once and waits for them, by `squeue`, which needs no accounting.
 
     Args:
-        max_num_timeout: how often a job that has reached its time limit is requeued.
-        array_parallelism: jobs at a time; None: as many as make sense.
-        setup: lines that a job runs first.
+        max_num_timeout: how often a job that reaches its time limit is requeued.
+        array_parallelism: number of concurrent jobs; None: no limit.
+        setup: shell commands that a job runs first.
         srun_args: further arguments of srun.
         parameters: of submitit's Slurm executor, e.g. `partition`, `gpus_per_node`, `time`.
     """
@@ -76,7 +75,7 @@ class SlurmLauncher(Launcher):
     def __init__(
         self,
         *,
-        max_num_timeout: Annotated[int, Field(ge=0)],
+        max_num_timeout: AtLeastZero,
         array_parallelism: AtLeastOne | None = None,
         setup: Sequence[str] | None = None,
         srun_args: Sequence[str] | None = None,
@@ -91,19 +90,19 @@ class SlurmLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Remember what Hydra tells."""
+        """Keep the configuration."""
         self.config = config
         atexit.register(self._tell)
 
     @property
     def at_a_time(self) -> int | None:
-        """How many jobs run side by side; None: as many as make sense."""
+        """The number of concurrent jobs; None: no limit."""
         return self.array_parallelism
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Run all jobs; what becomes of each is in its folder.
+        """Run all jobs; the outcome of each is in its folder.
 
         Raises:
             ConfigError: submitit or Slurm is not there, or Slurm refuses the jobs.
@@ -114,18 +113,18 @@ class SlurmLauncher(Launcher):
         return []
 
     def start(self, overrides: Sequence[str]) -> str:
-        """Submit a job: its number."""
+        """Submit a job; returns the number of its array."""
         return self._submit([overrides])
 
     def alive(self) -> Collection[str]:
-        """The job arrays that wait or run; all that were submitted while Slurm does not answer."""
+        """The job arrays that are pending or running; all of them if Slurm does not answer."""
         listed = _listed()
         if listed is not None:
             self.submitted = {a: jobs for a, jobs in self.submitted.items() if a in listed}
         return self.submitted
 
     def _tell(self) -> None:
-        """Say what goes on when this process ends before its jobs do."""
+        """Print how to cancel jobs that are left when this process exits."""
         if not self.submitted:
             return
         listed = _listed()
@@ -135,7 +134,7 @@ class SlurmLauncher(Launcher):
             print(f"{left} jobs go on in Slurm; to cancel them: scancel {words}", file=sys.stderr)
 
     def _submit(self, job_overrides: Sequence[Sequence[str]]) -> str:
-        """The number of the job array."""
+        """Submit jobs as an array; returns its number."""
         try:
             import submitit
             from submitit.core.utils import FailedJobError
@@ -168,19 +167,19 @@ class SlurmLauncher(Launcher):
 
 
 def _squeue(*options: str) -> subprocess.CompletedProcess[str]:
-    """What `squeue` says, a line per job."""
+    """Call `squeue`, which prints a line per job."""
     words = ["squeue", "--noheader", "--array", *options]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def _listed() -> list[str] | None:
-    """The number of the array of each of our jobs; None: Slurm does not answer."""
+    """The array numbers of all jobs of this user; None if Slurm does not answer."""
     found = _squeue(f"--user={os.getuid()}", "--format=%F")
     return None if found.returncode else found.stdout.split()
 
 
 def _requeue_when_told_to_stop() -> None:
-    """Answer SIGUSR1 as submitit answers SIGUSR2, and SIGTERM too, unless the job is cancelled."""
+    """Handle SIGUSR1 as submitit does SIGUSR2, and SIGTERM too, unless the job is cancelled."""
     requeue = signal.getsignal(signal.SIGUSR2)
     assert callable(requeue)
 

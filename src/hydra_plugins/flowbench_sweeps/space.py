@@ -1,4 +1,4 @@
-"""The space of a search, written in Hydra's grammar for overrides, as Optuna's distributions."""
+"""The space of a search: Hydra's overrides as Optuna's distributions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,10 +11,10 @@ __all__ = ["ends", "search_space"]
 
 
 def search_space(overrides: Iterable[Override]) -> dict[str, Any]:
-    """Key → `optuna.distributions.BaseDistribution`, of the overrides that leave a choice.
+    """Key → `optuna.distributions.BaseDistribution`, for the overrides that are sweeps.
 
     Raises:
-        ConfigError: there is none, or one that nothing can be drawn from.
+        ConfigError: there are none, or one is empty.
 
     Example:
         >>> from hydra.core.override_parser.overrides_parser import OverridesParser

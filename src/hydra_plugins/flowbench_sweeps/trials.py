@@ -1,4 +1,4 @@
-"""The trials of a study, shared by all processes and machines that work on it."""
+"""The trials of a study, shared by all processes and machines that run it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -19,21 +19,21 @@ Sampler = Literal["tpe", "random"]
 
 @dataclass(kw_only=True)
 class Trials:
-    """Trials to be taken, run and told, until there are enough.
+    """Trials to run and report, until there are enough.
 
-    A trial belongs to whoever holds the lock of its parameters. One that was begun and belongs to
-    nobody, because its process was killed, is taken before Optuna is asked for a new one. What is
-    suggested depends on the seed and the number of the trial, not on who asks.
+    A trial belongs to the process that holds the lock of its parameters. One whose process was
+    killed is taken up before Optuna is asked for a new one. Suggestions depend on the seed and
+    the number of the trial, not on the process that asks.
 
     Attributes:
         journal: file of the study; locks lie beside it.
         space: key → Optuna's distribution.
-        make_job: from parameters to the job that they make.
-        sampler: that suggests.
+        make_job: from parameters to their job.
+        sampler: "tpe" or "random".
         seed: of the sampler.
-        n_trials: how many are wanted; those that failed before this sweep do not count.
-        prunes: whether a run that was pruned has come to its end.
-        elsewhere: whether other processes hold any of the trials that `take` has looked at.
+        n_trials: number of trials to reach; those that failed before this sweep do not count.
+        prunes: whether pruned runs count as ended.
+        elsewhere: whether `take` has met trials that other processes hold.
     """
 
     journal: Path
@@ -54,7 +54,7 @@ class Trials:
             self.first = len(self._all())
 
     def take(self) -> Any | None:
-        """An Optuna trial that nobody else can take until it is told; None: there is none now."""
+        """Take an Optuna trial, locked until `tell`; None if there is none at present."""
         self.elsewhere = False
         with self._alone():
             for trial in self._open():
@@ -67,9 +67,9 @@ class Trials:
         return None
 
     def tell(self, trial: Any) -> None:
-        """Tell Optuna what has become of a trial, and let go of it.
+        """Report the outcome of a trial to Optuna, and release it.
 
-        One that has left nothing was killed, or stopped to be resumed: it stays open.
+        A trial without an outcome was killed or interrupted, and stays open.
         """
         with self._alone():
             self.taken[trial.number].release()
@@ -82,7 +82,7 @@ class Trials:
         return self.composed[told(trial)]
 
     def jobs(self) -> list[Job]:
-        """Those of all trials that count, in their order, each once."""
+        """The jobs of all trials that count, in order, each once."""
         counted = list(filter(self._counts, self._all()))
         for trial in counted:
             if told(trial) not in self.composed:  # another process has run it
@@ -90,7 +90,7 @@ class Trials:
         return list({told(trial): self.job(trial) for trial in counted}.values())
 
     def _open(self) -> Iterator[Any]:
-        """Trials that were begun by others, then new ones up to the number."""
+        """Trials begun by others, then new ones up to `n_trials`."""
         import numpy as np
         from optuna.samplers import RandomSampler, TPESampler
 
@@ -104,12 +104,12 @@ class Trials:
             yield self.study.ask(self.space)
 
     def _counts(self, trial: Any) -> bool:
-        """Whether it is one of those wanted: all but those that failed in earlier sweeps."""
+        """Whether a trial counts: all but those that failed in earlier sweeps."""
         here = trial.number >= self.first or trial.number in self.taken
         return trial.state.name != "FAIL" or here
 
     def _tell(self, trial: Any) -> bool:
-        """Tell what stands in the folder of a run, if that has come to its end."""
+        """Report the outcome in the folder of a run to Optuna, if the run has ended."""
         from optuna.trial import TrialState
 
         value, state, folder = None, None, self.job(trial).folder
@@ -127,13 +127,13 @@ class Trials:
         return True
 
     def _has_ended_here(self, trial: Any) -> bool:
-        """Whether it, or another one of the same parameters, was run in this sweep."""
+        """Whether this trial, or another one with the same parameters, has ended in this sweep."""
         trials = self._all()
         ended = [number for number, lock in self.taken.items() if not lock.is_locked]
         return any(trials[number].params == trial.params for number in ended)
 
     def _lock(self, job: Job) -> FileLock | None:
-        """The lock of a job's parameters; None: another process has it, or still runs the job."""
+        """The lock of a job's parameters; None if another process holds it or runs the job."""
         assert job.folder is not None
         lock = FileLock(self.journal.with_name(f"{slug(job.folder.path)}.lock"))
         with suppress(Timeout):

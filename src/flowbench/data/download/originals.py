@@ -9,18 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.config.inherited import inherits_options
+from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.download.download import download
 from flowbench.data.download.sources import SOURCES
-from flowbench.data.options import checked
 
 __all__ = ["OriginalDataModule", "last_tenths", "load_array"]
 
 
-@inherits_options()
-class OriginalDataModule(DataModule):
+class OriginalDataModule(DataModule, options=options_of(DataModule)):
     """A data set of original files in `<data_dir>/<name>/`; a subclass converts them (`build`).
 
     What is missing there is downloaded by `prepare_data`, where it is known from where.
@@ -40,7 +38,6 @@ class OriginalDataModule(DataModule):
     expected: ClassVar[dict[str, tuple[int, ...]]]
     cache_dir: str | Path
 
-    @checked
     def __init__(
         self,
         *,

@@ -7,24 +7,24 @@ import numpy as np
 import torch
 from annotated_types import Gt, Lt
 from numpy.typing import NDArray
+from typing_extensions import TypeAliasType
 
-from flowbench.config.inherited import inherits_options
+from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.chunks import chunks
 from flowbench.data.download.originals import OriginalDataModule
 from flowbench.data.images.dequantisation import dequantise
 from flowbench.data.images.layouts import Layout, PixelOrder, layout_steps
 from flowbench.data.loader import BatchLoader, Rows
-from flowbench.data.options import checked
 
-__all__ = ["ImageDataModule"]
+__all__ = ["Alpha", "Dequantize", "ImageDataModule"]
 
+Alpha = TypeAliasType("Alpha", Annotated[float, Gt(0), Lt(0.5)])
 Dequantize = Literal["once", "epoch"]
 Binarize = Literal["threshold", "sampled"]
 
 
-@inherits_options()
-class ImageDataModule(OriginalDataModule):
+class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)):
     r"""Pictures; a subclass converts them (`build`, with `dequantisation.write_pictures`).
 
     Data units are x = pixel + U[0, 1) in [0, levels), in the order height, width, channel. Model
@@ -53,11 +53,10 @@ class ImageDataModule(OriginalDataModule):
 
     levels: int = 256
 
-    @checked
     def __init__(
         self,
         *,
-        alpha: Annotated[float, Gt(0), Lt(0.5)] = 1e-6,
+        alpha: Alpha = 1e-6,
         dequantize: Dequantize = "once",
         binarize: Binarize | None = None,
         layout: Layout = "interleaved",

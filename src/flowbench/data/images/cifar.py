@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.config.inherited import inherits_options
+from flowbench.config.options import options_of
 from flowbench.data.download.tree import list_tree
-from flowbench.data.images.base import ImageDataModule
+from flowbench.data.images.base import Alpha, ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
 from flowbench.data.images.files import SUFFIXES, read_pictures, split_files
-from flowbench.data.options import DataError, checked
+from flowbench.data.options import DataError
 
 __all__ = ["Cifar10"]
 
@@ -20,8 +20,7 @@ SHAPE = (32, 32, 3)
 RECORD = 3073
 
 
-@inherits_options(alpha=0.05)
-class Cifar10(ImageDataModule):
+class Cifar10(ImageDataModule, options=options_of(ImageDataModule)):
     """Colour photographs of ten classes: 90,000 / 5,000 / 10,000 pictures of 32 × 32 pixels.
 
     The last tenth of the training pictures is validation; the others come twice, as they are and,
@@ -48,9 +47,8 @@ class Cifar10(ImageDataModule):
     version = 2
     expected: ClassVar = {"val": (5_000, 3_072), "test": (10_000, 3_072)}
 
-    @checked
-    def __init__(self, *, flips: bool = True, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, flips: bool = True, alpha: Alpha = 0.05, **options: Any) -> None:
+        super().__init__(alpha=alpha, **options)
         self.flips = flips
 
     def originals(self) -> list[Path]:

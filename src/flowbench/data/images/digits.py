@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flowbench.config.inherited import inherits_options
+from flowbench.config.options import options_of
 from flowbench.data.download.originals import last_tenths
-from flowbench.data.images.base import ImageDataModule
+from flowbench.data.images.base import Dequantize, ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
 from flowbench.data.options import DataError
 from flowbench.extras import how_to_install
@@ -16,8 +16,7 @@ from flowbench.extras import how_to_install
 __all__ = ["Digits"]
 
 
-@inherits_options(without={"path", "data_dir"}, dequantize="epoch")
-class Digits(ImageDataModule):
+class Digits(ImageDataModule, options=options_of(ImageDataModule, without=["path", "data_dir"])):
     """Handwritten digits: 1,457 / 161 / 179 pictures of 8 × 8 pixels in 17 levels, 0 … 16.
 
     Contiguous splits, the last tenth being test and the last tenth of the rest validation, with
@@ -28,6 +27,9 @@ class Digits(ImageDataModule):
     source = "it is part of every installation of scikit-learn"
     expected: ClassVar = {"train": (1_457, 64), "val": (161, 64), "test": (179, 64)}
     levels = 17
+
+    def __init__(self, *, dequantize: Dequantize = "epoch", **options: Any) -> None:
+        super().__init__(dequantize=dequantize, **options)
 
     def originals(self) -> list[Path]:
         """The file inside scikit-learn.

@@ -6,19 +6,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flowbench.config.inherited import inherits_options
 from flowbench.config.limits import AtLeastOne, Share
+from flowbench.config.options import options_of
 from flowbench.data.download.tree import list_tree
-from flowbench.data.images.base import ImageDataModule
+from flowbench.data.images.base import Alpha, Dequantize, ImageDataModule
 from flowbench.data.images.dequantisation import write_pictures
 from flowbench.data.images.files import SUFFIXES, picture_size, read_pictures, split_files
-from flowbench.data.options import DataError, checked, three_fractions
+from flowbench.data.options import DataError, three_fractions
 
 __all__ = ["ImageFolder"]
 
 
-@inherits_options(without={"data_dir"}, alpha=0.05, dequantize="epoch")
-class ImageFolder(ImageDataModule):
+class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=["data_dir"])):
     """Pictures in `<label>/<file>` or `<file>`, perhaps below `train/`, `val/` and `test/`.
 
     What the folders do not say is split at random, always in the same way. Pictures are as viewers
@@ -39,7 +38,6 @@ class ImageFolder(ImageDataModule):
     version = 2
     expected: ClassVar = {}
 
-    @checked
     def __init__(
         self,
         *,
@@ -48,9 +46,11 @@ class ImageFolder(ImageDataModule):
         size: Sequence[AtLeastOne] | None = None,
         color: bool = True,
         flips: bool = False,
+        alpha: Alpha = 0.05,
+        dequantize: Dequantize = "epoch",
         **options: Any,
     ) -> None:
-        super().__init__(path=path, **options)
+        super().__init__(path=path, alpha=alpha, dequantize=dequantize, **options)
         if size is not None and len(size) != 2:
             raise DataError(f"data.size={list(size)}: expected [height, width] in pixels")
         self.fractions = three_fractions(fractions)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.config.inherited import inherits_options
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
 from flowbench.data.options import DataError
@@ -17,7 +16,6 @@ __all__ = ["Mnist", "read_idx"]
 PIXELS = 784
 
 
-@inherits_options()
 class Mnist(ImageDataModule):
     r"""Handwritten digits: 50,000 / 10,000 / 10,000 pictures of 28 × 28 pixels.
 

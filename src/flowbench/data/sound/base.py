@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowbench.config.inherited import inherits_options
 from flowbench.config.limits import AtLeastOne, AtLeastZero, NotNegative, Positive
+from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.download.download import download
 from flowbench.data.download.originals import OriginalDataModule
@@ -20,7 +20,6 @@ from flowbench.data.download.tree import list_tree
 from flowbench.data.lazy import LazyRows
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, standardize
-from flowbench.data.options import checked
 from flowbench.data.sound.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
 from flowbench.data.sound.features import FeatureOptions, write_features
 from flowbench.data.sound.frames import ClipContexts
@@ -32,8 +31,7 @@ Magnitude = Literal["linear", "log"]
 ScoredSplit = Literal["val", "test"]
 
 
-@inherits_options()
-class SoundDataModule(OriginalDataModule):
+class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)):
     r"""Clips `<label>/<clip>.wav` as magnitudes of their spectra; a subclass says the splits.
 
     A clip is the mean of its channels, resampled, cut or padded at its end to a fixed length, and
@@ -85,7 +83,6 @@ class SoundDataModule(OriginalDataModule):
     expected: ClassVar = {}
     version = 3
 
-    @checked
     def __init__(
         self,
         *,

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowbench.config.inherited import inherits_options
-from flowbench.config.limits import Share
+from flowbench.config.limits import AtLeastOne, Share
+from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError
-from flowbench.data.options import checked, three_fractions
+from flowbench.data.options import three_fractions
 from flowbench.data.sound.base import SoundDataModule
 from flowbench.data.sound.clips import Clip, hash_split, speaker_splits
 
 __all__ = ["Fsdd", "SoundFolder", "SpeechCommands"]
 
 
-@inherits_options()
 class SpeechCommands(SoundDataModule):
     """Single words of one second by thousands of speakers, at 16 kHz: v0.01 (30 words) or v0.02.
 
@@ -36,8 +35,7 @@ class SpeechCommands(SoundDataModule):
         return _grouped(clips, [hash_split(clip.speaker) for clip in clips])
 
 
-@inherits_options(sample_rate=8_000)
-class Fsdd(SoundDataModule):
+class Fsdd(SoundDataModule, options=options_of(SoundDataModule)):
     """The Free Spoken Digit Dataset: ten digits by 6 speakers, 50 times each, at 8 kHz.
 
     Recordings 0 … 4 of each speaker and digit are test (the official split), 5 … 9 validation, the
@@ -50,6 +48,9 @@ class Fsdd(SoundDataModule):
     name = "fsdd"
     source = "it comes from https://github.com/Jakobovski/free-spoken-digit-dataset"
 
+    def __init__(self, *, sample_rate: AtLeastOne = 8_000, **options: Any) -> None:
+        super().__init__(sample_rate=sample_rate, **options)
+
     def splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
         """By the number of the recording.
 
@@ -59,8 +60,7 @@ class Fsdd(SoundDataModule):
         return _grouped(clips, [_fsdd_split(clip) for clip in clips])
 
 
-@inherits_options(without={"data_dir"})
-class SoundFolder(SoundDataModule):
+class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=["data_dir"])):
     """The user's own clips `<label>/<clip>.wav`.
 
     No speaker is in two splits: who speaks is the part of the name before `_nohash_`; a name
@@ -74,7 +74,6 @@ class SoundFolder(SoundDataModule):
     name = "sound"
     source = "data.path names a folder of clips"
 
-    @checked
     def __init__(
         self, *, path: str | Path, fractions: Sequence[Share] = (0.8, 0.1, 0.1), **options: Any
     ) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from flowbench.config.inherited import inherits_options
+from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.moments import moments, refuse_constant
-from flowbench.data.options import checked, three_fractions
+from flowbench.data.options import three_fractions
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
 from flowbench.data.table.files import open_table
@@ -23,8 +23,7 @@ from flowbench.data.table.writer import TableWriter
 __all__ = ["Table"]
 
 
-@inherits_options()
-class Table(DataModule):
+class Table(DataModule, options=options_of(DataModule)):
     """Rows of numbers from `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`.
 
     The rows are split by fractions, drawn by the seed, unless the file says the split: by a
@@ -74,7 +73,6 @@ class Table(DataModule):
 
     cache_dir: str | Path
 
-    @checked
     def __init__(
         self,
         *,

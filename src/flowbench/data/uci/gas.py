@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.config.inherited import inherits_options
 from flowbench.data.base import DataError, RawData
 from flowbench.data.download.originals import (
     OriginalDataModule,
@@ -65,7 +64,6 @@ def sensor_correlations(
     return correlations(x)
 
 
-@inherits_options()
 class Gas(OriginalDataModule):
     """The published GAS: 8 sensors of a sample of 1,052,065 rows, contiguous splits.
 
@@ -95,7 +93,6 @@ class Gas(OriginalDataModule):
         }
 
 
-@inherits_options()
 class GasRaw(OriginalDataModule):
     """GAS from the text at UCI: all 4,208,261 rows, shuffled by the seed; no published neighbour.
 

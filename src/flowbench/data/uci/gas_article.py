@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.config.inherited import inherits_options
 from flowbench.data.uci.gas import GasRaw
 
 __all__ = ["GasArticle", "find_correlation"]
@@ -44,7 +43,6 @@ def find_correlation(correlation: NDArray[np.float64], *, cutoff: float = CUTOFF
     return sorted(kept)
 
 
-@inherits_options()
 class GasArticle(GasRaw):
     """All 4,208,261 rows of the text at UCI: one half to train on, the other half to test.
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flowbench.config.inherited import inherits_options
 from flowbench.data.download.originals import (
     OriginalDataModule,
     last_tenths,
@@ -24,7 +23,6 @@ __all__ = ["ZENODO", "Bsds300", "Hepmass", "Miniboone", "Power"]
 ZENODO = "it comes out of data.tar.gz of https://zenodo.org/records/1161203"
 
 
-@inherits_options()
 class Power(OriginalDataModule):
     """Household electricity, 6 features: active power (kW), voltage (V), 3 meters (Wh), minute.
 
@@ -69,7 +67,6 @@ class Power(OriginalDataModule):
         return _save_tenths(folder, x, self.columns, path)
 
 
-@inherits_options()
 class Miniboone(OriginalDataModule):
     """Neutrino events, 43 features: contiguous splits, statistics of train + validation.
 
@@ -93,7 +90,6 @@ class Miniboone(OriginalDataModule):
         return _save_tenths(folder, x, names, path)
 
 
-@inherits_options()
 class Hepmass(OriginalDataModule):
     """Particle collisions, the 21 continuous features of the signal class.
 
@@ -143,7 +139,6 @@ class Hepmass(OriginalDataModule):
         }
 
 
-@inherits_options()
 class Bsds300(OriginalDataModule):
     """8 × 8 grey patches without their mean and last pixel: 63 features, used as they are.
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flowbench.data
-from flowbench.config.inherited import meanings
+from flowbench.config.docstrings import entries
 from flowbench.data import Cifar10, DataError, DataModule, Digits, Fsdd, ImageFolder, Mnist, Toy
 
 SETS = [
@@ -20,14 +20,14 @@ SETS = [
 @pytest.mark.parametrize("cls", SETS)
 def test_signature_and_docstring_name_all_options(cls):
     parameters = inspect.signature(cls).parameters
-    assert list(meanings(cls.__doc__)) == list(parameters)
+    assert list(entries(cls.__doc__)) == list(parameters)
     for one in parameters.values():
         assert one.kind is one.KEYWORD_ONLY
         assert one.annotation is not one.empty
     assert {"batch_size", "seed"} <= set(parameters)
     text = pydoc.render_doc(cls, renderer=pydoc.plaintext)
     assert all(
-        f" {name}: {meaning[:30]}" in text for name, meaning in meanings(cls.__doc__).items()
+        f" {name}: {meaning[:30]}" in text for name, meaning in entries(cls.__doc__).items()
     )
 
 
@@ -77,7 +77,12 @@ def test_numbers_of_numpy_are_numbers():
     ("cls", "option", "message"),
     [
         (Cifar10, {"flip": True}, "flip is not an option of Cifar10; did you mean flips?"),
-        (Digits, {"path": "."}, "path is not an option of Digits"),
+        (
+            Digits,
+            {"path": "."},
+            "path is not an option of Digits; its options are dequantize, alpha, binarize, "
+            "layout, pixel_order, label_context, cache_dir, batch_size, seed",
+        ),
         (
             Fsdd,
             {"samplerate": 1},

@@ -1,4 +1,4 @@
-"""Options that a class inherits: taken, shown and explained as if they were its own."""
+"""Options taken from another constructor: shown, explained and checked as a class's own."""
 
 import inspect
 import pydoc
@@ -7,11 +7,14 @@ from typing import Annotated
 import pytest
 from annotated_types import Ge
 
-from flowbench.config.inherited import inherits_options, meanings
+from flowbench.config.checked import Checked
+from flowbench.config.docstrings import entries
+from flowbench.config.options import options_of
 from flowbench.config.signatures import problems_of_call
+from flowbench.flows import MAF
 
 
-class Base:
+class Base(Checked):
     """All.
 
     Args:
@@ -28,13 +31,18 @@ class Base:
         self.given = {"layers": layers, "rate": rate, "seed": seed}
 
 
-@inherits_options(rate=8.0)
-class Faster(Base):
+class Faster(Base, options=options_of(Base)):
     """Fast."""
 
+    def __init__(self, *, rate: float = 8.0, **options):
+        super().__init__(rate=rate, **options)
 
-@inherits_options(without={"layers"}, seed=1)
-class Own(Faster):
+
+class AsFast(Faster):
+    """No constructor."""
+
+
+class Own(Faster, options=options_of(Faster, without=["layers"])):
     """Of its own.
 
     Args:
@@ -56,6 +64,7 @@ def test_a_new_default_is_used_and_shown():
     assert inspect.signature(Faster).parameters["rate"].default == 8.0
     assert inspect.signature(Base).parameters["rate"].default == 2.0
     assert Base().given["rate"] == 2.0
+    assert AsFast().given["rate"] == 8.0
 
 
 def test_own_options_come_first_and_the_parent_takes_the_rest():
@@ -67,7 +76,7 @@ def test_own_options_come_first_and_the_parent_takes_the_rest():
     assert Own(size=3, rate=1.0).given["rate"] == 1.0
 
 
-def test_a_class_without_the_decorator_keeps_its_own_signature():
+def test_a_class_that_takes_no_options_keeps_its_own_signature():
     class Plain(Faster):
         def __init__(self, *, other: int) -> None:
             super().__init__(layers=other)
@@ -79,23 +88,32 @@ def test_a_class_without_the_decorator_keeps_its_own_signature():
 def test_help_shows_all_options_with_their_meanings():
     text = pydoc.render_doc(Own, renderer=pydoc.plaintext)
     assert "Own(size: int, *, seed: int = 1, rate: float = 8.0)" in text
-    assert meanings(Faster.__doc__) == meanings(Base.__doc__)
-    assert meanings(Own.__doc__) == {
+    assert entries(Faster.__doc__) == entries(Base.__doc__)
+    assert entries(Own.__doc__) == {
         "size": "of what it has alone.",
         "seed": "of the order.",
         "rate": "in Hz.",
     }
     assert Own.__doc__.startswith("Of its own.\n\nArgs:\n    size: of")
     assert Own.__doc__.endswith("    rate: in Hz.\n\nReturns:\n    nothing")
-    assert Faster.__doc__.startswith("Fast.\n\nArgs:\n    layers: how many, at least one.\n")
+    assert Faster.__doc__.startswith("Fast.\n\nArgs:\n    rate: in Hz.\n    layers: how many, at")
+    assert AsFast.__doc__ == Faster.__doc__.replace("Fast.", "No constructor.")
 
 
 @pytest.mark.parametrize(
     ("cls", "options", "message"),
     [
         (Faster, {"layer": 3}, "layer is not an option of Faster; did you mean layers?"),
-        (Own, {"size": 3, "layers": 3}, "layers is not an option of Own"),
-        (Own, {"size": 3, "zzz": 3}, "zzz is not an option of Own"),
+        (
+            Own,
+            {"size": 3, "layers": 3},
+            "layers is not an option of Own; its options are size, seed, rate",
+        ),
+        (
+            Own,
+            {"size": 3, "zzz": 3},
+            "zzz is not an option of Own; its options are size, seed, rate",
+        ),
     ],
 )
 def test_other_names_are_refused(cls, options, message):
@@ -104,13 +122,16 @@ def test_other_names_are_refused(cls, options, message):
     assert str(caught.value) == message
 
 
-def test_only_options_of_the_parent_can_be_changed_or_left_out():
-    for change in ({"without": {"depth"}}, {"depth": 3}):
-        with pytest.raises(TypeError, match="Other: Base has no option depth"):
+def test_only_options_that_there_are_can_be_left_out():
+    with pytest.raises(TypeError, match="Base has no option depth"):
+        options_of(Base, without=["depth"])
 
-            @inherits_options(**change)
-            class Other(Base):
-                pass
+
+def test_a_long_signature_is_shown_line_by_line():
+    shown = str(inspect.signature(MAF)).splitlines()
+    assert shown[:3] == ["(", "    features: AtLeastOne,", "    *,"]
+    assert "    layers: AtLeastOne = 5," in shown
+    assert shown[-1] == ") -> None"
 
 
 def test_configurations_are_held_against_all_options():
