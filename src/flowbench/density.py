@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self, overload
 
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flowbench.atomic_files import replacing
@@ -287,8 +287,8 @@ class TrainedDensity(nn.Module):
         return value.to(self.flow.device)
 
 
-def _numbers(name: str, value: Tensor | ArrayLike, shape: tuple[int, ...]) -> Tensor:
-    value = as_tensor(name, value)
+def _numbers(name: str, given: Any, shape: tuple[int, ...]) -> Tensor:
+    value = as_tensor(name, given)
     if value.shape[-len(shape) :] != shape:
         expected = ", ".join(map(str, shape))
         raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {expected}]")
