@@ -142,7 +142,8 @@ def _misfit(name: str, value: Any, annotation: Any) -> str:
     unknown = isinstance(value, str) and bool(known)
     near = did_you_mean(repr(value), known) if unknown else ""
     expected = describe(annotation, python=True)
-    return f"{name}={value!r}{' is unknown' if unknown else ''}: expected {expected}{near}"
+    shown = value.tolist() if hasattr(value, "tolist") else value
+    return f"{name}={shown!r}{' is unknown' if unknown else ''}: expected {expected}{near}"
 
 
 def _unknown(option: str, name: str, order: list[str]) -> str:
