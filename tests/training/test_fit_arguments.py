@@ -58,15 +58,23 @@ def test_mistakes_end_in_one_sentence(x, context, sentence):
             {"gradient_clip_norm": -1.0},
             "gradient_clip_norm=-1.0: expected a number above 0 or None",
         ),
-        ({"schedule": "cosin"}, "schedule='cosin': expected constant or cosine or a mapping"),
+        (
+            {"schedule": "cosin"},
+            "schedule='cosin' is unknown: expected 'constant', 'cosine' or a mapping; did you "
+            "mean 'cosine'?",
+        ),
         ({"ema": 2.0}, "ema=2.0: expected a number above 0 and below 1 or None"),
         ({"patience": -1}, "patience=-1: expected an integer at least 1 or None"),
         ({"max_epochs": 0}, "max_epochs=0: expected an integer at least 1"),
         ({"max_epochs": None}, "max_epochs=None: expected an integer at least 1"),
-        ({"accelerator": "cpus"}, "accelerator='cpus': expected auto, cpu, gpu, cuda, mps or tpu"),
+        (
+            {"accelerator": "cpus"},
+            "accelerator='cpus' is unknown: expected 'auto', 'cpu', 'gpu', 'cuda', 'mps' or "
+            "'tpu'; did you mean 'cpu' or 'tpu'?",
+        ),
         ({"seed": -1}, "seed=-1: expected an integer at least 0 and below 4294967296"),
-        ({"progress": 1}, "progress=1: expected true or false"),
-        ({"standardized": "no"}, "standardized='no': expected true or false"),
+        ({"progress": 1}, "progress=1: expected True or False"),
+        ({"standardized": "no"}, "standardized='no': expected True or False"),
         ({"init_from": 5}, "init_from=5: expected text, a path or None"),
         ({"validation": 1.5}, "validation=1.5: expected a number above 0 and below 1"),
         ({"validation": np.nan}, "validation=nan: expected a number above 0 and below 1"),

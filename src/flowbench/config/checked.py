@@ -138,11 +138,12 @@ def _misfits(given: Mapping[str, Any], annotations: Mapping[str, Any]) -> Iterat
 
 
 def _misfit(name: str, value: Any, annotation: Any) -> str:
+    shown: Any = value.tolist() if hasattr(value, "tolist") else value
     known = [repr(word) for word in words(annotation) if isinstance(word, str)]
     unknown = isinstance(value, str) and bool(known)
     near = did_you_mean(repr(value), known) if unknown else ""
     expected = describe(annotation, python=True)
-    return f"{name}={value!r}{' is unknown' if unknown else ''}: expected {expected}{near}"
+    return f"{name}={shown!r}{' is unknown' if unknown else ''}: expected {expected}{near}"
 
 
 def _unknown(option: str, name: str, order: list[str]) -> str:
