@@ -26,7 +26,17 @@ ROOMS = [
     "report",
     "commands flowbench_configs flowbench_sweeps",
 ]
-FLOOR = ["atomic_files", "extras", "formatting", "frames", "memory", "ranks", "targets"]
+FLOOR = [
+    "atomic_files",
+    "extras",
+    "formatting",
+    "frames",
+    "memory",
+    "modes",
+    "ranks",
+    "targets",
+    "tracing",
+]
 LEVELS = {room: level for level, rooms in enumerate(ROOMS, start=1) for room in rooms.split()}
 LEVELS |= dict.fromkeys(FLOOR, 0)
 
