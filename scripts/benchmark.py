@@ -1,5 +1,6 @@
 """Speed beside a peer, as ratios of interleaved repeats in one process on one thread.
 
+    python scripts/benchmark.py train --work W1,W2,W4 --batch 100,1024 --peers zuko --json FILE
     python scripts/benchmark.py sampling                 # MAF: flowbench against its peers
     python scripts/benchmark.py growth                   # how sampling time grows with features
     python scripts/benchmark.py step                     # one optimiser step
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 from benchmark_peers import samplers, zuko_maf
+from benchmark_train import add_options, train
 from torch import Tensor, nn
 
 from flowbench.data import BatchLoader, Rows
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats (default 5)")
     parser.add_argument("--data", help="training: an .npz in the format of POWER")
     parser.add_argument("--seconds", type=float, default=300, help="training: wall time of each")
+    add_options(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -233,6 +236,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "loader": loader,
     "training": training,
     "devices": devices,
+    "train": train,
 }
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ FLOOR = [
     "formatting",
     "frames",
     "memory",
+    "modes",
     "ranks",
     "targets",
     "tracing",

@@ -129,7 +129,8 @@ class Arrays(DataModule):
     def _steps(self, name: str, part: NDArray[Any] | None) -> list[dict[str, Any]]:
         if not self.standardized or part is None or part.ndim > 2:
             return []
-        return standardize(part, self.splits["train"].names[name], where="training rows")
+        names = self.splits["train"].names[name]
+        return standardize(part, names, where="training rows", constant=name == "context")
 
 
 def _numbers(name: str, given: Any) -> NDArray[Any]:

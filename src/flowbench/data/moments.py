@@ -55,15 +55,30 @@ def correlations(x: NDArray[Any] | Selection) -> NDArray[np.float64]:
 
 
 def standardize(
-    x: NDArray[Any] | Selection, names: Sequence[str], *, where: str, ddof: int = 0
+    x: NDArray[Any] | Selection,
+    names: Sequence[str],
+    *,
+    where: str,
+    ddof: int = 0,
+    constant: bool = False,
 ) -> list[dict[str, Any]]:
     """The preprocessing that gives the columns of `x` mean 0 and standard deviation 1.
+
+    Args:
+        x: `[rows, columns]`.
+        names: of the columns.
+        where: how messages name the rows.
+        ddof: what to subtract from the number of rows in the variance.
+        constant: only centre a column that is constant.
 
     Raises:
         DataError: a column is constant.
     """
-    refuse_constant(found := moments(x, ddof=ddof), names, where=where)
-    return [{"name": "Standardize", "mean": found.mean.tolist(), "std": found.std.tolist()}]
+    found = moments(x, ddof=ddof)
+    if not constant:
+        refuse_constant(found, names, where=where)
+    std = np.where(found.low == found.high, 1.0, found.std)
+    return [{"name": "Standardize", "mean": found.mean.tolist(), "std": std.tolist()}]
 
 
 def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None:

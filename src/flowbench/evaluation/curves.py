@@ -14,6 +14,7 @@ from flowbench.evaluation.anomaly import label_scores
 from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.flows import Flow
 from flowbench.flows.base import log_normal
+from flowbench.modes import modes_kept
 
 __all__ = ["LabelCurve", "StepCurve", "step_summary"]
 
@@ -53,14 +54,13 @@ class Curve(Callback, ABC):
 
     @abstractmethod
     def measure(self, flow: Flow, data: DataModule) -> Mapping[str, float]:
-        """One row, given the flow in evaluation mode."""
+        """One row; the flow may be left in evaluation mode."""
 
     def add(self, trainer: pl.Trainer, module: Any, **place: float) -> None:
         """Measure on all ranks, and write on rank 0."""
-        training = module.flow.training
         data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
-        self.rows.append({**place, **self.measure(module.flow.eval(), data)})
-        module.flow.train(training)
+        with modes_kept(module.flow):
+            self.rows.append({**place, **self.measure(module.flow, data)})
         if trainer.is_global_zero:
             import pandas as pd
 

@@ -20,6 +20,7 @@ from flowbench.flows.arguments import (
 )
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
+from flowbench.modes import modes_kept
 from flowbench.transforms import Transform, recompute_statistics
 from flowbench.transforms.base import common_size
 
@@ -252,18 +253,26 @@ class Flow(_Constructed, nn.Module):
     def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set "dataset" batch-norm statistics to those of all training rows; see `BatchNorm`.
 
+        In a training loop of your own, call it before you score or sample, so that `eval()` gives
+        the density of all rows, not of the latest batches. `flowbench.fit` and `train.py` call it
+        before each validation. In a flow that is in training mode, a part in evaluation mode is
+        frozen: its batch norms keep their statistics.
+
         Args:
             x: all training rows, `[rows, features]`.
             context: their contexts, `[rows, context_features]`, or None.
         """
-        recompute_statistics(self.transform, x, self._embed_rows(context))
+        if self.transform.training or not self.training:
+            recompute_statistics(self.transform, x, self._embed_rows(context))
 
     def _embed_rows(self, context: Tensor | None, chunk: int = 8192) -> Tensor | None:
         """The contexts of many rows, wherever they are."""
         if context is None or self.embedding is None:
             return context
         device = next(self.parameters(), context).device
-        return torch.cat([self.embedding(part.to(device)) for part in context.split(chunk)])
+        with modes_kept(self.embedding):
+            embed = self.embedding.eval()
+            return torch.cat([embed(part.to(device)) for part in context.split(chunk)])
 
     def _embed(self, context: Tensor | None) -> Tensor | None:
         """The context as the transform takes it, held against what is expected."""

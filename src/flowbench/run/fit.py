@@ -84,6 +84,7 @@ def fit(
     if is_trainable(module):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
+        module.flow.recompute_statistics(*data.rows["train"].batch())
         _save(trainer, module, folder.best)
     if pruning.pruned or (ranks.size() == 1 and not trainer.is_global_zero):
         return None

@@ -61,6 +61,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     The engine is that of `python train.py`, with its early stopping and batch-norm statistics.
     The flow itself is trained, in place, and in its own type: float64 after `flow.double()`. The
     density has a copy of it: to train the same flow again does not change an earlier density.
+    Parameters that need no gradient stay as they are. A part that is in evaluation mode, in a flow
+    that is in training mode, stays so: its batch norms keep their statistics.
 
     Args:
         flow: the density, e.g. `flowbench.MAF(features)`.
@@ -71,7 +73,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         validation: share of the rows that is held out, drawn by the seed; or rows of your own in
             the form of x, with contexts a tuple of both.
         standardized: bring rows and contexts (vectors) to mean 0 and standard deviation 1 first;
-            what comes back is a density in the units of x all the same.
+            what comes back is a density in the units of x all the same. A column of the context
+            that does not vary is only centred. Rows of 0 and 1 need False.
         init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
         max_epochs: passes over the training rows, at most.
         accelerator: "cpu", "gpu", "mps" or "auto" (a GPU of CUDA if there is one, else "cpu").
@@ -85,8 +88,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
 
     Raises:
         TypeError: `flow` is no `Flow`.
-        ValueError: an option is out of range, or the flow holds numbers of 16 bits or is on the
-            meta device.
+        ValueError: an option is out of range, the flow holds numbers of 16 bits or is on the meta
+            device, or a discrete flow is to be trained on standardised rows.
         DataError: the rows are not finite, or constant in a column, or do not fit one another.
         CheckpointError: `init_from` is not there, or is of another flow.
         NonFiniteError: a log-likelihood of training rows, or every one of held-out rows, is NaN or
@@ -108,11 +111,17 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             "the flow is on the meta device, where parameters have no values; expected it on a "
             'CPU or GPU: build it there, or flow.to_empty(device="cpu") and load a state dict'
         )
+    if flow.discrete and standardized:
+        raise ValueError(
+            "the flow is a distribution of values 0 and 1, which standardizing would change; "
+            "pass standardized=False"
+        )
     splits = _splits(Pair.of(x, context), validation, seed)
     data = Arrays(splits, standardized=standardized, batch_size=options.batch_size, seed=seed)
     data.dtype = flow.dtype
     data.setup()
-    flow.train()  # the Trainer keeps the mode that it finds
+    if not flow.training:
+        flow.train()  # the Trainer keeps the modes that it finds
     saved = saved_values({}, data) | {"context_columns": column_names(context)}
     with tempfile.TemporaryDirectory() as folder, _seeded(seed, accelerator):
         flow.initialize(data.rows["train"].x, data.rows["train"].context)
@@ -128,6 +137,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             callbacks = [*averages(options), *bar, history, keeper]
             _train(module, data, callbacks, max_epochs, accelerator)
             flow.load_state_dict(keeper.best_state())
+        else:
+            flow.recompute_statistics(*data.rows["train"].batch())
     return TrainedDensity(
         copy.deepcopy(flow.cpu().eval()),
         preprocess=data.preprocess,

@@ -172,11 +172,15 @@ class FlowModule(pl.LightningModule):
         longest = self.options.gradient_clip_norm
         self.gradient_norm = clip_grad_norm_(parameters, math.inf if longest is None else longest)
 
+    def on_validation_model_eval(self) -> None:
+        """Nothing yet: the modes tell `on_validation_start` what is frozen."""
+
     def on_validation_start(self) -> None:
         """Recompute batch-norm statistics over the whole training set."""
         self._validation.zero_()
         rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
         self.flow.recompute_statistics(*rows.batch())
+        self.trainer.model.eval()  # type: ignore[union-attr]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up log-likelihoods of validation rows, for the exact mean."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench import memory, ranks
+from flowbench.modes import modes_kept
 from flowbench.tracing import assign_lerp
 from flowbench.transforms.base import Transform, layers_from_data, real_event
 from flowbench.transforms.reshape import Folded
@@ -149,19 +150,15 @@ def recompute_statistics(
         >>> norm.mean, norm.variance
         (tensor([2.]), tensor([1.]))
     """
-    modes = {module: module.training for module in transform.modules()}
     norms: set[nn.Module] = {
         module
-        for module, training in modes.items()
+        for module in transform.modules()
         if isinstance(module, BatchNorm)
         and module.statistics == "dataset"
-        and (training or not transform.training)
+        and (module.training or not transform.training)
     }
-    try:
+    with modes_kept(transform):
         _recompute(transform.eval(), norms, x, context, chunk)
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _recompute(
