@@ -87,6 +87,13 @@ class SharedBlocks(Flow):
         """Initialise the flow with all blocks of the training rows."""
         self._block[0].initialize(*self.transform.fold(x, context))
 
+    @torch.no_grad()
+    def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set the statistics of the flow by all blocks of the training rows."""
+        [flow] = self._block
+        flow.training = self.training  # not registered, it has not followed
+        flow.recompute_statistics(*self.transform.fold(x, context))
+
 
 def equal_blocks(
     features: AtLeastOne,
