@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import gzip
 import io
 import re
 import tarfile
@@ -82,9 +83,12 @@ def npy(rows=300):
 
 
 def tar(members, *, extra=()):
-    """A `.tar.gz` of path → bytes, and of TarInfo objects without content."""
+    """A `.tar.gz` of path → bytes, and of TarInfo objects without content; always the same bytes."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file,
+        tarfile.open(fileobj=file, mode="w") as packed,
+    ):
         for path, content in members.items():
             info = tarfile.TarInfo(path)
             info.size = len(content)

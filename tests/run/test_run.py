@@ -190,7 +190,7 @@ MISTAKES = {
         [*SMALL, "training.batch_size=5000"], ValueError, "3000 rows, fewer than",
     ),
     "no time": (
-        [*SMALL, "trainer.max_time=00:00:00:00"], TimeoutError, "over before the first epoch",
+        [*SMALL, "trainer.max_time=00:00:00:00"], TimeoutError, "ended before the first epoch",
     ),
     "wrong type": ([*SMALL, "model.hidden_units=abc"], ConfigError, "model.hidden_units=abc"),
     "unknown figure": ([*SMALL, "figures=[density,pair]"], ValueError, "did you mean pairs?"),

@@ -36,6 +36,8 @@ def main() -> None:
     """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1, 75 (saved) or 130."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     warnings.formatwarning = _warning
+    if sys.stderr.isatty() and _is_first():
+        print("loading …", end="\r", file=sys.stderr, flush=True)  # the next line goes over it
     complete_files()
     register_help()
     try:
@@ -82,7 +84,7 @@ def _job(config: DictConfig) -> Any:
 @contextmanager
 def _announced(config: DictConfig) -> Iterator[None]:
     """Print on stderr what is run, before the slow imports, and its folder once that is known."""
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+    if not _is_first():
         yield
         return
     model, data, seed = (
@@ -95,6 +97,10 @@ def _announced(config: DictConfig) -> Iterator[None]:
         print(f" → {run_directory(config)}", end="", file=sys.stderr)
     finally:
         print(file=sys.stderr, flush=True)
+
+
+def _is_first() -> bool:
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def _warning(message: Any, category: type, filename: str, lineno: int, line: Any = None) -> str:
