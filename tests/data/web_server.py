@@ -1,8 +1,8 @@
 """A web server on this machine that behaves as badly as servers do, and what it serves."""
 
+import gzip
 import hashlib
 import http.server
-import gzip
 import io
 import re
 import tarfile
@@ -83,7 +83,7 @@ def npy(rows=300):
 
 
 def tar(members, *, extra=()):
-    """A `.tar.gz` of path → bytes, and of TarInfo objects without content; always the same bytes."""
+    """A `.tar.gz` of path → bytes and of TarInfo objects without content, the same at any time."""
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file,
