@@ -324,6 +324,7 @@ def test_samples_in_chunks_are_those_of_one_call(density, conditional):
     found = conditional.sample((2, 5000), context)
     assert found.shape == (2, 5000, 3, 2)
     small = conditional.sample(1000, context)
-    torch.testing.assert_close(found.mean((0, 1)), small.mean(0), rtol=0.3, atol=1.5)
+    medians = [part.median(0).values for part in (found.flatten(0, 1), small)]
+    torch.testing.assert_close(*medians, rtol=0.3, atol=1.5)  # a mean may be that of one sample
     assert conditional.sample((), torch.zeros(9000, 1)).shape == (9000, 2)
     assert conditional.sample(0, context).shape == (0, 3, 2)
