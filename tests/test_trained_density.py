@@ -21,11 +21,13 @@ SMALL = {"layers": 1, "hidden_units": [8]}
 
 @pytest.fixture(scope="module")
 def density():
+    torch.manual_seed(0)
     return flowbench.fit(flowbench.MAF(2, **SMALL), X, max_epochs=2)
 
 
 @pytest.fixture(scope="module")
 def conditional():
+    torch.manual_seed(0)
     return flowbench.fit(flowbench.MAF(2, context_features=1, **SMALL), X, C, max_epochs=2)
 
 
@@ -294,7 +296,7 @@ def test_memory_of_many_rows_is_bounded(form):
     after = memory.bytes(torch.device("cpu"))
     if before is None or after is None:
         pytest.skip("the system does not say")
-    assert after - before < 64 * 2**20
+    assert after - before < 128 * 2**20  # in one piece it is several times this
 
 
 def test_chunks_give_the_numbers_of_one_call(density, conditional):
@@ -320,11 +322,12 @@ def test_samples_in_chunks_are_those_of_one_call(density, conditional):
     torch.manual_seed(0)
     whole, _ = density.preprocess(density.flow.sample(8193))
     torch.testing.assert_close(found, whole, rtol=1e-5, atol=1e-5)
-    context = torch.tensor([[-50.0], [0.0], [50.0]])
+    context = torch.tensor([[-2.0], [0.0], [2.0]])
+    torch.manual_seed(0)
     found = conditional.sample((2, 5000), context)
     assert found.shape == (2, 5000, 3, 2)
-    small = conditional.sample(1000, context)
-    medians = [part.median(0).values for part in (found.flatten(0, 1), small)]
-    torch.testing.assert_close(*medians, rtol=0.3, atol=1.5)  # a mean may be that of one sample
+    for one, drawn in zip(context, found.flatten(0, 1).unbind(1), strict=True):
+        medians = drawn.median(0).values, conditional.sample(5000, one).median(0).values
+        torch.testing.assert_close(*medians, rtol=0, atol=0.3)
     assert conditional.sample((), torch.zeros(9000, 1)).shape == (9000, 2)
     assert conditional.sample(0, context).shape == (0, 3, 2)
