@@ -1,4 +1,4 @@
-"""What every data set tells the rest: rows in model space and the map that brought them there."""
+"""The interface of every data set: rows in model space and the map that takes them there."""
 
 import hashlib
 import math
@@ -34,22 +34,24 @@ class RawData:
 
     Attributes:
         x: split ("train", "val", "test") → array `[rows, features]`, maybe memory-mapped.
-        preprocess: what brings data into model space, from the *data* side to the model side, as
-            plain values: `[{"name": "Standardize", "mean": […], "std": […]}, …]`; empty: nothing.
+        preprocess: the steps from *data* units to model space, in this order, as plain values:
+            `[{"name": "Standardize", "mean": […], "std": […]}, …]`; empty: nothing.
         feature_names: one per column of `x`; empty: x1, x2, …
-        sha256: of the original files; empty: of the arrays.
-        context: split → array `[rows, context_features]`, or empty; contexts that are no vectors,
-            `[rows, …]`, need a `model.embedding`.
+        sha256: hash of the original files; empty: that of the arrays.
+        context: split → array `[rows, context_features]`, or empty; contexts that are not
+            vectors, `[rows, …]`, need a `model.embedding`.
         context_preprocess: the same as `preprocess`, for contexts.
-        exact_log_likelihood: −entropy of the true density in data units, where it is known (nats).
-        dequantized: the data units are those of integers plus uniform noise, so that bits per
-            dimension have a meaning.
-        discrete: the values are 0 and 1, and log-likelihoods of probabilities, in bits as well.
-        categories: of the context's last features: column → its labels, one feature each.
-        lattices: columns of `x` with uniform noise: name → a point of its lattice and the step.
+        exact_log_likelihood: −entropy of the true density in data units, if known (nats).
+        dequantized: whether data units are integers plus uniform noise, so that bits per
+            dimension are meaningful.
+        discrete: whether values are 0 and 1, and log-likelihoods are those of probabilities, also
+            reported in bits.
+        categories: categorical columns, the last features of the context: column → its labels,
+            one feature each.
+        lattices: dequantized columns of `x`: name → a point of its lattice and the step.
 
     Raises:
-        DataError: a split is missing, or an array has no numbers `[rows, features]`.
+        DataError: a split is missing, or an array is not numeric `[rows, features]`.
 
     Example:
         >>> raw = RawData(x={split: np.ones((4, 2)) for split in ("train", "val", "test")})
@@ -100,16 +102,16 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
 class DataModule(Checked, pl.LightningDataModule, ABC):
     """A data set for density estimation.
 
-    A subclass says where its rows come from (`read`) and may convert originals once
-    (`prepare_data`). After `setup`, `rows` holds the three splits in model space; a large one in
-    a mapped file in `cache_dir`, where a subclass has that (see `memory.empty`).
+    A subclass provides its rows (`read`) and may convert originals once (`prepare_data`). After
+    `setup`, `rows` holds the three splits in model space; large ones are memory-mapped in
+    `cache_dir` if the subclass has one (see `memory.empty`).
 
     Args:
-        batch_size: rows per optimiser step, over all devices together.
-        seed: for whatever is drawn: shuffled splits, dequantisation noise, the order of batches.
+        batch_size: rows per optimiser step, in total over all devices.
+        seed: seeds everything random: shuffled splits, dequantisation noise, order of batches.
 
     Raises:
-        DataError: an option is out of its range.
+        DataError: an option is out of range.
     """
 
     cache_dir: str | Path | None = None
@@ -132,19 +134,19 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
 
         Returns:
             `RawData` with the rows of "train", "val" and "test", each `[rows, features]`; all
-            else has defaults.
+            other fields have defaults.
         """
 
     def fingerprint(self) -> str | None:
-        """What `read` will give as `sha256`; a subclass tells it without reading, if it can.
+        """The `sha256` that `read` will give; a subclass returns it without reading if it can.
 
         Returns:
-            The SHA-256, or None where the data are gone.
+            The SHA-256, or None if the data are gone.
         """
         return self._read().sha256
 
     def setup(self, stage: str | None = None) -> None:
-        """Bring all splits into model space, once."""
+        """Map all splits to model space, once."""
         if self.rows:
             return
         self.raw = self._read()
@@ -175,18 +177,18 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
 
     @property
     def context_features(self) -> int:
-        """Numbers in a context, 0 where the data have none."""
+        """Number of context features, 0 if the data have none."""
         return math.prod(self.context_shape) if self.context_shape else 0
 
     @property
     def context_shape(self) -> tuple[int, ...]:
-        """Shape of a context: `(context_features,)`, unless it is no vector."""
+        """Shape of a context: `(context_features,)` if it is a vector."""
         context = self.rows["train"].context
         return () if context is None else tuple(context.shape[1:])
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What `build_flow` wants to know of the data, by its keywords."""
+        """The keyword arguments of `build_flow` that the data determine."""
         sizes: dict[str, Any] = {"features": self.features}
         sizes |= {"context_features": self.context_features}
         if len(self.context_shape) > 1:
@@ -204,14 +206,14 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         return BatchLoader(self.rows["train"], **self.batches)
 
     def val_dataloader(self) -> SequentialLoader:
-        """All validation rows, in their order; of several ranks, each has its share."""
+        """All validation rows, in order; with several ranks, each gets its share."""
         return SequentialLoader(self.rows["val"].share())
 
     def model_space(self, x: NDArray[Any], context: NDArray[Any] | None = None) -> Rows:
-        """Rows `[rows, features]` in data units, and their contexts, as a model sees them.
+        """Rows `[rows, features]` in data units, and their contexts, mapped to model space.
 
         Raises:
-            DataError: a row lies where preprocessing leaves no density.
+            DataError: a row lies outside the domain of the preprocessing.
         """
         u, log_det = _preprocessed(x, self.preprocess, self.cache_dir, self.dtype)
         if context is None:

@@ -1,4 +1,4 @@
-"""Originals are converted once to memory-mappable `.npy` files in a cache; this is how."""
+"""Converts original files once to memory-mappable `.npy` files in a cache."""
 
 import hashlib
 import json
@@ -23,12 +23,12 @@ META = "meta.json"
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion left behind.
+    """The result of a conversion.
 
     Attributes:
         arrays: name → memory-mapped array.
-        meta: what the conversion said about them (feature names, statistics, …).
-        sha256: of the originals.
+        meta: metadata of the conversion (feature names, statistics, …).
+        sha256: hash of the originals.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -38,21 +38,21 @@ class Conversion:
 
 @dataclass(frozen=True, kw_only=True)
 class Originals:
-    """Original files, and the place in a cache where their conversion lies.
+    """Original files, and where their conversion is cached.
 
-    A conversion lies in `cache_dir/name/key`, where the key comes from the version, the options
-    and the places of the originals. It counts as long as the originals have the size and time of
-    modification that were recorded, or else the recorded SHA-256, or are gone. It appears at once
-    and whole, or not at all.
+    A conversion is stored in `cache_dir/name/key`, where the key is derived from the version, the
+    options and the paths of the originals. It is valid as long as the originals have the recorded
+    size and modification time, or else the recorded SHA-256, or are gone. It is written
+    atomically.
 
     Attributes:
-        name: of the data set.
-        files: to convert; they are only read.
-        places: what the key is made of, where the originals may come in several forms (gzipped or
-            not, say): without them nobody could tell which it was. None: the files.
-        cache_dir: where conversions are kept.
-        version: of the conversion; a new one leaves the old conversions aside.
-        options: what else changes the result.
+        name: name of the data set.
+        files: files to convert; they are only read.
+        places: paths from which the key is derived if the originals may come in several forms
+            (such as gzipped or not), so that it does not depend on the form. None: the files.
+        cache_dir: folder of the conversions.
+        version: version of the conversion; a new one ignores old conversions.
+        options: other options that affect the result.
 
     Example:
         >>> import tempfile
@@ -84,12 +84,12 @@ class Originals:
         source: str,
         fetch: Callable[[], None] | None = None,
     ) -> Conversion:
-        """Convert the files, or find the conversion that was made before.
+        """Convert the files, or load an existing conversion.
 
         Args:
-            build: writes `<array>.npy` files into the folder that it gets; returns plain values.
-            source: where the originals come from, for the message when one is missing.
-            fetch: called where a file is missing and was never converted; None: nobody can.
+            build: writes `<array>.npy` files into the given folder and returns plain values.
+            source: where the originals come from, for the error message if one is missing.
+            fetch: called if a file is missing and was never converted; None: it cannot be fetched.
 
         Raises:
             DataError: a file is missing and was never converted, changes while it is converted,
@@ -107,11 +107,11 @@ class Originals:
     def fingerprint(self) -> str | None:
         """The `sha256` that `convert` would give, without converting anything.
 
-        It is read from the record of the conversion as long as the originals have the size and
-        time of modification recorded there, or are gone; otherwise they are hashed.
+        It is read from the record of the conversion if the originals have the size and
+        modification time recorded there, or are gone; otherwise they are hashed.
 
         Returns:
-            The SHA-256, or None where there are neither originals nor a conversion.
+            The SHA-256, or None if there are neither originals nor a conversion.
 
         Raises:
             DataError: a file cannot be read.
@@ -183,7 +183,7 @@ class Originals:
         return list(map(_stamp_of, found.meta["originals"])) == list(map(_stamp, self._absolute))
 
     def _same_content(self, found: Conversion, folder: Path) -> bool:
-        """Whether the hashes agree; if so, the new times are recorded, so as not to hash again."""
+        """Whether the hashes agree; if so, record the new times to avoid hashing again."""
         if self._same_stamps(found):
             return True
         records = [_record(file) for file in self._absolute]
@@ -199,7 +199,7 @@ def _absolute(path: str | Path) -> Path:
 
 
 def _load(folder: Path) -> Conversion | None:
-    """The conversion in a folder, or None where there is none or it is not whole."""
+    """The conversion in a folder, or None if it is absent or incomplete."""
     try:
         record = json.loads((folder / META).read_text())
         if any((folder / file).stat().st_size != size for file, size in record["arrays"].items()):
@@ -228,7 +228,7 @@ def _stamp(place: Path) -> dict[str, Any]:
 
 
 def _combined(hashes: list[str]) -> str:
-    """One SHA-256 for all originals: that of the only one, or of those of all."""
+    """One SHA-256 for all originals: that of a single file, or the hash of all hashes."""
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Where the originals of the data sets come from: addresses, checksums, places; plain data."""
+"""Where the originals of the data sets come from: URLs, checksums and paths, as plain data."""
 
 import re
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ class File:
     """A file on the web.
 
     Attributes:
-        name: its name here.
-        urls: addresses of byte-identical copies, in the order in which they are tried.
-        size: bytes, for messages and the check of free space (of some files only about).
-        checksum: "sha256:…", or "md5:…" where no more is published.
+        name: its local name.
+        urls: URLs of byte-identical copies, in the order in which they are tried.
+        size: in bytes (for some files approximate), for messages and the check of free space.
+        checksum: "sha256:…", or "md5:…" if nothing better is published.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Source:
     """What makes up the folder `<data_dir>/<name>` of a data set.
 
     Attributes:
-        name: of the folder.
-        files: what is downloaded.
-        expected: patterns in the folder; where each fits a file, nothing is missing.
-        members: what is taken out of the archives: regular expression of a member's whole path →
-            its place in the folder (as in `re.Match.expand`); None: the files are no archives.
+        name: name of the folder.
+        files: files to download.
+        expected: patterns in the folder; nothing is missing if each matches a file.
+        members: what to extract from the archives: regular expression for a member's whole path →
+            its path in the folder (as in `re.Match.expand`); None: the files are not archives.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Source:
     members: Mapping[str, str] | None = None
 
     def absent(self, data_dir: Path) -> list[Path]:
-        """The expected places at which there is nothing."""
+        """The expected paths that are missing."""
         folder = data_dir / self.name
         return [folder / pattern for pattern in self.expected if not any(folder.glob(pattern))]
 
@@ -74,7 +74,7 @@ MAF = File(
         "https://zenodo.org/api/records/1161203/files/data.tar.gz/content",
     ),
     size=856_664_546,
-    # That of the Zenodo record itself, which publishes no other.
+    # From the Zenodo record itself, which publishes no other.
     checksum="md5:9b9c9b0375315ad270eba4ce80c093ab",
 )
 GAS_RAW = File(
@@ -83,8 +83,8 @@ GAS_RAW = File(
         "https://archive.ics.uci.edu/static/public/322/gas+sensor+array+under+dynamic+gas+mixtures.zip",
     ),
     size=369_001_314,
-    # UCI publishes none; this is the one of github.com/baoxuebin-2026/dachuang, data/sources.md,
-    # whose account of the rows of ethylene_CO.txt agrees with those of others.
+    # UCI publishes none; this one is from github.com/baoxuebin-2026/dachuang, data/sources.md,
+    # whose description of the rows of ethylene_CO.txt agrees with others.
     checksum="sha256:8b6323b801363e11343ba1a5a7718e76666b715e753b3a40dbdfd1838d953fe7",
 )
 MNIST = (
@@ -144,7 +144,7 @@ SPEECH_MEMBERS = {r"(?:\./)?((?:\w+/)?\w+\.(?:wav|txt|md)|LICENSE)": r"\1"}
 
 
 def _of_maf(name: str, *files: str, folder: str | None = None) -> Source:
-    """A set out of the archive of the MAF paper's authors."""
+    """A data set from the archive of the MAF paper's authors."""
     path = rf"(?:\./)?data/{folder or name}/"
     members = {path + re.escape(file): file for file in files}
     return Source(name=name, files=(MAF,), expected=files, members=members)

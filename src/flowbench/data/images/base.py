@@ -1,4 +1,4 @@
-"""Pictures as flat vectors: what all data sets of pictures have in common."""
+"""Images as flat vectors: what all image data sets have in common."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
@@ -25,30 +25,30 @@ Binarize = Literal["threshold", "sampled"]
 
 
 class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)):
-    r"""Pictures; a subclass converts them (`build`, with `dequantisation.write_pictures`).
+    r"""Images; a subclass converts them (`build`, with `dequantisation.write_pictures`).
 
     Data units are x = pixel + U[0, 1) in [0, levels), in the order height, width, channel. Model
-    space is logit(α + (1 − 2α) x / levels), in the configured layout. Binarised pictures are 0 and
-    1 in both, for a distribution of discrete events; their log-likelihood is of probabilities.
+    space is logit(α + (1 − 2α) x / levels), in the configured layout. Binarised images are 0 and 1
+    in both, for discrete distributions; their log-likelihood is that of probabilities.
 
     Args:
         alpha: how far pixels are pulled in from 0 and 1 before the logit.
-        dequantize: the noise of the training rows is drawn "once", or anew for every "epoch"; that
-            of validation and test rows is always the same.
+        dequantize: draw the noise of the training rows "once", or afresh every "epoch"; that of
+            validation and test rows is fixed.
         binarize: None: grey levels or colours; "threshold": the upper half of the levels is 1;
-            "sampled": 1 with the probability pixel / (levels − 1), drawn when the noise would be.
-            Both are for distributions of discrete events, such as `MADE` with Bernoulli outputs.
+            "sampled": 1 with probability pixel / (levels − 1), drawn when the noise would be.
+            Both are for discrete distributions, such as `MADE` with Bernoulli outputs.
         layout: "interleaved" (r0 g0 b0 r1 g1 b1 …) or "planar" (channel after channel): one event;
-            "shared_channels" or "separate_channels": the channels are independent of each other,
-            modelled with the same weights, or with weights of their own.
-        pixel_order: "raster" (line by line), "reversed", or "random" by the seed.
+            "shared_channels" or "separate_channels": the channels are independent, modelled with
+            shared or with separate weights.
+        pixel_order: "raster" (row by row), "reversed", or "random" (by the seed).
         label_context: condition the density on the label, one-hot.
-        seed: for the order of batches, a random pixel order, and noise drawn for every epoch; the
+        seed: seeds the order of batches, a random pixel order, and noise drawn every epoch; the
             split is fixed.
 
     Attributes:
-        image_shape: height, width, channels; known after `setup`.
-        labels: the names of the labels, in the order of the one-hot context; after `setup`.
+        image_shape: height, width, channels; available after `setup`.
+        labels: names of the labels, in the order of the one-hot context; available after `setup`.
     """
 
     levels: int = 256
@@ -74,7 +74,7 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What `build_flow` wants to know; channels that are modelled apart are blocks."""
+        """The keyword arguments of `build_flow`; channels modelled independently are blocks."""
         if not self.layout.endswith("_channels"):
             return super().sizes
         shared = self.layout == "shared_channels"
@@ -82,20 +82,20 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
 
     @property
     def channels(self) -> int:
-        """Of a picture."""
+        """Number of channels of an image."""
         return self.image_shape[2]
 
     @property
     def pixels(self) -> int:
-        """Of one channel."""
+        """Number of pixels of one channel."""
         return self.image_shape[0] * self.image_shape[1]
 
     def read(self) -> RawData:
-        """The three splits in data units, float32; memory-mapped where they are not binarised.
+        """The three splits in data units, float32; memory-mapped unless binarised.
 
         Raises:
-            DataError: an original is missing, damaged or truncated, or has no labels to use, or
-                one that no training picture has.
+            DataError: an original is missing, damaged or truncated, has no labels where they are
+                needed, or has a label that no training image has.
         """
         found = self.conversion()
         height, width, channels = found.meta["shape"]
@@ -118,20 +118,20 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         )
 
     def pictures(self, x: NDArray[Any] | torch.Tensor) -> NDArray[np.uint8]:
-        """Rows `[..., features]` in data units as pictures `[..., height, width, channels]`."""
+        """Rows `[..., features]` in data units as images `[..., height, width, channels]`."""
         top = self.levels - 1 if self.binarize is None else 1
         pixels = np.clip(np.floor(np.asarray(x)), 0, top)
         shape = (*pixels.shape[:-1], *self.image_shape)
         return np.round(pixels * (255 / top)).astype(np.uint8).reshape(shape)
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled minibatches of the training rows, their noise drawn anew if it shall be."""
+        """Shuffled minibatches of the training rows, their noise redrawn every epoch if set."""
         if self.dequantize == "once" or self.binarize == "threshold":
             return super().train_dataloader()
         return _RedrawnLoader(self.rows["train"], redraw=self._redraw, **self.batches)
 
     def _redraw(self, epoch: int) -> None:
-        """Replace the training rows by those of an epoch, in place."""
+        """Replace the training rows by those of the given epoch, in place."""
         rng = np.random.default_rng([self.seed, epoch])
         rows = self.rows["train"]
         for part in chunks(*rows.x.shape):
@@ -148,7 +148,7 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         self, values: NDArray[Any], rng: np.random.RandomState | np.random.Generator
     ) -> NDArray[np.float32]:
         if self.binarize == "threshold":
-            return (values >= np.ceil(self.levels / 2)).astype(np.float32)  # of the pixel alone
+            return (values >= np.ceil(self.levels / 2)).astype(np.float32)  # not random
         one = np.empty(values.shape, np.float32)
         for part in chunks(*values.shape):
             probability = np.floor(values[part]) / (self.levels - 1)
@@ -183,7 +183,7 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
 
 
 class _RedrawnLoader(BatchLoader):
-    """Rows that are drawn anew whenever an epoch begins, or goes on after an interruption."""
+    """Rows that are redrawn whenever an epoch starts, or resumes after an interruption."""
 
     def __init__(self, rows: Rows, *, redraw: Callable[[int], None], **batches: Any) -> None:
         super().__init__(rows, **batches)

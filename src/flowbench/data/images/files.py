@@ -1,4 +1,4 @@
-"""Folders of pictures: which splits and labels they stand for, and their pixels."""
+"""Folders of images: the splits and labels they define, and their pixels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "Pictures", "picture_size", "read_pictures", "split_files"]
 
-# What Pillow as installed cannot read, .heic without its plugin, say, is refused by its name.
+# A format that the installed Pillow cannot read (.heic without its plugin) is refused by name.
 FORMATS = "avif bmp gif heic heif jfif jp2 jpeg jpg pbm pgm png pnm ppm tga tif tiff webp"
 SUFFIXES = tuple(f".{suffix}" for suffix in FORMATS.split())
 FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
@@ -23,7 +23,7 @@ FOLDERS |= dict.fromkeys(("val", "valid", "validation"), "val")
 
 
 class Pictures(NamedTuple):
-    """One split: files, and the number of the label of each."""
+    """One split: files, and the label index of each."""
 
     files: list[Path]
     labels: NDArray[np.uint16]
@@ -34,18 +34,19 @@ def split_files(
 ) -> tuple[dict[str, Pictures], list[str]]:
     """Files below a folder as train, val and test, and the names of their labels.
 
-    A file is `<label>/<file>` or just `<file>`, in `train/`, `test/` and perhaps `val/` where the
-    folder has these (`training`, `testing`, `valid`, `validation`, in any case of letters). What
-    is not given is cut from the training files, shuffled by `RandomState(42)`.
+    A file is `<label>/<file>` or just `<file>`, below `train/`, `test/` and perhaps `val/` if the
+    folder has these (also `training`, `testing`, `valid`, `validation`, case-insensitive). Missing
+    splits are cut from the training files, shuffled by `RandomState(42)`.
 
     Args:
-        folder: of all files.
-        files: below it.
-        fractions: of the files for train, val, test; only the ratios of what is cut count.
+        folder: root folder of all files.
+        files: files below it.
+        fractions: fractions of the files for train, val, test; only the ratios of the splits to
+            cut matter.
 
     Raises:
-        DataError: files lie deeper, folders are neither all splits nor all labels, only some files
-            have a label, or a split is empty.
+        DataError: files are nested deeper, folders are neither all splits nor all labels, only
+            some files have a label, or a split is empty.
     """
     given: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
     label_of: dict[Path, str] = {}
@@ -73,9 +74,9 @@ def split_files(
 
 
 def _split_folders(folder: Path, files: Sequence[Path]) -> dict[str, str]:
-    """Name → split of the folders that hold the splits; empty where there are none.
+    """Name → split of the folders that hold the splits; empty if there are none.
 
-    A folder named like a split is never a label: that would mix what was given apart.
+    A folder named like a split is never a label: that would mix splits given separately.
     """
     names = sorted({file.relative_to(folder).parts[0] for file in files})
     split_of = {name: FOLDERS[name.lower()] for name in names if name.lower() in FOLDERS}
@@ -122,16 +123,16 @@ def read_pictures(
 ) -> Iterator[NDArray[np.uint8]]:
     """The pixels `[n, channels, height, width]` of files, some at a time.
 
-    They are what a viewer shows: upright by the EXIF tag, and on white where a picture is
-    transparent. Of 16 bits per channel the upper 8 count, of several frames the first.
+    They are as a viewer shows them: rotated by the EXIF tag, and on white where transparent. Of
+    16-bit channels the upper 8 bits are used, of several frames the first.
 
     Args:
-        files: pictures that Pillow reads.
+        files: images that Pillow can read.
         shape: height, width, channels (1: grey by ITU-R 601, 3: red, green, blue).
-        resize: bring pictures of another size to this one (bicubic) instead of refusing them.
+        resize: resize images of another size (bicubic) instead of refusing them.
 
     Raises:
-        DataError: a file is no picture, or of another size; Pillow is not installed.
+        DataError: a file is not an image, or has another size; Pillow is not installed.
     """
     mode, size = "L" if shape[2] == 1 else "RGB", shape[:2]
     for part in chunks(len(files), *shape):
@@ -140,10 +141,10 @@ def read_pictures(
 
 
 def picture_size(file: Path) -> tuple[int, int]:
-    """Height and width of a picture.
+    """Height and width of an image.
 
     Raises:
-        DataError: the file is no picture; Pillow is not installed.
+        DataError: the file is not an image; Pillow is not installed.
     """
     height, width, _ = _pixels(file, mode="L", size=None, resize=False).shape
     return height, width
@@ -172,9 +173,9 @@ def _pixels(
 
 
 def _seen(image: "Image.Image") -> "Image.Image":
-    """What a viewer shows: upright by the EXIF tag, on white where it is transparent, in 8 bits.
+    """The image as shown by viewers: rotated by the EXIF tag, on white if transparent, in 8 bits.
 
-    Of 16 bits the upper 8 count, as Pillow has it for colour; its own conversion clips grey.
+    Of 16 bits the upper 8 are used, as Pillow does for colour; its own conversion clips grey.
     """
     from PIL import Image, ImageOps
 

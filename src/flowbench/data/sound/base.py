@@ -1,4 +1,4 @@
-"""Spoken words as spectra: what all data sets of sound have in common."""
+"""Spoken words as spectra: what all audio data sets have in common."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -32,52 +32,52 @@ ScoredSplit = Literal["val", "test"]
 
 
 class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)):
-    r"""Clips `<label>/<clip>.wav` as magnitudes of their spectra; a subclass says the splits.
+    r"""Clips `<label>/<clip>.wav` as magnitude spectra; a subclass defines the splits.
 
-    A clip is the mean of its channels, resampled, cut or padded at its end to a fixed length, and
-    given white noise of the standard deviation `floor`: on digital silence a density has no upper
-    bound. The noise of a clip depends on its name alone. Data units are magnitudes (samples being
-    in [−1, 1]); log and standardisation, by the training rows, are the preprocessing. `window`
-    says what a row is:
+    A clip is averaged over its channels, resampled, cut or padded at its end to a fixed length,
+    and given white noise of standard deviation `floor`, since a density is unbounded on digital
+    silence. The noise of a clip depends only on its name. Data units are magnitudes (of samples in
+    [−1, 1]); preprocessing takes the log and standardises by the training rows. `window` defines a
+    row:
 
     * "article": the first `fft_length` samples of the Hann-windowed clip, transformed, as in the
       call `stft(frame_length=16000, frame_step=1, fft_length=512)`;
     * "whole": the spectrum of the whole windowed clip at the same frequencies;
     * "frames": all frames of the clip side by side, `frames · coefficients` features;
     * "sequence": one frame, given `context_frames` frames before it (the mean training frame where
-      the clip begins) and its position from 0 to 1. A clip is `rows_per_clip` rows that follow one
-      another, and its log-likelihood is the sum of theirs.
+      the clip begins) and its position from 0 to 1. A clip is `rows_per_clip` consecutive rows;
+      its log-likelihood is the sum of theirs.
 
     Args:
-        path: another folder with a folder of clips for each label; None: that in `data_dir`.
-        train_label: the only label to learn, e.g. zero; clips of all labels can be scored. None:
-            all are learnt.
+        path: another folder with a subfolder of clips per label; None: the one in `data_dir`.
+        train_label: the only label to train on, e.g. zero; clips of all labels can be scored.
+            None: all labels.
         label_context: condition the density on the label, one-hot; every label needs training
             clips, and `train_label` is None.
-        test_speaker: a speaker whose clips, all of them, are the test split; train and val are the
-            clips of the others, without those of the usual test split. None: the usual split.
+        test_speaker: a speaker whose clips form the test split; train and val are the other
+            speakers' clips, without those of the usual test split. None: the usual split.
         window: what a row is: "article", "whole" (a spectrum per clip), "frames" (all of a clip)
             or "sequence" (one frame, given earlier ones).
         context_frames: number of earlier frames that a frame of a "sequence" is conditioned on.
-        magnitude: of the coefficients, "log" or "linear".
+        magnitude: scale of the magnitudes, "log" or "linear".
         standardize: scale every coefficient to mean 0 and standard deviation 1, by the training
             rows.
-        mel: number of mel filters that sum up the coefficients; None: no filters.
+        mel: number of mel filters applied to the coefficients; None: no filters.
         floor: standard deviation of the white noise added to samples in [−1, 1]; one step of
-            16-bit sound is 3.05e-5. 0: no noise, and silence is refused.
-        sample_rate: in Hz; clips with another rate are resampled.
+            16-bit audio is 3.05e-5. 0: no noise, and silent clips are refused.
+        sample_rate: sampling rate in Hz; clips at other rates are resampled.
         seconds: length to which clips are cut, or padded at the end.
         frame_ms: length of a frame in milliseconds.
-        step_ms: from one frame to the next, in milliseconds.
+        step_ms: hop from one frame to the next, in milliseconds.
         fft_length: samples per Fourier transform, giving fft_length/2 + 1 coefficients; None: the
-            power of two that holds a frame (512 at 16 kHz, 256 at 8 kHz). One shorter than a
-            frame, of which TensorFlow would transform the first samples only, is for "article" and
-            "whole".
-        seed: for the order of batches; the split and the noise are fixed.
+            smallest power of two that holds a frame (512 at 16 kHz, 256 at 8 kHz). Only "article"
+            and "whole" allow one shorter than a frame, of which TensorFlow would transform only
+            the first samples.
+        seed: seeds the order of batches; the split and the noise are fixed.
 
     Attributes:
-        labels: all labels, in the order of the one-hot context; known after `setup`.
-        clips: split → its clips as (label, name), in the order of the rows; after `setup`.
+        labels: all labels, in the order of the one-hot context; available after `setup`.
+        clips: split → its clips as (label, name), in row order; available after `setup`.
     """
 
     expected: ClassVar = {}
@@ -127,35 +127,35 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
 
     @abstractmethod
     def splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
-        """All clips as train, val and test."""
+        """All clips, split into train, val and test."""
 
     @property
     def sequence(self) -> bool:
-        """Whether a row is a frame."""
+        """Whether a row is a single frame."""
         return self.feature_options.window == "sequence"
 
     @property
     def rows_per_clip(self) -> int:
-        """How many rows make up a clip: their log-likelihoods add up to the clip's."""
+        """Number of rows per clip; their log-likelihoods add up to the clip's."""
         return self.frames if self.sequence else 1
 
     def originals(self) -> list[Path]:
-        """All clips of the folder."""
+        """All clips in the folder."""
         return self._files() or [self.root / "<label>" / "<clip>.wav"]
 
     def options(self) -> dict[str, Any]:
-        """What else changes the conversion."""
+        """Other options that affect the conversion."""
         own = {"train_label": self.train_label, "test_speaker": self.test_speaker}
         return own | vars(self.feature_options)
 
     def prepare_data(self) -> None:
-        """Download clips that are missing and convert them, unless that was done before."""
+        """Download missing clips and convert them, unless already done."""
         if self.path is None and self.name in SOURCES and not self._files():
             download(self.name, data_dir=self.data_dir)
         super().prepare_data()
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Write magnitudes: of the learnt word in train, of all words in val and test."""
+        """Write magnitudes: of the learnt word for train, of all words for val and test."""
         clips = find_clips(self.root, self.originals())
         labels = sorted({clip.label for clip in clips})
         if self.train_label is not None and self.train_label not in labels:
@@ -178,7 +178,7 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         """The three splits of the learnt label(s) in data units.
 
         Raises:
-            DataError: whatever is wrong with the clips or with what was asked of them.
+            DataError: the clips or the options are invalid.
         """
         found = self.conversion()
         self.labels: list[str] = found.meta["labels"]
@@ -220,14 +220,14 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
 
     @property
     def scored(self) -> Mapping[str, Rows]:
-        """Label → its test clips in model space, made when asked for; every label that has some.
+        """Label → its test clips in model space, made on access; only labels that have some.
 
         The clips are in the order of `test_clips(label)`, `rows_per_clip` rows each.
         """
         return self.scored_of("test")
 
     def scored_of(self, split: ScoredSplit) -> Mapping[str, Rows]:
-        """The same as `scored`, of "val" or "test" clips."""
+        """Like `scored`, for "val" or "test" clips."""
         present = {label for label, _ in self._clips[split]}
         known = [label for label in self.labels if label in present]
         return LazyRows(known, partial(self._scored_rows, split=split))
@@ -237,13 +237,13 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         return [name for other, name in self._clips["test"] if other == label]
 
     def spectrograms(self, x: NDArray[Any] | torch.Tensor) -> NDArray[Any]:
-        """Rows in data units, whole clips, as magnitudes `[clips, frames, coefficients]`."""
+        """Rows of whole clips in data units, as magnitudes `[clips, frames, coefficients]`."""
         return np.asarray(x).reshape(-1, self.frames, self.coefficients)
 
     def contexts(
         self, magnitudes: NDArray[Any], labels: Sequence[str]
     ) -> NDArray[np.float32] | None:
-        """The contexts of clips in data units, row by row; None where rows have none.
+        """The contexts of clips in data units, one per row; None if rows have none.
 
         Args:
             magnitudes: `[clips, n, coefficients]`, the first n frames of clips.

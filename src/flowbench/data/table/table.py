@@ -26,39 +26,38 @@ __all__ = ["Table"]
 class Table(DataModule, options=options_of(DataModule)):
     """Rows of numbers from `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`.
 
-    The rows are split by fractions, drawn by the seed, unless the file says the split: by a
-    column, or by being three arrays `train`, `val` (or `validation`) and `test`. Within a split
-    they keep the order of the file. Statistics are those of the training rows. Rows are counted
-    from 1 after the header. The file is converted and read piece by piece, and a split that would
-    take too much of the memory is mapped from a file, so that a table may be larger than memory;
-    a few numbers per row (their order, say) stay there.
+    The rows are split at random by fractions unless the file defines the split: by a column, or
+    as three arrays `train`, `val` (or `validation`) and `test`. Within a split they keep the order
+    of the file. Statistics are those of the training rows. Rows are counted from 1 after the
+    header. The file is converted and read in chunks, and a split too large for memory is
+    memory-mapped, so that a table may be larger than memory; only a few numbers per row (such as
+    their order) are kept in memory.
 
     Args:
         path: the file.
-        columns: what to model, by name (by number, from 0, in arrays); None: all that is not
-            named otherwise.
-        context_columns: numbers that the density is conditioned on.
-        categorical_columns: labels that the density is conditioned on; behind the numbers of the
-            context each column becomes as many numbers as it has labels, in their order, of which
-            that of the row is 1 and the others 0.
-        fractions: of the rows for train, val and test, which sum to 1; unused where the file says
-            the split.
+        columns: columns to model, by name (in arrays by number, from 0); None: all that have no
+            other role.
+        context_columns: numeric columns that the density is conditioned on.
+        categorical_columns: columns of labels that the density is conditioned on; each is one-hot
+            encoded, with its labels in order, after the numeric context columns.
+        fractions: fractions of the rows for train, val and test, which sum to 1; unused if the
+            file defines the split.
         split_column: a column of a `.csv` or `.parquet` with the values train, val (or validation)
             and test.
         group_column: rows with the same value here (a speaker, a patient) share a split.
-        missing: what happens to rows with missing values: `refuse` the table, or `drop` them. In
-            a `.csv` NA, NaN, null, None and blanks are missing.
-        dequantize: add uniform noise to columns on a lattice (whole numbers, say), as wide as its
-            step; drawn once, the same for every seed. Files that are scored get such noise too.
-            Without it they are warned about.
-        clip_quantiles: two quantiles of the training rows, e.g. 0.001 and 0.999; what lies beyond
-            is moved to them in all splits, before everything below: the density is then one of
-            clipped values. None: nothing is moved.
-        log_columns: columns to model, all positive, of which the logarithm is taken.
-        standardize: bring columns and contexts (after that) to mean 0 and standard deviation 1.
-        key: the array in an `.npz` or `.h5` that holds several.
+        missing: how to treat rows with missing values: `refuse` the table, or `drop` them. In a
+            `.csv`, NA, NaN, null, None and blanks count as missing.
+        dequantize: add uniform noise, as wide as the step, to columns on a lattice (such as
+            integers); it is drawn once and does not depend on the seed. Scored files get such
+            noise too. Without it, such columns raise a warning.
+        clip_quantiles: two quantiles of the training rows, e.g. 0.001 and 0.999, to which
+            values are clipped in all splits, before the steps below; the density is then that of
+            the clipped values. None: no clipping.
+        log_columns: modelled columns, all positive, whose logarithm is taken.
+        standardize: then scale columns and contexts to mean 0 and standard deviation 1.
+        key: the array to read from an `.npz` or `.h5` that holds several.
         cache_dir: folder of the converted arrays; safe to delete.
-        seed: for the split and the order of batches.
+        seed: seeds the split and the order of batches.
 
     Example:
         >>> import tempfile
@@ -109,18 +108,18 @@ class Table(DataModule, options=options_of(DataModule)):
         self.cache_dir = cache_dir
 
     def prepare_data(self) -> None:
-        """Convert the file, unless that was done before."""
+        """Convert the file, unless already done."""
         self._conversion()
 
     def fingerprint(self) -> str | None:
-        """The SHA-256 of the file, as it is recorded or, if it changed, anew."""
+        """The recorded SHA-256 of the file, recomputed if the file changed."""
         return self._originals().fingerprint()
 
     def read(self) -> RawData:
-        """The three splits, read from the converted file when they are sliced.
+        """The three splits, read from the converted file on slicing.
 
         Raises:
-            DataError: whatever is wrong with the file or with what was asked of it.
+            DataError: the file or the options are invalid.
         """
         found = self._conversion()
         told = {"dequantize": self.dequantize, "clip_quantiles": self.clip_quantiles}

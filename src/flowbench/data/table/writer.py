@@ -1,4 +1,4 @@
-"""A user's table becomes arrays of numbers, piece by piece; whatever is odd in it is told."""
+"""Converts a user's table to arrays of numbers in chunks, reporting anything unusual."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,15 +23,15 @@ Pair = tuple[float, float]
 class TableWriter:
     """Writes one array `[rows, columns]` per part of a table.
 
-    Labels become numbers: categories and groups in their order (as numbers, where they are
+    Labels become numbers: categories and groups in sorted order (numerically, if they are
     numbers), splits as 0, 1, 2.
 
     Args:
-        folder: where the arrays go.
-        columns: what is written.
-        path: of the table, for messages.
+        folder: where the arrays are written.
+        columns: columns to write.
+        path: path of the table, for messages.
         drop: leave out rows with missing values instead of refusing them.
-        exact: write float64 also where the table has less, which would round noise away.
+        exact: write float64 even if the table has lower precision, which would round noise away.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class TableWriter:
         """Write one part.
 
         Raises:
-            DataError: a value is missing, not finite, or not what it may be; no row is left.
+            DataError: a value is missing, not finite or invalid; no row is left.
         """
         where = str(self.path) if part == "all" else f"'{part}' of {self.path}"
         scratch, out = self.folder / f"{part}.bin", self.folder / f"{part}.npy"
@@ -71,7 +71,7 @@ class TableWriter:
         self.arrays[part] = array
 
     def order_labels(self) -> dict[str, list[str]]:
-        """Number the labels anew, in their order; return them for each column."""
+        """Renumber the labels in sorted order; return them for each column."""
         ordered = {}
         for column, name in enumerate(self.columns.texts, start=len(self.columns.numbers)):
             known = list(self.labels[name])
@@ -86,12 +86,12 @@ class TableWriter:
         return ordered
 
     def discrete(self) -> tuple[dict[str, Pair], dict[str, Pair]]:
-        """The target columns that lie on a lattice, or have a value of many rows.
+        """The target columns that lie on a lattice, or have a value shared by many rows.
 
-        About a million of the rows are looked at.
+        About a million of the rows are checked.
 
         Returns:
-            Name → a point and the step; name → the value and the share of its rows.
+            Name → a point and the step; name → the value and the share of rows that have it.
         """
         array = self.arrays.get("train", next(iter(self.arrays.values())))
         lattices, atoms = {}, {}
@@ -105,17 +105,17 @@ class TableWriter:
         return lattices, atoms
 
     def dequantize(self, lattices: Mapping[str, Pair]) -> None:
-        """Add uniform noise of the steps, the same in every conversion."""
+        """Add uniform noise as wide as the steps, the same in every conversion."""
         generator = np.random.default_rng(42)
         columns = {self.columns.targets.index(name): found for name, found in lattices.items()}
         for array in self.arrays.values():
             dequantize(array, columns, generator=generator)
 
     def refuse_not_positive(self, names: Sequence[str]) -> None:
-        """Refuse zero and less in columns of which the logarithm is taken.
+        """Refuse values ≤ 0 in columns whose logarithm is taken.
 
         Raises:
-            DataError: naming the first value; rows are counted without those that were dropped.
+            DataError: naming the first value; rows are counted without dropped ones.
         """
         for name in names:
             for array in self.arrays.values():
@@ -128,7 +128,7 @@ class TableWriter:
                     )
 
     def _pieces(self, source: Part, where: str) -> Iterator[NDArray[Any]]:
-        """Complete rows, labels as numbers behind the numbers."""
+        """Complete rows, with labels as numbers after the numeric columns."""
         first = 1
         for piece in source.pieces(self.columns.numbers, self.columns.texts):
             rows = len(piece.numbers)
@@ -144,7 +144,7 @@ class TableWriter:
             first += rows
 
     def _complete(self, piece: Piece, first: int, where: str) -> NDArray[np.bool_]:
-        """Which rows are kept; refuses what may neither be kept nor dropped."""
+        """Which rows are kept; refuses those that may be neither kept nor dropped."""
         labels = np.array([[not text for text in texts] for texts in piece.texts], bool)
         empty = labels.T.reshape(len(piece.numbers), len(piece.texts))
         missing = np.concatenate([np.isnan(piece.numbers), empty], axis=1)

@@ -1,4 +1,4 @@
-"""POWER, HEPMASS, MINIBOONE and BSDS300 by the protocol of Papamakarios et al. 2017."""
+"""POWER, HEPMASS, MINIBOONE and BSDS300 under the protocol of Papamakarios et al. 2017."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,15 +26,15 @@ ZENODO = "it comes out of data.tar.gz of https://zenodo.org/records/1161203"
 class Power(OriginalDataModule):
     """Household electricity, 6 features: active power (kW), voltage (V), 3 meters (Wh), minute.
 
-    Rows are shuffled, reactive power and current dropped, and uniform noise of the meters'
-    resolution added (0.001 kW, 0.01 V, 1 Wh, none to the time), all from `RandomState(42)`; the
+    Rows are shuffled, reactive power and current dropped, and uniform noise as wide as the meters'
+    resolution added (0.001 kW, 0.01 V, 1 Wh, none for the time), all from `RandomState(42)`;
     statistics are those of train + validation. The original is `power/data.npy`, 8 columns in the
     order of the UCI text, then the time of day. See arXiv:1705.07057, section 4.2 and appendix D.
 
     Args:
-        path: another original, `.npy`, or `.npz` with an array `x`, of these 8 columns; None:
+        path: another original, `.npy`, or `.npz` with an array `x`, with these 8 columns; None:
             `power/data.npy` in `data_dir`.
-        seed: for the order of batches; the split and the noise are fixed.
+        seed: seeds the order of batches; the split and the noise are fixed.
     """
 
     name = "power"
@@ -73,7 +73,7 @@ class Miniboone(OriginalDataModule):
     The original is `miniboone/data.npy`. See arXiv:1705.07057, appendix D.
 
     Args:
-        path: another original, `.npy` of 43 columns; None: `miniboone/data.npy` in `data_dir`.
+        path: another original, an `.npy` of 43 columns; None: `miniboone/data.npy` in `data_dir`.
     """
 
     name = "miniboone"
@@ -93,12 +93,12 @@ class Miniboone(OriginalDataModule):
 class Hepmass(OriginalDataModule):
     """Particle collisions, the 21 continuous features of the signal class.
 
-    Statistics (ddof 1) are those of the training file; a feature whose smallest value comes more
+    Statistics (ddof 1) are those of the training file; a feature whose smallest value occurs more
     than 5 times is dropped; the last tenth of the training file is validation. The originals are
     `hepmass/1000_train.csv` and `1000_test.csv`. See arXiv:1705.07057, appendix D.
 
     Args:
-        path: another folder of `1000_train.csv` and `1000_test.csv`; None: `hepmass/` in
+        path: another folder with `1000_train.csv` and `1000_test.csv`; None: `hepmass/` in
             `data_dir`.
     """
 
@@ -108,7 +108,7 @@ class Hepmass(OriginalDataModule):
     expected: ClassVar = {"train": (315_123, 21), "val": (35_013, 21), "test": (174_987, 21)}
 
     def originals(self) -> list[Path]:
-        """Both files, in `path` where it is given."""
+        """Both files, in `path` if given."""
         return [self.root / file for file in self.files]
 
     def build(self, folder: Path) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Hepmass(OriginalDataModule):
 class Bsds300(OriginalDataModule):
     """8 × 8 grey patches without their mean and last pixel: 63 features, used as they are.
 
-    The original is `BSDS300.hdf5` in `bsds300/` or `BSDS300/`, with the data sets `train`,
+    The original is `BSDS300.hdf5` in `bsds300/` or `BSDS300/`, with the datasets `train`,
     `validation` and `test`. See arXiv:1705.07057, appendix D.
 
     Args:
@@ -161,11 +161,11 @@ class Bsds300(OriginalDataModule):
         return [other if self.path is None and not place.exists() and other.exists() else place]
 
     def places(self) -> list[Path]:
-        """The file in `bsds300/`, wherever it is."""
+        """The path in `bsds300/`, whichever folder holds the file."""
         return super().originals()
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Copy the three data sets."""
+        """Copy the three datasets."""
         [path] = self.originals()
         names = [f"x{column}" for column in range(63)]
         try:
