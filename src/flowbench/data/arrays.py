@@ -1,4 +1,4 @@
-"""Rows in memory as a data module."""
+"""In-memory rows as a data module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ class Pair:
     Attributes:
         x: the rows.
         context: their contexts, or None.
-        names: "x" and "context" → the names of the columns, or what stands for them: x[:, 0], …
+        names: "x" and "context" → the names of the columns, or placeholders: x[:, 0], …
     """
 
     x: NDArray[Any]
@@ -31,10 +31,10 @@ class Pair:
 
     @classmethod
     def of(cls, x: Any, context: Any, *, prefix: str = "") -> "Pair":
-        """The numbers of tensors, arrays, lists or frames.
+        """A pair from tensors, arrays, lists or data frames.
 
         Raises:
-            DataError: one has no finite numbers `[rows, features]`, or they differ in length.
+            DataError: one is not finite numbers `[rows, features]`, or they differ in length.
         """
         parts, names = {}, {}
         for name, given in (("x", x), ("context", context)):
@@ -57,10 +57,10 @@ class Pair:
 
 
 def held_out(pair: Pair, share: float, *, seed: int) -> dict[str, Pair]:
-    """Rows to train on and, drawn by the seed, others to validate on.
+    """Training rows and held-out validation rows, drawn by the seed.
 
     Raises:
-        DataError: one of the two has none.
+        DataError: one of the two is empty.
     """
     rows = len(pair.x)
     size = round(share * rows)
@@ -74,10 +74,10 @@ def held_out(pair: Pair, share: float, *, seed: int) -> dict[str, Pair]:
 
 
 def validation_pair(given: Any, train: Pair) -> Pair:
-    """A caller's own rows to validate on, or a tuple of these and their contexts.
+    """The caller's validation rows, given alone or as a tuple with their contexts.
 
     Raises:
-        DataError: they are not of the form of the rows to train on.
+        DataError: they do not match the training rows in shape.
     """
     x, context = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     if isinstance(x, tuple) or (context is None) != (train.context is None):
@@ -99,14 +99,14 @@ def validation_pair(given: Any, train: Pair) -> Pair:
 
 
 class Arrays(DataModule):
-    """Rows in memory; the test split is the validation split.
+    """In-memory rows; the test split is the validation split.
 
     Args:
         splits: the rows of "train" and "val".
-        standardized: bring rows and contexts to mean 0 and standard deviation 1; contexts that
-            are no vectors stay as they are.
-        batch_size: rows per optimiser step, at most.
-        seed: of the order of batches.
+        standardized: scale rows and contexts to mean 0 and standard deviation 1; contexts that
+            are not vectors are left unchanged.
+        batch_size: maximum number of rows per optimiser step.
+        seed: seeds the order of batches.
     """
 
     def __init__(

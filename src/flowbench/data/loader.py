@@ -1,4 +1,4 @@
-"""Batches by one `index_select` from whole tensors: feeding a small flow must cost nothing."""
+"""Batches by one `index_select` from whole tensors, so that feeding a small flow is cheap."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -40,11 +40,11 @@ class Rows(NamedTuple):
         return len(self.x)
 
     def batch(self, index: slice | Tensor = ALL) -> Batch:
-        """The rows of an index, or all, as a batch."""
+        """The rows selected by an index, by default all, as a batch."""
         return Batch(self.x[index], None if self.context is None else self.context[index])
 
     def to(self, device: torch.device) -> "Rows":
-        """The rows on a device; `log_det`, which no model sees, stays where it is."""
+        """The rows on a device; `log_det`, which models do not use, stays where it is."""
         return Rows(*self.batch().to(device), self.log_det)
 
     def part(self, index: slice) -> "Rows":
@@ -52,28 +52,28 @@ class Rows(NamedTuple):
         return Rows(*self.batch(index), self.log_det[index] if self.log_det.ndim else self.log_det)
 
     def share(self) -> "Rows":
-        """Every n-th row, this rank's part where n train together; alone, all rows."""
+        """This rank's share: every n-th row of n ranks, or all rows on a single rank."""
         return self.part(slice(ranks.rank(), None, ranks.size()))
 
 
 class BatchLoader:
     """Minibatches for training, several of them per item.
 
-    An item is a list of up to `steps_per_item` minibatches, so that the Trainer's own cost per
-    item is paid once for all of them. Every row comes exactly once per epoch. The last minibatch
-    takes a remainder of at most half a batch as well, so that no minibatch is too small for
+    An item is a list of up to `steps_per_item` minibatches, which amortises the Trainer's
+    overhead per item. Every row is used exactly once per epoch. The last minibatch
+    also takes a remainder of at most half a batch, so that no minibatch is too small for
     batch statistics. The order of epoch e depends on (seed, e) alone; `state_dict` holds the
-    position. An epoch that goes on after an interruption has as many items as any other: those
-    that were handed out before come empty.
+    position. An epoch resumed after an interruption has as many items as any other: those already
+    yielded come back empty.
 
-    Where several ranks train together, each has its own share of every minibatch.
+    With several ranks, each gets its own share of every minibatch.
 
     Args:
-        rows: what to draw from.
+        rows: rows to draw from.
         batch_size: rows per minibatch.
-        seed: of the shuffling.
-        steps_per_item: how many minibatches come together; None: they come one by one, not in
-            lists, and None in place of each that was handed out before.
+        seed: seed of the shuffling.
+        steps_per_item: minibatches per item; None: items are single minibatches instead of lists,
+            and None in place of each already yielded.
 
     Raises:
         ValueError: there are fewer rows than one batch, or fewer than two of a batch per rank.
@@ -128,20 +128,20 @@ class BatchLoader:
         return order[step * self.batch_size : stop].tensor_split(ranks.size())[ranks.rank()]
 
     def state_dict(self) -> dict[str, int]:
-        """Position in the epoch: the next item to hand out."""
+        """Position in the epoch: the next item to yield."""
         return {"epoch": self.epoch, "item": self.item}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where another loader of the same rows, batch size and seed stood."""
+        """Resume at the position of another loader with the same rows, batch size and seed."""
         self.epoch, self.item = state["epoch"], state["item"]
 
 
 class SequentialLoader:
-    """All rows in their order, for evaluation.
+    """All rows in order, for evaluation.
 
     Args:
-        rows: what to hand out.
-        chunk: rows that come together.
+        rows: rows to yield.
+        chunk: rows per batch.
 
     Example:
         >>> import torch

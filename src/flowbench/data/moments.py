@@ -1,4 +1,4 @@
-"""Column statistics of arrays larger than memory, and what is refused on their account."""
+"""Column statistics of arrays larger than memory, and checks based on them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -24,11 +24,11 @@ class Moments(NamedTuple):
 
 
 def moments(x: NDArray[Any] | Selection, *, ddof: int = 0) -> Moments:
-    """Statistics of the columns of `[rows, columns]`, in two passes of float64.
+    """Statistics of the columns of `[rows, columns]`, in two passes in float64.
 
     Args:
         x: at least one row (two, with `ddof=1`).
-        ddof: 0 divides the sum of squares by the rows, 1 by one less.
+        ddof: 0 divides the sum of squares by the number of rows, 1 by one less.
 
     Example:
         >>> moments(np.array([[1.0], [3.0]])).std
@@ -66,10 +66,10 @@ def standardize(
 
     Args:
         x: `[rows, columns]`.
-        names: of the columns.
-        where: how messages name the rows.
-        ddof: what to subtract from the number of rows in the variance.
-        constant: only centre a column that is constant.
+        names: names of the columns.
+        where: how messages refer to the rows.
+        ddof: subtracted from the number of rows in the variance.
+        constant: accept constant columns, which are only centred.
 
     Raises:
         DataError: a column is constant.
@@ -82,7 +82,7 @@ def standardize(
 
 
 def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None:
-    """Refuse columns that have one value only: they have no density.
+    """Refuse constant columns: they have no density.
 
     Raises:
         DataError: naming the columns.

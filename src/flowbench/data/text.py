@@ -1,4 +1,4 @@
-"""Text full of numbers: read fast; where that fails, slowly once more to name the wrong cell."""
+"""Numeric text: read fast and, if that fails, reread slowly to name the invalid cell."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,18 +15,18 @@ __all__ = ["first_fault", "is_number", "refuse_cells", "stream_numbers"]
 def stream_numbers(
     path: Path, out: Path, *, columns: int, skip: int = 0, chunk_rows: int = 200_000
 ) -> None:
-    """Write white-space separated numbers below a header line as raw float64, in bounded memory.
+    """Write whitespace-separated numbers below a header line as raw float64, in bounded memory.
 
     Args:
-        path: the text.
-        out: where the numbers go, row after row.
-        columns: how many there must be in each row.
-        skip: how many of them, from the left, are checked but not written.
+        path: the text file.
+        out: where the numbers are written, row by row.
+        columns: number of columns that each row must have.
+        skip: number of leading columns that are checked but not written.
         chunk_rows: rows held in memory at a time.
 
     Raises:
-        DataError: a row has another number of fields or a cell that is no finite number, or the
-            header is missing.
+        DataError: a row has the wrong number of fields or a cell that is not a finite number, or
+            the header is missing.
     """
     import pandas as pd  # slow to import
 
@@ -55,12 +55,12 @@ def stream_numbers(
 def first_fault(
     rows: Iterable[Sequence[str]], *, names: Sequence[str], numeric: Sequence[str]
 ) -> str | None:
-    """The first row that has not one field per name, or text or a non-finite value among numbers.
+    """The first row with a wrong number of fields, or a cell that should be a finite number.
 
     Args:
-        rows: the fields of each row; empty rows do not count.
-        names: of the columns.
-        numeric: those that must hold finite numbers.
+        rows: the fields of each row; empty rows are ignored.
+        names: names of the columns.
+        numeric: columns that must hold finite numbers.
 
     Example:
         >>> first_fault([["1", "2"], ["3", "x"]], names=["a", "b"], numeric=["b"])
@@ -88,13 +88,13 @@ def refuse_cells(
     first: int,
     where: str,
 ) -> None:
-    """Refuse cells that hold no finite number, if there are any.
+    """Refuse cells that do not hold a finite number, if there are any.
 
     Args:
-        cells: `[n, 2]`, row and column of each, from 0.
+        cells: row and column of each cell, from 0, `[n, 2]`.
         columns: the values of each column.
-        names: of the columns.
-        first: the number that the user knows row 0 by.
+        names: names of the columns.
+        first: the number of row 0 in messages.
         where: the file.
 
     Raises:
@@ -116,7 +116,7 @@ def is_number(text: str) -> bool:
         >>> is_number(" -1.5e3"), is_number("nan"), is_number("1_000")
         (True, False, False)
     """
-    if "_" in text or not text.isascii():  # which Python reads, but nobody else
+    if "_" in text or not text.isascii():  # accepted by Python only
         return False
     try:
         return bool(np.isfinite(float(text)))

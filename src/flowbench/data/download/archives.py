@@ -1,4 +1,4 @@
-"""Some members of a tar or zip archive, unpacked only after all of it was found sound and safe."""
+"""Unpacks members of a tar or zip archive, once all of it has been found intact and safe."""
 
 import contextlib
 import gzip
@@ -36,12 +36,12 @@ def unpack(archive: Path, folder: Path, *, members: Mapping[str, str]) -> None:
 
     Args:
         archive: a `.zip`, or a tar file in any compression.
-        folder: where the members go; made if necessary.
-        members: regular expression of a member's whole path → its place below the folder (as in
+        folder: where the members go; created if necessary.
+        members: regular expression for a member's whole path → its path below the folder (as in
             `re.Match.expand`).
 
     Raises:
-        DataError: the archive cannot be read to its end, or holds nothing that was asked for, or
+        DataError: the archive cannot be read to its end, has no requested member, contains
             something unsafe, or there is too little space.
     """
     try:
@@ -57,10 +57,10 @@ def unpack(archive: Path, folder: Path, *, members: Mapping[str, str]) -> None:
 
 
 def require_space(folder: Path, size: int, *, what: str) -> None:
-    """Refuse to begin what will not fit.
+    """Refuse to start if there is too little disk space.
 
     Raises:
-        DataError: with the space that there is and the space that is needed.
+        DataError: naming the available and the required space.
     """
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
@@ -71,7 +71,7 @@ def require_space(folder: Path, size: int, *, what: str) -> None:
 
 
 def shown_size(size: float) -> str:
-    """A number of bytes for people.
+    """A number of bytes in human-readable form.
 
     Example:
         >>> shown_size(857_000_000), shown_size(4_542)
@@ -111,7 +111,7 @@ def _tar_members(packed: tarfile.TarFile) -> Iterator[_Member]:
 def _chosen(
     found: Iterator[_Member], members: Mapping[str, str], archive: Path
 ) -> Iterator[tuple[_Member, str]]:
-    """The members that are asked for, each with its place; all of the archive must be safe."""
+    """The requested members, each with its path; all of the archive must be safe."""
     nothing = True
     for member in found:
         _refuse_unsafe(member.path, archive)
@@ -136,7 +136,7 @@ def _refuse_unsafe(path: str, archive: Path) -> None:
 def _write(member: _Member, target: Path, archive: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     source = member.open()
-    assert source is not None  # only regular files come here
+    assert source is not None  # only regular files get here
     with source, target.open("xb") as out:
         shutil.copyfileobj(source, out, 2**20)
     if target.stat().st_size != member.size:

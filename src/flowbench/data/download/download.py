@@ -1,4 +1,4 @@
-"""Originals that are missing are downloaded, once, whichever process asks first."""
+"""Downloads missing originals once, even if several processes ask for them."""
 
 import os
 import shutil
@@ -17,18 +17,18 @@ OFFLINE = "FLOWBENCH_OFFLINE"
 
 
 def download(name: str, *, data_dir: str | Path) -> None:
-    """Make sure that the originals of a data set lie in `<data_dir>/<name>`.
+    """Make sure that the originals of a data set are in `<data_dir>/<name>`.
 
-    What is there already stays as it is. Archives are kept in `<data_dir>/downloads` (several sets
-    come out of one); they may be deleted, or put there by hand. Processes that ask for the same
-    wait for the first one.
+    Existing files are left as they are. Archives are kept in `<data_dir>/downloads` (one may serve
+    several data sets); they may be deleted, or placed there by hand. Processes that ask for the
+    same data set wait for the first one.
 
     Args:
         name: a key of `SOURCES`.
         data_dir: folder of all originals.
 
     Raises:
-        DataError: the data set is unknown, the network is forbidden (environment variable
+        DataError: the data set is unknown, network access is forbidden (environment variable
             FLOWBENCH_OFFLINE) or fails, a checksum is wrong, or the folder cannot be written.
     """
     if name not in SOURCES:
@@ -53,10 +53,10 @@ def download(name: str, *, data_dir: str | Path) -> None:
 
 
 def _refuse_network(source: Source, root: Path) -> None:
-    """Where the network is forbidden, say what a person has to bring, and where to.
+    """If network access is forbidden, say which files the user must provide, and where.
 
     Raises:
-        DataError: the network is forbidden, and an archive or a file is not there.
+        DataError: network access is forbidden, and an archive or a file is missing.
     """
     if os.environ.get(OFFLINE, "0") in ("", "0"):
         return
@@ -90,7 +90,7 @@ def _obtain(source: Source, root: Path, downloads: Path) -> None:
 
 
 def _unpack(source: Source, root: Path, downloads: Path) -> None:
-    """Unpack beside the target first, so that it never holds half a file."""
+    """Unpack next to the target first, so that it never holds a partial file."""
     assert source.members is not None
     partial = root / f"{source.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -103,7 +103,7 @@ def _unpack(source: Source, root: Path, downloads: Path) -> None:
 
 
 def _move(partial: Path, target: Path) -> None:
-    """Bring files to their place, all at once where there is nothing; never over another file."""
+    """Move files to the target, atomically if it does not exist; never overwrite a file."""
     if not target.exists():
         os.replace(partial, target)
         return

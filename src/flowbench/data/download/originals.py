@@ -1,4 +1,4 @@
-"""Data sets that come as the authors' original files and are converted once."""
+"""Data sets distributed as original files, which are converted once."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -21,13 +21,13 @@ __all__ = ["OriginalDataModule", "last_tenths", "load_array"]
 class OriginalDataModule(DataModule, options=options_of(DataModule)):
     """A data set of original files in `<data_dir>/<name>/`; a subclass converts them (`build`).
 
-    What is missing there is downloaded by `prepare_data`, where it is known from where.
+    `prepare_data` downloads missing files if their source is known.
 
     Args:
         path: another original, with any number of rows; None: the one in `data_dir`.
         data_dir: folder of the original data files; only read.
         cache_dir: folder of the converted arrays; safe to delete.
-        seed: for the order of batches; the split is fixed.
+        seed: seeds the order of batches; the split is fixed.
     """
 
     name: ClassVar[str]
@@ -53,7 +53,7 @@ class OriginalDataModule(DataModule, options=options_of(DataModule)):
 
     @property
     def root(self) -> Path:
-        """The folder of the originals; what `path` names, where it is given."""
+        """The folder of the originals, or `path` if given."""
         folder = self.path or self.data_dir / (self.folder or self.name)
         return folder.absolute()
 
@@ -66,25 +66,25 @@ class OriginalDataModule(DataModule, options=options_of(DataModule)):
         return [self.root / file for file in self.files] if self.path is None else [self.path]
 
     def places(self) -> list[Path]:
-        """The originals in one of the forms in which they may lie there, always the same one."""
+        """Canonical paths of the originals, the same whichever form they come in."""
         return self.originals()
 
     def options(self) -> dict[str, Any]:
-        """What else changes the conversion."""
+        """Other options that affect the conversion."""
         return {}
 
     def prepare_data(self) -> None:
-        """Download originals that are missing and convert them, unless that was done before."""
+        """Download missing originals and convert them, unless already done."""
         folder = self.folder or self.name
         known = self.path is None and folder in SOURCES
         self.conversion(fetch=partial(download, folder, data_dir=self.data_dir) if known else None)
 
     def conversion(self, *, fetch: Callable[[], None] | None = None) -> Conversion:
-        """The converted originals; `fetch` is called where they are missing."""
+        """The converted originals; `fetch` is called if they are missing."""
         return self._originals().convert(self.build, source=self.source, fetch=fetch)
 
     def fingerprint(self) -> str | None:
-        """The SHA-256 of the originals, as it is recorded or, if they changed, anew."""
+        """The recorded SHA-256 of the originals, recomputed if they changed."""
         return self._originals().fingerprint()
 
     def _originals(self) -> Originals:
@@ -114,10 +114,10 @@ class OriginalDataModule(DataModule, options=options_of(DataModule)):
         )
 
     def check_shapes(self, x: dict[str, NDArray[Any]]) -> None:
-        """Refuse originals (not files named by `path`) that do not give the known splits.
+        """Refuse originals (other than from `path`) whose splits do not have the known shapes.
 
         Raises:
-            DataError: with the shape that was found and the one that was expected.
+            DataError: naming the shape found and the one expected.
         """
         for split, shape in self.expected.items():
             if self.path is None and x[split].shape[: len(shape)] != shape:

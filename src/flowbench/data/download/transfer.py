@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it broke off, verified, and only then given its name."""
+"""Downloads a file over HTTP: resumed where it broke off, verified, and only then named."""
 
 import hashlib
 import os
@@ -17,33 +17,33 @@ from flowbench.data.options import DataError
 
 __all__ = ["fetch"]
 
-ATTEMPTS = 5  # at each address
+ATTEMPTS = 5  # per URL
 WAIT = 1.0  # seconds before the second attempt, doubled before each further one
-TIMEOUT = 30.0  # seconds without an answer or a byte
+TIMEOUT = 30.0  # seconds without a response or data
 CHUNK = 2**20
 TRANSIENT = (HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 BUSY = (408, 425, 429)
 
 
 class _GivenUpError(Exception):
-    """One address will not give the file; another may."""
+    """One URL does not provide the file; another may."""
 
 
 def fetch(file: File, folder: Path) -> Path:
-    """A verified copy of a file in a folder, downloaded unless it lies there.
+    """A verified copy of a file in a folder, downloaded unless already there.
 
-    What arrives goes to `<name>.part`, from where an interrupted download goes on, whoever starts
-    it again. The file gets its name only when its checksum is right.
+    Data are written to `<name>.part`, from which any process can resume an interrupted download.
+    The file gets its name only once its checksum is verified.
 
     Args:
-        file: what to download.
+        file: file to download.
         folder: an existing folder; only one process may write `file` there at a time.
 
     Returns:
-        The place of the file.
+        The path of the file.
 
     Raises:
-        DataError: no address gives the file, or something else lies there, or the disk is full.
+        DataError: no URL provides the file, something else is in its place, or the disk is full.
     """
     target = folder / file.name
     if target.exists():
@@ -67,7 +67,7 @@ def fetch(file: File, folder: Path) -> Path:
 
 
 def _download(file: File, url: str, part: Path) -> None:
-    """Fill `part` and verify it, in a bounded number of attempts."""
+    """Complete `part` and verify it, in a bounded number of attempts."""
     fault = ""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -77,7 +77,7 @@ def _download(file: File, url: str, part: Path) -> None:
             _receive(file, url, part)
         except HTTPError as error:
             error.close()
-            if error.code == 416:  # nothing beyond what we have: too much of it, or all
+            if error.code == 416:  # nothing beyond what we have: it is complete or too long
                 fault = _fault(file, part)
                 if fault is None:
                     return
@@ -95,16 +95,16 @@ def _download(file: File, url: str, part: Path) -> None:
         if fault is None:
             return
         part.unlink()
-        if not resumed:  # another attempt would bring the same
+        if not resumed:  # another attempt would fail alike
             break
     raise _GivenUpError(fault)
 
 
 def _receive(file: File, url: str, part: Path) -> None:
-    """Append what is missing to `part`; write all of it where the server knows no ranges.
+    """Append what is missing to `part`; rewrite it if the server does not support ranges.
 
     Raises:
-        URLError, HTTPException, OSError: as `urllib` does, and where the answer ends too early.
+        URLError, HTTPException, OSError: as raised by `urllib`, and if the response ends early.
     """
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "flowbench", "Accept-Encoding": "identity"}

@@ -17,7 +17,7 @@ PIXELS = 784
 
 
 class Mnist(ImageDataModule):
-    r"""Handwritten digits: 50,000 / 10,000 / 10,000 pictures of 28 × 28 pixels.
+    r"""Handwritten digits: 50,000 / 10,000 / 10,000 images of 28 × 28 pixels.
 
     x = pixel + U[0, 1) in [0, 256), with noise drawn once from `RandomState(42)` for train, then
     validation (the last 10,000 training pictures), then test. Model space is
@@ -26,7 +26,7 @@ class Mnist(ImageDataModule):
     (arXiv:1705.07057), section 4.3 and table 2.
 
     Args:
-        path: another folder of such files, with any number of pictures; None: `mnist/` in
+        path: another folder of such files, with any number of images; None: `mnist/` in
             `data_dir`.
     """
 
@@ -47,13 +47,13 @@ class Mnist(ImageDataModule):
     validation: ClassVar[int] = 10_000
 
     def originals(self) -> list[Path]:
-        """The four files, each in the form in which it is there."""
+        """The four files, each in the form present."""
         plain = self.places()
         packed = [place.with_name(place.name + ".gz") for place in plain]
         return [p if p.exists() else z for p, z in zip(plain, packed, strict=True)]
 
     def places(self) -> list[Path]:
-        """The four files as they are unzipped."""
+        """The paths of the four unzipped files."""
         return [self.root / file for file in self.files]
 
     def build(self, folder: Path) -> dict[str, Any]:
@@ -81,15 +81,15 @@ class Mnist(ImageDataModule):
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
-    """The bytes of an IDX file, gzipped where its name ends in `.gz`.
+    """The bytes of an IDX file, gzipped if its name ends in `.gz`.
 
     Args:
         path: the file: two zero bytes, 8 (unsigned bytes), the number of dimensions, the sizes as
             big-endian 32-bit integers, the values.
-        dimensions: how many there must be.
+        dimensions: required number of dimensions.
 
     Raises:
-        DataError: the file is damaged or something else.
+        DataError: the file is damaged or not such a file.
     """
     try:
         content = (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()

@@ -1,4 +1,4 @@
-"""Sound in and out of files, filter banks: soundfile and torchaudio, imported when needed."""
+"""Audio files, resampling and filter banks: soundfile and torchaudio, imported lazily."""
 
 import importlib
 import sys
@@ -19,10 +19,10 @@ ITERATIONS = 64
 
 
 def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
-    """The mean of the channels of a sound file, in [−1, 1], and its rate in Hz.
+    """The mean of the channels of an audio file, in [−1, 1], and its sampling rate in Hz.
 
     Raises:
-        DataError: the file is no sound, or holds a NaN; soundfile is not installed.
+        DataError: the file is not audio, or contains NaN; soundfile is not installed.
     """
     try:
         samples, rate = _soundfile().read(path, dtype="float32", always_2d=True)
@@ -35,7 +35,7 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
 
 
 def write_sound(path: Path, samples: NDArray[np.float32], *, rate: int) -> None:
-    """Write samples `[n]` in [−1, 1] as 16-bit sound.
+    """Write samples `[n]` in [−1, 1] as 16-bit audio.
 
     Raises:
         DataError: soundfile is not installed.
@@ -44,7 +44,7 @@ def write_sound(path: Path, samples: NDArray[np.float32], *, rate: int) -> None:
 
 
 def resample(samples: NDArray[np.float32], *, rate: int, to: int) -> NDArray[np.float32]:
-    """Sound at another rate in Hz, by windowed sinc interpolation.
+    """Audio resampled to another rate in Hz by windowed sinc interpolation.
 
     Raises:
         DataError: torchaudio is not installed.
@@ -58,12 +58,12 @@ def mel_filters(coefficients: int, filters: int, *, rate: int) -> NDArray[np.flo
     """Triangular filters on the mel scale from 0 to rate/2, `[coefficients, filters]`.
 
     Args:
-        coefficients: of the spectrum, from 0 to rate/2.
-        filters: how many.
-        rate: in Hz.
+        coefficients: number of spectral coefficients, from 0 to rate/2.
+        filters: number of filters.
+        rate: sampling rate in Hz.
 
     Raises:
-        DataError: there are so many that one lies between two coefficients; torchaudio is not
+        DataError: there are so many that one falls between two coefficients; torchaudio is not
             installed.
     """
     with warnings.catch_warnings():
@@ -79,7 +79,7 @@ def mel_filters(coefficients: int, filters: int, *, rate: int) -> NDArray[np.flo
 
 
 def griffin_lim(magnitudes: torch.Tensor, window: torch.Tensor, *, step: int) -> torch.Tensor:
-    """Sound `[clips, samples]` of magnitudes `[clips, fft_length/2 + 1, frames]`.
+    """Audio `[clips, samples]` from magnitudes `[clips, fft_length/2 + 1, frames]`.
 
     Frame i is centred on sample i · step.
 
@@ -111,7 +111,7 @@ def _soundfile() -> ModuleType:
 
 
 def _functional() -> ModuleType:
-    """`torchaudio.functional`; without its compiled part where that does not fit torch."""
+    """`torchaudio.functional`, without its compiled extension if incompatible with torch."""
     try:
         return importlib.import_module("torchaudio.functional")
     except ModuleNotFoundError as error:

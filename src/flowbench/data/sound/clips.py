@@ -32,7 +32,7 @@ class Clip(NamedTuple):
 
     @property
     def speaker(self) -> str:
-        """Who speaks in `<speaker>_nohash_<n>`; the whole name where it is another one."""
+        """The speaker in `<speaker>_nohash_<n>`; the whole name if it has another form."""
         return re.sub("_nohash_.*$", "", self.name)
 
     @property
@@ -43,10 +43,10 @@ class Clip(NamedTuple):
 
 
 def find_clips(root: Path, files: Sequence[Path]) -> list[Clip]:
-    """The clips among files below a root; folders such as `_background_noise_` are left out.
+    """The clips among files below a root; folders such as `_background_noise_` are ignored.
 
     Raises:
-        DataError: there is none, or one lies higher or deeper than `<label>/<clip>.wav`.
+        DataError: there are none, or one is not at the depth of `<label>/<clip>.wav`.
     """
     clips = []
     for file in files:
@@ -62,7 +62,7 @@ def find_clips(root: Path, files: Sequence[Path]) -> list[Clip]:
 
 
 def hash_split(speaker: str) -> str:
-    """The split of a speaker in Speech Commands: a tenth is val, a tenth test, for all time.
+    """The split of a speaker in Speech Commands: a tenth is val, a tenth test, permanently.
 
     With h = SHA-1(speaker) mod 2²⁷ and v = 100 h / (2²⁷ − 1) the speaker belongs to val where
     v < 10, to test where v < 20, and else to train; see Warden 2018 (arXiv:1804.03209), section 7.
@@ -79,7 +79,7 @@ def hash_split(speaker: str) -> str:
 def leave_out(
     splits: Mapping[str, Sequence[Clip]], clips: Sequence[Clip], speaker: str
 ) -> dict[str, list[Clip]]:
-    """Splits in which all clips of a speaker, and none of the others, are the test.
+    """Splits in which the test split is exactly the clips of one speaker.
 
     Raises:
         DataError: there is no such speaker.
@@ -96,12 +96,12 @@ def leave_out(
 def refuse_unlearnt_labels(
     labels: Sequence[str], clips: Mapping[str, Sequence[tuple[str, str]]], root: Path
 ) -> None:
-    """Refuse labels that no training clip has, as a context: nothing would be learnt about them.
+    """Refuse context labels that no training clip has: nothing would be learnt about them.
 
     Args:
-        labels: all of them.
+        labels: all labels.
         clips: split → its clips as (label, name).
-        root: of the clips, for messages.
+        root: folder of the clips, for messages.
 
     Raises:
         DataError: naming the first such label.
@@ -117,7 +117,7 @@ def refuse_unlearnt_labels(
 
 
 def speaker_splits(clips: Sequence[Clip], *, fractions: Sequence[float]) -> dict[str, str]:
-    """Speaker → split, so that no speaker is in two.
+    """Speaker → split, so that no speaker is in two splits.
 
     Speakers are shuffled by `RandomState(42)`; test and val get the first ones, until they have
     their share of the clips.

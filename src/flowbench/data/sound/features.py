@@ -1,4 +1,4 @@
-"""Clips become magnitudes, in one file per split."""
+"""Converts clips to magnitudes, in one file per split."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ CLIPS = 64  # transformed at a time
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureOptions:
-    """How a clip becomes magnitudes; the attributes are the options of `SoundDataModule`.
+    """How clips are converted to magnitudes; the attributes are options of `SoundDataModule`.
 
     Raises:
         DataError: a frame is longer than a clip, or than the Fourier transform.
@@ -52,12 +52,12 @@ class FeatureOptions:
 
     @property
     def length(self) -> int:
-        """Samples of a clip."""
+        """Samples per clip."""
         return round(self.seconds * self.sample_rate)
 
     @property
     def framing(self) -> Framing:
-        """How a clip is cut."""
+        """How a clip is divided into frames."""
         length = max(1, round(self.frame_ms * self.sample_rate / 1000))
         return Framing(
             window=self.window,
@@ -71,8 +71,8 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
     """Write the magnitudes `[clips, frames, coefficients]` of clips, float32, as `.npy`.
 
     Raises:
-        DataError: a clip is no sound, has less than two samples, or is silent while there is no
-            noise.
+        DataError: a clip is not audio, has fewer than two samples, or is silent and no noise is
+            added.
     """
     coefficients = options.framing.fft_length // 2 + 1
     mel = np.eye(coefficients)

@@ -24,7 +24,7 @@ SEPARATORS = ";\t| "
 
 @dataclass
 class CsvPart:
-    """Comma-separated values below a header line; the same words mean missing in all columns."""
+    """Comma-separated values below a header line; missing values are spelled alike in all columns."""
 
     path: Path
 
@@ -46,8 +46,8 @@ class CsvPart:
         """All columns.
 
         Raises:
-            DataError: one has no name, as the index that pandas writes, or all are numbers, as of
-                a file without a header.
+            DataError: a column has no name, like the index that pandas writes, or all names are
+                numbers, as in a file without a header.
         """
         if all(map(is_number, self.names)):
             first = ", ".join([*self.names[:3], "…"] if len(self.names) > 3 else self.names)
@@ -63,10 +63,10 @@ class CsvPart:
         return self.names
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
-        """Some columns, block after block.
+        """Some columns, block by block.
 
         Raises:
-            DataError: a row is ragged, or a cell of the columns of numbers is no number.
+            DataError: a row is ragged, or a cell of a numeric column is not a number.
         """
         row = 1
         for batch in self._batches([*numbers, *texts]):
@@ -76,7 +76,7 @@ class CsvPart:
             row += len(batch)
 
     def _batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The cells of some columns, as they are written."""
+        """The cells of some columns, as written."""
         types = dict.fromkeys(names, pa.string())
         parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
         convert = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(names))
@@ -104,7 +104,7 @@ class CsvPart:
 
 
 def _open(path: Path) -> TextIO:
-    """The text, in which bytes that are no UTF-8 become lone surrogates."""
+    """The text, in which bytes that are not UTF-8 become lone surrogates."""
     return path.open(newline="", encoding="utf-8-sig", errors="surrogateescape")
 
 

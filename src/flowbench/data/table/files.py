@@ -1,4 +1,4 @@
-"""One face for the files that hold a user's table: `.csv`, `.parquet`, `.npy`, `.npz`, `.h5`."""
+"""One interface to the files of a user's table: `.csv`, `.parquet`, `.npy`, `.npz`, `.h5`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,14 +29,14 @@ __all__ = ["ArrayPart", "open_table"]
 def open_table(path: Path, *, key: str | None) -> Iterator[dict[str, Part]]:
     """The parts of a file: `{"all": …}`, or `{"train": …, "val": …, "test": …}`.
 
-    They are read in bounded memory, except that an array in an `.npz` is read whole.
+    They are read in bounded memory, except for arrays in an `.npz`, which are read whole.
 
     Args:
-        path: the file; its extension says what it is.
-        key: the array in an `.npz` or `.h5` that holds several.
+        path: the file; its extension gives the format.
+        key: the array to read from an `.npz` or `.h5` that holds several.
 
     Raises:
-        DataError: the extension is unknown, or the file is damaged or has no such array.
+        DataError: the extension is unknown, or the file is damaged or lacks the array.
     """
     with ExitStack() as stack:
         with readable(path):
@@ -87,11 +87,11 @@ def _array_parts(
 
 @dataclass
 class ArrayPart:
-    """An array `[rows, columns]`; its columns are named by their numbers, "0" first."""
+    """An array `[rows, columns]`; its columns are named by their indices, from "0"."""
 
-    array: Any  # a NumPy array, or what is sliced like one
+    array: Any  # a NumPy array, or an object sliced like one
     path: Path
-    name: str | None = None  # in a file of several
+    name: str | None = None  # in a file of several arrays
 
     def __post_init__(self) -> None:
         self.where = str(self.path) if self.name is None else f"'{self.name}' of {self.path}"
@@ -103,7 +103,7 @@ class ArrayPart:
 
     @property
     def names(self) -> list[str]:
-        """The numbers of the columns, from 0."""
+        """The indices of the columns, from 0."""
         return [str(column) for column in range(self.array.shape[1])]
 
     def defaults(self) -> list[str]:
@@ -111,10 +111,10 @@ class ArrayPart:
         return self.names
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
-        """Some columns, chunk after chunk.
+        """Some columns, chunk by chunk.
 
         Raises:
-            DataError: the file is damaged, or holds whole numbers that float64 would round.
+            DataError: the file is damaged, or holds integers that float64 would round.
         """
         dtype = np.float32 if self.array.dtype in (np.float16, np.float32) else np.float64
         chosen = [int(name) for name in numbers]

@@ -1,4 +1,4 @@
-"""What every file of a user's table gives: rows with named columns, piece by piece."""
+"""What every table file provides: rows with named columns, in chunks."""
 
 import re
 import zlib
@@ -31,7 +31,7 @@ SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "tes
 
 
 class Piece(NamedTuple):
-    """Some rows: numbers `[rows, columns]`, NaN where missing; per text column one list."""
+    """Some rows: numbers `[rows, columns]`, NaN where missing; one list per text column."""
 
     numbers: NDArray[Any]
     texts: list[list[str | None]]
@@ -42,20 +42,20 @@ class Part(Protocol):
 
     @property
     def names(self) -> list[str]:
-        """Of all columns."""
+        """The names of all columns."""
         ...
 
     def defaults(self) -> list[str]:
-        """The columns that count where nobody chooses among them."""
+        """The columns used if none are chosen."""
         ...
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
-        """Some columns, at least one of numbers, piece by piece."""
+        """Some columns, at least one of them numeric, in chunks."""
         ...
 
 
 def labels(values: Sequence[Any]) -> list[str | None]:
-    """Values as text without blanks around it, missing ones as None.
+    """Values as stripped text, missing ones as None.
 
     Example:
         >>> labels([1, " a", float("nan"), "", None])
@@ -67,7 +67,7 @@ def labels(values: Sequence[Any]) -> list[str | None]:
 
 
 def way_out(name: str, value: Any) -> str:
-    """What helps where a column of numbers holds something else, as the end of a sentence.
+    """Advice on a numeric column that holds something else, as the end of a sentence.
 
     Example:
         >>> way_out("price", "1,5")
@@ -83,7 +83,7 @@ def way_out(name: str, value: Any) -> str:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Whatever a damaged file leads to becomes one sentence.
+    """Turn any error from a damaged file into one sentence.
 
     Raises:
         DataError: the file cannot be read.
@@ -95,12 +95,12 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def refuse_rounded(values: NDArray[Any], *, row: int, column: str, where: str) -> None:
-    """Refuse whole numbers that float64 would round.
+    """Refuse integers that float64 would round.
 
     Args:
-        values: of a column.
-        row: of the first of them in the file.
-        column: its name.
+        values: values of a column.
+        row: row of the first of them in the file.
+        column: name of the column.
         where: the file.
 
     Raises:
@@ -116,5 +116,5 @@ def refuse_rounded(values: NDArray[Any], *, row: int, column: str, where: str) -
 
 
 def one_line(error: Exception) -> str:
-    """The first line of what an error says."""
+    """The first line of an error message."""
     return str(error).splitlines()[0]

@@ -25,11 +25,11 @@ def split_table(
     """The rows of train, val and test, with all columns, in the order of the file.
 
     Args:
-        arrays: of a converted table: "all", or one per split.
-        columns: what they are; one may tell the split, or what must come into the same.
-        fractions: of the rows for train, val, test, where the table does not tell.
-        seed: of the draw.
-        path: of the table, for messages.
+        arrays: arrays of a converted table: "all", or one per split.
+        columns: their columns; one may give the split, or groups that must share a split.
+        fractions: fractions of the rows for train, val, test, if the table does not give the split.
+        seed: seed of the random split.
+        path: path of the table, for messages.
 
     Raises:
         DataError: a split is empty, or there are fewer than three groups.
@@ -49,7 +49,7 @@ def split_table(
 def _codes(
     whole: NDArray[Any], columns: Columns, fractions: Sequence[float], seed: int, path: Path
 ) -> NDArray[Any]:
-    """0, 1 or 2 for each row."""
+    """The split of each row: 0, 1 or 2."""
     if columns.split is not None:
         return whole[:, len(columns.numbers) + columns.texts.index(columns.split)]
     if columns.group is None:
@@ -65,9 +65,9 @@ def split_rows(rows: int, fractions: Sequence[float], *, seed: int) -> NDArray[n
     """Split rows at random.
 
     Args:
-        rows: how many there are.
-        fractions: of train, val, test; they sum to 1.
-        seed: of the draw.
+        rows: number of rows.
+        fractions: fractions for train, val, test; they sum to 1.
+        seed: seed of the random split.
 
     Example:
         >>> split_rows(10, (0.6, 0.2, 0.2), seed=0).tolist()
@@ -87,13 +87,13 @@ def split_groups(
 ) -> NDArray[np.int8]:
     """Split rows at random so that no group is in two splits.
 
-    Whole groups, in random order, fill train, val and test; the bounds are where the numbers of
-    rows come nearest to the fractions, but each split has a group.
+    Whole groups, in random order, fill train, val and test; the numbers of
+    rows come as near as possible to the fractions, but each split gets at least one group.
 
     Args:
         groups: the group of each row, numbered from 0.
-        fractions: of the rows for train, val, test; they sum to 1.
-        seed: of the draw.
+        fractions: fractions of the rows for train, val, test; they sum to 1.
+        seed: seed of the random split.
 
     Raises:
         DataError: there are fewer than three groups.

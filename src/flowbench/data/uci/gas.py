@@ -1,4 +1,4 @@
-"""GAS: 16 chemical sensors, reduced to those that do not merely repeat each other."""
+"""GAS: 16 chemical sensors, reduced to those that are not nearly redundant."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,11 +32,11 @@ NOT_SENSORS = ("Time", "Meth", "Eth")
 
 
 def uncorrelated(correlation: NDArray[np.float64], *, limit: float = LIMIT) -> list[int]:
-    """Which columns stay when those too correlated with another go, the first one first.
+    """The columns left after dropping, from the first on, those too correlated with another.
 
     Args:
         correlation: Pearson correlations `[columns, columns]`.
-        limit: the largest correlation that is kept.
+        limit: the largest correlation kept.
 
     Example:
         >>> uncorrelated(np.array([[1, 0.99, 0], [0.99, 1, 0.5], [0, 0.5, 1]]))
@@ -54,10 +54,10 @@ def uncorrelated(correlation: NDArray[np.float64], *, limit: float = LIMIT) -> l
 def sensor_correlations(
     x: NDArray[Any], names: Sequence[str], *, where: str
 ) -> NDArray[np.float64]:
-    """Pearson correlations of sensors `[rows, sensors]` that are sound.
+    """Pearson correlations of sensors `[rows, sensors]`, checked for invalid values.
 
     Raises:
-        DataError: a value is not finite, or a sensor constant.
+        DataError: a value is not finite, or a sensor is constant.
     """
     refuse_non_finite(x, names, where=where)
     refuse_constant(moments(x), names, where=where)
@@ -65,7 +65,7 @@ def sensor_correlations(
 
 
 class Gas(OriginalDataModule):
-    """The published GAS: 8 sensors of a sample of 1,052,065 rows, contiguous splits.
+    """The published GAS: 8 sensors, a sample of 1,052,065 rows, contiguous splits.
 
     Statistics (ddof 1) are those of *all* rows. The original is `gas/ethylene_CO.pickle`. See
     Papamakarios et al. 2017 (arXiv:1705.07057), appendix D.
@@ -81,7 +81,7 @@ class Gas(OriginalDataModule):
     expected: ClassVar = {"train": (852_174, 8), "val": (94_685, 8), "test": (105_206, 8)}
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Drop what is no sensor, then sensors that repeat another, split."""
+        """Drop non-sensor columns, then redundant sensors, and split."""
         [path] = self.originals()
         x, names = _array(path) if path.suffix in (".npy", ".npz") else _pickled(path)
         kept = uncorrelated(sensor_correlations(x, names, where=str(path)))
@@ -94,16 +94,16 @@ class Gas(OriginalDataModule):
 
 
 class GasRaw(OriginalDataModule):
-    """GAS from the text at UCI: all 4,208,261 rows, shuffled by the seed; no published neighbour.
+    """GAS from the text at UCI: all 4,208,261 rows, shuffled by the seed; no published results.
 
-    Otherwise as `Gas`, but with the statistics (ddof 1) of train + validation. The original is
+    Otherwise like `Gas`, but with the statistics (ddof 1) of train + validation. The original is
     `gas_raw/ethylene_CO.txt`: a header line, then 19 columns (time, CO, ethylene, 16 sensors). A
     subclass may choose other columns, splits and statistics.
 
     Args:
-        path: another original, `.txt` or `.npy` of 19 such columns, or `.npy` of sensors only;
+        path: another original, `.txt` or `.npy` with these 19 columns, or `.npy` of sensors only;
             None: `gas_raw/ethylene_CO.txt` in `data_dir`.
-        seed: for the shuffled split and the order of batches.
+        seed: seeds the shuffled split and the order of batches.
     """
 
     name = "gas_raw"
@@ -115,11 +115,11 @@ class GasRaw(OriginalDataModule):
     expected: ClassVar = {"train": (3_408_692,), "val": (378_743,), "test": (420_826,)}
 
     def column_name(self, sensor: int) -> str:
-        """The name of a sensor, counted from 0."""
+        """The name of a sensor; sensors are counted from 0."""
         return f"sensor{sensor + 1}"
 
     def choose(self, correlation: NDArray[np.float64]) -> list[int]:
-        """Which sensors stay, by the correlations of all of them."""
+        """The sensors to keep, given the correlations of all of them."""
         return uncorrelated(correlation)
 
     def split(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -127,11 +127,11 @@ class GasRaw(OriginalDataModule):
         return last_tenths(rows)
 
     def reference(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The part of the shuffled rows whose statistics standardise all of them."""
+        """The shuffled rows whose statistics are used for standardisation."""
         return rows[: len(rows) - len(rows) // 10]
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Keep the sensors that do not repeat another, in the order of the original."""
+        """Keep the non-redundant sensors, in the order of the original."""
         [path] = self.originals()
         if path.suffix in (".npy", ".npz"):
             x = load_array(path)

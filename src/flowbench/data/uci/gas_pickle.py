@@ -1,7 +1,7 @@
-"""Columns out of a pickled pandas table, of any pandas, without running anything that it names.
+"""Reads columns of a pickled table from any pandas version, without running what it names.
 
-Unpickling runs what a pickle says. Here every class and function that it names becomes an inert
-`Record` of its name, arguments and state; the table is then read out of these records.
+Unpickling can run arbitrary code. Here every class and function named by the pickle becomes an
+inert `Record` of its name, arguments and state; the table is then read from these records.
 """
 
 import pickle
@@ -36,28 +36,28 @@ class Record:
 
 
 class RecordingUnpickler(pickle.Unpickler):
-    """Builds containers, text, numbers and records, nothing else."""
+    """Builds only containers, text, numbers and records."""
 
     def find_class(self, module_name: str, global_name: str, /) -> type[Record]:
-        """A record class in place of whatever is named."""
+        """A record class in place of the named class or function."""
         return type("Record", (Record,), {"name": global_name})
 
 
 def read_pickled_table(path: Path) -> dict[str, NDArray[np.float64]]:
     """The numeric columns of a pickled `DataFrame`, by name, in the order of the table.
 
-    It reads what Python 2 and pandas 0.x wrote (protocol 2; the state of the block manager is
-    axes, blocks, and names per block) and what later ones write (blocks with their places).
+    It reads files from Python 2 and pandas 0.x (protocol 2; the state of the block manager is
+    axes, blocks, and names per block) and from later versions (blocks with their positions).
 
     Raises:
-        DataError: the file is no pickle, or no pickled table of numbers.
+        DataError: the file is not a pickled table of numbers.
     """
     try:
         with path.open("rb") as file:
             table = RecordingUnpickler(file, encoding="latin1").load()
         state = table.state
         columns = _columns(state["_mgr"] if "_mgr" in state else state["_data"])
-    except Exception as error:  # whatever a damaged or hostile file leads to
+    except Exception as error:  # a damaged or hostile file may raise anything
         raise DataError(f"{path} is no pickled pandas table of numbers: {error!r}") from error
     lengths = {len(column) for column in columns.values()}
     if len(lengths) != 1:
@@ -130,7 +130,7 @@ def _array(record: Record) -> NDArray[Any]:
     if record.name == "_frombuffer":
         raw, dtype, shape, order = record.args
     else:
-        # an Index of the first pandas was an array itself: its state stands inside another tuple
+        # in early pandas an Index was itself an array; its state is nested in a tuple
         state = record.state[0] if isinstance(record.state[0], tuple) else record.state
         _, shape, dtype, fortran, raw = state
         order = "F" if fortran else "C"
@@ -147,7 +147,7 @@ def _dtype(record: Record) -> np.dtype[Any]:
 
 
 def _bytes(raw: Any) -> bytes:
-    """Bytes as the protocols write them: plain, as text, or as a call that would make them."""
+    """Bytes as the protocols write them: plain, as text, or as a call that constructs them."""
     if isinstance(raw, Record):
         raw = raw.args[0]
         return _bytes(raw)
