@@ -1,4 +1,4 @@
-"""Data modules: rows in model space, with the map that brought them there."""
+"""Data modules: rows in model space, with the map that takes them there."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

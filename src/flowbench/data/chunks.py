@@ -1,4 +1,4 @@
-"""Large arrays are treated piece by piece."""
+"""Large arrays are processed in chunks."""
 
 from collections.abc import Iterator
 from math import prod
@@ -9,12 +9,12 @@ CHUNK_VALUES = 2**21
 
 
 def chunks(rows: int, *row_shape: int, values: int = CHUNK_VALUES) -> Iterator[slice]:
-    """Slices that together are all rows of an array `[rows, *row_shape]`, in their order.
+    """Slices that together cover all rows of an array `[rows, *row_shape]`, in order.
 
     Args:
-        rows: of the array.
-        row_shape: shape of a row; numbers by default.
-        values: how many a slice has, at most, unless a single row has more.
+        rows: number of rows of the array.
+        row_shape: shape of a row; scalar by default.
+        values: maximum number of values in a slice, unless a single row has more.
 
     Example:
         >>> list(chunks(5, 3, values=6))

@@ -1,4 +1,4 @@
-"""Rows that are made only when they are asked for."""
+"""Rows that are created on access."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -8,11 +8,11 @@ __all__ = ["LazyRows"]
 
 
 class LazyRows(Mapping[str, Rows]):
-    """Label → rows, made anew each time and not kept.
+    """Label → rows, created on each access and not cached.
 
     Args:
         labels: the keys.
-        make: gives the rows of a label.
+        make: returns the rows of a label.
     """
 
     def __init__(self, labels: Sequence[str], make: Callable[[str], Rows]) -> None:

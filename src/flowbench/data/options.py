@@ -13,7 +13,7 @@ def three_fractions(fractions: Sequence[float]) -> list[float]:
     """The fractions of the rows for train, val and test.
 
     Raises:
-        DataError: they are not three, or do not sum to 1.
+        DataError: there are not three, or they do not sum to 1.
     """
     if len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-6 or min(fractions) < 0:
         raise DataError(

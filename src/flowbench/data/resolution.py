@@ -1,4 +1,4 @@
-"""Whether values that differ in the data still differ in the numbers that a model sees."""
+"""Checks whether distinct values in the data are still distinct in model space."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from flowbench.transforms import Transform
 
 __all__ = ["warn_of_merged_values"]
 
-VALUES = 2**20  # that are looked at, in evenly spaced rows
+VALUES = 2**20  # checked, in evenly spaced rows
 ROWS = 10_000
 KEPT = 0.99  # share of the distinct values; among many rows a few always coincide
 
@@ -23,16 +23,16 @@ def warn_of_merged_values(
     dtype: torch.dtype,
     names: Sequence[str],
 ) -> None:
-    """Warn where many values of a column that differ are equal after preprocessing.
+    """Warn if many distinct values of a column become equal after preprocessing.
 
-    An outlier of 1e12 does this to a standardised column, say: its standard deviation is so large
-    that all other values are almost 0, and nearer to each other than float32 resolves.
+    For example, an outlier of 1e12 makes the standard deviation of a column so large that, once
+    standardised, all other values are almost 0 and closer together than float32 resolves.
 
     Args:
         x: rows in data units, `[rows, columns]`.
         preprocess: its `inverse` is applied, in float64.
-        dtype: that the results are rounded to.
-        names: of the columns; where there are fewer, they repeat.
+        dtype: type to which the results are rounded.
+        names: names of the columns; if there are fewer, they repeat.
 
     Example:
         >>> import pytest
@@ -60,6 +60,6 @@ def warn_of_merged_values(
 
 
 def _distinct(values: torch.Tensor) -> list[int]:
-    """The number of different values in each column."""
+    """The number of distinct values in each column."""
     ordered = values.sort(dim=0).values
     return (1 + (ordered[1:] != ordered[:-1]).sum(0)).tolist()

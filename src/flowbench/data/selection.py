@@ -1,4 +1,4 @@
-"""Rows of an array larger than memory, read and changed only when they are asked for."""
+"""Rows of an array larger than memory, read and transformed on access."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,9 +17,9 @@ class Selection:
     """Some rows of an array `[rows, columns]`, in the order of an index, as if they were an array.
 
     Args:
-        array: in memory or memory-mapped.
-        index: of the rows; in rising order they are read from a disk without jumps.
-        change: what is done to the rows that are read, one by one; None: nothing.
+        array: an array in memory or memory-mapped.
+        index: indices of the rows; in ascending order they are read sequentially from disk.
+        change: row-wise function applied to the rows that are read; None: no change.
 
     Example:
         >>> odd = Selection(np.arange(8.0).reshape(4, 2), np.array([1, 3]), change=np.negative)
@@ -48,11 +48,11 @@ class Selection:
         return values if dtype is None else values.astype(dtype, copy=bool(copy))
 
     def chunks(self) -> Iterator[NDArray[Any]]:
-        """All rows, some at a time."""
+        """All rows, in chunks."""
         return (self[part] for part in chunks(len(self), self.array.shape[1]))
 
     def values_of(self, column: int) -> set[float]:
-        """The different values of a column."""
+        """The distinct values of a column."""
         return {value for part in self.chunks() for value in np.unique(part[:, column]).tolist()}
 
     def then(self, change: Change) -> "Selection":

@@ -18,14 +18,14 @@ TEST_ROWS = 100_000
 class Toy(DataModule, options=options_of(DataModule)):
     r"""x₂ ~ N(0, 2²), x₁ | x₂ ~ N(x₂²/4, 1): a banana.
 
-    Its entropy is log(2πe) + log 2, so that no density reaches a mean log-likelihood above −3.531
+    Its entropy is log(2πe) + log 2, so no density reaches a mean log-likelihood above −3.531
     nats (up to the sampling error of the test rows). See Papamakarios et al. 2017
     (arXiv:1705.07057), figure 1.
 
     Args:
         train_rows: rows to train on.
         val_rows: rows for early stopping; 100,000 more rows are the test split.
-        seed: for the rows and their order.
+        seed: seeds the rows and their order.
 
     Example:
         >>> data = Toy(train_rows=1000, val_rows=100, seed=0)
@@ -44,7 +44,7 @@ class Toy(DataModule, options=options_of(DataModule)):
         self.val_rows = val_rows
 
     def fingerprint(self) -> str:
-        """A SHA-256 of the options, which say all about the rows."""
+        """A SHA-256 of the options, which determine the rows."""
         options = f"toy {self.train_rows} {self.val_rows} {TEST_ROWS} {self.seed}"
         return hashlib.sha256(options.encode()).hexdigest()
 

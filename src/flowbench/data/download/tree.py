@@ -1,4 +1,4 @@
-"""Files below a folder, remembered so that the folder may go once they are converted."""
+"""Lists files below a folder, cached so that the folder may be deleted after conversion."""
 
 import hashlib
 import json
@@ -12,18 +12,18 @@ __all__ = ["list_tree"]
 def list_tree(
     folder: Path, *, suffixes: Collection[str], name: str, cache_dir: str | Path
 ) -> list[Path]:
-    """The files with these suffixes in a folder and its folders, in the order of their names.
+    """The files with these suffixes in a folder and its subfolders, sorted by name.
 
-    The list is kept in the cache; where there are none any more, it is the one of the last time.
+    The list is cached; if there are no longer any files, the cached list is returned.
 
     Args:
-        folder: where to look; hidden files and folders are left out.
+        folder: folder to search; hidden files and folders are ignored.
         suffixes: in lower case, with the dot.
-        name: of the data set.
-        cache_dir: where conversions are kept.
+        name: name of the data set.
+        cache_dir: folder of the conversions.
 
     Returns:
-        Absolute paths; none where there are none and never were.
+        Absolute paths; empty if there are no files and never were.
 
     Example:
         >>> import tempfile

@@ -1,1 +1,1 @@
-"""Pictures as rows of pixels."""
+"""Images as rows of pixels."""

@@ -21,21 +21,21 @@ RECORD = 3073
 
 
 class Cifar10(ImageDataModule, options=options_of(ImageDataModule)):
-    """Colour photographs of ten classes: 90,000 / 5,000 / 10,000 pictures of 32 × 32 pixels.
+    """Colour photographs of ten classes: 90,000 / 5,000 / 10,000 images of 32 × 32 pixels.
 
-    The last tenth of the training pictures is validation; the others come twice, as they are and,
-    after all of these, as seen in a mirror. Noise is drawn before, from `RandomState(42)` for
-    train, validation, test, channel after channel. Model space is the logit with α = 0.05. See
+    The last tenth of the training images is validation; the others are followed by their mirror
+    images. Noise is drawn before mirroring, from `RandomState(42)` for train, validation, test,
+    channel by channel. Model space is the logit with α = 0.05. See
     Papamakarios et al. 2017 (arXiv:1705.07057), section 4.3.
 
     The originals in `cifar10/` or `path` are those of the binary version, `data_batch_1.bin` …
-    `test_batch.bin` (there or in `cifar-10-batches-bin/`), or pictures `train/<class>/<file>` and
+    `test_batch.bin` (there or in `cifar-10-batches-bin/`), or images `train/<class>/<file>` and
     `test/<class>/<file>`, of which a tenth, drawn at random, is validation.
 
     Args:
-        path: another folder of such originals, with any number of pictures; None: `cifar10/` in
+        path: another folder of such originals, with any number of images; None: `cifar10/` in
             `data_dir`.
-        flips: add the mirror image of each training picture: 45,000 become 90,000.
+        flips: add the mirror image of each training image: 45,000 become 90,000.
     """
 
     name = "cifar10"
@@ -52,7 +52,7 @@ class Cifar10(ImageDataModule, options=options_of(ImageDataModule)):
         self.flips = flips
 
     def originals(self) -> list[Path]:
-        """The binary batches, or all pictures where there are none."""
+        """The binary batches, or all images if there are none."""
         found = list_tree(
             self.root, suffixes=(".bin", *SUFFIXES), name=self.name, cache_dir=self.cache_dir
         )
@@ -62,7 +62,7 @@ class Cifar10(ImageDataModule, options=options_of(ImageDataModule)):
         return [batches.get(file, self.root / file) for file in self.files]
 
     def options(self) -> dict[str, Any]:
-        """What else changes the conversion."""
+        """Other options that affect the conversion."""
         return {"flips": self.flips}
 
     def build(self, folder: Path) -> dict[str, Any]:

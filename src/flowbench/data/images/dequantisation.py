@@ -1,4 +1,4 @@
-"""Pictures of whole numbers become rows of real ones: uniform noise, and flips."""
+"""Converts integer images to real-valued rows: uniform noise, and flips."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,16 +37,16 @@ def write_pictures(
 ) -> None:
     """Write `<split>.npy`, float32 `[rows, height · width · channels]`, and `<split>_labels.npy`.
 
-    The noise is drawn channel after channel, the order in which CIFAR-10 comes.
+    The noise is drawn channel by channel, the storage order of CIFAR-10.
 
     Args:
-        folder: where to.
+        folder: where the files are written.
         split: name of the files.
-        chunks: pictures `[n, channels, height, width]`, as many as labels in all.
-        labels: one per picture.
+        chunks: images `[n, channels, height, width]`, as many as labels in all.
+        labels: one per image.
         shape: height, width, channels.
-        rng: of the noise.
-        flips: also each picture, with its noise, as seen in a mirror; these come after all others.
+        rng: generator of the noise.
+        flips: append the mirror image of each image, including its noise, after all others.
     """
     rows, copies = len(labels), 2 if flips else 1
     out = folder / f"{split}.npy"
@@ -65,5 +65,5 @@ def write_pictures(
 
 
 def chunked(pictures: NDArray[np.uint8]) -> Iterable[NDArray[np.uint8]]:
-    """Pictures `[n, channels, height, width]`, some at a time."""
+    """Images `[n, channels, height, width]`, in chunks."""
     return (pictures[part] for part in chunks(*pictures.shape))

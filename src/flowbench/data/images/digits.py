@@ -1,4 +1,4 @@
-"""The 8 × 8 digits that come with scikit-learn: pictures without a download."""
+"""The 8 × 8 digits that come with scikit-learn: images without a download."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["Digits"]
 
 
 class Digits(ImageDataModule, options=options_of(ImageDataModule, without=["path", "data_dir"])):
-    """Handwritten digits: 1,457 / 161 / 179 pictures of 8 × 8 pixels in 17 levels, 0 … 16.
+    """Handwritten digits: 1,457 / 161 / 179 images of 8 × 8 pixels in 17 levels, 0 … 16.
 
     Contiguous splits, the last tenth being test and the last tenth of the rest validation, with
     noise as for MNIST. From the UCI "Optical Recognition of Handwritten Digits" (its test part).
@@ -32,7 +32,7 @@ class Digits(ImageDataModule, options=options_of(ImageDataModule, without=["path
         super().__init__(dequantize=dequantize, **options)
 
     def originals(self) -> list[Path]:
-        """The file inside scikit-learn.
+        """The file shipped with scikit-learn.
 
         Raises:
             DataError: scikit-learn is not installed.

@@ -1,4 +1,4 @@
-"""The user's own folder of pictures."""
+"""The user's own folder of images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,19 +18,19 @@ __all__ = ["ImageFolder"]
 
 
 class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=["data_dir"])):
-    """Pictures in `<label>/<file>` or `<file>`, perhaps below `train/`, `val/` and `test/`.
+    """Images in `<label>/<file>` or `<file>`, optionally below `train/`, `val/` and `test/`.
 
-    What the folders do not say is split at random, always in the same way. Pictures are as viewers
-    show them: upright by the EXIF tag, on white where they are transparent.
+    Splits without a folder are drawn at random, always in the same way. Images are as viewers show
+    them: rotated by the EXIF tag, on white where transparent.
 
     Args:
         path: the folder.
-        fractions: of the pictures for train, val and test, which sum to 1; unused for the splits
-            that are folders.
-        size: height and width in pixels to which all pictures are resized; None: they have the
-            same size.
-        color: red, green and blue; otherwise grey.
-        flips: add the mirror image of each training picture.
+        fractions: fractions of the images for train, val and test, which sum to 1; unused for
+            splits that are folders.
+        size: height and width in pixels to which all images are resized; None: they already have
+            the same size.
+        color: read as RGB; otherwise as grey.
+        flips: add the mirror image of each training image.
     """
 
     name = "images"
@@ -59,12 +59,12 @@ class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=[
         self.flips = flips
 
     def originals(self) -> list[Path]:
-        """All pictures of the folder."""
+        """All images in the folder."""
         files = list_tree(self.root, suffixes=SUFFIXES, name=self.name, cache_dir=self.cache_dir)
         return files or [self.root / "<label>" / "<picture>.png"]
 
     def options(self) -> dict[str, Any]:
-        """What else changes the conversion."""
+        """Other options that affect the conversion."""
         return {
             "fractions": self.fractions,
             "size": self.size,

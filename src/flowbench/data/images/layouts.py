@@ -1,4 +1,4 @@
-"""In which order the pixels and channels of a picture stand in a flat vector."""
+"""The order of the pixels and channels of an image in a flat vector."""
 
 from typing import Any, Literal
 
@@ -13,18 +13,18 @@ PixelOrder = Literal["raster", "reversed", "random"]
 def layout_steps(
     shape: tuple[int, int, int], *, layout: Layout, pixel_order: PixelOrder, seed: int
 ) -> list[dict[str, Any]]:
-    """The preprocessing that brings pictures into a layout; nothing where they are in it already.
+    """The preprocessing that brings images into a layout; empty if they already have it.
 
-    Data units have the layout `[height, width, channels]`, raster by raster: r0 g0 b0 r1 g1 b1 ….
-    It is a permutation, so that samples come back as pictures whatever the layout.
+    Data units have the layout `[height, width, channels]`, in raster order: r0 g0 b0 r1 g1 b1 ….
+    It is a permutation, so samples can be turned back into images in any layout.
 
     Args:
         shape: height, width, channels.
         layout: "interleaved" keeps the channels of a pixel together; all others put channel after
             channel, `[channels, pixels]`.
-        pixel_order: line by line, from the last pixel to the first, or drawn at random; the
+        pixel_order: row by row, from the last pixel to the first, or drawn at random; the
             channels keep their order.
-        seed: of the random order.
+        seed: seed of the random order.
 
     Example:
         >>> layout_steps((1, 2, 3), layout="planar", pixel_order="raster", seed=0)

@@ -1,1 +1,1 @@
-"""Clips of sound as spectra."""
+"""Audio clips as spectra."""

@@ -12,13 +12,13 @@ __all__ = ["ClipContexts", "frame_contexts"]
 
 @dataclass(frozen=True, kw_only=True)
 class ClipContexts:
-    """The contexts of clips: where a row is a frame those before it and its position; the label.
+    """The contexts of clips: for frame rows, earlier frames and the position; then the label.
 
     Attributes:
-        frames: of a whole clip, where a row is a frame; else None.
-        count: how many frames condition a frame.
-        start: a frame `[coefficients]` that stands for those before the clip.
-        labels: in the order of their one-hot form; none where the label is not given.
+        frames: number of frames in a whole clip if a row is a frame; else None.
+        count: number of earlier frames that a frame is conditioned on.
+        start: a frame `[coefficients]` that stands in for those before the clip.
+        labels: labels in one-hot order; empty if the label is not part of the context.
     """
 
     frames: int | None
@@ -27,7 +27,7 @@ class ClipContexts:
     labels: Sequence[str]
 
     def rows(self, magnitudes: NDArray[Any], labels: Sequence[str]) -> NDArray[np.float32] | None:
-        """Contexts in data units, row by row; None where rows have none.
+        """Contexts in data units, one per row; None if rows have none.
 
         Args:
             magnitudes: `[clips, n, coefficients]`, the first n frames of clips.
@@ -48,10 +48,10 @@ class ClipContexts:
         return joined.reshape(-1, joined.shape[-1])
 
     def preprocess(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The preprocessing of contexts that follows from the one of frames; labels stay.
+        """The preprocessing of contexts derived from that of frames; labels are left unchanged.
 
         Args:
-            steps: of a frame: perhaps `Log`, perhaps `Standardize`.
+            steps: preprocessing of a frame: perhaps `Log`, perhaps `Standardize`.
         """
         if self.frames is None:
             return []
@@ -69,13 +69,13 @@ class ClipContexts:
 def frame_contexts(
     magnitudes: NDArray[Any], *, count: int, start: NDArray[Any], frames: int
 ) -> NDArray[np.float32]:
-    """What precedes every frame: `count` frames, the oldest first, and the position in the clip.
+    """The context of every frame: `count` earlier frames, oldest first, and its position.
 
     Args:
         magnitudes: `[clips, n, coefficients]`, the first n frames of clips.
-        count: how many frames.
-        start: a frame `[coefficients]` that stands for those before the clip.
-        frames: of a whole clip; the position goes from 0 at the first to 1 at the last.
+        count: number of earlier frames.
+        start: a frame `[coefficients]` that stands in for those before the clip.
+        frames: number in a whole clip; the position goes from 0 at the first to 1 at the last.
 
     Returns:
         `[clips, n, count · coefficients + 1]`.

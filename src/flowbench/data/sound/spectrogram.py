@@ -1,4 +1,4 @@
-r"""Magnitudes of sound, framed as TensorFlow frames it."""
+r"""Magnitude spectra of audio, framed as in TensorFlow."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,13 +15,13 @@ Window = Literal["article", "whole", "frames", "sequence"]
 
 @dataclass(frozen=True, kw_only=True)
 class Framing:
-    """How a clip is cut before it is transformed.
+    """How a clip is divided into frames before the transform.
 
     Attributes:
-        window: "article", "whole", or else frames.
-        frame_length: samples of a frame.
+        window: "article" or "whole"; anything else means frames.
+        frame_length: samples per frame.
         frame_step: samples from one frame to the next.
-        fft_length: samples that are transformed, giving fft_length/2 + 1 coefficients.
+        fft_length: samples per Fourier transform, giving fft_length/2 + 1 coefficients.
     """
 
     window: Window
@@ -33,18 +33,18 @@ class Framing:
 def stft_magnitudes(samples: Tensor, framing: Framing) -> Tensor:
     r"""Magnitudes `[clips, frames, fft_length/2 + 1]` of clips `[clips, samples]`.
 
-    With the periodic Hann window w of the length of a frame and N = fft_length,
+    With the periodic Hann window w of the frame length and N = fft_length:
 
-    * frames: |Σₙ w[n] x[n] e^{−2πikn/N}| over the first N samples of each frame, zeros added where
-      it is shorter; there are 1 + ⌊(samples − frame_length) / frame_step⌋ frames;
-    * article: the same with the whole clip as the only frame, so that just its first N samples,
-      where the window hardly rises above 0, are transformed;
+    * frames: |Σₙ w[n] x[n] e^{−2πikn/N}| over the first N samples of each frame, zero-padded if it
+      is shorter; there are 1 + ⌊(samples − frame_length) / frame_step⌋ frames;
+    * article: the same with the whole clip as the only frame, so that only its first N samples,
+      where the window is close to 0, are transformed;
     * whole: the same sum over *all* samples of the clip: its true spectrum at the same N/2 + 1
       frequencies. (The clip is folded: x[n], x[n + N], x[n + 2N], … share e^{−2πikn/N}.)
 
     Args:
-        samples: clips of one length, at least a frame.
-        framing: how they are cut.
+        samples: clips of equal length, at least one frame long.
+        framing: how they are divided into frames.
 
     Example:
         >>> framing = Framing(window="frames", frame_length=480, frame_step=160, fft_length=512)
@@ -73,7 +73,7 @@ def _hann(frames: Tensor) -> Tensor:
 
 
 def fit_length(samples: NDArray[np.float32], length: int) -> NDArray[np.float64]:
-    """Samples cut at a length, or padded with zeros at the end.
+    """Samples truncated to a length, or zero-padded at the end.
 
     Example:
         >>> fit_length(np.ones(2, np.float32), 3).tolist()

@@ -15,13 +15,13 @@ __all__ = ["Fsdd", "SoundFolder", "SpeechCommands"]
 
 
 class SpeechCommands(SoundDataModule):
-    """Single words of one second by thousands of speakers, at 16 kHz: v0.01 (30 words) or v0.02.
+    """One-second spoken words by thousands of speakers, at 16 kHz: v0.01 (30 words) or v0.02.
 
     The split is the official one, by the hash of the speaker: about 80, 10 and 10 %. See Warden
     2018 (arXiv:1804.03209).
 
     Args:
-        path: another folder with a folder of clips for each word, e.g. of version 0.01; None:
+        path: another folder with a subfolder of clips per word, e.g. of version 0.01; None:
             `speech_commands/` in `data_dir`.
     """
 
@@ -42,7 +42,7 @@ class Fsdd(SoundDataModule, options=options_of(SoundDataModule)):
     rest train: 2,400 / 300 / 300 clips `<digit>/<speaker>_nohash_<n>.wav`.
 
     Args:
-        path: another folder with a folder of clips for each word; None: `fsdd/` in `data_dir`.
+        path: another folder with a subfolder of clips per word; None: `fsdd/` in `data_dir`.
     """
 
     name = "fsdd"
@@ -55,7 +55,7 @@ class Fsdd(SoundDataModule, options=options_of(SoundDataModule)):
         """By the number of the recording.
 
         Raises:
-            DataError: a file has another name.
+            DataError: a file name has another form.
         """
         return _grouped(clips, [_fsdd_split(clip) for clip in clips])
 
@@ -63,12 +63,12 @@ class Fsdd(SoundDataModule, options=options_of(SoundDataModule)):
 class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=["data_dir"])):
     """The user's own clips `<label>/<clip>.wav`.
 
-    No speaker is in two splits: who speaks is the part of the name before `_nohash_`; a name
+    No speaker is in two splits: the speaker is the part of the name before `_nohash_`; a name
     without it counts as a speaker of its own.
 
     Args:
         path: the folder.
-        fractions: of the clips for train, val and test, approximately; they sum to 1.
+        fractions: approximate fractions of the clips for train, val and test; they sum to 1.
     """
 
     name = "sound"
@@ -81,7 +81,7 @@ class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=[
         self.fractions = three_fractions(fractions)
 
     def options(self) -> dict[str, Any]:
-        """What else changes the conversion."""
+        """Other options that affect the conversion."""
         return super().options() | {"fractions": self.fractions}
 
     def splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:

@@ -1,4 +1,4 @@
-"""The columns of a user's table and what each is for."""
+"""The columns of a user's table and their roles."""
 
 import difflib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ __all__ = ["Columns", "choose_columns"]
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """The columns of a table by their use; they stand in the arrays in this order."""
+    """The columns of a table by role, in their order in the arrays."""
 
     targets: list[str]
     contexts: list[str]
@@ -21,12 +21,12 @@ class Columns:
 
     @property
     def numbers(self) -> list[str]:
-        """Those that hold numbers."""
+        """The numeric columns."""
         return [*self.targets, *self.contexts]
 
     @property
     def texts(self) -> list[str]:
-        """Those that hold labels, which become numbers."""
+        """The columns of labels, which are encoded as numbers."""
         return [*self.categorical, *filter(None, (self.split, self.group))]
 
 
@@ -42,21 +42,21 @@ def choose_columns(
     logs: list[str],
     path: Path,
 ) -> Columns:
-    """Find the columns that were asked for.
+    """Find the requested columns.
 
     Args:
-        names: of all columns of the table.
-        defaults: those of them that are modelled where nobody chooses.
-        targets: what is modelled; None: all defaults that are not named otherwise.
-        contexts: numbers of the context.
-        categorical: labels of the context.
-        split: says the split of each row.
-        group: says what must come into the same split.
-        logs: those targets of which the logarithm is taken.
-        path: of the table, for messages.
+        names: names of all columns of the table.
+        defaults: columns that are modelled if none are chosen.
+        targets: columns to model; None: all defaults without another role.
+        contexts: numeric columns of the context.
+        categorical: columns of labels in the context.
+        split: column that gives the split of each row.
+        group: column whose equal values must share a split.
+        logs: targets whose logarithm is taken.
+        path: path of the table, for messages.
 
     Raises:
-        DataError: a column is not there, or comes twice, or none is left to model.
+        DataError: a column is missing or named twice, or none is left to model.
     """
     taken = [*contexts, *categorical, *filter(None, (split, group))]
     asked = [*(targets or []), *taken]

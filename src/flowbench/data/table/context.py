@@ -1,4 +1,4 @@
-"""What the density of a user's table is conditioned on: numbers, and labels as zeros and a one."""
+"""Contexts of a user's table: numbers, and one-hot encoded labels."""
 
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ __all__ = ["context_rows", "standardize_context"]
 def context_rows(
     rows: list[Selection], columns: Columns, *, categories: dict[str, list[str]], path: Path
 ) -> dict[str, Any]:
-    """The contexts of train, val and test: numbers as they are, then one 0 or 1 per label.
+    """The contexts of train, val and test: numbers unchanged, then labels one-hot encoded.
 
     Args:
-        rows: of train, val and test, with all columns.
-        columns: what they are.
+        rows: rows of train, val and test, with all columns.
+        columns: their columns by role.
         categories: column → its labels.
-        path: of the table, for messages.
+        path: path of the table, for messages.
 
     Raises:
         DataError: a row of val or test has a label that no training row has.
@@ -46,12 +46,12 @@ def context_rows(
 
 
 def standardize_context(train: Selection, names: list[str], *, path: Path) -> list[dict[str, Any]]:
-    """The preprocessing that standardises the first columns of a context and no other.
+    """The preprocessing that standardises only the first columns of a context.
 
     Args:
         train: the contexts of the training rows.
-        names: of the first columns.
-        path: of the table, for messages.
+        names: names of the first columns.
+        path: path of the table, for messages.
 
     Raises:
         DataError: one of these columns is constant.

@@ -24,7 +24,7 @@ SEPARATORS = ";\t| "
 
 @dataclass
 class CsvPart:
-    """Comma-separated values below a header line; missing values are spelled alike in all columns."""
+    """Comma-separated values below a header line; all columns spell missing values alike."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""Columns with values that many rows share: a density has no bound at them."""
+"""Columns with values that many rows share, where a density is unbounded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 class Discrete(NamedTuple):
-    """The step of the lattice of all values, and a value of many rows with their share."""
+    """The step of the lattice of all values, and a value shared by many rows with their share."""
 
     step: float | None = None
     atom: float | None = None
@@ -25,11 +25,11 @@ class Discrete(NamedTuple):
 
 
 def discreteness(column: Floats) -> Discrete:
-    """What is discrete in a column.
+    """The discreteness of a column: a lattice or an atom, if any.
 
-    A lattice is the multiples of a step, from the smallest value on. That of whole numbers always
+    A lattice is the multiples of a step, from the smallest value on. The integer lattice always
     counts. Another counts with up to 100,000 points between the smallest and the largest value,
-    or where 1 % of the rows share their values with others: data are always written down with
+    or where 1 % of the rows share their values with others: data are always recorded with
     some number of digits. So does that of rounding to the type of the numbers, to 10,000 points.
 
     An atom is a value of more than 0.5 % of the rows, where it is not one of the points of a
@@ -79,12 +79,12 @@ def dequantize(
 ) -> None:
     """Add uniform noise in [0, step) to the values of columns that lie on their lattices.
 
-    It happens in place and in bounded memory; other values remain what they are.
+    This is done in place and in bounded memory; other values are left unchanged.
 
     Args:
         x: `[rows, columns]`, maybe memory-mapped.
         lattices: column → a point of its lattice and the step.
-        generator: of the noise; what a row gets depends on its place alone.
+        generator: generator of the noise, which depends only on the position of a row.
 
     Example:
         >>> x = np.array([[0.0, 1.0], [0.0, 1.3]])
@@ -97,7 +97,7 @@ def dequantize(
     for rows in chunks(*x.shape):
         part = x[rows]
         values = part[:, columns]
-        rounding = 1e-4 + 2e-7 * np.abs(values) / steps  # that of float32
+        rounding = 1e-4 + 2e-7 * np.abs(values) / steps  # of float32
         with np.errstate(invalid="ignore"):  # infinity is on no lattice
             place = (values - origins) / steps
             on = np.abs(place - np.rint(place)) < rounding

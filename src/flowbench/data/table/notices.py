@@ -1,4 +1,4 @@
-"""What a user should know of his table, in sentences."""
+"""Warnings about a user's table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ __all__ = ["table_warnings"]
 def table_warnings(
     meta: Mapping[str, Any], *, dequantize: bool, clip_quantiles: Sequence[float] | None
 ) -> Iterator[str]:
-    """Rows that were left out, and values that many rows share.
+    """Warnings of dropped rows, and of values that many rows share.
 
     Args:
-        meta: what the conversion of the table has found.
+        meta: metadata of the conversion of the table.
         dequantize: whether noise was added to the lattices.
-        clip_quantiles: two quantiles to which what lies beyond is moved.
+        clip_quantiles: two quantiles to which values are clipped.
 
     Example:
         >>> meta = {"dropped": 3, "lattices": {"age": [20.0, 1.0]}, "atoms": {}}

@@ -28,21 +28,21 @@ class ParquetPart:
         self.index = (schema.pandas_metadata or {}).get("index_columns", [])
 
     def defaults(self) -> list[str]:
-        """All columns but those that pandas has written as the index of a frame."""
+        """All columns except those that pandas wrote as the index of a data frame."""
         return [name for name in self.names if name not in self.index]
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
-        """Some columns, batch after batch.
+        """Some columns, batch by batch.
 
         Raises:
-            DataError: the file is damaged, or a column of numbers holds something else.
+            DataError: the file is damaged, or a numeric column holds something else.
         """
         row = 1
         with (
             readable(self.path),
             pyarrow.parquet.ParquetFile(
                 self.path,
-                pre_buffer=False,  # else all of it is read
+                pre_buffer=False,  # otherwise the whole file is read
                 page_checksum_verification=True,
             ) as file,
         ):

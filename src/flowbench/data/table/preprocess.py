@@ -23,15 +23,15 @@ def table_preprocess(
     standardized: bool,
     path: Path,
 ) -> list[dict[str, Any]]:
-    """The preprocessing of the columns to model, by the training rows.
+    """The preprocessing of the modelled columns, fitted to the training rows.
 
     Args:
         train: the training rows of these columns.
-        names: of the columns.
-        clip_quantiles: what lies beyond these two is moved to them; None: nothing is.
-        log_columns: names of those of which the logarithm is taken.
-        standardized: whether they come to mean 0 and standard deviation 1 at last.
-        path: of the table, for messages.
+        names: names of the columns.
+        clip_quantiles: two quantiles to which values are clipped; None: no clipping.
+        log_columns: names of columns whose logarithm is taken.
+        standardized: whether to scale them finally to mean 0 and standard deviation 1.
+        path: path of the table, for messages.
 
     Raises:
         DataError: a column is constant after clipping.
@@ -54,7 +54,7 @@ def table_preprocess(
 
 
 def _clip(train: Selection, pair: Sequence[float]) -> dict[str, Any]:
-    """The step to two quantiles of the training rows, one column in memory at a time."""
+    """The step that clips to two training quantiles, computed one column at a time."""
     quantiles = [
         np.quantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
         for column in range(train.shape[1])

@@ -27,7 +27,7 @@ def split_table(
     Args:
         arrays: arrays of a converted table: "all", or one per split.
         columns: their columns; one may give the split, or groups that must share a split.
-        fractions: fractions of the rows for train, val, test, if the table does not give the split.
+        fractions: fractions of the rows for train, val, test, unless the table gives the split.
         seed: seed of the random split.
         path: path of the table, for messages.
 

@@ -1,1 +1,1 @@
-"""The tabular sets of the papers."""
+"""The tabular data sets of the papers."""

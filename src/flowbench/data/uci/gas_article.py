@@ -14,16 +14,16 @@ CUTOFF = 0.985
 
 
 def find_correlation(correlation: NDArray[np.float64], *, cutoff: float = CUTOFF) -> list[int]:
-    """Which columns stay by `findCorrelation` of R's caret 6, with `exact=TRUE`.
+    """The columns kept by `findCorrelation` of R's caret 6, with `exact=TRUE`.
 
     Columns are ordered by their mean absolute correlation with the others, the largest first, and
-    their pairs visited in this order. Of a pair above the cutoff the first goes if its mean
-    exceeds the mean over all columns but the second, otherwise the second goes; both means are
-    those over the columns that are still there.
+    their pairs are visited in this order. Of a pair above the cutoff, the first is dropped if its
+    mean exceeds the mean over all columns but the second, otherwise the second is; both means are
+    over the remaining columns.
 
     Args:
         correlation: Pearson correlations `[columns, columns]`.
-        cutoff: the largest absolute correlation that is kept.
+        cutoff: the largest absolute correlation kept.
 
     Example:
         >>> find_correlation(np.array([[1, 0.99, 0.3], [0.99, 1, 0.5], [0.3, 0.5, 1]]))
@@ -44,11 +44,11 @@ def find_correlation(correlation: NDArray[np.float64], *, cutoff: float = CUTOFF
 
 
 class GasArticle(GasRaw):
-    """All 4,208,261 rows of the text at UCI: one half to train on, the other half to test.
+    """All 4,208,261 rows of the text at UCI: one half for training, the other half for testing.
 
-    The columns are those that `findCorrelation` leaves of columns 4 to 19 at 0.985: X4, X5, X8,
+    The columns are those that `findCorrelation` keeps of columns 4 to 19 at 0.985: X4, X5, X8,
     X9, X13, X16, X17 and X18. Statistics (ddof 1) are those of *all* rows. The article has no
-    validation rows; here the last tenth of the training half chooses the epoch. The original is
+    validation rows; here the last tenth of the training half selects the epoch. The original is
     that of `GasRaw`; the seed shuffles.
     """
 
@@ -57,11 +57,11 @@ class GasArticle(GasRaw):
     expected: ClassVar = {"train": (1_893_717, 8), "val": (210_413, 8), "test": (2_104_131, 8)}
 
     def column_name(self, sensor: int) -> str:
-        """As R names it: the first sensor is column 4."""
+        """The name in R: the first sensor is column 4."""
         return f"X{sensor + 4}"
 
     def choose(self, correlation: NDArray[np.float64]) -> list[int]:
-        """What `findCorrelation` leaves."""
+        """The columns that `findCorrelation` keeps."""
         return find_correlation(correlation)
 
     def split(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
