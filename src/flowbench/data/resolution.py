@@ -1,4 +1,4 @@
-"""Checks whether distinct values in the data are still distinct in model space."""
+"""Checks whether distinct values in the data remain distinct in model space."""
 
 import warnings
 from collections.abc import Sequence

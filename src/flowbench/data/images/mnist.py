@@ -20,7 +20,7 @@ class Mnist(ImageDataModule):
     r"""Handwritten digits: 50,000 / 10,000 / 10,000 images of 28 × 28 pixels.
 
     x = pixel + U[0, 1) in [0, 256), with noise drawn once from `RandomState(42)` for train, then
-    validation (the last 10,000 training pictures), then test. Model space is
+    validation (the last 10,000 training images), then test. Model space is
     logit(α + (1 − 2α) x / 256). The originals are the four IDX files, gzipped or not, in `mnist/`
     or `path`. A full-covariance Gaussian reaches −1366.9 ± 1.4 nats; see Papamakarios et al. 2017
     (arXiv:1705.07057), section 4.3 and table 2.
