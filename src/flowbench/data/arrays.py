@@ -77,7 +77,7 @@ def validation_pair(given: Any, train: Pair) -> Pair:
     """The caller's validation rows, given alone or as a tuple with their contexts.
 
     Raises:
-        DataError: they do not match the training rows in shape.
+        DataError: they do not match the training rows.
     """
     x, context = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     if isinstance(x, tuple) or (context is None) != (train.context is None):

@@ -29,11 +29,11 @@ def discreteness(column: Floats) -> Discrete:
 
     A lattice is the multiples of a step, from the smallest value on. The integer lattice always
     counts. Another counts with up to 100,000 points between the smallest and the largest value,
-    or where 1 % of the rows share their values with others: data are always recorded with
-    some number of digits. So does the rounding grid of the number type, up to 10,000 points.
+    or if 1 % of the rows share their values with others, since data are always recorded with some
+    number of digits. So does the rounding grid of the number type, up to 10,000 points.
 
-    An atom is a value of more than 0.5 % of the rows, unless it is one of the points of a
-    lattice as wide as 1/1000 of the standard deviation, which have such shares.
+    An atom is a value of more than 0.5 % of the rows, unless the column has a lattice with
+    a step of at least 1/1000 of the standard deviation, whose points have such shares anyway.
 
     Args:
         column: finite values.
