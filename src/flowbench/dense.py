@@ -41,7 +41,7 @@ def as_tensor(name: str, value: Any) -> Tensor:
 
     Args:
         name: of the value, for the message.
-        value: real numbers, whole numbers or booleans.
+        value: real numbers, integers or booleans.
 
     Raises:
         ValueError: it holds something else, or lists of unequal length.

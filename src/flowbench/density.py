@@ -39,7 +39,7 @@ class TrainedDensity(nn.Module):
     Attributes:
         flow: the density in model space.
         preprocess: the transform from model space to data units (its `inverse` preprocesses).
-        context_preprocess: the same for contexts.
+        context_preprocess: as `preprocess`, for contexts.
         config: the configuration of the run.
         context_features: size of a context, 0 for none.
         context_shape: `(context_features,)`, unless contexts are not vectors.

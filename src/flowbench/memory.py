@@ -29,7 +29,7 @@ def empty(
         folder: where to put the file; None always uses memory.
 
     Raises:
-        OSError: there is no room for the file.
+        OSError: the file does not fit on the disk.
 
     Example:
         >>> empty((2, 3)).shape

@@ -50,7 +50,7 @@ class GaussianFamily(Family):
     This is the density of an `AffineMap` of N(0, 1), with the same soft bound on the log-scale.
 
     Args:
-        log_scale_bound: the largest |s|; None leaves it free.
+        log_scale_bound: soft bound on |s|; None leaves it unbounded.
 
     Raises:
         ValueError: the bound is not positive and finite.
@@ -91,7 +91,7 @@ class MixtureFamily(Family):
 
     Args:
         components: K, number of Gaussians.
-        log_scale_bound: the largest |s|; None leaves it free.
+        log_scale_bound: soft bound on |s|; None leaves it unbounded.
 
     Raises:
         ValueError: there are no components, or the bound is not positive and finite.

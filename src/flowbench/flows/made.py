@@ -38,7 +38,7 @@ class MADE(Flow, options=options_of(AutoregressiveNetwork, without=OF_THE_NETWOR
         family: of the conditionals: "gaussian", "mixture" (of Gaussians: MADE MoG) or "bernoulli"
             (features of 0 and 1).
         components: number of Gaussians of a "mixture".
-        log_scale_bound: soft bound on the |log-scale| of a Gaussian; None leaves it free.
+        log_scale_bound: soft bound on the |log-scale| of a Gaussian; None leaves it unbounded.
         zero_output: start with all parameters of the conditionals at zero.
         **options: those of `AutoregressiveNetwork`.
 
