@@ -28,7 +28,7 @@ HOME = {"fit": "flowbench.training.fitting", "load": "flowbench.checkpoint"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: the command's help does without torch."""
+    """Import a public name on first use, so that the command's help does not import torch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(HOME.get(name, "flowbench.flows")), name)

@@ -1,4 +1,4 @@
-"""Files that a reader sees whole or not at all, whatever happens while they are written."""
+"""Atomic file writes: a reader sees a file whole or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ __all__ = ["replacing", "write_text"]
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Where to write what takes the place of a file at the end of the block, unless it fails.
+    """A temporary path that replaces a file at the end of the block, unless the block fails.
 
-    It lies beside the file, hidden, with the same extension.
+    It is a hidden file in the same folder, with the same extension.
 
     Args:
         path: of the file.
-        durable: outlast a power cut as well, which waits for the disk.
+        durable: survive a power cut too, by waiting for the disk.
 
     Raises:
-        OSError: it cannot be written; the error names the file.
+        OSError: the file cannot be written; the error names it.
 
     Example:
         >>> import tempfile
@@ -38,12 +38,12 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # of a write: a full disk, say
+        if isinstance(error, OSError) and error.filename is None:  # e.g. a full disk
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole, in UTF-8."""
+    """Write a file atomically, in UTF-8."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""From a run folder or a checkpoint to the trained density, without executing what lies in it."""
+"""Loading a trained density from a run folder or checkpoint, without executing its contents."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,20 +17,20 @@ from flowbench.flows import Flow, equal_blocks
 from flowbench.targets import build
 from flowbench.transforms.steps import build_preprocess
 
-if TYPE_CHECKING:  # it is Lightning's, which takes seconds to import
+if TYPE_CHECKING:  # imports Lightning, which takes seconds
     from flowbench.data.base import DataModule
 
 __all__ = ["CheckpointError", "TrainedDensity", "load"]
 
-WITH_FIRST_SLOPE = 2  # the format in which leaky_relu had it
+WITH_FIRST_SLOPE = 2  # the checkpoint format in which leaky_relu had its first slope
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be loaded, told in one sentence."""
+    """A checkpoint that cannot be loaded; the message is one sentence."""
 
 
 def saved_values(config: Mapping[str, Any], data: "DataModule") -> dict[str, Any]:
-    """What a checkpoint carries beside tensors, as plain values."""
+    """What a checkpoint stores besides tensors, as plain values."""
     return {
         "format": FORMAT,
         "config": dict(config),
@@ -44,19 +44,19 @@ def saved_values(config: Mapping[str, Any], data: "DataModule") -> dict[str, Any
 
 
 def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
-    """The density that a run has learnt, in the units of its data, on the CPU and in its own type.
+    """The density that a run has learned, in data units, on the CPU and in its own dtype.
 
-    Only tensors and plain values are read. The classes that the configuration names are built if
-    they belong to flowbench, others only with `trust=True`.
+    Only tensors and plain values are read. Classes named by the configuration are built if they
+    belong to flowbench, others only with `trust=True`.
 
     Args:
-        run: a run folder (its best checkpoint is taken), a checkpoint file, or what
-            `TrainedDensity.save` has written.
+        run: a run folder (its best checkpoint is used), a checkpoint file, or a file written by
+            `TrainedDensity.save`.
         trust: also build classes from outside flowbench.
 
     Raises:
-        CheckpointError: there is none, it is unreadable, it names a foreign class, or its model
-            cannot be built.
+        CheckpointError: there is no checkpoint, it is unreadable, it names a foreign class, or its
+            model cannot be built.
 
     Example:
         density = flowbench.load("outputs/toy/maf/1a2b3c4d/seed=0")
@@ -70,7 +70,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     with float32_on_cpu():
         try:
             flow = build_flow(_as_meant(model, saved["format"]), **saved["sizes"])
-        except Exception as error:  # whatever a configuration of another version leads to
+        except Exception as error:  # a configuration of another version may fail in any way
             reason = " ".join(str(error).split())
             raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
         preprocess = build_preprocess(saved["preprocess"])
@@ -93,7 +93,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
 
 
 def _as_meant(model: Mapping[str, Any], format_: int) -> dict[str, Any]:
-    """A `model` configuration, with what it leaves out or said otherwise when it was written."""
+    """A `model` configuration as meant when written: later keys filled in, old meanings kept."""
     model = with_later_keys(model)
     return with_first_slope(model) if format_ == WITH_FIRST_SLOPE else model
 
@@ -113,7 +113,7 @@ def _checkpoint_path(run: str | Path) -> Path:
 
 
 def _runs_below(folder: Path) -> list[Path]:
-    """The nearest run folders below `outputs/<data>/<model>/<hash>/seed=<n>`, or a part of it."""
+    """The nearest run folders below `outputs/<data>/<model>/<hash>/seed=<n>` or a parent."""
     for depth in range(1, 5):
         if found := sorted(folder.glob("*/" * depth + "checkpoints/best.ckpt")):
             return [path.parents[1] for path in found]
@@ -146,19 +146,20 @@ def build_flow(
 ) -> Flow:
     """The flow that a `model` configuration describes, for events and contexts of these sizes.
 
-    `model.embedding` becomes the embedding of the flow, whose `context_features` are then those
-    that the embedding gives.
+    `model.embedding` becomes the embedding of the flow, whose `context_features` are then the
+    output size of the embedding.
 
     Args:
         model: the configuration.
         features: size of an event.
         context_features: size of a context, 0 for none.
-        context_shape: of a context that is no vector.
-        blocks: number of equal blocks of an event that do not depend on each other.
-        shared: whether one flow has the same weights for all blocks, or each has its own.
+        context_shape: shape of a context that is not a vector.
+        blocks: number of equal, independent blocks of an event.
+        shared: whether all blocks share the weights of one flow, or each has its own.
 
     Raises:
-        ValueError: what is described is no `Flow`, or its embedding does not fit the contexts.
+        ValueError: the configuration does not describe a `Flow`, or its embedding does not fit the
+            contexts.
     """
     own, node = split_embedding(model)
     shape = tuple(context_shape or [context_features])
@@ -191,7 +192,7 @@ def build_flow(
 
 
 def _build_embedding(node: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[nn.Module, int]:
-    """The module that summarises contexts of a shape, and the size of a summary."""
+    """The module that summarises contexts of a given shape, and the size of a summary."""
     target = f"model.embedding._target_={node['_target_']}"
     if not math.prod(shape):
         raise ValueError(f"{target}: the data have no context; expected model.embedding=null")
@@ -222,7 +223,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The plain values and the flow's state in a checkpoint; executes nothing.
 
     Raises:
-        CheckpointError: the file is unreadable, or of another format.
+        CheckpointError: the file is unreadable or has another format.
     """
     checkpoint = read_values(path)
     saved = checkpoint["flowbench"]
@@ -235,7 +236,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """All that lies in a checkpoint, tensors on the processor; executes nothing.
+    """The whole content of a checkpoint, with tensors on the CPU; executes nothing.
 
     Raises:
         CheckpointError: the file is unreadable.
@@ -243,34 +244,34 @@ def read_values(path: Path) -> dict[str, Any]:
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
         values["flowbench"]
-    except Exception as error:  # a damaged file fails in as many ways as there are bytes
+    except Exception as error:  # a damaged file may fail in any way
         reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise CheckpointError(f"{path}: not a readable flowbench checkpoint ({reason})") from error
     return values
 
 
 def start_from(flow: Flow, run: str | Path) -> None:
-    """Give a flow the parameters (and buffers) that another run of the same flow ended with.
+    """Initialise a flow from the parameters (and buffers) of another run of the same flow.
 
     Args:
         flow: built with the same options.
-        run: a run folder (its best checkpoint is taken) or a checkpoint file.
+        run: a run folder (its best checkpoint is used) or a checkpoint file.
 
     Raises:
-        CheckpointError: there is none, it is unreadable, or it is of another flow.
+        CheckpointError: there is no checkpoint, it is unreadable, or it is of another flow.
     """
     path = _checkpoint_path(run)
     _load_state(flow, read_checkpoint(path)[1], path)
 
 
 def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:
-    """Refuse a configuration that would run other code than the classes of flowbench.
+    """Refuse a configuration that would run code other than flowbench's own.
 
-    What is named must be a class that flowbench itself defines, or a function of its flows; a
-    name such as `flowbench.data.conversion.shutil.rmtree` leads out of it.
+    Each target must be a class that flowbench itself defines, or a function of its flows; a name
+    such as `flowbench.data.conversion.shutil.rmtree` leads outside.
 
     Raises:
-        CheckpointError: naming the first that is not.
+        CheckpointError: a target is foreign; the message names the first.
     """
     foreign = [name for name in _targets(config) if not _is_own(name)]
     if foreign:
@@ -286,13 +287,13 @@ def _is_own(name: str) -> bool:
     try:
         found = resolve_name(name)
     except (ImportError, AttributeError, ValueError):
-        return True  # there is no such thing: nothing runs, and building it says so
+        return True  # it does not exist: nothing runs, and building it fails with a message
     home = f"{getattr(found, '__module__', '')}."
     return home.startswith("flowbench." if isinstance(found, type) else "flowbench.flows.")
 
 
 def _targets(value: Any) -> Iterator[str]:
-    """All `_target_` names inside a configuration, and interpolations: these could hide more."""
+    """All `_target_` names in a configuration, and interpolations, which could hide more."""
     if isinstance(value, Mapping):
         if "_target_" in value:
             yield str(value["_target_"])

@@ -1,4 +1,4 @@
-"""Densities and samples of many rows, computed a chunk of rows at a time to bound the memory."""
+"""Densities and samples of many rows, computed in chunks to bound memory."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,10 +17,10 @@ def log_prob_in_chunks(
     *,
     context_dims: int = 1,
 ) -> Tensor:
-    """Log-densities of the broadcast of rows and contexts.
+    """Log-densities of rows and contexts, broadcast against each other.
 
     Args:
-        log_prob: of rows `[..., features]` and contexts.
+        log_prob: maps rows `[..., features]` and contexts to log-densities.
         x: `[*batch, features]`.
         context: `[*batch, …]`, or None.
         context_dims: number of dimensions of a single context.
@@ -47,7 +47,7 @@ def log_prob_in_chunks(
     contexts: Sequence[Tensor | None] = [context] * len(rows)
     if context is not None:
         shape = context.shape[-context_dims:]
-        if context.shape[:-context_dims].numel() > 1:  # one context is shared by all rows as it is
+        if context.shape[:-context_dims].numel() > 1:  # a single context is shared by all rows
             contexts = context.expand(*batch, *shape).reshape(-1, *shape).split(CHUNK)
         else:
             contexts = [context.reshape(shape)] * len(rows)
@@ -63,12 +63,12 @@ def sample_in_chunks(
 ) -> Tensor:
     """Samples `[*sample_shape, *context_batch, features]`.
 
-    The last chunk takes the remainder as well, so that a generator of normal noise gives the same
-    numbers as in one call.
+    The last chunk also takes the remainder, so that normal noise gives the same numbers as in one
+    call.
 
     Args:
-        sample: from a sample shape and contexts to samples.
-        sample_shape: how many for each context.
+        sample: maps a sample shape and contexts to samples.
+        sample_shape: shape of the samples for each context.
         context: `[*context_batch, …]`, or None.
         context_dims: number of dimensions of a single context.
 
@@ -91,5 +91,5 @@ def sample_in_chunks(
 
 
 def _flat(samples: Tensor, count: int) -> Tensor:
-    """`[count, contexts, features]`, with one context where there is none."""
+    """`[count, contexts, features]`, with one context if there is none."""
     return samples.reshape(count, -1, samples.shape[-1])

@@ -1,4 +1,4 @@
-"""Numbers in whatever form a user has them, as ordinary tensors; and results in the same form."""
+"""Conversion of array-likes to ordinary tensors, and of results back to the form given."""
 
 import sys
 import warnings
@@ -12,13 +12,13 @@ __all__ = ["as_tensor", "dense", "like"]
 
 
 def dense(name: str, value: Tensor) -> Tensor:
-    """A tensor with an ordinary memory layout; floating-point numbers have at least 32 bits.
+    """A tensor with an ordinary memory layout; floating-point numbers get at least 32 bits.
 
     Gradients flow through it.
 
     Args:
         name: of the tensor, for the message.
-        value: real numbers; sparse tensors become dense, 16-bit numbers float32.
+        value: real numbers; sparse tensors become dense, and 16-bit numbers float32.
 
     Raises:
         ValueError: it holds complex numbers, or has no values (a tensor on the meta device).
@@ -37,11 +37,11 @@ def dense(name: str, value: Tensor) -> Tensor:
 
 
 def as_tensor(name: str, value: Any) -> Tensor:
-    """The numbers of a tensor, array, list or frame; an array keeps its memory where it can.
+    """The numbers of a tensor, array, list or frame; an array shares its memory if possible.
 
     Args:
         name: of the value, for the message.
-        value: real numbers, whole numbers or booleans.
+        value: real numbers, integers or booleans.
 
     Raises:
         ValueError: it holds something else, or lists of unequal length.
@@ -59,7 +59,7 @@ def as_tensor(name: str, value: Any) -> Tensor:
         raise ValueError(f"{name} is not an array of numbers: {reason}") from error
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} holds {array.dtype}, expected numbers")
-    with warnings.catch_warnings(action="ignore"):  # a frame's memory is read-only; so is our use
+    with warnings.catch_warnings(action="ignore"):  # a frame's memory may be read-only
         try:
             return dense(name, torch.from_numpy(array))
         except (TypeError, ValueError):  # negative strides, foreign byte order, 80 bits
@@ -67,11 +67,11 @@ def as_tensor(name: str, value: Any) -> Tensor:
 
 
 def like(given: Any, values: Tensor, *, name: str = "log_density") -> Any:
-    """Results in the form of what was given.
+    """Results in the form of the input.
 
     Args:
         given: a tensor or nested list (the result is a tensor), a pandas `DataFrame` (a `Series`
-            with its index, where there is one result per row), or whatever else has `__array__`
+            with its index, if there is one result per row), or anything else with `__array__`
             (an array).
         values: the results.
         name: of the series.

@@ -1,4 +1,4 @@
-"""What training ends with: a density of data in their own units."""
+"""The result of training: a density in data units."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -27,26 +27,26 @@ PREFIX = "flow."
 
 
 class TrainedDensity(nn.Module):
-    r"""A trained flow together with its preprocessing: a density of data in their own units.
+    r"""A trained flow together with its preprocessing: a density in data units.
 
     log p(x) = log p_model(u) + log |det ∂u/∂x|, where u is x after preprocessing.
 
     Rows and contexts are tensors, arrays, lists or frames, and results come in the same form: a
     tensor for a tensor or list, a `Series` for a pandas frame, otherwise a NumPy array. Many rows
-    are computed in chunks. `.to()` moves it to a device and sets the type of the flow;
+    are computed in chunks. `.to()` moves it to a device and sets the dtype of the flow;
     preprocessing stays in float64 (float32 on MPS, which has no float64).
 
     Attributes:
         flow: the density in model space.
         preprocess: the transform from model space to data units (its `inverse` preprocesses).
-        context_preprocess: the same for contexts.
+        context_preprocess: as `preprocess`, for contexts.
         config: the configuration of the run.
         context_features: size of a context, 0 for none.
-        context_shape: `(context_features,)`, unless contexts are no vectors.
-        feature_names: of the columns of an event.
-        categories: of the context's last features: column → its labels, one feature each.
-        saved: the plain values of its checkpoint, which `save` writes again.
-        history: one row of scores per epoch, where `flowbench.fit` has trained it.
+        context_shape: `(context_features,)`, unless contexts are not vectors.
+        feature_names: names of the columns of an event.
+        categories: column → its labels, whose one-hot features come last in the context.
+        saved: the plain values of its checkpoint, which `save` writes.
+        history: one row of scores per epoch, if trained by `flowbench.fit`.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class TrainedDensity(nn.Module):
     def log_prob(self, x: Any, context: Any = None) -> Any:
         """Log-density of rows `[..., features]` in data units, in nats, with the batch's shape.
 
-        It can be differentiated where x or the context is a tensor that requires a gradient.
-        Columns of a frame are found by their names (`feature_names`, `context_columns`,
-        `categories`), where it has any of them, and by their places otherwise.
-        It is −inf outside of the support, and where the flow overflows; only NaN gives NaN.
+        It is differentiable if x or the context is a tensor that requires a gradient. Columns of a
+        frame are selected by name (`feature_names`, `context_columns`, `categories`) if it has any
+        of them, and by position otherwise. The log-density is −inf outside the support and where
+        the flow overflows; only NaN gives NaN.
 
         Raises:
-            ValueError: x or the context has another size, no numbers, or lacks a column, or the
-                context has a value that its preprocessing cannot map.
+            ValueError: x or the context has the wrong size, is not numeric or lacks a column, or
+                the context has a value that its preprocessing cannot map.
         """
         rows = _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))
         given = self._given(context)
@@ -108,8 +108,8 @@ class TrainedDensity(nn.Module):
     def sample(self, n: int | Sequence[int] = (), context: Any = None) -> Any:
         """Draw `[*n, *context_batch, features]` in data units, where n is a number or a shape.
 
-        Samples have the flow's type, or float64 where float32 cannot hold the data, such as values
-        around 5,000,000 that differ by 1. They are a tensor, or an array where the context is an
+        Samples have the flow's dtype, or float64 if float32 cannot represent the data, e.g. values
+        around 5,000,000 that differ by 1. They are a tensor, or an array if the context is an
         array or a frame.
         """
         units = self.in_data_units
@@ -125,7 +125,7 @@ class TrainedDensity(nn.Module):
     def sample_and_log_prob(
         self, n: int | Sequence[int] = (), context: Any = None
     ) -> tuple[Tensor, Tensor]:
-        """Samples as by `sample` with their log-densities; differentiable where the flow's are."""
+        """Samples as in `sample`, with log-densities; differentiable if the flow's are."""
         given = self.context_for_flow(self._given(context))
         return self.in_data_units.sample_and_log_prob(n, given)
 
@@ -133,7 +133,7 @@ class TrainedDensity(nn.Module):
         """The density in data units as a `torch.distributions.Distribution`.
 
         Args:
-            context: `[*batch_shape, context_features]` in data units, where it is conditional.
+            context: `[*batch_shape, context_features]` in data units, if the flow is conditional.
 
         Example:
             density = flowbench.fit(flowbench.MAF(2), x)
@@ -144,11 +144,11 @@ class TrainedDensity(nn.Module):
 
     @property
     def in_data_units(self) -> Preprocessed:
-        """The density as a flow of tensors in data units, given contexts after preprocessing."""
+        """The density as a flow on tensors in data units, with preprocessed contexts."""
         return self._units[0]
 
     def context_for_flow(self, context: Tensor | None) -> Tensor | None:
-        """A context `[..., context_features]` in data units, preprocessed as the flow takes it."""
+        """Preprocess a context `[..., context_features]` in data units for the flow."""
         if context is None:
             return None
         flat = self._moved(context).flatten(-len(self.context_shape))
@@ -160,16 +160,16 @@ class TrainedDensity(nn.Module):
 
     @property
     def context_columns(self) -> list[str]:
-        """Names of the context's numbers; none where the data are no table and no frame."""
+        """Names of the numeric columns of the context; none unless data are a table or frame."""
         fitted = (self.saved or {}).get("context_columns")
         names = fitted or self.config.get("data", {}).get("context_columns") or []
         return [str(name) for name in names]
 
     @property
     def lattices(self) -> dict[str, Sequence[float]]:
-        """Columns to which training added uniform noise: name → a point of its lattice, the step.
+        """Columns to which training added uniform noise: name → (a lattice point, the step).
 
-        `log_prob` adds none: it is the density at the point that it is given.
+        `log_prob` adds none: it is the density at the given point.
         """
         return dict((self.saved or {}).get("lattices", {}))
 
@@ -177,16 +177,16 @@ class TrainedDensity(nn.Module):
         """Contexts from the values of the table's columns, by name.
 
         Args:
-            values: a number for each of the `context_columns`, in its own unit, and a label for
-                each of the `categories`; or columns of these, of equal length, as in a frame. A
-                single value beside columns holds for all rows.
+            values: a number for each of the `context_columns`, in data units, and a label for each
+                of the `categories`; or columns of these, of equal length, as in a frame. A single
+                value is broadcast to all rows.
 
         Returns:
-            `[context_features]`, or of columns `[rows, context_features]`.
+            `[context_features]`, or `[rows, context_features]` for columns.
 
         Raises:
-            ValueError: a column is unknown or missing, or of another length than the others, or a
-                value is no number or label.
+            ValueError: a column is unknown or missing or differs in length from the others, or a
+                value is not a number or known label.
 
         Example:
             density.sample(1000, density.context({"age": 30, "city": "Bern"}))
@@ -213,10 +213,10 @@ class TrainedDensity(nn.Module):
         return context.view(*batch, context.shape[-1])
 
     def one_hot(self, column: str, labels: Sequence[str | None]) -> Tensor:
-        """Labels of a categorical column as the zeros and ones of a context, `[rows, labels]`.
+        """Labels of a categorical column, one-hot encoded for a context, `[rows, labels]`.
 
-        A context is its columns of numbers, then these, in the order of `categories`. A missing
-        label, None, gives NaN.
+        A context consists of its numeric columns, then these, in the order of `categories`. A
+        missing label, None, gives NaN.
 
         Raises:
             ValueError: the column is unknown, or holds a label that no training row had.
@@ -236,11 +236,11 @@ class TrainedDensity(nn.Module):
         """Write a checkpoint that `flowbench.load` reads: tensors and plain values, no code.
 
         Args:
-            path: of the file, which is replaced as a whole.
+            path: of the file, which is replaced atomically.
 
         Raises:
-            ValueError: the flow cannot be described by plain values, such as one of a class that
-                is not flowbench's, or one that was given a module or a function.
+            ValueError: the flow cannot be described by plain values, e.g. because its class is not
+                flowbench's, or because it was given a module or a function.
 
         Example:
             density = flowbench.fit(flowbench.MAF(2), x)
@@ -260,7 +260,7 @@ class TrainedDensity(nn.Module):
             torch.save({"flowbench": {**self.saved, **own}, "state_dict": state}, part)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """As of every module, but preprocessing only follows to the device."""
+        """As in any module, but preprocessing only changes device, not dtype."""
         self.flow._apply(fn, recurse)
         for chain in (self.preprocess, self.context_preprocess):
             chain.to(self.flow.device)
@@ -270,7 +270,7 @@ class TrainedDensity(nn.Module):
         return self.in_data_units.log_prob(self._moved(x), self.context_for_flow(context))
 
     def _given(self, context: Any) -> Tensor | None:
-        """A context in data units, held against the shape that is expected."""
+        """A context in data units, after checking its shape."""
         if context is None:
             return None
         known = {*self.context_columns, *self.categories}
@@ -279,7 +279,7 @@ class TrainedDensity(nn.Module):
         return _numbers("context", context, self.context_shape)
 
     def _moved(self, value: Tensor) -> Tensor:
-        """Real numbers on the device of the flow; whole numbers become float64 (not on MPS)."""
+        """Real numbers on the device of the flow; integers become float64 (float32 on MPS)."""
         if self.flow.device.type == "mps":
             value = value.float()
         elif not value.is_floating_point():

@@ -1,4 +1,4 @@
-"""A flow told in plain values, by which a checkpoint builds it again."""
+"""Description of a flow in plain values, from which a checkpoint rebuilds it."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ __all__ = ["description", "float32_on_cpu"]
 
 @contextmanager
 def float32_on_cpu() -> Iterator[None]:
-    """Build modules in float32 on the CPU, whatever the default type and device of the caller.
+    """Build modules in float32 on the CPU, whatever the caller's default dtype and device.
 
     Example:
         >>> with torch.device("meta"), float32_on_cpu():
@@ -32,10 +32,10 @@ def float32_on_cpu() -> Iterator[None]:
 
 
 def description(flow: Flow) -> dict[str, Any]:
-    """The `model` configuration of a flow of flowbench, by all options of its construction.
+    """The `model` configuration of a flowbench flow, with all its constructor options.
 
     Raises:
-        ValueError: it is of a foreign class, was given what is no plain value, or was altered.
+        ValueError: its class is foreign, an argument is not a plain value, or it was altered.
 
     Example:
         >>> from flowbench.flows import NICE
@@ -66,7 +66,7 @@ def description(flow: Flow) -> dict[str, Any]:
 
 @torch.no_grad()
 def _refuse_altered(flow: Flow) -> None:
-    """Refuse a flow that was changed after its construction into one of another density."""
+    """Refuse a flow whose density was changed by altering it after construction."""
     positional, named = flow.construction
     with torch.random.fork_rng(devices=[]), float32_on_cpu():
         again = type(flow)(*positional, **named)
@@ -81,7 +81,7 @@ def _refuse_altered(flow: Flow) -> None:
     try:
         again.load_state_dict(flow.state_dict())
         same = torch.equal(flow.log_prob(x, context), again.eval().log_prob(x, context))
-    except (RuntimeError, ValueError):  # other names or shapes, or another type of number
+    except (RuntimeError, ValueError):  # other names, shapes or dtypes
         same = False
     if not same:
         raise ValueError(

@@ -1,10 +1,10 @@
-"""How the packages that only some tasks need are installed."""
+"""Installation of the packages that only some tasks need."""
 
 __all__ = ["how_to_install"]
 
 
 def how_to_install(extra: str) -> str:
-    """The command that installs an extra, as a package and in a clone.
+    """The command that installs an extra, from the package index and in a clone.
 
     Example:
         >>> how_to_install("sound")

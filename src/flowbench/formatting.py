@@ -1,4 +1,4 @@
-"""Numbers as text: one way for the screen, and one for pages, to the digits that errors allow."""
+"""Numbers as text, for the screen and for pages, rounded to the precision of their errors."""
 
 import math
 
@@ -19,7 +19,7 @@ MISSING = "—"
 
 
 def fixed(value: float, places: int = 4) -> str:
-    """A number for the screen, in characters that a program can read.
+    """A number for the screen, in a form that programs can parse.
 
     Example:
         >>> fixed(-1.23456)
@@ -29,7 +29,7 @@ def fixed(value: float, places: int = 4) -> str:
 
 
 def estimate(value: float, error: float | None, unit: str = "nats") -> str:
-    """A value with its error, if that is known, and its unit, for the screen.
+    """A value with its error, if known, and its unit, for the screen.
 
     Example:
         >>> estimate(-1.23456, 0.01), estimate(0.5, None)
@@ -75,7 +75,7 @@ def rounded(value: float | None, error: float | None) -> str:
 
 
 def decimals(error: float | None) -> int:
-    """How many decimal places show two digits of an error, at most four."""
+    """The number of decimal places that show two digits of an error, at most four."""
     if not error or not math.isfinite(error):
         return 4
     return min(4, max(0, 1 - math.floor(math.log10(abs(error)))))

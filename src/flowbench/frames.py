@@ -1,4 +1,4 @@
-"""Columns by their names, of a data frame of whichever library, or of a mapping."""
+"""Columns by name, from a data frame of any library or from a mapping."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ __all__ = ["by_name", "column_names", "columns_of", "finite_number"]
 
 
 def column_names(value: Any) -> list[str]:
-    """The names of a frame's columns; none of what is no frame, or has numbers for names.
+    """The names of a frame's columns; none if it is not a frame or its names are not strings.
 
     Example:
         >>> import pandas as pd
@@ -23,10 +23,10 @@ def column_names(value: Any) -> list[str]:
 
 
 def by_name(name: str, value: Any, columns: Sequence[str]) -> Any:
-    """The columns of a frame that are asked for; what has none of them is taken as it is.
+    """The requested columns of a frame; a value that has none of them is returned unchanged.
 
     Raises:
-        ValueError: a frame has some of the columns, and others not.
+        ValueError: a frame has some of the columns but not all.
 
     Example:
         >>> import pandas as pd
@@ -44,13 +44,13 @@ def by_name(name: str, value: Any, columns: Sequence[str]) -> Any:
 
 
 def columns_of(values: Mapping[str, Any]) -> tuple[tuple[int, ...], dict[str, list[Any]]]:
-    """Values, or columns of values, as columns of equal length.
+    """Convert values, or columns of values, to columns of equal length.
 
     Returns:
-        The shape that they have in common, `()` or `(rows,)`, and the columns.
+        Their common shape, `()` or `(rows,)`, and the columns.
 
     Raises:
-        ValueError: columns differ in length, or one is no column.
+        ValueError: columns differ in length, or one is not a column.
 
     Example:
         >>> columns_of({"a": [1, 2], "b": 3})
@@ -70,10 +70,10 @@ def columns_of(values: Mapping[str, Any]) -> tuple[tuple[int, ...], dict[str, li
 
 
 def finite_number(column: str, value: Any) -> float:
-    """A value of a column as a number.
+    """A value of a column as a finite number.
 
     Raises:
-        ValueError: it is none, or not finite.
+        ValueError: the value is not a number, or not finite.
 
     Example:
         >>> finite_number("age", "30")

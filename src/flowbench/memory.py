@@ -1,4 +1,4 @@
-"""Where many rows are kept: in memory, in a file that is mapped, or on the device."""
+"""Storage for many rows: in memory, in a memory-mapped file, or on the device."""
 
 import os
 import tempfile
@@ -11,25 +11,25 @@ from torch import Tensor
 
 __all__ = ["SHARE", "empty", "empty_like", "fits"]
 
-SHARE = 1 / 8  # of the memory, for the rows of one split; a validation holds a copy of them
+SHARE = 1 / 8  # of memory, for the rows of one split; validation holds a copy of them
 GROUPS = Path("/sys/fs/cgroup")
 
 
 def empty(
     shape: Sequence[int], *, dtype: torch.dtype = torch.float32, folder: str | Path | None = None
 ) -> Tensor:
-    """A tensor without values: in memory or, where it would take too much of it, in a file.
+    """An uninitialised tensor: in memory or, if it would take too much, in a file.
 
-    The file is mapped, so that the system keeps in memory what there is room for. It has no name,
-    so that it is gone with the tensor, however the process ends.
+    The file is memory-mapped, so that the system caches as much as fits in memory. It is unlinked,
+    so that it disappears with the tensor, however the process ends.
 
     Args:
         shape: of the tensor.
         dtype: of its values.
-        folder: where the file is; None: there is none, whatever the size.
+        folder: where to put the file; None always uses memory.
 
     Raises:
-        OSError: there is no room for the file.
+        OSError: the file does not fit on the disk.
 
     Example:
         >>> empty((2, 3)).shape
@@ -42,7 +42,7 @@ def empty(
 
 
 def empty_like(x: Tensor) -> Tensor:
-    """A tensor without values, kept where another is: on its device, or in a file beside its own.
+    """An uninitialised tensor, stored like another: on its device, or in a file beside its file.
 
     Example:
         >>> empty_like(torch.zeros(2, 3)).shape
@@ -53,10 +53,10 @@ def empty_like(x: Tensor) -> Tensor:
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Whether so many bytes are at most `SHARE` of the memory of a processor or CUDA device.
+    """Whether a number of bytes is at most `SHARE` of the memory of a CPU or CUDA device.
 
-    Of a processor it is that of the machine or, where that is less, what the control group of the
-    process may have; of a CUDA device, what is free.
+    For the CPU this is the total memory or, if smaller, the limit of the process's control group;
+    for a CUDA device, the free memory.
     """
     if device.type == "cuda":
         return size <= SHARE * torch.cuda.mem_get_info(device)[0]
@@ -77,7 +77,7 @@ def _mapped(shape: Sequence[int], dtype: torch.dtype, folder: Path) -> Tensor:
 
 
 def _reserve(file: int, size: int) -> None:
-    """Make a file so long; where the system can, its blocks too: a map has no place to fail."""
+    """Set the size of a file, allocating its blocks if possible: a full disk must fail here."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
     else:
@@ -85,7 +85,7 @@ def _reserve(file: int, size: int) -> None:
 
 
 def _group_limits() -> list[int]:
-    """What the control groups (version 2) that this process is in may have, in bytes."""
+    """The memory limits of the control groups (version 2) of this process, in bytes."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:

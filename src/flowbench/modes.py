@@ -1,4 +1,4 @@
-"""The mode of a module's parts, training or evaluation."""
+"""Training and evaluation modes of the parts of a module."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ __all__ = ["modes_kept"]
 
 @contextmanager
 def modes_kept(module: nn.Module) -> Iterator[None]:
-    """Give every part of a module its present mode back at the end.
+    """Restore the present mode of every part of a module at the end.
 
     Example:
         >>> flow = nn.Sequential(nn.Dropout().eval(), nn.Dropout())

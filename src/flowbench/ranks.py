@@ -1,6 +1,6 @@
-"""The processes of one training: each is a rank, and what they compute is put together here.
+"""Collective operations among the processes (ranks) of distributed training.
 
-Alone, without a process group, every function gives back what it got.
+Without a process group, every function returns what it was given.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def size() -> int:
-    """How many processes train together."""
+    """The number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -32,14 +32,14 @@ def summed(value: Tensor) -> Tensor:
 
 
 def highest(value: Tensor) -> Tensor:
-    """The largest entries over all ranks, in place."""
+    """The elementwise maximum over all ranks, in place."""
     if size() > 1:
         dist.all_reduce(value, op=dist.ReduceOp.MAX)
     return value
 
 
 def gathered(value: T) -> list[T]:
-    """The values of all ranks, in their order; anything that can be pickled.
+    """The values of all ranks, in rank order; anything that can be pickled.
 
     Example:
         >>> gathered("alone")
@@ -52,7 +52,7 @@ def gathered(value: T) -> list[T]:
 
 
 def of_first(function: Callable[[], T]) -> T:
-    """What a function gives on rank 0, where alone it is called, or the error that it raises.
+    """The result, or the error, of a function that is called on rank 0 only.
 
     Example:
         >>> of_first(lambda: "alone")
@@ -62,7 +62,7 @@ def of_first(function: Callable[[], T]) -> T:
     if rank() == 0:
         try:
             outcome = [function()]
-        except Exception as error:  # goes to all ranks, which would wait otherwise
+        except Exception as error:  # sent to all ranks, which would otherwise wait
             outcome = [error]
     if size() > 1:
         dist.broadcast_object_list(outcome)
@@ -72,11 +72,11 @@ def of_first(function: Callable[[], T]) -> T:
 
 
 def barrier() -> None:
-    """Wait until all ranks are here."""
+    """Wait until all ranks reach this point."""
     gathered(None)
 
 
 def leave() -> None:
-    """Be alone again; without this, the end of the process may be an abort (gloo's threads)."""
+    """Leave the process group; otherwise the process may abort at exit (gloo's threads)."""
     if size() > 1:
         dist.destroy_process_group()

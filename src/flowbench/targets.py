@@ -1,4 +1,4 @@
-"""Objects from the plain values that describe them, by the rule of `hydra.utils.instantiate`."""
+"""Building objects from plain values, by the rules of `hydra.utils.instantiate`."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -11,17 +11,17 @@ OF_THE_RULE = {"_target_", "_args_", "_partial_", "_recursive_", "_convert_"}
 
 
 def build(value: Any, **options: Any) -> Any:
-    """Call what `_target_` names with the other keys of a mapping, the innermost first.
+    """Call the `_target_` of a mapping with its other keys as arguments, innermost first.
 
-    It does without Hydra, but takes its keys `_args_`, `_partial_` and `_recursive_`; lists and
-    mappings are passed as such (`_convert_: all`). What has no `_target_` stays as it is.
+    It does not need Hydra, but supports its keys `_args_`, `_partial_` and `_recursive_`; lists
+    and mappings are passed as such (`_convert_: all`). Values without `_target_` are unchanged.
 
     Args:
-        value: plain values, in which every `${...}` is replaced.
-        options: further keywords of the outermost call, which win over the mapping's own.
+        value: plain values, with every `${...}` resolved.
+        options: extra keywords of the outermost call, which override the mapping's own.
 
     Returns:
-        What the outermost call returns.
+        The result of the outermost call.
 
     Raises:
         ImportError: there is no such module.

@@ -1,4 +1,4 @@
-"""What torch.func, torch.compile and torch.export ask of code that reads values or writes them."""
+"""Reading and writing values under torch.func, torch.compile and torch.export."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ __all__ = ["assign_lerp", "holds", "may_overwrite"]
 
 
 def holds(condition: Tensor) -> bool:
-    """Whether a condition holds everywhere, or cannot be looked at: traced, mapped, or on meta.
+    """Whether a condition holds everywhere or cannot be read: traced, vmapped, or on meta.
 
     Example:
         >>> holds(torch.tensor([True, False])), holds(torch.ones(2, device="meta") > 0)
@@ -24,7 +24,7 @@ def holds(condition: Tensor) -> bool:
 
 
 def may_overwrite() -> bool:
-    """Whether a tensor may be written in place: not for autograd, nor within torch.func."""
+    """Whether tensors may be written in place: not under autograd or torch.func."""
     if torch.is_grad_enabled():
         return False
     return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
@@ -32,7 +32,7 @@ def may_overwrite() -> bool:
 
 @torch.no_grad()
 def assign_lerp(buffer: Tensor, value: Tensor, weight: float) -> None:
-    """Move a buffer toward a value in place, within the derivatives of torch.func as well.
+    """Move a buffer toward a value in place, also under the derivatives of torch.func.
 
     Example:
         >>> buffer = torch.zeros(1)
@@ -57,7 +57,7 @@ def _is_wrapped(value: Tensor) -> bool:
 
 
 def _evaluated(value: Tensor) -> Tensor:
-    """The values that a derivative of torch.func is taken at."""
+    """The values at which torch.func takes a derivative."""
     while _functorch.is_gradtrackingtensor(value):
         value = _functorch.get_unwrapped(value)
     return value

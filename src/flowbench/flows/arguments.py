@@ -1,4 +1,4 @@
-"""What a flow is given, held against what it takes; each mistake is one sentence."""
+"""Checks of the arguments of a flow; each error message is one sentence."""
 
 import sys
 from collections.abc import Sequence
@@ -39,10 +39,10 @@ def kind(value: object) -> str:
 
 
 def as_shape(n: int | Sequence[int]) -> torch.Size:
-    """How many samples, as a shape.
+    """A number of samples, or a shape of samples, as a shape.
 
     Raises:
-        ValueError: a size is no whole number, or negative.
+        ValueError: a size is negative or not a whole number.
 
     Example:
         >>> as_shape(3), as_shape((2, 3))
@@ -57,7 +57,7 @@ def as_shape(n: int | Sequence[int]) -> torch.Size:
 
 
 def refuse_other_than_tensors(flow: "Flow", **given: object) -> None:
-    """Refuse arrays, lists and frames, which only densities in the units of data take.
+    """Refuse arrays, lists and frames, which only densities in data units accept.
 
     Raises:
         TypeError: a value is neither a tensor nor None.
@@ -72,13 +72,13 @@ def refuse_other_than_tensors(flow: "Flow", **given: object) -> None:
 
 
 def as_numbers(flow: "Flow", name: str, value: Tensor) -> Tensor:
-    """What a flow is given, as real numbers of at least 32 bits.
+    """The argument of a flow, as real numbers of at least 32 bits.
 
-    Numbers of 16 bits become numbers of the flow's type, as do whole numbers in a context (labels
-    in one-hot form) and in the events of a discrete flow.
+    16-bit numbers are converted to the flow's dtype, as are integers in a context (one-hot
+    labels) and in the events of a discrete flow.
 
     Raises:
-        ValueError: the numbers are complex, or whole where a density of real numbers is asked for.
+        ValueError: the numbers are complex, or integers given to a density of real numbers.
     """
     if value.is_complex():
         raise ValueError(f"{name} holds {value.dtype}, expected real numbers ({flow.dtype})")
@@ -90,7 +90,7 @@ def as_numbers(flow: "Flow", name: str, value: Tensor) -> Tensor:
 
 
 def refuse_16_bits(flow: "Flow") -> None:
-    """Refuse to compute with parameters of 16 bits.
+    """Refuse to compute with 16-bit parameters.
 
     Raises:
         ValueError: the flow has such parameters.
@@ -103,10 +103,10 @@ def refuse_16_bits(flow: "Flow") -> None:
 
 
 def refuse_context(flow: "Flow", context: Tensor | None) -> None:
-    """Refuse a context where none is taken, a missing one, and one of another size.
+    """Refuse a context that is unexpected, missing or of the wrong size.
 
     Raises:
-        ValueError: it is one of these.
+        ValueError: the context is one of these.
     """
     size = flow.context_features
     if size is None:
@@ -121,10 +121,10 @@ def refuse_context(flow: "Flow", context: Tensor | None) -> None:
 def refuse_mismatch(
     flow: "Flow", error: RuntimeError, x: Tensor | None, context: Tensor | None
 ) -> None:
-    """Tell in a sentence why tensors did not fit, where it is by their batches or types.
+    """Explain a failed call, if the dtypes or batch shapes of its tensors are the cause.
 
     Raises:
-        ValueError: they do not fit the flow, or each other.
+        ValueError: the tensors do not match the flow or each other.
     """
     for name, value in (("x", x), ("context", context)):
         if value is not None and value.dtype != flow.dtype:

@@ -1,4 +1,4 @@
-"""Autoregressive densities: one conditional density after the other."""
+"""Autoregressive densities: a product of conditional densities."""
 
 from collections.abc import Callable
 
@@ -14,17 +14,17 @@ __all__ = ["Autoregressive"]
 
 
 class Autoregressive(Base):
-    r"""p(x) = Πᵢ p(xᵢ | x before i, context), the conditionals of one family.
+    r"""p(x) = Πᵢ p(xᵢ | x before i, context), with conditionals from one family.
 
-    Densities are one pass of the network; a sample is made feature by feature, in the network's
-    order.
+    A density takes one pass of the network; a sample is drawn feature by feature, in the
+    network's order.
 
     Args:
-        network: from x and a context to `[..., features, family.params]`.
-        family: of the conditionals.
+        network: maps x and a context to `[..., features, family.params]`.
+        family: the family of the conditionals.
 
     Raises:
-        ValueError: the network has another number of outputs than the family has parameters.
+        ValueError: the network's outputs per feature differ from the family's parameters.
 
     References:
         Germain et al. 2015, "MADE" (arXiv:1502.03509).

@@ -1,4 +1,4 @@
-"""An autoregressive network as a layer from a distribution to a distribution."""
+"""An autoregressive network as a layer that maps one distribution to another."""
 
 import copy
 
@@ -16,17 +16,17 @@ __all__ = ["AutoregressiveTransform", "DistributionBase"]
 
 
 class AutoregressiveTransform(nn.Module):
-    r"""xᵢ = uᵢ exp(sᵢ) + tᵢ with (t, s) = network(x): from the distribution of u to that of x.
+    r"""xᵢ = uᵢ exp(sᵢ) + tᵢ with (t, s) = network(x): maps the distribution of u to that of x.
 
     It is one layer of masked autoregressive flow between two `torch.distributions`.
 
     Args:
-        network: with two parameters per feature.
-        log_scale_bound: largest |s|, softly; None leaves it free.
+        network: the network, with two parameters per feature.
+        log_scale_bound: soft bound on |s|; None leaves it unbounded.
 
     Raises:
-        ValueError: the network has not two parameters per feature, or (in a call) the base is not
-            over vectors of the network's size.
+        ValueError: the network does not have two parameters per feature, or (in a call) the base
+            is not over vectors of the network's size.
 
     References:
         Papamakarios et al. 2017 (arXiv:1705.07057), section 3.1.
@@ -57,8 +57,8 @@ class AutoregressiveTransform(nn.Module):
         """Move a distribution through the layer.
 
         Args:
-            base: of u, with the event shape `(features,)` and any batch shape.
-            context: `[..., context_features]`, where the network is conditional.
+            base: distribution of u, with event shape `(features,)` and any batch shape.
+            context: `[..., context_features]`, if the network is conditional.
 
         Returns:
             The distribution of x; the batch shapes of base and context broadcast.
@@ -77,11 +77,11 @@ class AutoregressiveTransform(nn.Module):
 class DistributionBase(Base):
     """A torch distribution over vectors as the base of a flow.
 
-    Its tensors are not the module's own, but it is evaluated and sampled in the type of the flow,
-    and on the flow's device. Outside of its support the log-density is −inf.
+    Its tensors do not belong to the module, but it is evaluated and sampled in the flow's dtype
+    and on the flow's device. Outside its support the log-density is −inf.
 
     Args:
-        distribution: with an event shape `(features,)`.
+        distribution: the distribution, with event shape `(features,)`.
 
     Example:
         >>> import torch
@@ -117,7 +117,7 @@ class DistributionBase(Base):
 
 
 def _like(distribution: Distribution, anchor: Tensor) -> Distribution:
-    """The same distribution with the type and device of a tensor, not refusing any value."""
+    """A copy of a distribution with the dtype and device of a tensor, without validation."""
     twin = copy.copy(distribution)
     twin._validate_args = False
     for name, part in vars(twin).items():

@@ -1,4 +1,4 @@
-"""Base distributions: where the noise of a flow comes from."""
+"""Base distributions: the source of the noise of a flow."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,10 +10,10 @@ __all__ = ["Base", "DiagonalNormal", "StandardNormal", "log_normal"]
 
 
 class Base(nn.Module, ABC):
-    """A density that can be evaluated and sampled, maybe given a context.
+    """A density that can be evaluated and sampled, optionally given a context.
 
-    Where `discrete`, it is a distribution of values 0 and 1. `context_features` is the size of the
-    context that it takes: 0 for none, None where it does not say.
+    If `discrete`, it is a distribution over the values 0 and 1. `context_features` is the size of
+    its context: 0 for none, None if unknown.
     """
 
     features: int
@@ -29,14 +29,14 @@ class Base(nn.Module, ABC):
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
         """Draw `[*shape, features]`; the context broadcasts to `[*shape, context_features]`.
 
-        Samples carry gradients to parameters and context where `has_rsample`.
+        If `has_rsample`, samples are differentiable in the parameters and the context.
         """
 
     def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
         """Samples as a function of standard normal noise `[..., features]`.
 
         Raises:
-            NotImplementedError: they are no such function.
+            NotImplementedError: the samples are not such a function.
         """
         raise NotImplementedError(
             f"samples of the base {type(self).__name__} are not a function of one standard normal "
@@ -61,7 +61,7 @@ class StandardNormal(Base):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.features = features
-        # Samples follow the dtype and device of the flow by this buffer.
+        # This buffer gives samples the dtype and device of the flow.
         self.anchor: Tensor
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
@@ -78,7 +78,7 @@ class StandardNormal(Base):
 
 
 class DiagonalNormal(Base):
-    r"""Π N(mᵢ, exp(sᵢ)²) with learnt means and log-scales, which start at N(0, I).
+    r"""Π N(mᵢ, exp(sᵢ)²) with learned means and log-scales, starting at N(0, I).
 
     Under additive coupling layers it is the scaling layer of NICE.
 

@@ -1,4 +1,4 @@
-"""Independent flows over consecutive blocks of features, with own or with shared weights."""
+"""Independent flows over consecutive blocks of features, with separate or shared weights."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,15 +16,15 @@ __all__ = ["Blockwise", "SharedBlocks", "equal_blocks"]
 
 
 class Blockwise(Flow):
-    r"""p(x) = Πₖ pₖ(x in block k), with weights of their own for every block.
+    r"""p(x) = Πₖ pₖ(x in block k), with separate weights for each block.
 
-    All flows get the same context. (Weights shared by all blocks: `SharedBlocks`.)
+    All flows get the same context. For weights shared by all blocks, see `SharedBlocks`.
 
     Args:
-        flows: one per block, in the order of the blocks; their sizes are the blocks'.
+        flows: one per block, in order; their sizes are the block sizes.
 
     Raises:
-        ValueError: there is no flow.
+        ValueError: `flows` is empty.
 
     Example:
         >>> import torch
@@ -49,7 +49,7 @@ class Blockwise(Flow):
 
     @torch.no_grad()
     def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set the statistics of every flow by its block of the training rows."""
+        """Recompute the statistics of every flow from its block of the training rows."""
         for flow, block in self.base.pairs(x):
             flow.recompute_statistics(block, context)
 
@@ -57,15 +57,15 @@ class Blockwise(Flow):
 class SharedBlocks(Flow):
     r"""p(x) = Πₖ p(x in block k), with the same flow for every block.
 
-    The event `[..., blocks · features]` is seen as `[..., blocks, features]`: the channels of a
-    picture, say. All blocks get the same context.
+    The event `[..., blocks · features]` is viewed as `[..., blocks, features]`, e.g. the channels
+    of an image. All blocks get the same context.
 
     Args:
         flow: the density of one block.
-        blocks: how many there are.
+        blocks: number of blocks.
 
     Raises:
-        ValueError: there is no block.
+        ValueError: the number of blocks is not positive.
 
     Example:
         >>> import torch
@@ -80,7 +80,7 @@ class SharedBlocks(Flow):
     def __init__(self, flow: Flow, *, blocks: AtLeastOne) -> None:
         transform = Folded(flow.transform, groups=blocks)
         super().__init__(_Repeated(flow.base, blocks), transform, flow.embedding)
-        self._block = [flow]  # in a list, so that its base and transform are not registered twice
+        self._block = [flow]  # in a list, so that its parts are not registered twice
 
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
@@ -89,9 +89,9 @@ class SharedBlocks(Flow):
 
     @torch.no_grad()
     def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set the statistics of the flow by all blocks of the training rows."""
+        """Recompute the statistics of the flow from all blocks of the training rows."""
         [flow] = self._block
-        flow.training = self.training  # not registered, it has not followed
+        flow.training = self.training  # not registered, so train() and eval() skip it
         flow.recompute_statistics(*self.transform.fold(x, context))
 
 
@@ -108,12 +108,12 @@ def equal_blocks(
     Args:
         features: size of the event.
         context_features: size of the context, 0 for none.
-        blocks: how many blocks there are.
-        shared: one set of weights for all blocks, instead of own weights for each.
-        flow: builds the flow of a block from `features`, and `context_features` where there are.
+        blocks: number of blocks.
+        shared: one set of weights for all blocks, instead of separate weights for each.
+        flow: builds the flow of a block from `features`, and `context_features` if there are any.
 
     Raises:
-        ValueError: the event has no such number of equal blocks.
+        ValueError: the event does not divide into that many equal blocks.
 
     Example:
         >>> from functools import partial

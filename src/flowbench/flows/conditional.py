@@ -26,7 +26,7 @@ class ConditionalNormal(Checked, Base):
         context_features: size of the context.
         hidden_units: width of each hidden layer of the network; none makes it linear.
         activation: name or callable; None is linear.
-        log_scale_bound: the largest |s|; None leaves it free.
+        log_scale_bound: soft bound on |s|; None leaves it unbounded.
         kernel_initializer: name or callable, for the weights.
 
     Raises:

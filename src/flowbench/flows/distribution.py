@@ -1,4 +1,4 @@
-"""Flows as `torch.distributions`: what the rest of PyTorch composes."""
+"""Flows as `torch.distributions`, composable with the rest of PyTorch."""
 
 import copy
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ __all__ = ["FlowDistribution"]
 
 
 class FlowDistribution(Distribution):
-    """A flow with its context fixed; made by `Flow.distribution` and `AutoregressiveTransform`.
+    """A flow with a fixed context; returned by `Flow.distribution` and `AutoregressiveTransform`.
 
     Args:
-        flow: the density; parameters stay shared with it.
+        flow: the density; its parameters are shared.
         context: `[*batch_shape, context_features]`, or None.
-        batch_shape: that of the distribution, which the context's broadcasts to.
-        validate_args: whether `log_prob` holds values against the support.
+        batch_shape: batch shape of the distribution, to which that of the context broadcasts.
+        validate_args: whether `log_prob` checks that values are in the support.
 
     Raises:
-        ValueError: the flow is in training mode and has batch norms or dropout, by which a density
-            would depend on the other rows of its batch or on chance; also by every method, where
-            it is put into training mode later.
+        ValueError: the flow is in training mode and has batch norms or dropout, so that a density
+            would depend on the other rows of its batch or on chance; every method raises it too
+            if the flow is put into training mode later.
 
     Example:
         >>> import torch
@@ -63,13 +63,13 @@ class FlowDistribution(Distribution):
 
     @constraints.dependent_property(event_dim=1)
     def support(self) -> constraints.Constraint:  # type: ignore[override]
-        """Vectors of real numbers, or of 0 and 1 where the flow is discrete."""
+        """Vectors of real numbers, or of 0 and 1 if the flow is discrete."""
         if self.flow.discrete:
             return constraints.independent(constraints.boolean, 1)
         return constraints.real_vector
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "FlowDistribution":
-        """A copy of the flow, and the values of the context, which may be computed ones."""
+        """Copy the flow and the values of the context, detached from its graph."""
         context = None if self.context is None else self.context.detach().clone()
         flow = copy.deepcopy(self.flow, memo)
         return FlowDistribution(flow, context, self.batch_shape, validate_args=self._validate_args)
@@ -80,7 +80,7 @@ class FlowDistribution(Distribution):
         """The same distribution with a larger batch shape.
 
         Raises:
-            ValueError: the batch shape does not expand to it.
+            ValueError: the current batch shape does not expand to the new one.
         """
         batch_shape = torch.Size(batch_shape)
         try:
@@ -99,7 +99,7 @@ class FlowDistribution(Distribution):
         """Log-density in nats of `[..., features]`, with the batch shapes broadcast.
 
         Raises:
-            TypeError: the value is no tensor.
+            TypeError: the value is not a tensor.
         """
         refuse_other_than_tensors(self.flow, value=value)
         _refuse_training(self.flow)
@@ -114,7 +114,7 @@ class FlowDistribution(Distribution):
         return self._draw(sample_shape)
 
     def rsample(self, sample_shape: int | Sequence[int] = ()) -> Tensor:  # type: ignore[override]
-        """Draw the same, with gradients to parameters and context.
+        """Draw as `sample` does, differentiably in the parameters and the context.
 
         Raises:
             NotImplementedError: the samples are not differentiable (`has_rsample`).

@@ -1,7 +1,7 @@
 r"""Conditional densities of one variable, whose parameters an autoregressive network computes.
 
-A family says how many parameters it wants per feature (`params`), gives log-densities feature by
-feature, and samples. Write your own: a subclass with `params`, `log_prob` and `sample`.
+A family states how many parameters it needs per feature (`params`), evaluates log-densities per
+feature, and samples. To write your own, subclass with `params`, `log_prob` and `sample`.
 """
 
 import math
@@ -21,7 +21,7 @@ __all__ = ["BernoulliFamily", "Family", "GaussianFamily", "MixtureFamily"]
 
 
 class Family(Checked, nn.Module, ABC):
-    """Densities of one variable with `params` parameters; where `discrete`, of values 0 and 1."""
+    """Densities of one variable with `params` parameters; if `discrete`, over 0 and 1."""
 
     params: int
     has_rsample: bool = False
@@ -41,16 +41,16 @@ class Family(Checked, nn.Module, ABC):
 
     @abstractmethod
     def sample(self, params: Tensor) -> Tensor:
-        """Draw `[..., features]`; differentiable in the parameters where `has_rsample`."""
+        """Draw `[..., features]`; differentiable in the parameters if `has_rsample`."""
 
 
 class GaussianFamily(Family):
-    r"""N(t, exp(s)²), with parameters t (mean) and s (log-scale); zeros are N(0, 1).
+    r"""N(t, exp(s)²), with parameters t (mean) and s (log-scale); zeros give N(0, 1).
 
-    The log-scale is softly bounded as in `AffineMap`, of which it is the density.
+    This is the density of an `AffineMap` of N(0, 1), with the same soft bound on the log-scale.
 
     Args:
-        log_scale_bound: the largest |s|; None leaves it free.
+        log_scale_bound: soft bound on |s|; None leaves it unbounded.
 
     Raises:
         ValueError: the bound is not positive and finite.
@@ -86,15 +86,15 @@ class GaussianFamily(Family):
 class MixtureFamily(Family):
     r"""Σₖ wₖ N(tₖ + qₖ, exp(sₖ)²), with parameters log wₖ (up to a constant), tₖ and sₖ.
 
-    The means start apart, at the quantiles qₖ = Φ⁻¹((k − ½) / K) of N(0, 1): equal components
-    would have equal gradients, and never part. One component is a `GaussianFamily`.
+    The means start apart, at the quantiles qₖ = Φ⁻¹((k − ½) / K) of N(0, 1), since identical
+    components would get identical gradients. One component is a `GaussianFamily`.
 
     Args:
         components: K, number of Gaussians.
-        log_scale_bound: the largest |s|; None leaves it free.
+        log_scale_bound: soft bound on |s|; None leaves it unbounded.
 
     Raises:
-        ValueError: there is no component, or the bound is not positive and finite.
+        ValueError: there are no components, or the bound is not positive and finite.
 
     References:
         Papamakarios et al. 2017 (arXiv:1705.07057), section 4.1 ("MADE MoG"); Bishop 1994,
@@ -138,11 +138,11 @@ class MixtureFamily(Family):
 
 
 class BernoulliFamily(Family):
-    r"""P(x = 1) = σ(l) with a logit l, for features of 0 and 1: log P(x) = x l − log(1 + exp l).
+    r"""P(x = 1) = σ(l) with logit l, for features of 0 and 1: log P(x) = x l − log(1 + exp l).
 
     Raises:
-        ValueError: by `log_prob`, where a feature is neither 0 nor 1. Where values cannot be read
-            (`vmap`, `compile`, `export`) such a row has log-probability −inf.
+        ValueError: a feature given to `log_prob` is neither 0 nor 1. Where values cannot be read
+            (`vmap`, `compile`, `export`), such a row has log-probability −inf.
 
     References:
         Germain et al. 2015, "MADE" (arXiv:1502.03509), section 2.

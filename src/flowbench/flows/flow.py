@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class _Constructed(Checked):
-    """Remembers the arguments of its construction, by which a checkpoint describes a flow."""
+    """Records its constructor arguments, from which a checkpoint describes a flow."""
 
     construction: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -42,7 +42,7 @@ class _Constructed(Checked):
 
 
 def _in_full_precision(method: Callable[P, T]) -> Callable[P, T]:
-    """Autocast does not act within a method of a flow, and parameters of 16 bits are refused."""
+    """Disable autocast within a method of a flow, and refuse 16-bit parameters."""
 
     @wraps(method)
     def within(*given: P.args, **named: P.kwargs) -> T:
@@ -60,17 +60,17 @@ def _in_full_precision(method: Callable[P, T]) -> Callable[P, T]:
 class Flow(_Constructed, nn.Module):
     r"""The density of x = f(u) with u from a base: log p(x) = log p(u) + log |det ∂u/∂x|.
 
-    Calling a flow gives `log_prob`, so that whatever wraps a module acts on the training path.
+    Calling a flow computes `log_prob`, so that module wrappers work on the training path.
 
-    It computes in the type of its parameters, float32 or float64, within `torch.autocast` as well.
-    What it is given in float16 or bfloat16 is converted to that type, as are whole numbers in a
-    context or where it is discrete; parameters of 16 bits are refused.
+    It computes in the dtype of its parameters, float32 or float64, even under `torch.autocast`.
+    Inputs in float16 or bfloat16 are converted to that dtype, as are integers in a context or in
+    the events of a discrete flow; 16-bit parameters are refused.
 
     Args:
         base: distribution of the noise.
         transform: f, noise → data.
         embedding: a module that summarises a raw context `[batch, …]`, which need not be a vector,
-            as `[batch, context_features]`. A flow of any family gets one by
+            as `[batch, context_features]`. Any flow can be given one by
             `flow.embedding = module`.
 
     Example:
@@ -97,17 +97,17 @@ class Flow(_Constructed, nn.Module):
 
     @property
     def context_features(self) -> int | None:
-        """Size of the context, after an embedding: 0 for none, None where its parts do not say."""
+        """Size of the context after any embedding: 0 for none, None if unknown."""
         return common_size([self.base, self.transform])
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the numbers that it computes with: float32, or float64 after `.double()`."""
+        """The dtype it computes in: float32, or float64 after `.double()`."""
         return self._own_number().dtype
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device it computes on."""
         return self._own_number().device
 
     def _own_number(self) -> Tensor:
@@ -116,12 +116,12 @@ class Flow(_Constructed, nn.Module):
 
     @property
     def has_rsample(self) -> bool:
-        """Whether samples carry gradients to parameters and context."""
+        """Whether samples are differentiable in the parameters and the context."""
         return self.base.has_rsample
 
     @property
     def discrete(self) -> bool:
-        """Whether it is a distribution of values 0 and 1, not a density of real numbers."""
+        """Whether it is a distribution over the values 0 and 1, not a density of real numbers."""
         return self.base.discrete
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -132,9 +132,9 @@ class Flow(_Constructed, nn.Module):
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Log-density in nats.
 
-        In evaluation mode a row without NaN never has one: it is −inf where the computation
-        overflows, far from all data. In training mode NaN stays NaN, so that what went wrong can
-        be told.
+        In evaluation mode a row without NaN never gets NaN: where the computation overflows, far
+        from all data, its log-density is −inf. In training mode NaN stays NaN, so that failures
+        remain visible.
 
         Args:
             x: `[..., features]`.
@@ -144,11 +144,11 @@ class Flow(_Constructed, nn.Module):
             The broadcast of the batch shapes of x and context.
 
         Raises:
-            TypeError: x or the context is no tensor (a density in the units of data takes arrays,
-                lists and frames, too).
-            ValueError: x does not end in `features`; a context is given where none is taken,
-                missing, of another size, or its batch does not broadcast with that of x; or the
-                numbers are complex, or of another type than the flow's.
+            TypeError: x or the context is not a tensor (a density in data units also accepts
+                arrays, lists and frames).
+            ValueError: x does not end in `features`; the context is unexpected, missing or of the
+                wrong size, or its batch shape does not broadcast with that of x; or the numbers
+                are complex or not in the flow's dtype.
         """
         refuse_other_than_tensors(self, x=x, context=context)
         if x.shape[-1:] != (self.features,):
@@ -173,15 +173,15 @@ class Flow(_Constructed, nn.Module):
         """Draw from the density.
 
         Args:
-            sample_shape: how many, e.g. `1000` or `(10, 100)`.
+            sample_shape: number or shape of samples, e.g. `1000` or `(10, 100)`.
             context: `[..., context_features]`; every context gets `sample_shape` samples.
 
         Returns:
-            `[*sample_shape, *context_batch, features]`; a warning says if some are not finite.
+            `[*sample_shape, *context_batch, features]`; a warning reports any that are not finite.
 
         Raises:
-            TypeError: the context is no tensor.
-            ValueError: a number of samples is negative or no whole number.
+            TypeError: the context is not a tensor.
+            ValueError: a number of samples is negative or not a whole number.
         """
         x, _ = self.sample_and_log_prob(sample_shape, context)
         lost = int((~x.isfinite()).any(-1).sum())
@@ -198,7 +198,7 @@ class Flow(_Constructed, nn.Module):
     def sample_and_log_prob(
         self, sample_shape: int | Sequence[int] = (), context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Samples as by `sample`, differentiable where `has_rsample`, with their log-densities."""
+        """Samples as in `sample`, with log-densities; differentiable if `has_rsample`."""
         refuse_other_than_tensors(self, context=context)
         shape = as_shape(sample_shape)
         try:
@@ -212,7 +212,7 @@ class Flow(_Constructed, nn.Module):
             raise
 
     def distribution(self, context: Tensor | None = None) -> FlowDistribution:
-        """The density as a `torch.distributions.Distribution`, to be composed with others.
+        """The density as a `torch.distributions.Distribution`, composable with others.
 
         Args:
             context: `[..., context_features]`, where the flow is conditional.
@@ -221,8 +221,8 @@ class Flow(_Constructed, nn.Module):
             A distribution with the batch shape of the context and the event shape `(features,)`.
 
         Raises:
-            ValueError: the flow is in training mode and has batch norms or dropout, by which a
-                density would depend on the other rows of its batch or on chance.
+            ValueError: the flow is in training mode and has batch norms or dropout, so that
+                densities would depend on the other rows of the batch or on chance.
 
         Example:
             >>> from flowbench.flows import MADE
@@ -240,7 +240,7 @@ class Flow(_Constructed, nn.Module):
     @_in_full_precision
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set what is estimated from data in closed form; called once, before training.
+        """Fit what is estimated from data in closed form; called once, before training.
 
         Args:
             x: training rows, `[rows, features]`.
@@ -253,10 +253,10 @@ class Flow(_Constructed, nn.Module):
     def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set "dataset" batch-norm statistics to those of all training rows; see `BatchNorm`.
 
-        In a training loop of your own, call it before you score or sample, so that `eval()` gives
-        the density of all rows, not of the latest batches. `flowbench.fit` and `train.py` call it
-        before each validation. In a flow that is in training mode, a part in evaluation mode is
-        frozen: its batch norms keep their statistics.
+        In your own training loop, call it before scoring or sampling, so that `eval()` uses the
+        statistics of all rows, not of the latest batches. `flowbench.fit` and `train.py` call it
+        before each validation. In a flow in training mode, a part in evaluation mode is frozen:
+        its batch norms keep their statistics.
 
         Args:
             x: all training rows, `[rows, features]`.
@@ -266,7 +266,7 @@ class Flow(_Constructed, nn.Module):
             recompute_statistics(self.transform, x, self._embed_rows(context))
 
     def _embed_rows(self, context: Tensor | None, chunk: int = 8192) -> Tensor | None:
-        """The contexts of many rows, wherever they are."""
+        """The embedded contexts of many rows, on whichever device they are."""
         if context is None or self.embedding is None:
             return context
         device = next(self.parameters(), context).device
@@ -275,7 +275,7 @@ class Flow(_Constructed, nn.Module):
             return torch.cat([embed(part.to(device)) for part in context.split(chunk)])
 
     def _embed(self, context: Tensor | None) -> Tensor | None:
-        """The context as the transform takes it, held against what is expected."""
+        """The context as the transform takes it, after checking it."""
         if context is not None:
             context = as_numbers(self, "context", context)
             context = context if self.embedding is None else self.embedding(context)
@@ -284,7 +284,7 @@ class Flow(_Constructed, nn.Module):
 
 
 def _overflow_as_zero_density(log_prob: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
-    """−inf for NaN, except in rows that have one themselves; without waiting for the device."""
+    """−inf for NaN, except in rows whose input has NaN; without a device synchronisation."""
     overflow = log_prob.isnan() & ~x.isnan().any(-1)
     if context is not None:
         overflow = overflow & ~context.isnan().any(-1)

@@ -1,4 +1,4 @@
-"""The full-covariance Gaussian: the baseline, and the checksum of a data pipeline."""
+"""The full-covariance Gaussian: the baseline, and a sanity check of a data pipeline."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,18 +16,18 @@ __all__ = ["Gaussian"]
 
 
 class Gaussian(Flow):
-    r"""N(m, C) with mean and covariance of the training rows, in closed form (`initialize`).
+    r"""N(m, C) with the mean and covariance of the training rows, in closed form (`initialize`).
 
-    With a context, which is a class in one-hot form, every class has a mean and a covariance of
-    its own: log p(x | class) = log N(x; m_class, C_class).
+    With a context, which is a one-hot class, every class has its own mean and covariance:
+    log p(x | class) = log N(x; m_class, C_class).
 
     Args:
         features: size of the event.
         context_features: number of classes, 0 for none.
 
     Raises:
-        ValueError: a context is not one-hot, or (by `initialize`) a class has no training rows or
-            a covariance is singular.
+        ValueError: a context is not one-hot, or (in `initialize`) a class has no training rows or
+            a singular covariance.
 
     References:
         Papamakarios et al. 2017 (arXiv:1705.07057), section 4.
@@ -50,7 +50,7 @@ class Gaussian(Flow):
 
 
 class _PerClass(Transform):
-    """One `TriangularAffine` for each class, which a one-hot context names."""
+    """One `TriangularAffine` for each class, selected by a one-hot context."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()

@@ -15,10 +15,10 @@ __all__ = ["IAF"]
 class IAF(Flow, options=options_of(MAF, without=["base", "components", "dropout"])):
     r"""A `MAF` whose masked autoregressive layers are inverted.
 
-    The parameters of a layer are computed from its noise, so that a sample together with its
-    log-density takes one pass of each network (`sample_and_log_prob`, what variational inference
-    needs), whereas the density of other points is computed feature by feature. That rules out
-    dropout. The paper's map is `univariate="gated"`.
+    The parameters of a layer are computed from its noise, so that a sample and its log-density
+    take one pass of each network (`sample_and_log_prob`, as variational inference needs), whereas
+    the density of other points is computed feature by feature, which rules out dropout. The
+    paper's map is `univariate="gated"`.
 
     Args:
         **options: those of `MAF`.

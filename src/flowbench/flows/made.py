@@ -28,17 +28,17 @@ OF_THE_NETWORK_ALONE = [
 
 
 class MADE(Flow, options=options_of(AutoregressiveNetwork, without=OF_THE_NETWORK_ALONE)):
-    r"""p(x) = Πᵢ p(xᵢ | x before i, context), whose parameters one masked network computes.
+    r"""p(x) = Πᵢ p(xᵢ | x before i, context), parameterised by one masked network.
 
-    As a flow it is all base (`Autoregressive`), under the identity. With the family "gaussian" it
-    is the density of a `MAF` of one layer. The network is an `AutoregressiveNetwork`, whose
-    options it takes.
+    As a flow it is a base (`Autoregressive`) under the identity. With the family "gaussian" it is
+    the density of a one-layer `MAF`. The network is an `AutoregressiveNetwork`, whose options it
+    takes.
 
     Args:
         family: of the conditionals: "gaussian", "mixture" (of Gaussians: MADE MoG) or "bernoulli"
             (features of 0 and 1).
         components: number of Gaussians of a "mixture".
-        log_scale_bound: soft bound on the |log-scale| of a Gaussian; None leaves it free.
+        log_scale_bound: soft bound on the |log-scale| of a Gaussian; None leaves it unbounded.
         zero_output: start with all parameters of the conditionals at zero.
         **options: those of `AutoregressiveNetwork`.
 

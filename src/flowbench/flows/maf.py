@@ -24,11 +24,11 @@ __all__ = ["MAF"]
 class MAF(Flow, options=map_options()):
     r"""A stack of masked autoregressive layers with batch norms.
 
-    Layer 1 touches the data and has the given order. The orders of the following layers alternate
-    between its reverse and itself (`reverse`), which costs nothing: the permutation is folded into
-    the degrees. Each batch norm sits on the noise side of its layer (`batch_norm_side`). With
-    `base="mixture"` it is MAF MoG: the base is a `MADE` of mixtures with the networks' options,
-    and the next order in turn. With `univariate="spline"` it is an autoregressive neural spline
+    Layer 1 is next to the data and has the given order. The next layers alternate between its
+    reverse and itself (`reverse`), at no cost: the permutation is folded into the degrees. Each
+    batch norm sits on the noise side of its layer (`batch_norm_side`). With `base="mixture"` it is
+    MAF MoG: the base is a `MADE` of mixtures with the networks' options and the next order in the
+    alternation. With `univariate="spline"` it is an autoregressive neural spline
     flow. A new flow is in training mode, where batch norms use the statistics of the batch: call
     `.eval()` before scoring.
 
@@ -46,18 +46,18 @@ class MAF(Flow, options=map_options()):
         batch_norm: put a batch norm beside every layer, the last included.
         batch_norm_side: side of the layer it is on: "noise" (the paper) or "data".
         batch_norm_statistics: "dataset" (the paper) or "running".
-        lu_linear: put a random permutation and an LU linear map before and behind every layer.
-        conditional_input_layers: layers the context enters: "all_layers" or "first_layer".
+        lu_linear: put a random permutation and an LU linear map before and after every layer.
+        conditional_input_layers: layers that the context enters: "all_layers" or "first_layer".
         base: "normal", N(0, I), or "mixture".
         components: number of Gaussians of the base "mixture".
         log_scale_bound: soft bound on every |log-scale| that a network computes; None leaves them
-            free.
+            unbounded.
         residual: use residual networks.
         dropout: probability of dropping a hidden unit in training.
         kernel_initializer: name or callable, for the weights.
         zero_output: start the output layers of the networks at zero, so that every layer starts at
             the identity, except with the map "gated".
-        seed: of random orders, degrees and permutations; weights are drawn by `torch.manual_seed`.
+        seed: of random orders, degrees and permutations; weights follow `torch.manual_seed`.
         **options: of the map; see `MapOptions`, or `help(MAF)`.
 
     Raises:

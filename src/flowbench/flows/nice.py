@@ -16,9 +16,9 @@ OF_THE_MAP = ["univariate", "networks", "scale_activation", *MapOptions.__annota
 
 
 class NICE(Flow, options=options_of(RealNVP, without=BETWEEN_LAYERS + OF_THE_MAP)):
-    r"""A `RealNVP` of additive layers, which preserve the volume, on a learnt normal base.
+    r"""A `RealNVP` of additive layers, which preserve volume, on a learned normal base.
 
-    The scaling layer of the paper is the learnt scale of the base (`DiagonalNormal`).
+    The scaling layer of the paper is the learned scale of the base (`DiagonalNormal`).
 
     Args:
         zero_output: start the output layers of the networks at zero, so that every layer starts at

@@ -16,7 +16,7 @@ __all__ = ["NFlows", "NormFlows", "Zuko", "normflows_spline"]
 
 
 class Zuko(Flow):
-    """A flow of the library zuko, which is called with a context and gives a distribution.
+    """A flow of the library zuko, which is called with a context and returns a distribution.
 
     Args:
         features: size of the event.
@@ -43,18 +43,18 @@ class Zuko(Flow):
 
 
 class NFlows(Flow):
-    """A flow of the library nflows, or a module of its interface.
+    """A flow of the library nflows, or a module with the same interface.
 
     Its `log_prob(x, context=None)` and `sample(n, context=None)` take rows `[rows, …]`.
 
     Args:
         features: size of the event.
         context_features: size of the context, 0 for none.
-        flow: builds it from `features`, and from `context_features` where there are any; of the
-            classes in `nflows.flows` none takes these.
+        flow: builds it from `features`, and from `context_features` if there are any (which no
+            class in `nflows.flows` takes).
 
     Raises:
-        ValueError: the flow cannot be built: there is a context, say, but it takes none.
+        ValueError: the flow cannot be built, e.g. because it takes no context but there is one.
 
     Example:
         options = {"hidden_features": 100, "num_layers": 5, "num_blocks_per_layer": 2}
@@ -78,7 +78,7 @@ class NormFlows(Flow):
     Args:
         features: size of the event.
         context_features: size of the context, 0 for none.
-        flow: builds it from `features`, and from `context_features` where there are any.
+        flow: builds it from `features`, and from `context_features` if there are any.
 
     Raises:
         ValueError: the flow cannot be built.
@@ -111,10 +111,10 @@ def normflows_spline(
     Args:
         features: size of the event.
         context_features: size of the context, 0 for none.
-        layers: autoregressive layers, each with a permutation and an LU linear map.
+        layers: number of autoregressive layers, each with a permutation and an LU linear map.
         hidden_features: width of each network.
         blocks: residual blocks of each network.
-        bins: of a spline.
+        bins: number of bins of each spline.
     """
     import normflows  # pyright: ignore[reportMissingImports]
 
@@ -142,7 +142,7 @@ def _by_rows(flow: Callable[..., nn.Module], features: int, context_features: in
 
 
 class _Peer(Base):
-    """What holds for all: samples carry no gradients."""
+    """Common base: samples are not differentiable."""
 
     has_rsample = False
 
@@ -163,7 +163,7 @@ class _Zuko(_Peer):
 
 
 class _ByRows(_Peer):
-    """Takes rows `[rows, features]`, and a context only where there is one."""
+    """Takes rows `[rows, features]`, and a context only if there is one."""
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         rows = u.reshape(-1, self.features)

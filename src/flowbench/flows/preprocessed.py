@@ -1,4 +1,4 @@
-"""A flow behind the preprocessing of its data."""
+"""A flow combined with the preprocessing of its data."""
 
 import math
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from flowbench.transforms.base import widened
 
 __all__ = ["Preprocessed"]
 
-DIGITS = 2.0**-16  # of the unit of model space, which samples in data units must resolve
+DIGITS = 2.0**-16  # resolution of samples, as a fraction of a unit of model space
 
 
 class Preprocessed(Flow):
     r"""log p(x) = log p_flow(u) + log |det ∂u/∂x|, where u is x after preprocessing.
 
-    Preprocessing computes in float64, so that data may be large beside their standard deviation;
-    the flow computes in its own type. Contexts are those of the flow.
+    Preprocessing computes in float64, so that data may be large compared with their standard
+    deviation; the flow computes in its own dtype. Contexts are passed to the flow as they are.
 
     Args:
         flow: the density in model space.
-        preprocess: from model space to data units; its `inverse` preprocesses.
+        preprocess: maps model space to data units; its `inverse` preprocesses.
 
     Example:
         >>> import torch
@@ -49,18 +49,18 @@ class Preprocessed(Flow):
     def sample_and_log_prob(
         self, sample_shape: int | Sequence[int] = (), context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Samples in data units with their log-densities; differentiable where `has_rsample`."""
+        """Samples in data units with their log-densities; differentiable if `has_rsample`."""
         u, log_prob = self.flow.sample_and_log_prob(sample_shape, context)
         x, log_det = self.to_data_units(u)
         return x, log_prob - log_det
 
     def to_data_units(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Map model space to data units: float64 where float32 cannot hold the data."""
+        """Map model space to data units, in float64 if float32 cannot represent the data."""
         return self.preprocess(widened(u) if self.needs_float64() else u)
 
     @torch.no_grad()
     def needs_float64(self) -> bool:
-        """Whether rounding to float32 in data units moves a point of model space."""
+        """Whether rounding to float32 in data units moves points in model space."""
         if self.flow.device.type in ("mps", "meta"):
             return False
         u = torch.linspace(-math.pi, math.pi, 8, dtype=torch.float64, device=self.flow.device)

@@ -25,8 +25,8 @@ SCALE_ACTIVATION = "tanh"
 class RealNVP(Flow, options=map_options()):
     r"""A stack of coupling layers with batch norms, on a standard normal base.
 
-    Each layer leaves some features unchanged, and maps the others given those; the two halves
-    swap roles from each layer to the next. Both directions take one pass. With
+    Each layer leaves some features unchanged and maps the others conditioned on them; the two
+    halves swap roles from one layer to the next. Both directions take one pass. With
     `univariate="spline"` it is a coupling neural spline flow.
 
     Args:
@@ -36,22 +36,22 @@ class RealNVP(Flow, options=map_options()):
         univariate: map of each feature, by its name or as a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
         activation: name or callable, of the networks; None is linear.
-        networks: of the map "affine": "shared", one network per layer for shift and log-scale, or
-            "separate", one for each, as in the Real NVP of the MAF paper. Layers of other maps
+        networks: for the map "affine": "shared", one network per layer for shift and log-scale, or
+            "separate", one for each, as in the Real NVP of the MAF paper. Layers with other maps
             have one network each.
-        scale_activation: as `activation`, of the separate networks for the log-scale.
+        scale_activation: as `activation`, for the separate networks of the log-scale.
         num_masked: number of features that the layer at the data leaves unchanged: the first
-            ones, or the last ones if negative. Without it and `fraction_masked`, those of odd
-            index (from 0).
-        fraction_masked: the same as a fraction of the features, rounded toward zero.
+            ones, or the last ones if negative. If neither it nor `fraction_masked` is given, those
+            of odd index (from 0).
+        fraction_masked: as `num_masked`, but as a fraction of the features, rounded toward zero.
         batch_norm: put a batch norm beside every layer, the last included.
         batch_norm_side: side of the layer it is on: "noise" (the paper) or "data".
         batch_norm_statistics: "dataset" (the paper) or "running".
-        lu_linear: put a random permutation and an LU linear map before and behind every layer.
+        lu_linear: put a random permutation and an LU linear map before and after every layer.
         kernel_initializer: name or callable, for the weights.
         zero_output: start the output layers of the networks at zero, so that every layer starts at
             the identity, except with the map "gated".
-        seed: of random permutations; weights are drawn by `torch.manual_seed`.
+        seed: of random permutations; weights follow `torch.manual_seed`.
         **options: of the map; see `MapOptions`, or `help(RealNVP)`.
 
     Raises:
@@ -60,7 +60,7 @@ class RealNVP(Flow, options=map_options()):
 
     References:
         Dinh et al. 2017, "Density estimation using Real NVP" (arXiv:1605.08803); Papamakarios et
-        al. 2017 (arXiv:1705.07057), section 4.1, whose form for vectors this is; Durkan et al.
+        al. 2017 (arXiv:1705.07057), section 4.1, whose version for vectors this is; Durkan et al.
         2019, "Neural spline flows" (arXiv:1906.04032).
 
     Example:

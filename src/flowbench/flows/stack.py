@@ -1,4 +1,4 @@
-"""What the stacked flows share: the order of each layer, and what lies between layers."""
+"""Helpers of the stacked flows: the order of each layer, and what goes between layers."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,7 +17,7 @@ Side = Literal["noise", "data"]
 def layer_order(
     features: int, input_order: InputOrder, layer: int, *, reverse: bool
 ) -> InputOrder:
-    """The order of a layer of a stack, counted from 0: reversed at each one if asked for.
+    """The input order of a layer, counted from 0; with `reverse`, every other one is reversed.
 
     Example:
         >>> layer_order(3, "left-to-right", 1, reverse=True)
@@ -39,18 +39,18 @@ def stack(
     lu_linear: bool,
     seed: int | None,
 ) -> Chain:
-    """Layers, the first one at the data, with what lies between them.
+    """Chain layers, with batch norms and LU linear maps between them.
 
     Args:
         layers: from the data side to the noise side.
         features: size of the event.
-        batch_norm: as in `MAF`, like the options that follow.
-        batch_norm_side: see there.
-        batch_norm_statistics: see there.
-        lu_linear: see there.
+        batch_norm: as in `MAF`.
+        batch_norm_side: as in `MAF`.
+        batch_norm_statistics: as in `MAF`.
+        lu_linear: as in `MAF`.
         seed: of the permutations.
     """
-    # The seeds before this one are those of the networks.
+    # Smaller seeds are used by the networks.
     generator = None if seed is None else torch.Generator().manual_seed(seed + len(layers) + 1)
     from_data: list[Transform] = []
     for layer in layers:

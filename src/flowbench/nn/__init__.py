@@ -1,4 +1,4 @@
-"""Networks: masks, masked linear layers, the autoregressive network, a plain one."""
+"""Networks: masks, masked linear layers, the autoregressive network and the MLP."""
 
 from flowbench.nn.autoregressive import AutoregressiveNetwork
 from flowbench.nn.keras_weights import load_keras_weights

@@ -1,4 +1,4 @@
-"""Activations by the names and with the definitions of Keras 3."""
+"""Activations, with the names and definitions of Keras 3."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

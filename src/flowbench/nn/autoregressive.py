@@ -1,4 +1,4 @@
-"""The autoregressive network: MADE, plain or residual, with contexts."""
+"""The autoregressive network: MADE, plain or residual, optionally with a context."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -38,26 +38,26 @@ class AutoregressiveNetwork(Checked, nn.Module):
         context_features: size of the context, 0 for none.
         conditional_input_layers: the context enters every layer ("all_layers"), or only the first
             one ("first_layer"; hidden degrees then start at 0, so that the first feature depends
-            on it too). It enters through unmasked linear maps of its own.
+            on it too). It enters through separate, unmasked linear maps.
         input_order: "left-to-right", "right-to-left", "random", or the degree of every feature.
         hidden_degrees: "equal" or "random".
-        activation: name or callable, from each unit by itself; None is linear.
+        activation: name or callable, applied to each unit separately; None is linear.
         use_bias: whether the layers have biases.
         kernel_initializer: name or callable, for the weights.
         bias_initializer: name or callable, for the biases.
         kernel_regularizer: name or callable; enters the loss (`flowbench.nn.regularization`).
-        bias_regularizer: the same, for the biases.
+        bias_regularizer: as `kernel_regularizer`, for the biases.
         kernel_constraint: name or callable; applied after each step (`flowbench.nn.constrain`).
-        bias_constraint: the same, for the biases.
+        bias_constraint: as `kernel_constraint`, for the biases.
         zero_output: start the last layer at zero, so that a flow starts at the identity.
-        residual: add skip connections; widths must be equal and odd in number.
+        residual: add skip connections; needs an odd number of hidden layers of equal width.
         dropout: probability of dropping a hidden unit in training.
-        validate_args: check every input for its shape and for NaN, at a cost.
+        validate_args: check the shape of every input and that it is finite, at some cost.
         seed: of random orders and degrees; None draws one from PyTorch's generator.
 
     Raises:
-        ValueError: a size is not positive, an option is unknown, an order is no permutation, or a
-            context is given where none was declared (or none where one was).
+        ValueError: a size is not positive, an option is unknown, an order is not a permutation, or
+            a context is given though none was declared, or missing though one was.
 
     References:
         Germain et al. 2015, "MADE" (arXiv:1502.03509); Durkan & Nash 2019 for residual masks.
@@ -162,10 +162,10 @@ class AutoregressiveNetwork(Checked, nn.Module):
         return [getattr(self, f"degrees_{layer}") for layer in range(len(self.hidden_units) + 1)]
 
     def _tabulate(self, degrees: Sequence[Tensor]) -> None:
-        """Take out of the degrees what generation needs as Python numbers.
+        """Precompute what generation needs from the degrees, as Python integers.
 
-        `order[k]` is the feature of degree k + 1, and `ends[layer][d]` the number of units of a
-        layer whose degree is below d.
+        `order[k]` is the feature of degree k + 1, and `ends[layer][d]` the number of units in a
+        layer with degree below d.
         """
         self.order: list[int] = degrees[0].argsort().tolist()
         self.ends: list[list[int]] = []
@@ -178,7 +178,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
 
         Args:
             x: `[..., features]`.
-            context: `[..., context_features]`, where declared.
+            context: `[..., context_features]`, if declared.
 
         Returns:
             `[..., features, params]`; batch dimensions of x and context broadcast.
@@ -198,10 +198,10 @@ class AutoregressiveNetwork(Checked, nn.Module):
         return hidden.unflatten(-1, (self.features, self.params))
 
     def check_context(self, context: Tensor | None) -> Tensor | None:
-        """The context, if one is given where one was declared and none elsewhere.
+        """The context, after checking that one is given if and only if one was declared.
 
         Raises:
-            ValueError: it is not.
+            ValueError: the check fails.
         """
         if (context is None) != (self.context_features == 0):
             raise ValueError(
@@ -211,7 +211,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
         return context
 
     def _activated(self, hidden: Tensor) -> Tensor:
-        """The activation; a relu overwrites what nothing else reads, which saves the memory."""
+        """Apply the activation; a relu works in place where nothing else reads its input."""
         if self.activation is ACTIVATIONS["relu"] and not self.residual:
             return hidden.relu_()
         return self.activation(hidden)

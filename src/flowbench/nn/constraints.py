@@ -1,7 +1,7 @@
-"""Constraints by the names and with the definitions of Keras: from a tensor to the one kept.
+"""Constraints, with the names and definitions of Keras: from a tensor to its projection.
 
-Norms are those of the weights into each unit: the rows of a kernel, which is `[out, in]`, as
-PyTorch has it. Of a bias it is the norm of the whole.
+Norms are over the weights into each unit: the rows of a kernel, which is `[out, in]`, as in
+PyTorch. For a bias it is the norm of the whole vector.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["CONSTRAINTS"]
 
-EPSILON = 1e-7  # Keras's, against division by zero
+EPSILON = 1e-7  # as in Keras, against division by zero
 
 
 def _with_norms(weight: Tensor, smallest: float, largest: float) -> Tensor:

@@ -1,12 +1,12 @@
-r"""Features one after the other through an autoregressive network, at the cost of one pass.
+r"""Feature-by-feature generation with an autoregressive network, at the cost of one pass.
 
-Elsewhere a masked network is evaluated as a whole once per feature. But a hidden unit of degree d
-depends on the features of degree ≤ d alone: with units sorted by degree, each is computed once,
-when the feature of its degree is known. All products of a network then add up to one pass. They
-are batched: what a block of consecutive degrees receives from all degrees before it is one product
-per layer; only connections inside the block go degree by degree.
+The usual way evaluates the whole masked network once per feature. But a hidden unit of degree d
+depends only on the features of degree ≤ d, so it can be computed once, as soon as the feature of
+its degree is known. The products then add up to one pass. They are batched: what a block of
+consecutive degrees receives from all earlier degrees is one product per layer; only connections
+within the block are computed degree by degree.
 
-Units run down the rows, samples along the columns, so that known units are a contiguous slice.
+Units are rows and samples are columns, so that known units are a contiguous slice.
 """
 
 from collections.abc import Callable
@@ -30,15 +30,15 @@ def generate(
     rows: int,
     context: Tensor | None = None,
 ) -> Tensor:
-    """Produce features in the network's order, each from its parameters given those before.
+    """Generate features in the network's order, each from its parameters given the earlier ones.
 
-    Differentiable with respect to everything that enters, where autograd is on.
+    Differentiable with respect to all inputs when autograd is enabled.
 
     Args:
-        network: the network; dropout does not act.
-        next_value: from the parameters `[rows, 1, params]` of a feature and its index to its
+        network: the network; dropout is not applied.
+        next_value: maps the parameters `[rows, 1, params]` of a feature and its index to its
             values `[rows, 1]`.
-        rows: how many samples.
+        rows: number of samples.
         context: `[rows or 1, context_features]`, or None.
 
     Returns:
@@ -104,7 +104,7 @@ class _Layer(NamedTuple):
     ends: list[int]
 
     def receive(self, known: "_Buffer | _Pieces", degrees: range) -> Tensor:
-        """What the rows of a block get from biases and from all units before the block."""
+        """The contribution to the rows of a block from biases and all units before the block."""
         first, last = self.ends[degrees.start], self.ends[degrees.stop]
         before = known.before()
         if not len(before):
@@ -114,14 +114,14 @@ class _Layer(NamedTuple):
     def rows(
         self, received: Tensor, known: "_Buffer | _Pieces", degree: int, degrees: range
     ) -> Tensor:
-        """The rows of one degree, when the units of the block up to it are known."""
+        """The rows of one degree, once the block's units up to that degree are known."""
         first, last = self.ends[degree], self.ends[degree + 1]
         offset = self.ends[degrees.start]
         base = received[first - offset : last - offset]
         recent, start = known.recent(), known.start
         if not len(recent):
             return base
-        own = start and isinstance(known, _Buffer)  # made by `receive`, and read only here
+        own = start and isinstance(known, _Buffer)  # allocated by `receive`, and only read here
         add = base.addmm_ if own else base.addmm
         return add(self.weight[first:last, start : start + len(recent)], recent)
 
@@ -129,7 +129,7 @@ class _Layer(NamedTuple):
 def _sorted_layers(
     network: AutoregressiveNetwork, context: Tensor | None, rows: int
 ) -> list[_Layer]:
-    """The layers of a network by degree, biases and contexts added up into columns."""
+    """The layers of a network sorted by degree, with biases and contexts summed."""
     params = network.params
     orders = [degrees.argsort(stable=True) for degrees in network.degrees]
     outputs = orders[0][:, None] * params + torch.arange(params, device=orders[0].device)
@@ -174,7 +174,7 @@ class _Buffer:
 
 
 class _Pieces:
-    """Known units of a layer as autograd wants them: never overwritten."""
+    """Known units of a layer for autograd, which forbids overwriting them."""
 
     def __init__(self, units: int, rows: int, like: Tensor) -> None:
         self.closed = like.new_empty(0, rows)

@@ -1,6 +1,6 @@
-"""Initializers by the names and with the definitions of Keras: each fills a tensor in place.
+"""Initializers, with the names and definitions of Keras: each fills a tensor in place.
 
-A kernel is `[out, in]`, as PyTorch has it. A masked kernel has the fans of its full shape.
+A kernel is `[out, in]`, as in PyTorch. The fans of a masked kernel are those of its full shape.
 """
 
 import math
@@ -26,7 +26,7 @@ def _normal(weight: Tensor) -> Tensor:
 
 
 def _truncated_normal(weight: Tensor, deviation: float = 0.05) -> Tensor:
-    """A normal truncated at two deviations, `deviation` being that before truncation."""
+    """A normal truncated at two standard deviations; `deviation` is before truncation."""
     return init.trunc_normal_(weight, 0.0, deviation, -2 * deviation, 2 * deviation)
 
 
@@ -36,7 +36,7 @@ def _variance_scaling(
     mode: Literal["fan_in", "fan_avg"] = "fan_in",
     distribution: Literal["truncated_normal", "uniform"] = "truncated_normal",
 ) -> Tensor:
-    """Zero mean, and the variance scale / fan."""
+    """Zero mean and variance scale / fan."""
     fan_in, fan_out = _fans(weight)
     fan = fan_in if mode == "fan_in" else (fan_in + fan_out) / 2
     deviation = math.sqrt(scale / max(1.0, fan))
@@ -46,7 +46,7 @@ def _variance_scaling(
 
 
 def _fans(weight: Tensor) -> tuple[int, int]:
-    """Number of inputs and of outputs; of a bias, its length twice."""
+    """Numbers of inputs and outputs; for a bias, its length for both."""
     if weight.ndim == 1:
         return len(weight), len(weight)
     outputs, inputs, *receptive_field = weight.shape

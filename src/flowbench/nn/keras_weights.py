@@ -1,4 +1,4 @@
-"""Weights of Keras networks, such as those of TensorFlow Probability, in networks of ours."""
+"""Loading weights of Keras networks, such as those of TensorFlow Probability."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,20 +15,20 @@ __all__ = ["load_keras_weights"]
 
 
 def load_keras_weights(network: AutoregressiveNetwork | MLP, weights: Sequence[ArrayLike]) -> None:
-    """Give a network the weights of the same network in Keras.
+    """Load the weights of the same network in Keras.
 
-    An `AutoregressiveNetwork` keeps its masks if the kernels fit them. Otherwise its masks are
-    read off the kernels: the degree of a hidden unit becomes the largest degree of the units that
-    feed it. This covers hidden degrees that were drawn at random, and the masks of TFP's
-    `masked_autoregressive_default_template`, which are not those of
-    its `AutoregressiveNetwork`.
+    An `AutoregressiveNetwork` keeps its masks if the kernels fit them. Otherwise the masks are
+    inferred from the kernels: the degree of a hidden unit becomes the largest degree of the units
+    that feed it. This covers random hidden degrees and the masks of TFP's
+    `masked_autoregressive_default_template`, which differ from those of its
+    `AutoregressiveNetwork`.
 
     Args:
-        network: with the sizes and options of the one in Keras; for `real_nvp_default_template` it
-            is a `SplitMLP`.
-        weights: as `get_weights()` returns them, for each layer its kernel `[in, out]`, its bias
-            `[out]` if it has one, and the kernel of the context if the context enters there; or as
-            the `variables` of a template are sorted, the bias before the kernel.
+        network: a network with the sizes and options of the one in Keras; for
+            `real_nvp_default_template`, a `SplitMLP`.
+        weights: as returned by `get_weights()`: for each layer its kernel `[in, out]`, its bias
+            `[out]` if it has one, and the kernel of the context if the context enters there; or in
+            the order of a template's `variables`, with the bias before the kernel.
 
     Raises:
         ValueError: the arrays do not have the shapes of the network's parameters, the kernels
@@ -70,7 +70,7 @@ def _names(network: AutoregressiveNetwork | MLP) -> Iterator[str]:
 
 
 def _fitting_degrees(network: AutoregressiveNetwork, kernels: Sequence[Tensor]) -> list[Tensor]:
-    """The degrees of the network if its masks let all connections through, else the kernels'."""
+    """The degrees of the network if its masks keep all connections, else the kernels'."""
     if network.residual:
         raise ValueError("the network is residual, expected residual=False, as in Keras")
     if _fit(kernels, network.degrees, network.params):

@@ -18,18 +18,18 @@ __all__ = ["MaskedLinear", "constrain", "regularization"]
 class MaskedLinear(nn.Module):
     r"""y = (W ∘ M) x + b with a fixed mask M.
 
-    The mask is applied in every call, so that it holds whatever the weight is set to. Outside of
-    M the weight starts at zero, and its gradient is zero.
+    The mask is applied in every call, so that it holds whatever the weight is set to. Outside M
+    the weight starts at zero and has zero gradient.
 
     Args:
         mask: which inputs an output sees, bool `[out, in]`.
         use_bias: whether there is a bias b.
         kernel_initializer: name or callable that fills a tensor `[out, in]` in place.
-        bias_initializer: the same, for `[out]`.
-        kernel_regularizer: name or callable from the weight to a number that enters the loss.
-        bias_regularizer: the same, for the bias.
-        kernel_constraint: name or callable from the weight to the weight kept after each step.
-        bias_constraint: the same, for the bias.
+        bias_initializer: as `kernel_initializer`, for `[out]`.
+        kernel_regularizer: name or callable from the weight to a penalty added to the loss.
+        bias_regularizer: as `kernel_regularizer`, for the bias.
+        kernel_constraint: name or callable that replaces the weight after each step.
+        bias_constraint: as `kernel_constraint`, for the bias.
 
     Raises:
         ValueError: an option is unknown.
@@ -69,7 +69,7 @@ class MaskedLinear(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw weight and bias anew."""
+        """Reinitialise the weight and the bias."""
         assert self.kernel_initializer is not None
         assert self.bias_initializer is not None
         self.kernel_initializer(self.weight)
@@ -79,21 +79,21 @@ class MaskedLinear(nn.Module):
 
     @property
     def regularized(self) -> bool:
-        """Whether the layer adds to the loss."""
+        """Whether the layer has a regularizer."""
         return self.kernel_regularizer is not None or self.bias_regularizer is not None
 
     @property
     def constrained(self) -> bool:
-        """Whether the layer is changed after each step."""
+        """Whether the layer has a constraint."""
         return self.kernel_constraint is not None or self.bias_constraint is not None
 
     def set_mask(self, mask: Tensor) -> None:
-        """Exchange the mask."""
+        """Replace the mask."""
         self.mask = mask.to(self.weight)
 
     @property
     def kernel(self) -> Tensor:
-        """The weight that acts, W ∘ M, `[out, in]`."""
+        """The masked weight, W ∘ M, `[out, in]`."""
         return self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,13 +101,13 @@ class MaskedLinear(nn.Module):
         return F.linear(x, self.kernel, self.bias)
 
     def extra_repr(self) -> str:
-        """Sizes and the share of connections."""
+        """Sizes and the fraction of connections kept."""
         outputs, inputs = self.mask.shape
         return f"{inputs}, {outputs}, connected={float(self.mask.mean()):.0%}"
 
 
 def regularization(module: nn.Module) -> Tensor | float:
-    """What the regularizers of all masked layers in a module add to the loss.
+    """The penalty that the regularizers of all masked layers in a module add to the loss.
 
     Example:
         >>> import torch

@@ -1,8 +1,8 @@
 r"""Degrees and masks of an autoregressive network (MADE).
 
-Every unit has a degree. Inputs have 1 … features in their order, a hidden unit of degree d sees
-the units below it of degree ≤ d, and an output of degree d sees hidden units of degree < d: output
-i depends on the inputs that come before i, and on nothing else. See Germain et al. 2015
+Every unit has a degree. Inputs have degrees 1 … features in their order, a hidden unit of degree d
+sees the units of degree ≤ d in the layer below, and an output of degree d sees hidden units of
+degree < d: output i depends only on the inputs that come before i. See Germain et al. 2015
 (arXiv:1502.03509), sections 3 and 4.2.
 """
 
@@ -42,7 +42,7 @@ def input_degrees(
         A permutation of 1 … features, int64 `[features]`.
 
     Raises:
-        ValueError: the order is no known name and no permutation.
+        ValueError: the order is neither a known name nor a permutation.
 
     Example:
         >>> input_degrees(3, "right-to-left")
@@ -85,8 +85,8 @@ def assign_degrees(
     r"""Degrees of all layers: the inputs and every hidden layer.
 
     With "equal", unit k of n (from 1) has degree max(d_min, ⌈k (features − 1) / (n + 1)⌉), at most
-    features − 1, where d_min is the smallest degree of the layer before; with "random" the degrees
-    are uniform on d_min … features − 1. This is the allocation of TensorFlow Probability.
+    features − 1, where d_min is the smallest degree of the previous layer; with "random" the
+    degrees are uniform on d_min … features − 1. This is the allocation of TensorFlow Probability.
 
     Args:
         inputs: degrees of the inputs, `[features]`.
@@ -94,7 +94,7 @@ def assign_degrees(
         hidden_degrees: "equal" or "random".
         generator: draws "random" degrees.
         from_zero: start at degree 0 (units that see no input, only a context): "equal" then means
-            ⌊(k − 1) features / n⌋, all degrees 0 … features − 1 alike.
+            ⌊(k − 1) features / n⌋, which covers the degrees 0 … features − 1 evenly.
 
     Returns:
         One int64 tensor per layer, the inputs first.
@@ -163,10 +163,10 @@ def autoregressive_masks(
     Args:
         features: size of the event.
         params: outputs per feature.
-        hidden_units: width of each hidden layer; none is a single linear layer.
+        hidden_units: width of each hidden layer; empty for a single linear layer.
         input_order: as in `input_degrees`.
         hidden_degrees: as in `assign_degrees`.
-        generator: draws what is random.
+        generator: draws random orders and degrees.
 
     Returns:
         Bool masks `[out, in]`; the last one's rows are ordered i * params + p.

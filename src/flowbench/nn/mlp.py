@@ -1,4 +1,4 @@
-"""Conditioners of coupling layers: plain networks, and separate ones for shift and log-scale."""
+"""Conditioners of coupling layers: plain MLPs, and separate ones for shift and log-scale."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ class MLP(Checked, nn.Module):
     r"""A fully connected network from `[..., features]` to `[..., outputs, params]`.
 
     Args:
-        features: number of inputs; 0 leaves a function of the context, or a constant.
-        params: values per output.
-        outputs: how many features the parameters are for.
+        features: number of inputs; with 0, a function of the context alone, or a constant.
+        params: parameters per output.
+        outputs: number of features to compute parameters for.
         hidden_units: width of each hidden layer; none makes the network linear.
         context_features: size of the context, 0 for none; it enters the first layer.
         activation: name or callable; None is linear.
@@ -30,8 +30,8 @@ class MLP(Checked, nn.Module):
         zero_output: start the last layer at zero, so that a flow starts at the identity.
 
     Raises:
-        ValueError: a size is out of range, an option is unknown, or a context is given where none
-            was declared (or none where one was).
+        ValueError: a size is out of range, an option is unknown, or a context is given though none
+            was declared, or missing though one was.
 
     Example:
         >>> import torch
@@ -91,7 +91,7 @@ class MLP(Checked, nn.Module):
 
         Args:
             x: `[..., features]`.
-            context: `[..., context_features]`, where declared.
+            context: `[..., context_features]`, if declared.
 
         Returns:
             `[..., outputs, params]`; batch dimensions of x and context broadcast.
@@ -114,7 +114,7 @@ class SplitMLP(MLP):
 
     With two parameters, the first half of its units are the shifts of an `AffineMap` and the
     second half the log-scales, as in `real_nvp_default_template` of TensorFlow Probability. In an
-    `MLP`, the parameters of each output are next to each other.
+    `MLP`, the parameters of each output are adjacent.
 
     Example:
         >>> import torch
@@ -131,12 +131,12 @@ class SplitMLP(MLP):
 class ShiftAndLogScale(nn.Module):
     r"""Separate networks for the two parameters of an `AffineMap`; a missing one is zero.
 
-    The Real NVP of the MAF paper has a tanh network for the log-scale and a relu network for the
-    shift; NICE has the shift alone.
+    The Real NVP of the MAF paper has a tanh network for the log-scale and a ReLU network for the
+    shift; NICE has only the shift.
 
     Args:
-        shift: a module from x and a context to `[..., outputs, 1]`, or None.
-        log_scale: the same, for the log-scale.
+        shift: a module that maps x and a context to `[..., outputs, 1]`, or None.
+        log_scale: as `shift`, for the log-scale.
 
     Raises:
         ValueError: both are None.

@@ -1,4 +1,4 @@
-"""Options of networks that take a name or a callable."""
+"""Network options that take a name or a callable."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,12 +25,12 @@ Function = Callable[[Tensor], Any]
 def resolve(
     option: str, value: str | Function | None, known: Mapping[str, Function]
 ) -> Function | None:
-    """The function behind an option that takes a name or a callable.
+    """Resolve an option that takes a name or a callable.
 
     Args:
         option: name of the option, for the error.
         value: a name in `known`, a callable, or None.
-        known: the names.
+        known: functions by name.
 
     Raises:
         ValueError: the value is neither a known name nor callable, or is a class.

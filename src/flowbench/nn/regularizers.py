@@ -1,6 +1,6 @@
-"""Regularizers by the names and with the definitions of Keras: from a tensor to a penalty.
+"""Regularizers, with the names and definitions of Keras: from a tensor to a penalty.
 
-A kernel is `[out, in]`, as PyTorch has it.
+A kernel is `[out, in]`, as in PyTorch.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ def _l1_l2(weight: Tensor) -> Tensor:
 
 
 def _orthogonal(weight: Tensor) -> Tensor:
-    """0.01 times the mean |cosine| between the weights of two inputs, over all pairs of inputs."""
+    """0.01 times the mean |cosine| between the weights of two inputs, over all input pairs."""
     if weight.ndim != 2:
         raise ValueError("orthogonal_regularizer is for kernels: expected another one for a bias")
     unit = F.normalize(weight, dim=0, eps=1e-6)

@@ -1,4 +1,4 @@
-"""Activation normalisation: an affine layer that starts from the moments of data."""
+"""Activation normalisation: an affine layer initialised from the moments of the data."""
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,9 @@ ROUNDING = 1e-6
 class ActNorm(Transform):
     r"""x = u · exp(s) + t with one parameter s and t per feature, and log |det ∂x/∂u| = Σᵢ sᵢ.
 
-    `initialize` sets them so that the noise of the rows it is given has mean 0 and variance 1;
-    training goes on from there. It acts once: only while s and t are zeros, as constructed. A
-    feature that is constant but for rounding keeps s = 0.
+    `initialize` sets them so that the noise of the given rows has mean 0 and variance 1; training
+    continues from there. It acts only once, while s and t are still zero. A feature that is
+    constant up to rounding keeps s = 0.
 
     Args:
         features: size of the event.

@@ -1,4 +1,4 @@
-"""The masked autoregressive transform: each feature is mapped given the ones before it."""
+"""The masked autoregressive transform: each feature is mapped given the previous ones."""
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,12 @@ class MaskedAutoregressive(Transform):
     log |det ∂x/∂u| = Σᵢ log |∂g/∂uᵢ|.
 
     Args:
-        conditioner: a module from x `[..., features]` and a context to `[..., features, params]`,
+        conditioner: maps x `[..., features]` and a context to `[..., features, params]`,
             autoregressive in x, such as `flowbench.nn.AutoregressiveNetwork`.
         univariate: the map g; an `AffineMap` by default.
 
     Raises:
-        ValueError: the conditioner's `params` are not those of the map.
+        ValueError: the conditioner's `params` differ from those of the map.
 
     References:
         Papamakarios et al. 2017, "Masked autoregressive flow" (arXiv:1705.07057), section 3.1.
@@ -49,10 +49,10 @@ class MaskedAutoregressive(Transform):
         return getattr(self.conditioner, "context_features", None)
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map noise to data, feature after feature in their order.
+        """Map noise to data, feature by feature in order.
 
-        With an `AutoregressiveNetwork` this costs about one pass of it (`nn.incremental`), with
-        another conditioner one pass per feature.
+        This costs about one pass of an `AutoregressiveNetwork` (`nn.incremental`), or one pass per
+        feature of any other conditioner.
         """
         u = real_event(u, getattr(self.conditioner, "features", None))
         if isinstance(self.conditioner, AutoregressiveNetwork):

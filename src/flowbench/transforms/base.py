@@ -1,15 +1,15 @@
-r"""The contract of the library: an invertible map with its log-determinant, in both directions.
+r"""The interface of transforms: invertible maps with log-determinants in both directions.
 
-* **forward is noise → data, inverse is data → noise.** Sampling runs forward, a density inverse.
+* **forward is noise → data, inverse is data → noise.** Sampling uses forward, densities inverse.
 * Both directions return `(output, log_det)`, where `log_det` is the log |det Jacobian| of the map
-  *just applied*: the two values of one point cancel.
-* Events are the last dimension `[..., features]`, contexts `[..., context_features]`; whatever
-  stands before is batch, and `log_det` has its shape. The batch dimensions of event and context
+  *just applied*: at one point, the two values cancel.
+* Events are the last dimension `[..., features]`, contexts `[..., context_features]`; all leading
+  dimensions are the batch shape, which `log_det` has. The batch dimensions of event and context
   broadcast against each other.
-* Whatever defines the map and is no parameter is a persistent buffer, so that a state dict
+* Whatever defines the map but is not a parameter is a persistent buffer, so that a state dict
   restores the same density.
 
-Everything else under `flowbench.transforms` is a leaf of this contract.
+Everything else under `flowbench.transforms` implements this interface.
 """
 
 from abc import ABC, abstractmethod
@@ -37,13 +37,13 @@ class Transform(nn.Module, ABC):
     """An invertible, differentiable map of `[..., features]` onto itself.
 
     Attributes:
-        context_features: size of the context that it takes: 0 for none, None where unknown.
+        context_features: size of the context that it takes: 0 for none, None if unknown.
     """
 
     context_features: int | None = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *given: Any) -> Self:
-        """As in any module, but float64 becomes float32 on a device without float64 (MPS)."""
+        """As in any module, but float64 becomes float32 on devices without float64 (MPS)."""
 
         def moved(value: Tensor) -> Tensor:
             try:
@@ -81,7 +81,7 @@ class Transform(nn.Module, ABC):
 
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set what is estimated from data in closed form (most maps: nothing).
+        """Fit what is estimated from data in closed form; for most maps, nothing.
 
         Args:
             x: training rows on the data side of this map, `[rows, features]`.
@@ -131,9 +131,9 @@ class Chain(Transform):
 
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None, chunk: int = 65536) -> None:
-        """Initialise the maps one after the other, from the data side to the noise side.
+        """Initialise the maps in turn, from the data side to the noise side.
 
-        The rows go from map to map in chunks, and no further than there is one to initialise.
+        The rows pass from map to map in chunks, only as far as the last map to initialise.
         """
         remaining: list[Any] = list(self.transforms)
         while any(_initializes(transform) for transform in remaining):
@@ -148,10 +148,10 @@ class Chain(Transform):
 
 
 class Inverse(Transform):
-    """The same map with its directions exchanged: an inverted `MaskedAutoregressive` is an IAF.
+    """The same map with its directions swapped: an inverted `MaskedAutoregressive` is an IAF.
 
     Args:
-        transform: the map to turn round.
+        transform: the map to invert.
 
     Example:
         >>> import torch
@@ -177,7 +177,7 @@ class Inverse(Transform):
 
 
 def common_size(parts: Iterable[nn.Module]) -> int | None:
-    """The size of the context that all parts share: 0 where none takes one, None where unknown.
+    """The size of the context that all parts share: 0 if none takes one, None if unknown.
 
     Example:
         >>> from flowbench.transforms import Permute
@@ -192,7 +192,7 @@ def common_size(parts: Iterable[nn.Module]) -> int | None:
 
 
 def real_event(event: Tensor, features: int | None = None) -> Tensor:
-    """An event as real numbers: whole numbers are converted to the default type.
+    """An event as real numbers; integers are converted to the default dtype.
 
     Args:
         event: `[..., features]`.
@@ -213,19 +213,19 @@ def real_event(event: Tensor, features: int | None = None) -> Tensor:
 
 
 def constant(values: Tensor) -> Tensor:
-    """A copy on the default device, as float32 where that has no float64 (MPS)."""
+    """A copy on the default device, in float32 if that has no float64 (MPS)."""
     device = torch.get_default_device()
     dtype = torch.float32 if device.type == "mps" else values.dtype
     return values.to(device, dtype, copy=True)
 
 
 def widened(value: Tensor) -> Tensor:
-    """The same numbers in float64, or in float32 where the device has no float64 (MPS)."""
+    """The same numbers in float64, or in float32 if the device has no float64 (MPS)."""
     return value.float() if value.is_mps else value.double()
 
 
 def layers_from_data(transform: Transform) -> list[Transform]:
-    """The layers of a transform in the order in which data meet them, chains laid open.
+    """The layers of a transform from data to noise, with nested chains flattened.
 
     Example:
         >>> from flowbench.transforms import Permute
@@ -240,7 +240,7 @@ def layers_from_data(transform: Transform) -> list[Transform]:
 
 
 def _initializes(transform: Transform) -> bool:
-    """Whether it, or a map inside of it, sets something from data."""
+    """Whether it, or a map inside it, is initialised from data."""
     inactive = (Transform.initialize, Chain.initialize)
     return any(
         isinstance(part, Transform) and type(part).initialize not in inactive

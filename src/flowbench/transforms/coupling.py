@@ -1,4 +1,4 @@
-"""The coupling transform: some features pass, the others are mapped given those."""
+"""The coupling transform: some features pass through and condition the map of the others."""
 
 from collections.abc import Callable
 
@@ -13,24 +13,24 @@ __all__ = ["Coupling"]
 
 
 class Coupling(Transform):
-    r"""Masked features are left unchanged; another is xᵢ = g(uᵢ; hᵢ), with h computed from those.
+    r"""Masked features are unchanged; the others are xᵢ = g(uᵢ; hᵢ), with h computed from them.
 
-    Both directions are one pass of the conditioner, and log |det ∂x/∂u| = Σᵢ log |∂g/∂uᵢ| over the
-    mapped features. With no masked feature the conditioner sees the context alone; with all of
-    them masked this is the identity.
+    Both directions take one pass of the conditioner, and log |det ∂x/∂u| = Σᵢ log |∂g/∂uᵢ| over
+    the mapped features. With no feature masked, the conditioner sees only the context; with all
+    masked, this is the identity.
 
     Args:
         features: size of the event.
-        conditioner: a module from the masked features `[..., masked]` and a context to
+        conditioner: maps the masked features `[..., masked]` and a context to
             `[..., features − masked, params]`, such as `flowbench.nn.MLP`.
         univariate: the map g; an `AffineMap` by default.
         mask: which features are left unchanged, bool `[features]`.
-        num_masked: the first ones, or where negative the last ones: how many.
-        fraction_masked: the same as a share of the features, rounded toward zero.
+        num_masked: number of features to mask: the first ones, or the last ones if negative.
+        fraction_masked: as `num_masked`, but as a fraction of the features, rounded toward zero.
 
     Raises:
         ValueError: not exactly one of mask, num_masked and fraction_masked is given, it is out of
-            range or has another shape, or the conditioner's output does not fit.
+            range or of the wrong shape, or the conditioner's output does not fit.
 
     References:
         Dinh et al. 2017, "Density estimation using Real NVP" (arXiv:1605.08803), sections 3.2 to

@@ -1,7 +1,7 @@
 """Masks of coupling layers: which features are left unchanged.
 
-The masks for images are for flat events `[channels * height * width]`, channels first. `start` is
-0 or 1 and exchanges the two halves: a stack of layers takes them in turn.
+Image masks are for flat events `[channels * height * width]`, channels first. `start`, 0 or 1,
+selects which half is left unchanged; a stack of layers alternates between them.
 """
 
 from fractions import Fraction
@@ -16,19 +16,19 @@ __all__ = ["alternating_mask", "channel_mask", "checkerboard_mask", "leading_mas
 def leading_mask(
     features: int, *, num_masked: int | None = None, fraction_masked: float | None = None
 ) -> Tensor:
-    """The first features are masked (left unchanged), the last ones where the number is negative.
+    """Mask (leave unchanged) the first features, or the last ones if the number is negative.
 
     Args:
         features: size of the event.
-        num_masked: how many, from −(features − 1) to features − 1.
-        fraction_masked: which share of them, from −1 to 1; their number is rounded toward zero;
-            the fraction is taken as it is written, so that 0.29 of 100 features are 29.
+        num_masked: number of features, from −(features − 1) to features − 1.
+        fraction_masked: fraction of the features, from −1 to 1; their number is rounded toward
+            zero, in decimal arithmetic, so that 0.29 of 100 features is 29.
 
     Returns:
         Bool `[features]`.
 
     Raises:
-        ValueError: both or neither are given, or the one that is given is out of range.
+        ValueError: both or neither are given, or the given one is out of range.
 
     Example:
         >>> leading_mask(4, num_masked=1)
@@ -64,7 +64,7 @@ def _share(given: object, features: int) -> int:
 
 
 def alternating_mask(features: int, *, start: int = 0) -> Tensor:
-    """Every second feature is left unchanged, from feature `start` on.
+    """Every second feature is left unchanged, starting with feature `start`.
 
     Example:
         >>> alternating_mask(4, start=1)
@@ -74,12 +74,12 @@ def alternating_mask(features: int, *, start: int = 0) -> Tensor:
 
 
 def checkerboard_mask(height: int, width: int, *, channels: int = 1, start: int = 0) -> Tensor:
-    """Pixels whose row and column add up to an even number are left unchanged, in all channels.
+    """Pixels with an even sum of row and column are left unchanged, in all channels.
 
     Args:
         height: of the image, in pixels.
         width: of the image, in pixels.
-        channels: of the image.
+        channels: number of channels.
         start: 1 for odd sums.
 
     Returns:
@@ -100,10 +100,10 @@ def checkerboard_mask(height: int, width: int, *, channels: int = 1, start: int 
 
 
 def channel_mask(channels: int, height: int, width: int, *, start: int = 0) -> Tensor:
-    """The first half of the channels (the larger one) is left unchanged.
+    """The first half of the channels (the larger if they are odd) is left unchanged.
 
     Args:
-        channels: of the image.
+        channels: number of channels.
         height: of the image, in pixels.
         width: of the image, in pixels.
         start: 1 for the second half.

@@ -1,9 +1,9 @@
-r"""Fixed maps of each feature by itself: what preprocessing is made of.
+r"""Fixed elementwise maps, the building blocks of preprocessing.
 
-All of them follow the direction of `flowbench.transforms.base`: forward is noise → data. Those
-named after what is done to *data* (`Standardize`, `Logit`) do it in their `inverse`. They compute
-in float64, as the constants of the data are, and return the dtype of their input (of whole
-numbers, the default one).
+All follow the convention of `flowbench.transforms.base`: forward is noise → data. Those named
+after what is done to *data* (`Standardize`, `Logit`) do it in their `inverse`. They compute in
+float64, like the constants of the data, and return the dtype of their input (for integers, the
+default dtype).
 """
 
 import math
@@ -24,10 +24,10 @@ class Affine(Transform):
     Args:
         shift: one number, or one per feature.
         scale: one number, or one per feature; none may be 0.
-        features: size of the event; needed where `shift` and `scale` are single numbers.
+        features: size of the event; needed if `shift` and `scale` are single numbers.
 
     Raises:
-        ValueError: a scale is zero or not finite, a shift is not finite, or no size is known.
+        ValueError: a scale is zero or not finite, a shift is not finite, or the size is unknown.
 
     Example:
         >>> import torch
@@ -102,15 +102,16 @@ class Standardize(Affine):
 
 
 class Logit(Transform):
-    r"""Data in [0, 1] on the whole line: u = logit(α + (1 − 2α) x).
+    r"""Maps data in [0, 1] to the real line: u = logit(α + (1 − 2α) x).
 
     With s = σ(u), the forward map is x = (s − α) / (1 − 2α) and
     log |det ∂x/∂u| = Σᵢ [log s + log(1 − s) − log(1 − 2α)]. Samples fill the interval from
-    −α / (1 − 2α) to (1 − α) / (1 − 2α), a little more than [0, 1]; where rounding puts one on its
-    edge, u is as large as the dtype can tell. Outside there is no density: log |det ∂u/∂x| = −inf.
+    −α / (1 − 2α) to (1 − α) / (1 − 2α), slightly more than [0, 1]; where rounding puts a sample on
+    its edge, u is clamped to what the dtype resolves. Outside, the density is zero:
+    log |det ∂u/∂x| = −inf.
 
     Args:
-        alpha: how far the ends are pulled in, 0 < α < 0.5 (1e-6 for MNIST, 0.05 for CIFAR-10).
+        alpha: how far the ends are moved inwards, 0 < α < 0.5 (1e-6 for MNIST, 0.05 for CIFAR-10).
 
     Raises:
         ValueError: alpha is not between 0 and 0.5.

@@ -17,7 +17,7 @@ class Permute(Transform):
         permutation: of 0 … features − 1.
 
     Raises:
-        ValueError: it is no permutation.
+        ValueError: it is not a permutation.
 
     Example:
         >>> import torch
@@ -47,10 +47,10 @@ class Permute(Transform):
 
 
 class LULinear(Transform):
-    r"""u = P L U x + b: a permutation, a unit lower and an upper triangular matrix, learnt.
+    r"""u = P L U x + b: with a permutation and learned unit lower and upper triangular factors.
 
     The diagonal of U is exp(d), so that log |det ∂u/∂x| = Σᵢ dᵢ. It starts at L = U = I. Data →
-    noise is two products, noise → data two triangular solutions.
+    noise takes two matrix products, noise → data two triangular solves.
 
     Args:
         features: size of the event.
@@ -58,7 +58,7 @@ class LULinear(Transform):
         bias: whether there is a shift b.
 
     Raises:
-        ValueError: `permutation` is no permutation of 0 … features − 1.
+        ValueError: `permutation` is not a permutation of 0 … features − 1.
 
     References:
         Kingma & Dhariwal 2018, "Glow" (arXiv:1807.03039), section 3.2; Durkan et al. 2019, "Neural
@@ -85,7 +85,7 @@ class LULinear(Transform):
             raise ValueError(
                 f"permutation has {len(self.permute.permutation)} entries, expected {features}"
             )
-        # Packed as usual: L below the diagonal, U above it, and on it the logarithm of U's.
+        # Packed as usual: L below the diagonal, U above it, and the log of U's diagonal on it.
         self.factors = nn.Parameter(torch.zeros(features, features))
         self.bias = nn.Parameter(torch.zeros(features)) if bias else None
 
@@ -122,7 +122,7 @@ class TriangularAffine(Transform):
     r"""x = L u + m with a lower triangular L, fitted in closed form.
 
     L Lᵀ and m are the covariance and the mean of the data. With standard normal noise it is the
-    Gaussian of maximal likelihood. Nothing in it is trained; `initialize` sets its buffers.
+    maximum-likelihood Gaussian. It has no trained parameters; `initialize` sets its buffers.
 
     Args:
         features: size of the event.

@@ -1,7 +1,7 @@
-"""The univariate maps that flows know by name, and the options that flows take for them.
+"""The univariate maps that flows know by name, and their options.
 
-A new map is one line in `Univariate` and in `MAPS`; each option of its own is one line in
-`MapOptions`. Default, limits and meaning of an option are those in the constructor of its map.
+To add a map, add a line to `Univariate` and to `MAPS`, and a line to `MapOptions` for each of its
+options. The default, limits and meaning of an option come from the constructor of its map.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class NamedMap(NamedTuple):
 
     Attributes:
         kind: its class.
-        options: from the options of a flow to the arguments of the class.
+        options: flow options mapped to arguments of the class.
     """
 
     kind: type[UnivariateMap]
@@ -37,7 +37,7 @@ MAPS: Mapping[str, NamedMap] = {
 
 
 class MapOptions(TypedDict, total=False):
-    """What a flow takes for its map; options of other maps than the chosen one are ignored."""
+    """Map options of a flow; those of maps other than the chosen one are ignored."""
 
     log_scale_bound: float | None
     bins: int
@@ -61,14 +61,14 @@ def map_options() -> Mapping[str, Option]:
 
 
 def univariate_map(univariate: Univariate, **options: Unpack[MapOptions]) -> UnivariateMap:
-    """The univariate map of a name, or the one that is given.
+    """The univariate map with a given name, or the given map itself.
 
     Args:
         univariate: a name in `MAPS`, or a `UnivariateMap`.
-        options: of any map; the chosen one takes its own.
+        options: of any map; the chosen one uses its own.
 
     Raises:
-        ValueError: an option is outside of its limits.
+        ValueError: an option is out of range.
 
     Example:
         >>> univariate_map("spline", bins=4).params

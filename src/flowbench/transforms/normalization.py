@@ -21,20 +21,20 @@ Moments = tuple[Tensor, Tensor]
 class BatchNorm(Transform):
     r"""u = (x − m) · exp(γ) / √(v + ε) + β, the flow's batch normalisation.
 
-    Its log |det ∂u/∂x| is Σᵢ [γᵢ − ½ log(vᵢ + ε)]. While training, `inverse` (data → noise) takes
-    the mean m and the biased variance v of the batch, and gradients flow through them; in
-    evaluation, and in `forward` always, they are the stored ones, so that only in evaluation the
-    two directions undo each other. Where several ranks train together, the batch is that of all.
+    Its log |det ∂u/∂x| is Σᵢ [γᵢ − ½ log(vᵢ + ε)]. In training mode, `inverse` (data → noise) uses
+    the mean m and biased variance v of the batch, and gradients flow through them; in evaluation
+    mode, and always in `forward`, it uses the stored ones, so that the two directions are inverses
+    only in evaluation mode. In distributed training, the batch is that of all ranks.
 
     Every training batch updates the stored statistics, an exponential average over batches. With
-    `statistics="dataset"`, `recompute_statistics` replaces them by those of the whole training
-    set. A batch norm in evaluation mode (`.eval()`) keeps its statistics, also within a flow that
-    is in training mode.
+    `statistics="dataset"`, `recompute_statistics` replaces them with those of the whole training
+    set. A batch norm in evaluation mode (`.eval()`) keeps its statistics, even within a flow in
+    training mode.
 
     Args:
         features: size of the event.
         statistics: what evaluation uses: "running", the average over batches; or "dataset", the
-            statistics of the whole training set, as soon as they are computed.
+            statistics of the whole training set, once computed.
         epsilon: ε, added to the variance.
         momentum: weight of the newest batch in the running average.
 
@@ -95,7 +95,7 @@ class BatchNorm(Transform):
         return self.log_gamma - 0.5 * torch.log(variance + self.epsilon)
 
     def _normalize(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Data → noise by the statistics of the batch."""
+        """Data → noise with the statistics of the batch."""
         rows = x.flatten(0, -2) if x.ndim > 1 else x[None]
         if ranks.size() == 1 and len(rows) < 2:
             raise ValueError(
@@ -111,7 +111,7 @@ class BatchNorm(Transform):
 
 
 def _centred(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, rows less the mean, and biased variance of the rows of all ranks."""
+    """Mean, centred rows and biased variance, with statistics over all ranks."""
     if ranks.size() == 1:
         mean = x.mean(0)
         centred = x - mean
@@ -130,18 +130,17 @@ def recompute_statistics(
 ) -> None:
     """Set the statistics of every "dataset" batch norm to those of the whole training set.
 
-    The rows go through the layers one after the other, from data to noise, so that a layer's
-    statistics are taken after those before it were replaced, as in the original code of the MAF
-    paper. One copy of the rows is held, where they are: on a device, in memory, or in a mapped
-    file. Those that are not where the transform is go there chunk by chunk. In a transform that is
-    in training mode, a batch norm in evaluation mode is frozen: it keeps its statistics.
+    The rows pass through the layers in turn, from data to noise, so that a layer's statistics are
+    computed after those of the earlier layers were replaced, as in the original code of the MAF
+    paper. One copy of the rows is made where they are stored: on a device, in memory, or in a
+    memory-mapped file. Rows on another device than the transform are moved chunk by chunk. In a
+    transform in training mode, a batch norm in evaluation mode is frozen: it keeps its statistics.
 
     Args:
-        transform: the transform of a flow; its mode is left as it is.
-        x: all training rows, `[rows, features]`; where several ranks train together, this rank's
-            share of them.
+        transform: the transform of a flow; its mode is unchanged.
+        x: all training rows, `[rows, features]`; in distributed training, this rank's share.
         context: their contexts, `[rows, context_features]`, or None.
-        chunk: rows that go through a layer at once.
+        chunk: number of rows that pass through a layer at once.
 
     Example:
         >>> import torch
@@ -164,7 +163,7 @@ def recompute_statistics(
 def _recompute(
     transform: Transform, norms: set[nn.Module], x: Tensor, context: Tensor | None, chunk: int
 ) -> None:
-    """Set the statistics of some batch norms of a transform in evaluation mode."""
+    """Set the statistics of the given batch norms of a transform in evaluation mode."""
     layers = layers_from_data(transform)
     device = next(transform.buffers(), x).device
     wanted = [i for i, layer in enumerate(layers) if not norms.isdisjoint(layer.modules())]
@@ -186,7 +185,7 @@ def _recompute(
 
 
 def _over_ranks(mean: Tensor, variance: Tensor, count: int) -> Moments:
-    """Moments of the rows of all ranks, from those of each."""
+    """Moments of the rows of all ranks, from those of each rank."""
     if ranks.size() == 1:
         return mean, variance
     found = ranks.gathered((mean.cpu(), variance.cpu(), count))

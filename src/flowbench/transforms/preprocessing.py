@@ -1,4 +1,4 @@
-"""Maps of data into a space that is easier to model; what they do to data is their `inverse`."""
+"""Maps of data to a space that is easier to model; their `inverse` is what acts on data."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ __all__ = ["Clip", "Log"]
 
 
 class Clip(Transform):
-    r"""What lies beyond two bounds is moved to them, in both directions: uᵢ = min(max(xᵢ, l), h).
+    r"""Clip values to two bounds, in both directions: uᵢ = min(max(xᵢ, l), h).
 
-    log |det ∂u/∂x| is 0. It is no bijection: the density is one of clipped values, and a value
-    beyond a bound has that of the bound.
+    log |det ∂u/∂x| is 0. It is not a bijection: the density is that of clipped values, and a
+    value beyond a bound has the density of the bound.
 
     Args:
         low: l, one per feature.
@@ -50,16 +50,16 @@ class Clip(Transform):
 
 
 class Log(Transform):
-    r"""The logarithm of some features: uᵢ = log xᵢ, the others as they are.
+    r"""The logarithm of some features, uᵢ = log xᵢ; the others are unchanged.
 
-    log |det ∂u/∂x| = −Σᵢ log xᵢ over these features. Where one of them is not positive there is no
-    density: there it is −inf, and uᵢ is 0.
+    log |det ∂u/∂x| = −Σᵢ log xᵢ over these features. Where one of them is not positive, the
+    density is zero: the log-determinant is −inf, and uᵢ is 0.
 
     Args:
         columns: the features, counted from 0.
 
     Raises:
-        ValueError: there are none, or a number is negative or comes twice.
+        ValueError: there are none, or a column is negative or repeated.
 
     Example:
         >>> u, log_det = Log(columns=[1]).inverse(torch.tensor([5.0, 1.0]))

@@ -1,4 +1,4 @@
-"""Events of another shape, and one map shared by the parts of an event."""
+"""Reshaping of events, and one map shared by the groups of an event."""
 
 from collections.abc import Sequence
 from math import prod
@@ -19,7 +19,7 @@ class Reshape(Transform):
         event_shape_in: shape of a noise event; flat by default.
 
     Raises:
-        ValueError: the shapes have different numbers of elements, or an event has another shape.
+        ValueError: the shapes have different numbers of elements, or an event has the wrong shape.
 
     Example:
         >>> import torch
@@ -50,17 +50,17 @@ class Reshape(Transform):
 
 
 class Folded(Transform):
-    r"""One map with shared weights for each of the groups that a flat event consists of.
+    r"""One map with shared weights, applied to each group of a flat event.
 
-    The event `[..., groups · size]` is seen as `[..., groups, size]` (the channels of an image,
-    the frames of a sound); log |det| is the sum over the groups, which all get the same context.
+    The event `[..., groups · size]` is viewed as `[..., groups, size]` (the channels of an
+    image, the frames of a sound); log |det| sums over the groups, which all get the same context.
 
     Args:
         transform: the map of one group, `[..., size]`.
-        groups: how many there are.
+        groups: number of groups.
 
     Raises:
-        ValueError: there is no group, or the event is no multiple of their number.
+        ValueError: there is no group, or the event size is not a multiple of their number.
 
     Example:
         >>> import torch

@@ -16,7 +16,7 @@ LOG_SLOPE_BOUND = math.log(1e3)
 
 
 class _Bin(NamedTuple):
-    """The piece of a spline in which a point lies; all `[..., features]`."""
+    """The bin of a spline in which a point lies; all `[..., features]`."""
 
     left: Tensor
     right: Tensor
@@ -31,7 +31,7 @@ class _Bin(NamedTuple):
 
 
 class RationalQuadraticMap(UnivariateMap):
-    r"""A monotone rational-quadratic spline u = g(x) on [−B, B], and the identity outside of it.
+    r"""A monotone rational-quadratic spline u = g(x) on [−B, B], and the identity outside.
 
     The K bins have widths and heights from softmaxes of K parameters each, none smaller than 10⁻³
     of the interval. The slopes at the K − 1 inner knots are exp(b tanh(s / b)) with b = log 1000,
@@ -39,9 +39,9 @@ class RationalQuadraticMap(UnivariateMap):
 
     g = y₀ + (y₁ − y₀) [σ ξ² + δ₀ ξ (1 − ξ)] / [σ (ξ² + (1 − ξ)²) + (δ₀ + δ₁) ξ (1 − ξ)].
 
-    As in the paper, the data side is the argument: `inverse` evaluates the formula, `forward`
-    solves a quadratic equation. All sums have terms of one sign, and the discriminant is a sum of
-    squares, so that rounding cannot make it negative.
+    As in the paper, g takes data: `inverse` evaluates the formula, `forward` solves a quadratic
+    equation. All sums have terms of one sign, and the discriminant is a sum of non-negative terms,
+    so that rounding cannot make it negative.
 
     Args:
         bins: K, the number of bins.
@@ -81,7 +81,7 @@ class RationalQuadraticMap(UnivariateMap):
         return torch.where(inside, u, x), torch.where(inside, log_slope, 0.0)
 
     def _prepare(self, value: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where a value is inside, the value clamped there, and the knots, batches broadcast."""
+        """Whether a value is inside, the clamped value, and the knots; batches broadcast."""
         shape = torch.broadcast_shapes(value.shape, params.shape[:-1])
         knots = self._knots(params.expand(*shape, -1).movedim(-1, 0).contiguous())
         clamped = value.clamp(-self.bound, self.bound).expand(shape)
@@ -90,8 +90,8 @@ class RationalQuadraticMap(UnivariateMap):
     def _knots(self, params: Tensor) -> Tensor:
         """Abscissae, ordinates and slopes of the knots, `[3, bins + 1, ..., features]`.
 
-        The parameters `[params, ..., features]` come first: along a short last dimension sums and
-        softmaxes are slow.
+        The parameters `[params, ..., features]` come first, since sums and softmaxes along a short
+        last dimension are slow.
         """
         widths, heights, slopes = params.split([self.bins, self.bins, self.bins - 1])
         shares = torch.stack([widths, heights]).softmax(1)

@@ -1,4 +1,4 @@
-"""Preprocessing as plain values, which a checkpoint holds, and the Transform that they give."""
+"""Building the preprocessing Transform from the plain values that a checkpoint stores."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,10 +14,10 @@ STEPS = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standa
 
 
 def build_preprocess(steps: Iterable[Mapping[str, Any]]) -> Chain:
-    """The Transform of a list of preprocessing steps; its `inverse` is data → model space.
+    """The Transform for a list of preprocessing steps; its `inverse` is data → model space.
 
     Args:
-        steps: in the order in which they act on data, e.g. `[{"name": "Logit", "alpha": 0.05}]`.
+        steps: in the order applied to data, e.g. `[{"name": "Logit", "alpha": 0.05}]`.
 
     Raises:
         ValueError: a step has an unknown name.

@@ -1,9 +1,9 @@
 r"""Monotone maps of one variable, whose parameters a conditioner computes.
 
-A univariate map says how many parameters it wants per feature (`params`), and maps in both
-directions; it returns log |dx/du| or log |du/dx| feature by feature. Parameters of zero are the
-identity (but for `GatedMap`), so that a network whose last layer is zero starts a flow there.
-Write your own: a subclass of `UnivariateMap` with `params`, `forward` and `inverse`.
+A univariate map states how many parameters it needs per feature (`params`) and maps in both
+directions, returning log |dx/du| or log |du/dx| per feature. Zero parameters give the identity
+(except in `GatedMap`), so that a flow whose network has a zero last layer starts there. To write
+your own, subclass `UnivariateMap` with `params`, `forward` and `inverse`.
 """
 
 from abc import ABC, abstractmethod
@@ -39,14 +39,14 @@ class UnivariateMap(Checked, nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Map data to noise; the same shapes, with log |du/dx|."""
+        """Map data to noise, with the same shapes and log |du/dx|."""
 
 
 def check_params(conditioner: nn.Module, univariate: UnivariateMap) -> None:
-    """Refuse a conditioner that says to compute another number of parameters than the map takes.
+    """Refuse a conditioner whose declared number of parameters differs from the map's.
 
     Raises:
-        ValueError: it does.
+        ValueError: the numbers differ.
     """
     params = getattr(conditioner, "params", univariate.params)
     if isinstance(params, int) and params != univariate.params:
@@ -62,7 +62,7 @@ class AffineMap(UnivariateMap):
     The log-scale is softly bounded, s = b · tanh(s′ / b), so that neither direction overflows.
 
     Args:
-        bound: b, the largest |log-scale|; None leaves the log-scale free.
+        bound: b, the largest |log-scale|; None leaves it unbounded.
 
     Raises:
         ValueError: the bound is not positive and finite.
@@ -99,7 +99,7 @@ class AffineMap(UnivariateMap):
 
 
 class ShiftMap(UnivariateMap):
-    r"""x = u + t, with the one parameter t: the volume is preserved (NICE).
+    r"""x = u + t, with one parameter t; it preserves volume (NICE).
 
     References:
         Dinh et al. 2015, "NICE" (arXiv:1410.8516), section 3.2.
@@ -124,10 +124,11 @@ class ShiftMap(UnivariateMap):
 class GatedMap(UnivariateMap):
     r"""u = g · x + (1 − g) · m, with parameters m and s and a gate g = ε + (1 − ε) σ(s + 2).
 
-    The gate of the inverse autoregressive flow. It acts where the conditioner takes one pass, in
-    `inverse`: `Inverse(MaskedAutoregressive(network, GatedMap()))` is the paper's layer, noise to
-    data. ε = 10⁻² bounds the factor of the way back. The offset of 2 is the paper's advice to
-    start with gates nearly open: parameters of zero are u = 0.88 x, not the identity.
+    This is the gate of the inverse autoregressive flow. It is applied in `inverse`, where the
+    conditioner takes one pass: `Inverse(MaskedAutoregressive(network, GatedMap()))` is the paper's
+    layer, noise to data. ε = 10⁻² bounds the scale of the opposite direction. The offset of 2
+    follows the paper's advice to start with gates nearly open: zero parameters give u = 0.88 x,
+    not the identity.
 
     References:
         Kingma et al. 2016, "Improving variational inference with inverse autoregressive flow"
@@ -152,7 +153,7 @@ class GatedMap(UnivariateMap):
         return torch.addcmul(shift, x, gate), gate.log()
 
     def _gate_and_shift(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """G and (1 − g) m, where 1 − g is computed without cancellation."""
+        """The gate g and (1 − g) m, with 1 − g computed without cancellation."""
         mean, raw = params.unbind(-1)
         logit = raw + self.offset
         span = 1 - self.smallest_gate
