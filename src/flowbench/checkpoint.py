@@ -62,7 +62,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         density = flowbench.load("outputs/toy/maf/1a2b3c4d/seed=0")
         density.log_prob(rows), density.sample(1000)
     """
-    path = _checkpoint_path(run)
+    path = checkpoint_path(run)
     saved, state = read_checkpoint(path)
     model = saved["config"]["model"]
     if not trust:
@@ -98,7 +98,12 @@ def _as_meant(model: Mapping[str, Any], format_: int) -> dict[str, Any]:
     return with_first_slope(model) if format_ == WITH_FIRST_SLOPE else model
 
 
-def _checkpoint_path(run: str | Path) -> Path:
+def checkpoint_path(run: str | Path) -> Path:
+    """The file to load: of a run folder its best checkpoint, else the path itself.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     path = Path(run)
     if path.is_dir():
         folder, path = path, path / "checkpoints" / "best.ckpt"
@@ -260,7 +265,7 @@ def start_from(flow: Flow, run: str | Path) -> None:
     Raises:
         CheckpointError: there is no checkpoint, it is unreadable, or it is of another flow.
     """
-    path = _checkpoint_path(run)
+    path = checkpoint_path(run)
     _load_state(flow, read_checkpoint(path)[1], path)
 
 

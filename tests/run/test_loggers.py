@@ -197,6 +197,54 @@ def test_a_logger_that_is_not_installed_is_told_in_one_sentence(start, monkeypat
         start("logger=mlflow")
 
 
+@pytest.mark.parametrize("key", ["a" * 40, "short", None], ids=["unreachable", "wrong", "none"])
+def test_without_a_server_or_a_key_the_run_is_recorded_offline(
+    start, tmp_path, monkeypatch, capsys, key
+):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
+    monkeypatch.setenv("HOME", str(tmp_path))  # without a stored key
+    if key is None:
+        monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    else:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+    start("logger=wandb", "logger.wandb.offline=false", "logger.wandb.tags=[a,b]")
+    printed = capsys.readouterr()
+    assert "W&B: " in printed.err
+    assert "recorded offline" in printed.err
+    assert "wandb sync" in printed.out
+    [records] = [found for found in segments(tmp_path) if of_kind(found, "run")]
+    assert len(rows(records)) == 3
+    assert of_kind(records, "run")[0]["tags"] == ["a", "b"]
+
+
+def test_no_file_of_wandb_is_outside_of_the_run_folder(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/dev/null/nowhere")
+    start("logger=wandb", "logger.wandb.checkpoint=true")
+    assert list(tmp_path.glob("outputs/**/wandb/data/artifacts/staging/*"))
+    [records] = segments(tmp_path)
+    assert "model" in [artifact["type"] for artifact in of_kind(records, "artifact")]
+
+
+def test_the_mode_of_the_environment_is_obeyed(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    start("logger=wandb")
+    assert not segments(tmp_path)
+
+
+def test_the_result_is_complete_even_if_wandb_fails_at_the_end(
+    start, tmp_path, monkeypatch, capsys
+):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("the quota is used up")
+
+    monkeypatch.setattr(WandbRun, "log_table", fail)
+    start("logger=wandb")
+    assert "the quota is used up" in capsys.readouterr().err
+    assert list(tmp_path.glob("outputs/**/result.json"))
+    assert not list(tmp_path.glob("outputs/**/error.json"))
+
+
 def test_online_the_rows_that_the_server_has_are_left_out():
     logged = []
     run = types.SimpleNamespace(

@@ -113,7 +113,26 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     for section, supplied in (("logger", {"save_dir"}), ("callbacks", set())):
         nodes = config.get(section)
         for name, node in nodes.items() if isinstance(nodes, dict) else ():
-            yield from problems_of_node(f"{section}.{name}", node, supplied=supplied)
+            problems = [*problems_of_node(f"{section}.{name}", node, supplied=supplied)]
+            if section == "callbacks":
+                problems = problems or [*_of_callback(f"{section}.{name}", node["_target_"])]
+            yield from problems
+
+
+def _of_callback(key: str, target: str) -> Iterator[str]:
+    """Problems of a callback of the Trainer, whose options are right."""
+    from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging
+
+    kind = pkgutil.resolve_name(target)
+    if not isinstance(kind, type):
+        return  # a function, which may return one
+    if not issubclass(kind, Callback):
+        yield f"{key}._target_={target}: expected a subclass of pytorch_lightning.Callback"
+    elif issubclass(kind, StochasticWeightAveraging):
+        yield (
+            f"{key}._target_={target}: has no effect on a run, which scores its best epoch; "
+            "expected training.ema=0.999, an average that is validated and scored"
+        )
 
 
 def _of_section(name: str, section: object) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The training of a run, from the start or from its last checkpoint."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,18 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
 from flowbench import ranks
 from flowbench.checkpoint import start_from
+from flowbench.config.configuration import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataModule
 from flowbench.flows import Flow
 from flowbench.run.folder import RunFolder
+from flowbench.run.leakage import refuse_leaking_rows
+from flowbench.run.longer import continue_shorter
 from flowbench.run.pruning import Pruning
 from flowbench.training.averaging import averages
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
@@ -69,7 +74,7 @@ def fit(
         callbacks=[
             history,
             *averages(settings.training),
-            *(instantiate(node) for node in settings.callbacks.values()),
+            *_callbacks(settings),
             pruning,
             best,
             Interruptions(folder.last, minutes=settings.save_minutes),
@@ -100,14 +105,33 @@ def fit(
     )
 
 
+def _callbacks(settings: Settings) -> Iterator[Callback]:
+    """The callbacks of the section of that name."""
+    for name, node in settings.callbacks.items():
+        callback = instantiate(node)
+        if not isinstance(callback, Callback):
+            raise ConfigError(
+                f"callbacks.{name}._target_={node['_target_']} gives a "
+                f"{type(callback).__name__}, expected a pytorch_lightning.Callback"
+            )
+        yield callback
+
+
 def _begin(
     module: FlowModule, data: DataModule, settings: Settings, folder: RunFolder
 ) -> Path | None:
     """Initialise the flow, or return the checkpoint to resume from."""
-    if folder.last.exists() and not settings.overwrite:
+
+    def resumes() -> bool:
+        return folder.last.exists() or (
+            is_trainable(module) and continue_shorter(settings, folder)
+        )
+
+    if not settings.overwrite and ranks.of_first(resumes):
         return folder.last
     module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
     if settings.init_from is not None:
+        refuse_leaking_rows(settings, data)
         start_from(module.flow, settings.init_from)
     return None
 

@@ -1,6 +1,7 @@
 """The loggers of a run: Weights & Biases, TensorBoard, MLflow, your own, or several."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,7 +54,8 @@ def log_results(
 ) -> None:
     """Log the scores of the splits, all figures and, on request, the best checkpoint.
 
-    Scores are per row, as during training, even if those in `result.json` are per clip.
+    Scores are per row, as during training, even if those in `result.json` are per clip. A failure
+    is told in one sentence, since the result is in the run folder.
 
     Args:
         loggers: as `watching` gives them.
@@ -64,26 +66,51 @@ def log_results(
     metrics = {f"{split}/log_likelihood": _per_row(block) for split, block in blocks.items()}
     figures = sorted(folder.figures.glob("*.png"))
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.log_metrics(metrics)
-            columns = ["split", "space", *statistics()]
-            logger.log_table("log_likelihoods", columns=columns, data=_table(blocks))
-            for path in figures:
-                logger.log_image(f"figures/{path.stem}", images=[str(path)])
-            if getattr(logger, "checkpoint", False):
-                logger.experiment.log_artifact(str(folder.best), type="model")
-            continue
-        logger.log_metrics(metrics, step)
-        if isinstance(logger, TensorBoardLogger):
-            from matplotlib.image import imread
+        with _surviving(logger):
+            if isinstance(logger, WandbLogger):
+                _log_to_wandb(logger, metrics, figures, blocks, folder)
+            else:
+                logger.log_metrics(metrics, step)
+                _log_figures(logger, figures)
 
-            for path in figures:
-                logger.experiment.add_image(
-                    f"figures/{path.stem}", imread(path), dataformats="HWC"
-                )
-        elif isinstance(logger, MLFlowLogger):
-            for path in figures:
-                logger.experiment.log_artifact(logger.run_id, str(path), "figures")
+
+def _log_to_wandb(
+    logger: WandbLogger,
+    metrics: dict[str, float],
+    figures: list[Path],
+    blocks: Mapping[str, Any],
+    folder: RunFolder,
+) -> None:
+    if getattr(logger, "failed", False):
+        return
+    logger.log_metrics(metrics)
+    columns = ["split", "space", *statistics()]
+    logger.log_table("log_likelihoods", columns=columns, data=_table(blocks))
+    for path in figures:
+        logger.log_image(f"figures/{path.stem}", images=[str(path)])
+    if getattr(logger, "checkpoint", False):
+        logger.experiment.log_artifact(str(folder.best), type="model")
+
+
+def _log_figures(logger: Logger, figures: list[Path]) -> None:
+    if isinstance(logger, TensorBoardLogger):
+        from matplotlib.image import imread
+
+        for path in figures:
+            logger.experiment.add_image(f"figures/{path.stem}", imread(path), dataformats="HWC")
+    elif isinstance(logger, MLFlowLogger):
+        for path in figures:
+            logger.experiment.log_artifact(logger.run_id, str(path), "figures")
+
+
+@contextmanager
+def _surviving(logger: Logger) -> Iterator[None]:
+    """Tell an error of a logger after the training in one sentence."""
+    try:
+        yield
+    except Exception as error:  # loggers fail in many ways
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        print(f"{type(logger).__name__}: {reason}; the result is complete", file=sys.stderr)
 
 
 def _per_row(block: Mapping[str, Any]) -> float:
@@ -111,7 +138,7 @@ def _build(name: str, node: Mapping[str, Any], settings: Settings, folder: RunFo
         options |= {"default_hp_metric": False}
     elif node["_target_"].endswith(".MLFlowLogger"):
         options |= {"run_name": run_name(settings.plain), "tags": {RUN_TAG: _tag(folder)}}
-    given = {key: value for key, value in options.items() if key not in node}
+    given = {key: value for key, value in options.items() if node.get(key) is None}
     try:
         logger = instantiate(node, **given)
     except InstantiationException as error:
@@ -141,9 +168,10 @@ def _supersede(logger: MLFlowLogger, tag: str) -> None:
 
 def _finisher(logger: Logger) -> Callable[..., None]:
     def finish(kind: type[BaseException] | None, *_: object) -> None:
-        logger.finalize("success" if kind is None else "failed")
-        if isinstance(logger, WandbLogger):
-            _finish_wandb(logger, exit_code=int(kind is not None))
+        with _surviving(logger):
+            logger.finalize("success" if kind is None else "failed")
+            if isinstance(logger, WandbLogger):
+                _finish_wandb(logger, exit_code=int(kind is not None))
 
     return finish
 
@@ -152,5 +180,5 @@ def _finisher(logger: Logger) -> Callable[..., None]:
 def _finish_wandb(logger: WandbLogger, *, exit_code: int) -> None:
     run = logger.experiment
     run.finish(exit_code=exit_code)
-    if run.offline:
+    if run.offline and not run.disabled:
         print(f"to upload: wandb sync {os.path.relpath(Path(run.dir).parent)}")

@@ -64,7 +64,6 @@ def run(settings: Settings, path: Path) -> dict[str, Any]:
                 print(f"pruned at epoch {folder.read_pruned()}: {folder.path}")
                 ranks.leave()
                 return {}
-            folder.write_result({**result, "hash": path.parent.name, "command": command})
         result = folder.read_result()
         print(summary(result, folder.path))
     ranks.leave()
@@ -90,11 +89,14 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
             return {}
         speed = sampling_speed(fitted.flow, data.rows["test"].context)
         draw_figures(fitted.flow.cpu(), data, fitted.history, folder.figures, figures)
+        result = record(
+            settings, folder, data, fitted, scores=scores, samples_per_second=speed,
+            reference=reference, memory=memory,
+        )  # fmt: skip
+        result |= {"hash": folder.path.parent.name, "command": command}
+        folder.write_result(result)
         log_results(loggers, scores, folder, step=module.step)
-    return record(
-        settings, folder, data, fitted, scores=scores, samples_per_second=speed,
-        reference=reference, memory=memory,
-    )  # fmt: skip
+    return result
 
 
 def _assist(settings: Settings, folder: RunFolder) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class History(Callback):
             "seconds": round(self.seconds, 3),
         }
         self.rows.append(row)
+        pl_module.log("seconds", row["seconds"], logger=False)
         self._log(trainer, row)
         if trainer.is_global_zero:
             self._write()
@@ -114,8 +115,9 @@ class BestAndLast(Checkpoint):
         return self.patience is not None and self.epoch - self.best_epoch >= self.patience
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop at once if an earlier attempt had already run out of patience."""
-        trainer.should_stop = trainer.should_stop or self.exhausted
+        """Stop at once if an earlier attempt had already stopped early."""
+        stopped = any(one.stopped_epoch for one in trainer.early_stopping_callbacks)
+        trainer.should_stop = trainer.should_stop or stopped or self.exhausted
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, and stop if the patience has run out."""

@@ -44,7 +44,8 @@ class FlowModule(pl.LightningModule):
         training: the settings of the section `training`.
 
     Attributes:
-        step: optimiser steps so far, of the first optimiser if there are several.
+        step: optimiser steps so far, of the first optimiser if there are several; the Trainer's
+            `global_step` follows it.
         scores: of the latest epoch, `train/…` and `val/log_likelihood`.
         gradient_norm: of the latest step, before clipping.
         saved: plain values in every checkpoint, for `flowbench.load`.
@@ -67,7 +68,7 @@ class FlowModule(pl.LightningModule):
         self.flow = flow
         self.options = Training() if training is None else training
         self.saved: dict[str, Any] = {}
-        self.step = 0
+        self._step = 0
         self.gradient_norm = torch.tensor(math.nan)
         self.scores: dict[str, float] = {}
         self.annealing: CosineAnnealing | None = None
@@ -76,6 +77,27 @@ class FlowModule(pl.LightningModule):
         self._training = torch.zeros(2, dtype=torch.float64)  # sum over the epoch, count
         self._validation = torch.zeros(2, dtype=torch.float64)
         self._random_states: list[dict[str, Any]] = []
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps so far."""
+        return self._step
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self._step = step
+        if not self.automatic_optimization:  # else the Trainer counts
+            self._tell_trainer()
+
+    def _tell_trainer(self) -> None:
+        """Let the Trainer, its callbacks and its loggers count the same steps."""
+        loop = self.trainer.fit_loop.epoch_loop
+        loop._batches_that_stepped = self.step - 1  # the Trainer adds one after every item
+        for progress in (
+            loop.manual_optimization.optim_step_progress.total,
+            loop.automatic_optimization.optim_progress.optimizer.step.total,
+        ):
+            progress.ready = progress.completed = self.step
 
     def configure_optimizers(self) -> Any:
         """The optimiser and the schedule of `training`, stepped together."""
@@ -117,7 +139,9 @@ class FlowModule(pl.LightningModule):
         """Move the training rows to a CUDA device if they fit, so that no batch is copied."""
         data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         self._steps_per_item = data.steps_per_item
-        if not self.takes_items:
+        if self.takes_items:
+            self.trainer.log_every_n_steps = 1  # callbacks such as LearningRateMonitor see items
+        else:
             data.steps_per_item = None
         rows = data.rows
         self._home = rows["train"]
@@ -192,6 +216,9 @@ class FlowModule(pl.LightningModule):
         sums = {self.training_score: self._training}
         sums |= {"val/log_likelihood": self._summed(self._validation)}
         self.scores = {name: (total / count).item() for name, (total, count) in sums.items()}
+        rate, norm = self.current_learning_rate(), float(self.gradient_norm)
+        monitored = {**self.scores, "learning_rate": rate, "gradient_norm": norm}
+        self.log_dict(monitored, logger=False)  # `History` logs them
 
     def on_train_epoch_end(self) -> None:
         """Reset the sums."""
@@ -229,7 +256,8 @@ class FlowModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the position and the random states."""
         progress = checkpoint["progress"]
-        self.step = progress["step"]
+        self._step = progress["step"]
+        self._tell_trainer()
         self.gradient_norm = torch.tensor(progress["gradient_norm"])
         self._start = progress["position"]
         self._training = torch.tensor(progress["training"], dtype=torch.float64)
