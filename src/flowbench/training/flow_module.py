@@ -140,7 +140,7 @@ class FlowModule(pl.LightningModule):
         data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         self._steps_per_item = data.steps_per_item
         if self.takes_items:
-            self.trainer.log_every_n_steps = 1  # callbacks such as LearningRateMonitor see items
+            self.trainer.log_every_n_steps = 1  # type: ignore[attr-defined]  # once per item
         else:
             data.steps_per_item = None
         rows = data.rows
