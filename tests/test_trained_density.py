@@ -298,3 +298,23 @@ def test_values_that_stay_apart_are_not_told():
     x = np.column_stack([5e6 + RNG.normal(size=2000), RNG.integers(0, 3, 2000)])
     flowbench.fit(flowbench.Gaussian(2), x)
     flowbench.fit(flowbench.Gaussian(2).double(), 1e9 + x, standardized=False)
+
+
+def test_float64_is_in_preprocessing_alone_and_goes_where_a_device_has_none(conditional):
+    """MPS has no float64: the same conversion that `.to("mps")` makes, without the device."""
+
+    def to_such_a_device(value):
+        if value.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return value
+
+    density = copy.deepcopy(conditional)
+    double = {name for name, v in density.state_dict().items() if v.dtype == torch.float64}
+    assert double
+    assert all(name.startswith(("preprocess.", "context_preprocess.")) for name in double)
+    expected = density.log_prob(X.astype(np.float32), C.astype(np.float32))
+    for part in (density.flow, density.preprocess, density.context_preprocess):
+        part._apply(to_such_a_device)
+    assert {v.dtype for v in density.buffers() if v.is_floating_point()} == {torch.float32}
+    found = density.log_prob(X.astype(np.float32), C.astype(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
