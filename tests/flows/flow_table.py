@@ -83,11 +83,11 @@ def folded(features, *, context_features=0, seed=None):
 
 def pixels(features, *, context_features=0, seed=None):
     """A checkerboard of one row of pixels, behind a permutation of the layout."""
-    network = MLP(
-        features // 2, 2, outputs=features - features // 2, hidden_units=[6], activation="tanh",
-        context_features=context_features,
-    )  # fmt: skip
-    coupling = Coupling(features, network, mask=checkerboard_mask(1, features))
+    mask = checkerboard_mask(1, features)
+    masked = int(mask.sum())
+    sizes = {"outputs": max(1, features - masked), "context_features": context_features}
+    network = MLP(masked, 2, hidden_units=[6], activation="tanh", **sizes)
+    coupling = Coupling(features, network, mask=mask)
     order = [*range(1, features), 0]
     return Flow(MAF(features).base, Chain([coupling, Permute(order), ActNorm(features)]))
 
