@@ -35,6 +35,7 @@ FLOOR = [
     "frames",
     "memory",
     "modes",
+    "precision",
     "ranks",
     "targets",
     "tracing",

@@ -1,6 +1,7 @@
 """Densities and samples of many rows, computed in chunks to bound memory."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -41,17 +42,41 @@ def log_prob_in_chunks(
                 f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
                 "have batch dimensions that do not broadcast"
             ) from error
+    return _by_the_longest_dimension(log_prob, batch, x, context, context_dims)
+
+
+def _by_the_longest_dimension(
+    log_prob: Callable[[Tensor, Tensor | None], Tensor],
+    batch: torch.Size,
+    x: Tensor,
+    context: Tensor | None,
+    context_dims: int,
+) -> Tensor:
+    """Log-densities of the batch, from views of its parts: nothing is expanded or copied."""
     if batch.numel() <= CHUNK:
         return log_prob(x, context)
-    rows = x.expand(*batch, -1).reshape(-1, x.shape[-1]).split(CHUNK)
-    contexts: Sequence[Tensor | None] = [context] * len(rows)
+    dim = max(range(-len(batch), 0), key=batch.__getitem__)
+    size = max(1, CHUNK * batch[dim] // batch.numel())
+    count = -(-batch[dim] // size)
+    rows = _parts(x, dim - 1, size, count)
+    contexts = [None] * count
     if context is not None:
-        shape = context.shape[-context_dims:]
-        if context.shape[:-context_dims].numel() > 1:  # a single context is shared by all rows
-            contexts = context.expand(*batch, *shape).reshape(-1, *shape).split(CHUNK)
-        else:
-            contexts = [context.reshape(shape)] * len(rows)
-    return torch.cat([*map(log_prob, rows, contexts)]).reshape(batch)
+        contexts = _parts(context, dim - context_dims, size, count)
+    found = []
+    for row, given in zip(rows, contexts, strict=True):
+        part = list(batch)
+        part[dim] = min(size, batch[dim] - size * len(found))
+        found.append(
+            _by_the_longest_dimension(log_prob, torch.Size(part), row, given, context_dims)
+        )
+    return torch.cat(found, dim)
+
+
+def _parts(value: Tensor, dim: int, size: int, count: int) -> Sequence[Tensor]:
+    """Parts along a dimension; the same value for each where it is broadcast along that."""
+    if -dim > value.ndim or value.shape[dim] == 1:
+        return [value] * count
+    return value.split(size, dim)
 
 
 def sample_in_chunks(
@@ -86,10 +111,12 @@ def sample_in_chunks(
     most = max(1, CHUNK // width)
     sizes = [most] * (count // most - 1)
     sizes.append(count - sum(sizes))
-    parts = [torch.cat([_flat(sample((n,), c), n) for c in contexts], dim=1) for n in sizes]
-    return torch.cat(parts).reshape(*sample_shape, *batch, -1)
-
-
-def _flat(samples: Tensor, count: int) -> Tensor:
-    """`[count, contexts, features]`, with one context if there is none."""
-    return samples.reshape(count, -1, samples.shape[-1])
+    drawn = torch.empty(0)
+    for first, n in zip(accumulate(sizes, initial=0), sizes, strict=False):
+        for start, given in zip(range(0, width, CHUNK), contexts, strict=True):
+            part = sample((n,), given)
+            if not len(drawn):
+                drawn = part.new_empty(count, width, part.shape[-1])
+            columns = slice(start, start + CHUNK)
+            drawn[first : first + n, columns] = part.reshape(n, -1, part.shape[-1])
+    return drawn.reshape(*sample_shape, *batch, -1)

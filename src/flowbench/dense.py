@@ -70,9 +70,9 @@ def like(given: Any, values: Tensor, *, name: str = "log_density") -> Any:
     """Results in the form of the input.
 
     Args:
-        given: a tensor or nested list (the result is a tensor), a pandas `DataFrame` (a `Series`
-            with its index, if there is one result per row), or anything else with `__array__`
-            (an array).
+        given: a tensor or nested list (the result is a tensor), a `DataFrame` of pandas or polars
+            (a `Series`, if there is one result per row; that of pandas has the frame's index), or
+            anything else with `__array__` (an array).
         values: the results.
         name: of the series.
 
@@ -83,7 +83,11 @@ def like(given: Any, values: Tensor, *, name: str = "log_density") -> Any:
     if isinstance(given, Tensor) or not hasattr(given, "__array__"):
         return values
     array = values.detach().cpu().numpy()
-    pandas = sys.modules.get("pandas")
-    if pandas and isinstance(given, pandas.DataFrame) and array.ndim == 1:
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if array.ndim != 1:
+        return array
+    if pandas and isinstance(given, pandas.DataFrame):
         return pandas.Series(array, index=given.index, name=name)
+    if polars and isinstance(given, polars.DataFrame):
+        return polars.Series(name, array)
     return array

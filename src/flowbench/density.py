@@ -16,7 +16,7 @@ from flowbench.description import description
 from flowbench.flows import Flow, FlowDistribution
 from flowbench.flows.arguments import as_shape
 from flowbench.flows.preprocessed import Preprocessed
-from flowbench.frames import by_name, column_names, columns_of, finite_number
+from flowbench.frames import by_name, by_rows, column_names, columns_of, finite_number
 from flowbench.tracing import holds
 from flowbench.transforms import Chain
 
@@ -24,6 +24,7 @@ __all__ = ["TrainedDensity"]
 
 FORMAT = 3
 PREFIX = "flow."
+FRAME_ROWS = 65_536  # of a frame, converted to numbers at once
 
 
 class TrainedDensity(nn.Module):
@@ -32,8 +33,8 @@ class TrainedDensity(nn.Module):
     log p(x) = log p_model(u) + log |det ∂u/∂x|, where u is x after preprocessing.
 
     Rows and contexts are tensors, arrays, lists or frames, and results come in the same form: a
-    tensor for a tensor or list, a `Series` for a pandas frame, otherwise a NumPy array. Many rows
-    are computed in chunks. `.to()` moves it to a device and sets the dtype of the flow;
+    tensor for a tensor or list, a `Series` for a frame of pandas or polars, otherwise an array.
+    Many rows are computed in chunks. `.to()` moves it to a device and sets the dtype of the flow;
     preprocessing stays in float64 (float32 on MPS, which has no float64).
 
     Attributes:
@@ -96,14 +97,13 @@ class TrainedDensity(nn.Module):
             ValueError: x or the context has the wrong size, is not numeric or lacks a column, or
                 the context has a value that its preprocessing cannot map.
         """
-        rows = _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))
-        given = self._given(context)
-        differentiable = rows.requires_grad or (given is not None and given.requires_grad)
-        with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
-            terms = log_prob_in_chunks(
-                self._log_prob, rows, given, context_dims=len(self.context_shape)
-            )
-            return like(x, terms.to(rows.device))
+        given, parts = self._given(context), by_rows(x, FRAME_ROWS)
+        batch = () if given is None else given.shape[: -len(self.context_shape)]
+        shared = math.prod(batch) == 1
+        if len(parts) == 1 or not (shared or batch == (len(x),)):
+            return like(x, self._log_prob(x, given))
+        contexts = [given] * len(parts) if given is None or shared else given.split(FRAME_ROWS)
+        return like(x, torch.cat([*map(self._log_prob, parts, contexts)], -1))
 
     def sample(self, n: int | Sequence[int] = (), context: Any = None) -> Any:
         """Draw `[*n, *context_batch, features]` in data units, where n is a number or a shape.
@@ -266,7 +266,15 @@ class TrainedDensity(nn.Module):
             chain.to(self.flow.device)
         return self
 
-    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+    def _log_prob(self, x: Any, context: Tensor | None) -> Tensor:
+        rows = _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))
+        differentiable = rows.requires_grad or (context is not None and context.requires_grad)
+        dims = len(self.context_shape)
+        with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
+            terms = log_prob_in_chunks(self._on_device, rows, context, context_dims=dims)
+            return terms.to(rows.device)
+
+    def _on_device(self, x: Tensor, context: Tensor | None) -> Tensor:
         return self.in_data_units.log_prob(self._moved(x), self.context_for_flow(context))
 
     def _given(self, context: Any) -> Tensor | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["by_name", "column_names", "columns_of", "finite_number"]
+__all__ = ["by_name", "by_rows", "column_names", "columns_of", "finite_number"]
 
 
 def column_names(value: Any) -> list[str]:
@@ -17,9 +17,26 @@ def column_names(value: Any) -> list[str]:
         >>> column_names(pd.DataFrame({"a": [1.0]})), column_names([[1.0]])
         (['a'], [])
     """
-    frame = hasattr(value, "columns") and hasattr(value, "to_numpy")
-    names = list(value.columns) if frame else []
+    names = list(value.columns) if _is_frame(value) else []
     return names if all(isinstance(name, str) for name in names) else []
+
+
+def _is_frame(value: Any) -> bool:
+    return hasattr(value, "columns") and hasattr(value, "to_numpy")
+
+
+def by_rows(value: Any, size: int) -> list[Any]:
+    """A frame as parts of at most `size` consecutive rows; any other value is one part.
+
+    Example:
+        >>> import pandas as pd
+        >>> [len(part) for part in by_rows(pd.DataFrame({"a": range(5)}), 2)]
+        [2, 2, 1]
+    """
+    if not _is_frame(value) or len(value) <= size:
+        return [value]
+    rows = getattr(value, "iloc", value)
+    return [rows[start : start + size] for start in range(0, len(value), size)]
 
 
 def by_name(name: str, value: Any, columns: Sequence[str]) -> Any:

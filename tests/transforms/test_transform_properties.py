@@ -153,3 +153,20 @@ def test_gradients_are_those_of_finite_differences(name):
     layer = build(name)
     for direction in (layer.forward, layer.inverse):
         assert torch.autograd.gradcheck(direction, events(2).requires_grad_())
+
+
+@every_layer
+def test_autocast_and_16_bit_inputs_are_computed_in_float32(name):
+    layer, context = build(name, dtype=torch.float32), contexts(name, 5, dtype=torch.float32)
+    for direction, values in (
+        (layer.forward, events(5, dtype=torch.float32)),
+        (layer.inverse, data(name, 5, dtype=torch.float32)),
+    ):
+        narrow = values.bfloat16()
+        given = None if context is None else context.bfloat16()
+        wide = None if given is None else given.float()
+        expected = [*direction(values, context), *direction(narrow.float(), wide)]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = [*direction(values, context), *direction(narrow, given)]
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one, other)

@@ -21,6 +21,8 @@ from flowbench.flows.arguments import (
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.modes import modes_kept
+from flowbench.precision import without_autocast
+from flowbench.tracing import holds
 from flowbench.transforms import Transform, recompute_statistics
 from flowbench.transforms.base import common_size
 
@@ -48,10 +50,7 @@ def _in_full_precision(method: Callable[P, T]) -> Callable[P, T]:
     def within(*given: P.args, **named: P.kwargs) -> T:
         flow = cast(Flow, given[0])
         refuse_16_bits(flow)
-        device = flow.device.type
-        if not torch.is_autocast_enabled(device):
-            return method(*given, **named)
-        with torch.autocast(device, enabled=False):
+        with without_autocast(flow.device):
             return method(*given, **named)
 
     return within
@@ -184,11 +183,12 @@ class Flow(_Constructed, nn.Module):
             ValueError: a number of samples is negative or not a whole number.
         """
         x, _ = self.sample_and_log_prob(sample_shape, context)
-        lost = int((~x.isfinite()).any(-1).sum())
-        if lost:
+        finite = x.isfinite().all(-1)
+        if not holds(finite):
             warnings.warn(
-                f"{lost} of {x[..., 0].numel()} samples are not finite: the flow overflows there; "
-                "bound its log-scales, normalise its layers, or sample in float64",
+                f"{int((~finite).sum())} of {finite.numel()} samples are not finite: the flow "
+                "overflows there; bound its log-scales, normalise its layers, or sample in "
+                "float64",
                 RuntimeWarning,
                 stacklevel=2,
             )

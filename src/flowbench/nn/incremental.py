@@ -131,7 +131,7 @@ def _sorted_layers(
 ) -> list[_Layer]:
     """The layers of a network sorted by degree, with biases and contexts summed."""
     params = network.params
-    orders = [degrees.argsort(stable=True) for degrees in network.degrees]
+    orders = [_by_degree(degrees) for degrees in network.degrees]
     outputs = orders[0][:, None] * params + torch.arange(params, device=orders[0].device)
     orders.append(outputs.flatten())
     ends = [*network.ends, [params * end for end in network.ends[0]]]
@@ -147,6 +147,12 @@ def _sorted_layers(
             column = column + network.context_layers[index](context).mT[above]
         sorted_layers.append(_Layer(weight, column.expand(-1, rows), ends[index + 1]))
     return sorted_layers
+
+
+def _by_degree(degrees: Tensor) -> Tensor:
+    """Units in the order of their degrees, as a stable sort gives it, which ONNX lacks."""
+    count = len(degrees)
+    return (degrees * count + torch.arange(count, device=degrees.device)).argsort()
 
 
 class _Buffer:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench import memory
+from flowbench.precision import in_full_precision
 
 __all__ = [
     "Chain",
@@ -36,11 +37,19 @@ __all__ = [
 class Transform(nn.Module, ABC):
     """An invertible, differentiable map of `[..., features]` onto itself.
 
+    Both directions compute in at least 32 bits, under `torch.autocast` too: 16-bit inputs are
+    converted to float32.
+
     Attributes:
         context_features: size of the context that it takes: 0 for none, None if unknown.
     """
 
     context_features: int | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in {"forward", "inverse"} & vars(cls).keys():
+            setattr(cls, name, in_full_precision(getattr(cls, name)))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *given: Any) -> Self:
         """As in any module, but float64 becomes float32 on devices without float64 (MPS)."""
