@@ -13,6 +13,7 @@ from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.chunks import chunks
 from flowbench.data.download.originals import OriginalDataModule
+from flowbench.data.download.tree import warn_of_others
 from flowbench.data.images.dequantisation import dequantise
 from flowbench.data.images.layouts import Layout, PixelOrder, layout_steps
 from flowbench.data.loader import BatchLoader, Rows
@@ -98,6 +99,7 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
                 needed, or has a label that no training image has.
         """
         found = self.conversion()
+        warn_of_others(found.meta)
         height, width, channels = found.meta["shape"]
         self.image_shape = (height, width, channels)
         self.labels: list[str] = found.meta["labels"]

@@ -27,11 +27,11 @@ class Table(DataModule, options=options_of(DataModule)):
     """Rows of numbers from `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`.
 
     The rows are split at random by fractions unless the file defines the split: by a column, or
-    as three arrays `train`, `val` (or `validation`) and `test`. Within a split they keep the order
-    of the file. Statistics are those of the training rows. Rows are counted from 1 after the
-    header. The file is converted and read in chunks, and a split too large for memory is
-    memory-mapped, so that a table may be larger than memory; only a few numbers per row (such as
-    their order) are kept in memory.
+    as three arrays `train`, `val` and `test` (also `training`, `valid`, `validation`, `dev`,
+    `testing`, in upper or lower case). Within a split they keep the order of the file. Statistics
+    are those of the training rows. Rows are counted from 1 after the header. The file is converted
+    and read in chunks, and a split too large for memory is memory-mapped, so that a table may be
+    larger than memory; only a few numbers per row (such as their order) are kept in memory.
 
     Args:
         path: the file.
@@ -42,8 +42,8 @@ class Table(DataModule, options=options_of(DataModule)):
             encoded, with its labels in order, after the numeric context columns.
         fractions: fractions of the rows for train, val and test, which sum to 1; unused if the
             file defines the split.
-        split_column: a column of a `.csv` or `.parquet` with the values train, val (or validation)
-            and test.
+        split_column: a column of a `.csv` or `.parquet` with the values train, val and test (or
+            another of their names, as above).
         group_column: rows with the same value here (a speaker, a patient) share a split.
         missing: how to treat rows with missing values: `refuse` the table, or `drop` them. In a
             `.csv`, NA, NaN, null, None and blanks count as missing.
