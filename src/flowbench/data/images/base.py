@@ -132,6 +132,15 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
             return super().train_dataloader()
         return _RedrawnLoader(self.rows["train"], redraw=self._redraw, **self.batches)
 
+    def redrawn(self, split: str, draw: int) -> Rows:
+        """The rows of a split with another draw of the noise."""
+        known, rng = self._dequantised[split], np.random.default_rng([draw, SPLITS.index(split)])
+        x = np.empty(known.shape, np.float32)
+        for part in chunks(*known.shape):
+            x[part] = self._drawn(known[part], rng)
+        fresh = self.model_space(x)
+        return Rows(fresh.x, self.rows[split].context, fresh.log_det)
+
     def _redraw(self, epoch: int) -> None:
         """Replace the training rows by those of the given epoch, in place."""
         rng = np.random.default_rng([self.seed, epoch])

@@ -37,6 +37,7 @@ class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=[
     source = "data.path names a folder of pictures"
     version = 2
     expected: ClassVar = {}
+    class_prior: ClassVar[str] = "empirical"
 
     def __init__(
         self,

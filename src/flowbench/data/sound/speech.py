@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flowbench.config.limits import AtLeastOne, Share
 from flowbench.config.options import options_of
@@ -78,6 +78,7 @@ class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=[
     name = "sound"
     source = "data.path names a folder of clips"
     split_folders = True
+    class_prior: ClassVar[str] = "empirical"
 
     def __init__(
         self, *, path: str | Path, fractions: Sequence[Share] = (0.8, 0.1, 0.1), **options: Any

@@ -1,19 +1,24 @@
 """The user's own table."""
 
+import copy
 import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, Originals
+from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, refuse_constant
 from flowbench.data.options import three_fractions
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
 from flowbench.data.table.files import open_table
+from flowbench.data.table.lattice import dequantize
 from flowbench.data.table.notices import table_warnings
 from flowbench.data.table.parts import Part
 from flowbench.data.table.preprocess import table_preprocess
@@ -160,6 +165,23 @@ class Table(DataModule, options=options_of(DataModule)):
                 else []
             ),
         )
+
+    def redrawn(self, split: str, draw: int) -> Rows:
+        """The rows of a split with another draw of the noise, from the file without noise."""
+        plain = copy.copy(self)
+        plain.dequantize = False
+        found = plain._conversion()
+        columns = Columns(**found.meta["columns"])
+        parts = split_table(
+            found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
+        )
+        kept = [columns.targets.index(name) for name in self.raw.feature_names]
+        place = SPLITS.index(split)
+        x = np.asarray(parts[place][:], np.float64)[:, kept]
+        lattices = {self.raw.feature_names.index(n): at for n, at in self.raw.lattices.items()}
+        dequantize(x, lattices, generator=np.random.default_rng([draw, place]))
+        fresh = self.model_space(x)
+        return Rows(fresh.x, self.rows[split].context, fresh.log_det)
 
     def _originals(self) -> Originals:
         options = (
