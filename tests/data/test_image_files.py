@@ -213,6 +213,17 @@ def test_half_a_picture_and_one_of_another_size_are_named(tmp_path):
         found_in(folder)
 
 
+def test_all_pictures_that_cannot_be_read_are_told_together(tmp_path):
+    folder = folder_of(tmp_path, ten("train") + ten("test") + ten("val"))
+    broken = [folder / "train" / f"{index}.png" for index in (2, 5, 7)]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError) as refusal:
+        found_in(folder)
+    told = str(refusal.value).splitlines()
+    assert sorted(line.split(" is no readable")[0] for line in told) == [*map(str, broken)]
+
+
 def test_files_that_are_no_pictures_are_told(tmp_path):
     folder = folder_of(tmp_path, ten("a"))
     for name in ("Thumbs.db", "a/notes.txt", ".hidden"):

@@ -201,6 +201,8 @@ def test_a_run_scored_again_is_scored_in_its_own_way_unless_told(rolled, tmp_pat
     one = again("--draws", "1")
     assert one["noise_draws"] == 1
     assert one["log_likelihood"] != result["test"]["log_likelihood"]
+    script("evaluate")([str(run), str(run), "--paired"])
+    assert "row by row: 0.0000 ± 0.0000 nats" in capsys.readouterr().out
     for options, message in (
         (["--class-prior", "uniform"], "not given labels"),
         (["--class-prior", "even"], None),

@@ -64,7 +64,8 @@ def _on_split(options: argparse.Namespace) -> dict[str, Any]:
     if options.paired:
         first, second = runs
         same_rows(first, second, options.split)
-        terms = first.data_space(options.split), second.data_space(options.split)
+        draws = max(_scoring(run.density.config, options).draws for run in runs)
+        terms = (run.data_space(options.split, draws=draws) for run in runs)
         found["paired"] = _difference(*terms, rows_per_event=rows_per_event(first.data))
     return found
 

@@ -11,6 +11,7 @@ logarithm of a mean of p(x) would, which rises with K.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class RowNoise:
             self.keys = _mixed((self.keys ^ bits[:, column]) + GOLDEN)
         self.row = 0
 
-    def random(self, size: tuple[int, int]) -> NDArray[np.float64]:
+    def random(self, size: tuple[int, int]) -> NDArray[np.floating[Any]]:
         """Noise in [0, 1) for the next rows, `[rows, columns]`."""
         keys = self.keys[self.row : self.row + size[0], None]
         self.row += size[0]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.chunks import chunks
-from flowbench.data.options import DataError
+from flowbench.data.options import DataError, refuse_together
 from flowbench.data.split_names import split_folders
 
 if TYPE_CHECKING:
@@ -110,12 +110,21 @@ def read_pictures(
         resize: resize images of another size (bicubic) instead of refusing them.
 
     Raises:
-        DataError: a file is not an image, or has another size; Pillow is not installed.
+        DataError: files are not images, or have another size, one line for each, behind the last
+            chunk; Pillow is not installed.
     """
     mode, size = "L" if shape[2] == 1 else "RGB", shape[:2]
+    refused: list[str] = []
     for part in chunks(len(files), *shape):
-        pixels = [_pixels(file, mode=mode, size=size, resize=resize) for file in files[part]]
-        yield np.stack(pixels).transpose(0, 3, 1, 2)
+        pixels = []
+        for file in files[part]:
+            try:
+                pixels.append(_pixels(file, mode=mode, size=size, resize=resize))
+            except DataError as error:
+                refused.append(str(error))
+        if not refused:
+            yield np.stack(pixels).transpose(0, 3, 1, 2)
+    refuse_together(refused, what="pictures")
 
 
 def picture_size(file: Path) -> tuple[int, int]:

@@ -158,7 +158,7 @@ def speaker_splits(
         raise DataError(f"{splits} at least {least}, got {sorted(counts)}")
     speakers = sorted(counts)
     order = [speakers[i] for i in np.random.RandomState(42).permutation(len(speakers))]
-    shares = dict(zip(SPLITS, fractions, strict=True))
+    shares: dict[str, float] = dict(zip(SPLITS, fractions, strict=True))
     total = 1 - sum(share for split, share in shares.items() if split not in ("train", *cut))
     splits = {}
     for split in cut:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.chunks import chunks
-from flowbench.data.options import DataError
+from flowbench.data.options import DataError, refuse_together
 from flowbench.data.sound.backend import mel_filters
 from flowbench.data.sound.clips import Clip
 from flowbench.data.sound.files import read_sound
@@ -20,7 +20,6 @@ from flowbench.data.sound.spectrogram import Framing, Window, fit_length, stft_m
 __all__ = ["FeatureOptions", "write_features"]
 
 CLIPS = 64  # transformed at a time
-TOLD = 10  # clips that are refused by name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +84,12 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
     out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(clips), *shape))
     refused: list[str] = []
     for part in chunks(len(clips), values=CLIPS):
-        samples = [_samples(clip, options, refused) for clip in clips[part]]
+        samples = []
+        for clip in clips[part]:
+            try:
+                samples.append(_samples(clip, options))
+            except DataError as error:
+                refused.append(str(error))
         if refused:
             continue
         out[part] = magnitudes = _magnitudes(np.stack(samples), options, mel)
@@ -96,25 +100,11 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
                 f"{clips[part][clip].path}: frame {frame + 1} is silent, where a density "
                 "has no upper bound; give data.floor=3e-5, noise of one step of 16-bit sound"
             )
-    if refused:
-        lines = [*dict.fromkeys(refused)]
-        more = [f"and {len(lines) - TOLD:,} more clips"] if len(lines) > TOLD else []
-        raise DataError("\n".join([*lines[:TOLD], *more]))
+    refuse_together(refused, what="clips")
     out.flush()
 
 
-def _samples(
-    clip: Clip, options: FeatureOptions, refused: list[str]
-) -> NDArray[np.float64] | None:
-    """The samples of a clip; None, and why in `refused`, if it has none."""
-    try:
-        return _fitted(clip, options)
-    except DataError as error:
-        refused.append(str(error))
-        return None
-
-
-def _fitted(clip: Clip, options: FeatureOptions) -> NDArray[np.float64]:
+def _samples(clip: Clip, options: FeatureOptions) -> NDArray[np.float64]:
     to = options.sample_rate
     samples, rate = read_sound(
         clip.path, keep=lambda rate: samples_needed(options.length + 1, rate=rate, to=to)
