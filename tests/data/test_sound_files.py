@@ -147,8 +147,9 @@ def test_formats_may_be_mixed_and_nothing_is_left_out(tmp_path):
     folder = own(tmp_path / "own")
     written(folder / "yes" / "extra_nohash_0.flac", noise(9, 1000), RATE)
     written(folder / "no" / "other_nohash_0.mp3", noise(8, 2000), 16_000)
+    written(folder / "no" / "odd_nohash_0.wav", noise(7, 60_000), 199_999)
     data = load(folder, SoundFolder)
-    assert sum(map(len, data.clips.values())) == 10
+    assert sum(map(len, data.clips.values())) == 11
     shutil.rmtree(folder)
     flac = load(own(tmp_path / "flac", suffix="flac"), SoundFolder)
     wav = load(own(tmp_path / "wav"), SoundFolder)
@@ -158,6 +159,7 @@ def test_formats_may_be_mixed_and_nothing_is_left_out(tmp_path):
 def test_files_of_other_kinds_are_told_and_unreadable_formats_refused(tmp_path):
     folder = own(tmp_path / "own")
     (folder / "yes" / "notes.txt").touch()
+    (folder / "yes" / "folder.wav").mkdir()
     with pytest.warns(
         UserWarning, match=r"1 file is left out, .* not one of sound: yes/notes\.txt"
     ):

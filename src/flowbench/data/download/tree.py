@@ -44,7 +44,9 @@ def list_tree(
     files = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not _hidden(path.relative_to(folder))
+        if path.suffix.lower() in suffixes
+        and not _hidden(path.relative_to(folder))
+        and not path.is_dir()
     )
     if not files:
         files = json.loads(record.read_text()) if record.is_file() else []
