@@ -1,5 +1,8 @@
 """What the files and folders of pictures stand for: pixels, splits and labels."""
 
+import struct
+from zlib import crc32
+
 import numpy as np
 import pytest
 
@@ -125,6 +128,7 @@ NAMES = [
     ("train", "val", "test"),
     ("Train", "Valid", "TEST"),
     ("training", "validation", "testing"),
+    ("train", "dev", "test"),
 ]
 
 
@@ -142,7 +146,10 @@ def test_folders_that_are_named_like_splits_are_splits(names, label, tmp_path):
 LAYOUTS = [
     (["train/1.png", "test/1.png", "1.png"], r"photos holds test and train, .* beside 1\.png"),
     (["train/1.png", "val/a/1.png", "cat/1.png"], r"holds train and val, .* beside cat, expected"),
-    (["train/1.png", "val/1.png", "valid/1.png"], r"holds val and valid, expected one folder of"),
+    (
+        ["train/1.png", "val/1.png", "valid/1.png"],
+        r"holds val and valid, which both name the split 'val'",
+    ),
     (["a/1.png", "b/1.png", "c.png"], r"c\.png has no label, but others have, such as .*a/1\.png"),
     (
         ["train/a/1.png", "test/1.png"],
@@ -166,3 +173,62 @@ def test_a_label_without_training_pictures_is_no_context(tmp_path):
     assert found_in(folder)[1].labels == ["a", "b", "c"]
     with pytest.raises(DataError, match=r"images holds the label 'c', but in no training picture"):
         found_in(folder, label_context=True)
+
+
+def claims(width, height):
+    """The head of a PNG of this size, with no pixels behind it."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", crc32(body))
+    return head + struct.pack(">I", 9) + b"IDAT" + bytes(13)
+
+
+DAMAGED = {
+    "few bytes for many pixels": (claims(60_000, 60_000), r"b\.png has more than [\d,]+ pixels"),
+    "more than a warning's worth": (claims(10_000, 10_000), r"b\.png has more than [\d,]+ pixels"),
+    "no pixels": (claims(2, 2), r"b\.png is no readable picture"),
+    "nothing": (b"", r"b\.png is no readable picture"),
+    "text": (b"<html>", r"b\.png is no readable picture"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_or_unfolding_picture_is_named(name, tmp_path):
+    content, message = DAMAGED[name]
+    folder = folder_of(tmp_path, ten("."))
+    (folder / "b.png").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        found_in(folder)
+
+
+def test_half_a_picture_and_one_of_another_size_are_named(tmp_path):
+    folder = folder_of(tmp_path, ten("."))
+    whole = folder / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 4), np.uint8)).save(whole)
+    with pytest.raises(
+        DataError, match=r"4 × 4 pixels .*, expected|2 × 2 pixels .*, expected 4 × 4"
+    ):
+        found_in(folder)
+    whole.write_bytes(whole.read_bytes()[:50])
+    with pytest.raises(DataError, match=r"a\.png is no readable picture"):
+        found_in(folder)
+
+
+def test_all_pictures_that_cannot_be_read_are_told_together(tmp_path):
+    folder = folder_of(tmp_path, ten("train") + ten("test") + ten("val"))
+    broken = [folder / "train" / f"{index}.png" for index in (2, 5, 7)]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError) as refusal:
+        found_in(folder)
+    told = str(refusal.value).splitlines()
+    assert sorted(line.split(" is no readable")[0] for line in told) == [*map(str, broken)]
+
+
+def test_files_that_are_no_pictures_are_told(tmp_path):
+    folder = folder_of(tmp_path, ten("a"))
+    for name in ("Thumbs.db", "a/notes.txt", ".hidden"):
+        (folder / name).touch()
+    with pytest.warns(UserWarning, match="2 files are left out, .* pictures: Thumbs.db, a/notes"):
+        found_in(folder)
+    with pytest.warns(UserWarning, match="2 files are left out"):  # the same from the cache
+        found_in(folder)

@@ -66,11 +66,6 @@ SETS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def few_pictures(monkeypatch):
-    monkeypatch.setattr(Mnist, "validation", 10)
-
-
 @pytest.mark.parametrize("name", SETS)
 def test_configuration_is_composed_and_loaded(name, tmp_path):
     original, features = SETS[name]

@@ -9,8 +9,9 @@ import torch
 from sound_clips import RATE, load, noise, sizes, soundfile, write_clip
 
 from flowbench.data import DataError, Fsdd, SoundFolder, SpeechCommands
-from flowbench.data.sound.backend import mel_filters, resample
+from flowbench.data.sound.backend import mel_filters
 from flowbench.data.sound.clips import Clip, speaker_splits
+from flowbench.data.sound.resampling import resample
 from flowbench.data.sound.spectrogram import Framing, stft_magnitudes
 from flowbench.evaluation.clips import per_event, sample_clips
 from flowbench.figures.pictures import save_spectrograms

@@ -9,7 +9,7 @@ import torch
 from sound_clips import RATE, load, noise, sizes, soundfile, write_clip
 
 from flowbench.data import DataError
-from flowbench.data.sound.backend import read_sound
+from flowbench.data.sound.files import read_sound
 
 BAD = [
     ({"train_label": "two"}, r"data\.train_label=two: no such label; known: one, zero"),

@@ -69,7 +69,7 @@ def test_without_standardisation_model_space_is_data_space(path):
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
-@pytest.mark.parametrize("val", ["val", "validation"])
+@pytest.mark.parametrize("val", ["val", "validation", "valid", "dev", "Dev"])
 def test_split_given_by_three_arrays(tmp_path, suffix, val):
     x = numbers().astype(np.float32)
     arrays = {"train": x[:60], val: x[60:90], "test": x[90:]}
@@ -89,10 +89,10 @@ def test_split_given_by_three_arrays(tmp_path, suffix, val):
     )
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_split_given_by_a_column(tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "val"), [(".csv", "validation"), (".parquet", "dev")])
+def test_split_given_by_a_column(tmp_path, suffix, val):
     frame = pd.DataFrame(numbers(), columns=["a", "b", "c"])
-    frame["part"] = (["test"] + ["train"] * 3 + ["validation"]) * 20
+    frame["part"] = ["test", "Train", "train", "training", val] * 20
     path = tmp_path / f"t{suffix}"
     frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
     data = open_table(path, split_column="part", context_columns=["b"])
@@ -137,7 +137,11 @@ BAD_CSV = [
     (lines(), {"fractions": [0.8, 0.2]}, "expected three numbers"),
     (lines(), {"fractions": [1.2, -0.1, -0.1]}, "expected three numbers"),
     (lines(), {"fractions": [0.9, 0.1, 0.0]}, "the split 'test' is empty"),
-    (lines(), {"split_column": "b"}, "row 1, column 'b' holds '0', expected one of train, val"),
+    (
+        lines(),
+        {"split_column": "b"},
+        "row 1, column 'b' holds '0', expected one of train, training, val",
+    ),
     ("a,b\n1,train\n2,train\n3,val\n", {"split_column": "b"}, "the split 'test' is empty"),
     (lines(), {"columns": ["a"], "categorical_columns": ["a"]}, "the column 'a' comes twice"),
     (lines(), {"group_column": "c"}, "has no column 'c'"),

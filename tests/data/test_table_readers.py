@@ -149,7 +149,11 @@ def checked(path):
 
 BIG, NAMES = [2**53 + 1] * 60, [None] * 60
 FILES = [
-    ("npz", lambda p: arrays(p, validation=np.ones((9, 2))), "holds both 'val' and 'validation'"),
+    (
+        "npz",
+        lambda p: arrays(p, validation=np.ones((9, 2))),
+        "val and validation, which both name the split 'val'",
+    ),
     (
         "parquet",
         lambda p: parquet(p, a=frame()["a"], s=pa.array(NAMES, pa.string())),

@@ -100,3 +100,10 @@ def test_an_option_whose_default_is_not_what_was_done_before_enters_where_it_has
 
 def test_a_word_that_means_something_else_now_has_another_hash():
     assert hashed("data=toy model.activation=leaky_relu") != "4e1271ea"
+
+
+def test_how_a_density_is_scored_enters_where_it_is_changed():
+    line = "data=toy evaluation.draws=1 evaluation.class_prior=null"
+    assert hashed(line) == FIRST["data=toy"]
+    others = ("evaluation.draws=2", "evaluation.class_prior=uniform", "+evaluation.draws=3")
+    assert len({FIRST["data=toy"], *(hashed(f"data=toy {other}") for other in others)}) == 4

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,24 @@ import torch
 
 from flowbench.atomic_files import write_text
 from flowbench.checkpoint import CheckpointError, load
+from flowbench.commands.arguments import at_least_one
+from flowbench.config.settings import Evaluation
+from flowbench.config.signatures import problems_of_call
 from flowbench.data import DataError
 from flowbench.evaluation import Score, evaluate, paired_difference
 from flowbench.evaluation.clips import rows_per_event
 from flowbench.evaluation.diagnostics import diagnose
 from flowbench.evaluation.files import scored_rows
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
+from flowbench.evaluation.prior import refuse_idle
 from flowbench.evaluation.runs import open_run, same_rows
-from flowbench.evaluation.text import describe, diagnostic_lines, least_likely_line, line
+from flowbench.evaluation.text import (
+    describe,
+    diagnostic_lines,
+    least_likely_line,
+    line,
+    noise_told,
+)
 
 __all__ = ["main"]
 
@@ -27,6 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.paired and len(options.runs) != 2:
         sys.exit(f"--paired compares two runs, got {len(options.runs)}")
+    if options.data and options.class_prior is not None:
+        sys.exit("--class-prior: the rows of a file are scored given their labels; leave it out")
     try:
         found = _on_file(options) if options.data else _on_split(options)
         if options.json:
@@ -40,7 +53,9 @@ def _on_split(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     runs = [open_run(path, trust=options.trust) for path in options.runs]
     for run in runs:
-        block = evaluate(run.density.flow, run.data, options.split)
+        scoring = _scoring(run.density.config, options)
+        refuse_idle(run.data, scoring)
+        block = evaluate(run.density.flow, run.data, options.split, options=scoring)
         print(run.path, *describe(block, options.split), least_likely_line(block), sep="\n")
         found[str(run.path)] = block
         if options.diagnostics:
@@ -49,7 +64,8 @@ def _on_split(options: argparse.Namespace) -> dict[str, Any]:
     if options.paired:
         first, second = runs
         same_rows(first, second, options.split)
-        terms = first.data_space(options.split), second.data_space(options.split)
+        draws = max(_scoring(run.density.config, options).draws for run in runs)
+        terms = (run.data_space(options.split, draws=draws) for run in runs)
         found["paired"] = _difference(*terms, rows_per_event=rows_per_event(first.data))
     return found
 
@@ -59,7 +75,9 @@ def _on_file(options: argparse.Namespace) -> dict[str, Any]:
     terms = []
     for path in options.runs:
         density = load(path, trust=options.trust)
-        terms.append(torch.cat(list(scored_rows(density, options.data, key=options.key))))
+        draws = options.draws or 1
+        pieces = scored_rows(density, options.data, key=options.key, draws=draws)
+        terms.append(torch.cat(list(pieces)))
         if lost := int((~terms[-1].isfinite()).sum()):
             raise LikelihoodError(
                 f"{options.data}: {lost} of {len(terms[-1])} rows have no finite log-density "
@@ -68,9 +86,34 @@ def _on_file(options: argparse.Namespace) -> dict[str, Any]:
         score = Score.of(terms[-1])
         found[str(path)] = {"data_space": score.json(), "least_likely": least_likely(terms[-1])}
         print(f"{path}, {options.data}", line("in data units", score.text()), sep="\n")
+        if density.lattices:
+            found[str(path)]["noise_draws"] = draws
+            print(line("dequantisation", noise_told(draws, "--draws 10")))
     if options.paired:
         found["paired"] = _difference(*terms)
     return found
+
+
+def _scoring(config: Mapping[str, Any], options: argparse.Namespace) -> Evaluation:
+    """How a run is scored: as its configuration says, unless the command says else."""
+    asked = {"class_prior": options.class_prior, "draws": options.draws}
+    section = dict(config.get("evaluation") or {})
+    section |= {key: value for key, value in asked.items() if value is not None}
+    if problems := list(problems_of_call("evaluation", Evaluation, section)):
+        raise ValueError("\n".join(problems))
+    return Evaluation(**section)
+
+
+def _prior(text: str) -> str | list[float]:
+    """`uniform`, `empirical`, or probabilities such as `0.2,0.8`."""
+    if text in ("uniform", "empirical"):
+        return text
+    try:
+        return [float(share) for share in text.strip("[] ").split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected uniform, empirical, or one probability per label such as 0.2,0.8"
+        ) from error
 
 
 def _difference(
@@ -96,6 +139,16 @@ def _parser() -> argparse.ArgumentParser:
         "--diagnostics",
         action="store_true",
         help="round trip, bounds, noise against N(0, I), gradient norms",
+    )
+    parser.add_argument(
+        "--class-prior",
+        type=_prior,
+        help="p(label): uniform, empirical or 0.2,0.8,...; as the run was scored unless given",
+    )
+    parser.add_argument(
+        "--draws",
+        type=at_least_one,
+        help="draws of the dequantisation noise to average over; as the run was scored, or 1",
     )
     parser.add_argument("--json", type=Path, help="write all of it there too")
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from flowbench.atomic_files import replacing
 from flowbench.data import DataError, ImageDataModule, SoundDataModule
-from flowbench.data.sound.backend import write_sound
+from flowbench.data.sound.files import write_sound
 from flowbench.evaluation.runs import Run
 from flowbench.evaluation.samples import contexts_of, draw
 from flowbench.evaluation.sound import to_sound

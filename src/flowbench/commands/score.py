@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 from flowbench.checkpoint import CheckpointError, load
+from flowbench.commands.arguments import at_least_one
 from flowbench.data import DataError
 from flowbench.evaluation.files import score_file
+from flowbench.evaluation.text import line, noise_told
 
 __all__ = ["main"]
 
@@ -18,12 +20,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help=".csv .parquet .npy .npz .h5")
     parser.add_argument("--out", type=Path, required=True, help=".csv or .parquet")
     parser.add_argument("--key", help="the array in an .npz or .h5 that holds several")
+    parser.add_argument(
+        "--draws",
+        type=at_least_one,
+        default=1,
+        help="draws of the dequantisation noise to average over",
+    )
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     options = parser.parse_args(arguments)
     try:
         density = load(options.run, trust=options.trust)
-        count, lost = score_file(density, options.data, out=options.out, key=options.key)
+        found = {"key": options.key, "draws": options.draws}
+        count, lost = score_file(density, options.data, out=options.out, **found)
     except (CheckpointError, DataError, ValueError, OSError) as error:
         sys.exit(str(error))
     told = f", {lost:,} of them nan, for missing values" if lost else ""
     print(f"{count:,} rows{told}: {options.out}")
+    if density.lattices:
+        print(line("dequantisation", noise_told(options.draws, "--draws 10")))

@@ -11,7 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flowbench.config.embedding import split_embedding
-from flowbench.config.settings import Paths, Published, Settings, TrainerKeys, Training
+from flowbench.config.settings import (
+    Evaluation,
+    Paths,
+    Published,
+    Settings,
+    TrainerKeys,
+    Training,
+)
 from flowbench.config.signatures import (
     problems_of_call,
     problems_of_node,
@@ -22,7 +29,13 @@ from flowbench.config.words import show
 
 __all__ = ["SIZES", "ConfigError", "Training", "check", "resolved"]
 
-SECTIONS = {"paths": Paths, "published": Published, "training": Training, "trainer": TrainerKeys}
+SECTIONS = {
+    "paths": Paths,
+    "published": Published,
+    "training": Training,
+    "evaluation": Evaluation,
+    "trainer": TrainerKeys,
+}
 SIZES = {"features", "context_features"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
 TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
@@ -63,6 +76,7 @@ def check(config: DictConfig) -> Settings:
         "paths": Paths(**plain["paths"]),
         "published": None if published is None else Published(**published),
         "training": Training(**plain["training"]),
+        "evaluation": Evaluation(**plain.get("evaluation", {})),
         "trainer": TrainerKeys.of(plain["trainer"]),
     }
     return Settings(**{**plain, **sections}, plain=plain)
@@ -105,7 +119,7 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     rest = without(config, {*SECTIONS})
     yield from problems_of_call("", Settings, rest, supplied=[*SECTIONS, "plain"])
     for name in SECTIONS:
-        yield from _of_section(name, config.get(name))
+        yield from _of_section(name, config.get(name, {} if name == "evaluation" else None))
     for key, supplied in (("model", SIZES), ("data", set())):
         yield from _of_named(key, config.get(key), supplied=supplied)
     if config.get("module") is not None:

@@ -1,8 +1,8 @@
 """Configuration files contain only what they change; reading one adds all other options.
 
 A file in `model/` or `data/` names a class, and all options of that class become keys, as do those
-of `training` in the primary configuration. Each can be overridden on the command line, with a plus
-or without.
+of `training` and `evaluation` in the primary configuration. Each can be overridden on the command
+line, with a plus or without.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from flowbench.config.configuration import SIZES
 from flowbench.config.defaults import completed, defaults_of
 from flowbench.config.first_keys import FIRST_KEYS
-from flowbench.config.settings import Training
+from flowbench.config.settings import Evaluation, Training
 
 __all__ = ["BESIDE", "GIVEN", "CompletingFiles", "complete_files", "is_said"]
 
@@ -37,7 +37,8 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 # Further keys, which are no options of the class.
 BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
-WITH_OR_WITHOUT_PLUS = ("model.", "data.", "training.")
+SECTIONS = {"training": Training, "evaluation": Evaluation}
+WITH_OR_WITHOUT_PLUS = ("model.", "data.", *(f"{name}." for name in SECTIONS))
 
 _apply = ConfigLoaderImpl._apply_overrides_to_config
 
@@ -82,8 +83,11 @@ def _complete(config: Any, path: str) -> Any:
     said: Any = OmegaConf.to_container(config)
     group = path.rpartition("/")[0]
     if not group:
-        training = defaults_of(Training) | (said.get("training") or {})
-        return OmegaConf.create(said | {"training": training})
+        sections = {
+            name: defaults_of(section) | (said.get(name) or {})
+            for name, section in SECTIONS.items()
+        }
+        return OmegaConf.create(said | sections)
     if group not in GIVEN:
         return config
     whole = completed(said, given=GIVEN[group], supplied=SIZES)

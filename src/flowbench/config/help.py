@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flowbench.config.docstrings import meanings, summary
-from flowbench.config.settings import Paths, Settings, TrainerKeys, Training
+from flowbench.config.settings import Evaluation, Paths, Settings, TrainerKeys, Training
 from flowbench.config.signatures import HYDRA_KEYS, parameters, target_of
 from flowbench.config.words import describe, show
 
@@ -18,7 +18,7 @@ __all__ = ["explained_groups", "explained_keys", "register_help"]
 
 WIDTH = 99
 COLUMN = 36  # where meanings begin
-SECTIONS = {"paths", "model", "data", "training", "trainer", "logger", "protocol"}
+SECTIONS = {"paths", "model", "data", "training", "evaluation", "trainer", "logger", "protocol"}
 BESIDE = {
     "name": "part of the path of the run folder",
     "embedding": "a module that summarises a raw context for the flow: {_target_: ...}",
@@ -70,6 +70,7 @@ def _sections(config: DictConfig) -> Iterator[list[str]]:
     yield from _of_node("model", config.model)
     yield from _of_node("data", config.data)
     yield _section("training.", "training", Training, config.training)
+    yield _section("evaluation.", "evaluation", Evaluation, config.evaluation)
     yield _of_trainer(config.trainer)
     for name, node in config.logger.items():
         yield from _of_node(f"logger.{name}", node)

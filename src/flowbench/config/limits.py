@@ -14,6 +14,8 @@ __all__ = [
     "Dropout",
     "NotNegative",
     "Positive",
+    "Prior",
+    "Probability",
     "Schedule",
     "Seed",
     "Share",
@@ -23,6 +25,7 @@ Positive = TypeAliasType("Positive", Annotated[IsFinite[float], Gt(0)])
 NotNegative = TypeAliasType("NotNegative", Annotated[IsFinite[float], Ge(0)])
 Decay = TypeAliasType("Decay", Annotated[float, Gt(0), Lt(1)])
 Share = TypeAliasType("Share", Annotated[float, Gt(0), Lt(1)])
+Probability = TypeAliasType("Probability", Annotated[float, Ge(0), Le(1)])
 Dropout = TypeAliasType("Dropout", Annotated[float, Ge(0), Lt(1)])
 AtLeastOne = TypeAliasType("AtLeastOne", Annotated[int, Ge(1)])
 AtLeastZero = TypeAliasType("AtLeastZero", Annotated[int, Ge(0)])
@@ -30,3 +33,4 @@ Bins = TypeAliasType("Bins", Annotated[int, Ge(1), Le(500)])
 Seed = TypeAliasType("Seed", Annotated[int, Ge(0), Lt(2**32)])
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
 Schedule = Literal["constant", "cosine"]
+Prior = Literal["uniform", "empirical"]

@@ -10,11 +10,13 @@ from flowbench.config.limits import (
     Decay,
     NotNegative,
     Positive,
+    Prior,
+    Probability,
     Schedule,
     Seed,
 )
 
-__all__ = ["Paths", "Published", "Settings", "TrainerKeys", "Training"]
+__all__ = ["Evaluation", "Paths", "Published", "Settings", "TrainerKeys", "Training"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,23 @@ class Training:
     optimizer: Mapping[str, Any] | None = None
     schedule: Schedule | Mapping[str, Any] = "constant"
     patience: AtLeastOne | None = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a trained density is scored: the section `evaluation`.
+
+    Args:
+        class_prior: p(label) of a density given labels, in log p(x) = log Σ p(x | label) p(label)
+            and in Bayes' rule: "uniform"; "empirical", the shares of the training rows; or one
+            probability per label, in their order. null (None): uniform, as in the tables of the
+            literature, but empirical for your own folders (data=images and data=sound).
+        draws: how many draws of the dequantisation noise log-likelihoods are averaged over, where
+            the rows hold some.
+    """
+
+    class_prior: Prior | Sequence[Probability] | None = None
+    draws: AtLeastOne = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +150,7 @@ class Settings:
         module: the Lightning module, a `flowbench.training.flow_module.FlowModule`: `_target_`
             and its options; null: `MaximumLikelihood`.
         training: how the flow is optimised.
+        evaluation: how it is scored.
         trainer: where it is trained, and for how long.
         logger: the loggers: name → `_target_` and options.
         callbacks: further callbacks of the Trainer: name → `_target_` and options.
@@ -149,6 +169,7 @@ class Settings:
     data: Mapping[str, Any]
     module: Mapping[str, Any] | None = None
     training: Training
+    evaluation: Evaluation = field(default_factory=Evaluation)
     trainer: TrainerKeys
     logger: Mapping[str, Any]
     callbacks: Mapping[str, Any]

@@ -201,6 +201,26 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         names = ("batch_size", "seed", "steps_per_item")
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def has_noise(self) -> bool:
+        """Whether rows hold dequantisation noise."""
+        return self.raw.dequantized or bool(self.raw.lattices)
+
+    def redrawn(self, split: str, draw: int) -> Rows:
+        """The rows of a split with another draw of the dequantisation noise than in `rows`.
+
+        Args:
+            split: "train", "val" or "test".
+            draw: its number, from 1; each gives the same rows whenever it is drawn.
+
+        Raises:
+            DataError: the data have no noise, or do not draw it themselves.
+        """
+        raise DataError(
+            f"evaluation.draws: {type(self).__name__} draws no dequantisation noise of its own, "
+            "expected 1, or a method redrawn(split, draw)"
+        )
+
     def train_dataloader(self) -> BatchLoader:
         """Shuffled minibatches of the training rows."""
         return BatchLoader(self.rows["train"], **self.batches)

@@ -2,11 +2,31 @@
 
 from collections.abc import Sequence
 
-__all__ = ["DataError", "three_fractions"]
+__all__ = ["DataError", "refuse_together", "three_fractions"]
+
+TOLD = 10
 
 
 class DataError(Exception):
     """A mistake in the data or in the options of a data set, in one sentence."""
+
+
+def refuse_together(problems: Sequence[str], *, what: str) -> None:
+    """Refuse files, if there are problems with any.
+
+    Args:
+        problems: one sentence per file.
+        what: what the files are, in the plural.
+
+    Raises:
+        DataError: the first ten, one per line, and how many more there are.
+    """
+    lines = list(dict.fromkeys(problems))
+    if lines:
+        more = len(lines) - TOLD
+        raise DataError(
+            "\n".join(lines[:TOLD] + ([f"and {more:,} more {what}"] if more > 0 else []))
+        )
 
 
 def three_fractions(fractions: Sequence[float]) -> list[float]:

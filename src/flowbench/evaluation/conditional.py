@@ -1,11 +1,8 @@
 r"""Densities given labels: log p(x) = log Σ p(x | y) p(y), and Bayes' rule as a classifier.
 
-The prior is uniform, p(y) = 1 / labels, as in the MAF paper. The conditional columns of its tables
-are log p(x), which is comparable with densities that know no labels.
+With p(y) = 1 / labels, as in the MAF paper, these are the conditional columns of its tables, which
+are comparable with densities that know no labels. See `prior` for other p(y).
 """
-
-import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,18 +10,13 @@ from torch import Tensor
 from flowbench.data import DataModule, Rows
 from flowbench.evaluation.clips import per_event, rows_per_event
 from flowbench.evaluation.likelihood import log_likelihoods, refuse_non_finite
-from flowbench.evaluation.score import summarize
+from flowbench.evaluation.prior import ClassPrior, labels_of
 from flowbench.flows import Flow
 
-__all__ = ["by_label", "evaluate_labels", "labels_of"]
+__all__ = ["by_label", "without_labels"]
 
 
-def labels_of(data: DataModule) -> list[str]:
-    """The labels whose one-hot form ends the context; empty where it has none."""
-    return getattr(data, "labels", []) if getattr(data, "label_context", False) else []
-
-
-def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
+def by_label(flow: Flow, data: DataModule, rows: Rows) -> Tensor:
     """The log p(x | y) of every event and every label in model space, float64 `[events, labels]`.
 
     It is −inf, p(x | y) = 0, where the flow overflows.
@@ -32,9 +24,9 @@ def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
     Args:
         flow: the density; it is put into evaluation mode.
         data: the data module, set up, whose contexts end in one-hot labels.
-        split: "train", "val" or "test".
+        rows: a split of it.
     """
-    rows, count = data.rows[split], len(labels_of(data))
+    count = len(labels_of(data))
     assert rows.context is not None
     context, columns = rows.context.clone(), []
     for label in torch.eye(count).to(context):
@@ -44,27 +36,21 @@ def by_label(flow: Flow, data: DataModule, split: str) -> Tensor:
     return torch.stack(columns, dim=-1)
 
 
-def evaluate_labels(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
-    """Score one split without its labels.
+def without_labels(
+    flow: Flow, data: DataModule, rows: Rows, prior: ClassPrior
+) -> tuple[Tensor, Tensor]:
+    """Score events without their labels.
 
     Returns:
-        `marginal`: log p(x), in model space and in data units; `accuracy`: the share of events
-        whose label is argmax p(y | x).
+        log p(x) in model space, float64 `[events]`; and 1 where the label is argmax p(y | x),
+        else 0, float64 `[events]`.
 
     Raises:
         LikelihoodError: a log p(x) is not finite.
     """
-    rows, terms = data.rows[split], by_label(flow, data, split)
-    count = terms.shape[1]
-    marginal = terms.logsumexp(-1) - math.log(count)
+    joint = by_label(flow, data, rows) + prior.log
+    marginal = joint.logsumexp(-1)
     refuse_non_finite(marginal)
-    log_det = per_event(rows.log_det.expand(len(rows)), data)
     assert rows.context is not None
-    true = rows.context[:: rows_per_event(data), -count:].argmax(-1).cpu()
-    return {
-        "marginal": {
-            "model_space": summarize(marginal),
-            "data_space": summarize(marginal + log_det),
-        },
-        "accuracy": (terms.argmax(-1) == true).double().mean().item(),
-    }
+    true = rows.context[:: rows_per_event(data), -joint.shape[1] :].argmax(-1).cpu()
+    return marginal, (joint.argmax(-1) == true).double()

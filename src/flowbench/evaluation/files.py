@@ -17,6 +17,7 @@ from flowbench.data import DataError
 from flowbench.data.table.files import open_table
 from flowbench.data.table.lattice import dequantize
 from flowbench.data.table.parts import Part
+from flowbench.evaluation.noise import RowNoise
 
 __all__ = ["score_file", "scored_rows", "write_scores"]
 
@@ -25,18 +26,21 @@ CHUNK = 8192
 
 
 def score_file(
-    density: TrainedDensity, path: Path, *, out: Path, key: str | None = None
+    density: TrainedDensity, path: Path, *, out: Path, key: str | None = None, draws: int = 1
 ) -> tuple[int, int]:
     """Write the log-density of every row of a file, in data units, in nats.
 
-    Where training added uniform noise to a column (`data.dequantize`), so does this, drawn by a
-    fixed seed, to the values on its lattice: the score of a row is that of a point of its cell.
+    Where training added uniform noise to a column (`data.dequantize`), so does this, to the values
+    on its lattice: the score of a row is that of a point of its cell, or the mean over several
+    (see `noise`). The noise depends on the values of the row alone, so that a row has the same
+    score wherever it stands.
 
     Args:
         density: as `flowbench.load` gives it.
         path: `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`, in the units of the data.
         out: `.csv` or `.parquet`, one column `log_density`, in the order of the rows.
         key: the array in an `.npz` or `.h5` that holds several.
+        draws: how many draws of the noise the log-densities are averaged over.
 
     Returns:
         The number of rows, and how many of them got NaN, for values that are missing.
@@ -45,11 +49,11 @@ def score_file(
         DataError: a file has another format, or lacks columns that the density needs, or has a
             label that no training row had.
     """
-    return write_scores(scored_rows(density, path, key=key), out)
+    return write_scores(scored_rows(density, path, key=key, draws=draws), out)
 
 
 def scored_rows(
-    density: TrainedDensity, path: Path, *, key: str | None = None
+    density: TrainedDensity, path: Path, *, key: str | None = None, draws: int = 1
 ) -> Iterator[Tensor]:
     """Log-densities of the rows of a file, float64, piece by piece; see `score_file`."""
     with open_table(path, key=key) as parts:
@@ -59,16 +63,31 @@ def scored_rows(
             )
         columns = _columns(density, parts["all"], path)
         places = {density.feature_names.index(name): at for name, at in density.lattices.items()}
-        categories, noise, row = list(density.categories), np.random.default_rng(0), 1
+        categories, row = list(density.categories), 1
+        if draws > 1 and not places:
+            raise DataError(f"draws={draws}: no noise is added to these rows, expected 1")
         for piece in parts["all"].pieces(columns, categories):
             numbers = np.asarray(piece.numbers, np.float64)
-            dequantize(numbers, places, generator=noise)
             for name, labels in zip(categories, piece.texts, strict=True):
                 _refuse_unknown(density, name, labels, row=row, path=path)
             one_hot = map(density.one_hot, categories, piece.texts)
             rows = torch.cat([torch.from_numpy(numbers), *one_hot], dim=-1)
-            yield from (_log_prob(density, chunk) for chunk in rows.split(CHUNK))
+            for chunk in rows.split(CHUNK):
+                yield _mean_log_prob(density, chunk, places, draws)
             row += len(numbers)
+
+
+def _mean_log_prob(
+    density: TrainedDensity, rows: Tensor, places: Mapping[int, Sequence[float]], draws: int
+) -> Tensor:
+    """The mean over draws of the noise."""
+    terms = []
+    for draw in range(draws):
+        values = rows.clone()
+        noise = RowNoise(rows.numpy(), draw=draw)
+        dequantize(values.numpy(), places, generator=noise)
+        terms.append(_log_prob(density, values))
+    return torch.stack(terms).mean(0)
 
 
 def _log_prob(density: TrainedDensity, rows: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from flowbench.checkpoint import (
 from flowbench.data import DataModule
 from flowbench.evaluation.clips import per_event
 from flowbench.evaluation.likelihood import log_likelihoods
+from flowbench.evaluation.noise import rows_by_draw
 
 __all__ = ["Run", "open_run", "same_rows"]
 
@@ -36,10 +38,18 @@ class Run:
     density: TrainedDensity
     data: DataModule
 
-    def data_space(self, split: str) -> Tensor:
-        """Log-likelihoods of all events of a split in data units, float64 `[events]`."""
-        rows = self.data.rows[split]
-        return per_event(log_likelihoods(self.density.flow, rows) + rows.log_det, self.data)
+    def data_space(self, split: str, *, draws: int = 1) -> Tensor:
+        """Log-likelihoods of all events of a split in data units, float64 `[events]`.
+
+        Args:
+            split: "train", "val" or "test".
+            draws: how many draws of the dequantisation noise they are means over.
+        """
+        terms = [
+            per_event(log_likelihoods(self.density.flow, rows) + rows.log_det, self.data)
+            for rows in rows_by_draw(self.data, split, draws)
+        ]
+        return torch.stack(terms).mean(0)
 
 
 def open_run(run: str | Path, *, trust: bool = False) -> Run:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowbench.data import SoundDataModule
 from flowbench.evaluation.clips import sample_clips
-from flowbench.evaluation.conditional import labels_of
+from flowbench.evaluation.prior import labels_of
 from flowbench.evaluation.runs import Run
 
 __all__ = ["contexts_of", "draw"]

@@ -3,45 +3,74 @@
 import math
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from flowbench.config.settings import Evaluation
 from flowbench.data import DataModule, SoundDataModule
 from flowbench.evaluation.anomaly import evaluate_anomaly
 from flowbench.evaluation.clips import per_event, rows_per_event
-from flowbench.evaluation.conditional import evaluate_labels, labels_of
+from flowbench.evaluation.conditional import without_labels
 from flowbench.evaluation.likelihood import least_likely, log_likelihoods
-from flowbench.evaluation.score import Score
+from flowbench.evaluation.noise import rows_by_draw
+from flowbench.evaluation.prior import class_prior, labels_of
+from flowbench.evaluation.score import Score, summarize
 from flowbench.flows import Flow
 
 __all__ = ["evaluate"]
 
 
-def evaluate(flow: Flow, data: DataModule, split: str) -> dict[str, Any]:
+def evaluate(
+    flow: Flow, data: DataModule, split: str, *, options: Evaluation | None = None
+) -> dict[str, Any]:
     """Score one split: in model space, in data units, and as bits per dimension.
 
     Args:
         flow: the trained density.
         data: the data module, set up.
         split: "train", "val" or "test".
+        options: the section `evaluation` of a configuration; None: its defaults.
 
     Returns:
         The block of `result.json` for this split, in nats per event: a row, or a clip that is
         `rows_per_event` rows, one per frame, whose log-likelihoods add up. `exact` is the highest
-        mean that any density can expect, where it is known. Given labels there are also
-        `marginal` and `accuracy`; of one label, `anomaly`.
+        mean that any density can expect, where it is known. `noise_draws` is how many draws of
+        the dequantisation noise the log-likelihoods are means of, where the rows hold some. Given
+        labels there are also `marginal`, `accuracy` (means over the draws too) and `class_prior`;
+        of one label, `anomaly`.
+
+    Raises:
+        DataError: the options do not fit the data.
     """
-    rows, count = data.rows[split], rows_per_event(data)
-    terms = per_event(log_likelihoods(flow, rows), data)
-    model_space = Score.of(terms, rows_per_event=count)
-    data_space = Score.of(terms + per_event(rows.log_det.expand(len(rows)), data))
+    options, count = options or Evaluation(), rows_per_event(data)
+    prior = class_prior(data, options.class_prior) if labels_of(data) else None
+    draws: list[dict[str, Tensor]] = []
+    for rows in rows_by_draw(data, split, options.draws):
+        log_det = per_event(rows.log_det.expand(len(rows)), data)
+        draws.append({"given": per_event(log_likelihoods(flow, rows), data), "log_det": log_det})
+        if prior:
+            draws[-1]["marginal"], draws[-1]["right"] = without_labels(flow, data, rows, prior)
+    mean = {name: torch.stack([draw[name] for draw in draws]).mean(0) for name in draws[0]}
+    model_space = Score.of(mean["given"], rows_per_event=count)
+    data_space = Score.of(mean["given"] + mean["log_det"])
     bits = -data_space.mean / (count * data.features * math.log(2))
     block: dict[str, Any] = {
         "log_likelihood": {"model_space": model_space.json(), "data_space": data_space.json()},
         "rows_per_event": count,
         "bits_per_dim": bits if data.raw.dequantized or data.raw.discrete else None,
         "exact": data.raw.exact_log_likelihood,
-        "least_likely": least_likely(terms, name=model_space.event),
+        "noise_draws": options.draws if data.has_noise else None,
+        "least_likely": least_likely(mean["given"], name=model_space.event),
     }
-    if labels_of(data):
-        block |= evaluate_labels(flow, data, split)
+    if prior:
+        block |= {
+            "marginal": {
+                "model_space": summarize(mean["marginal"]),
+                "data_space": summarize(mean["marginal"] + mean["log_det"]),
+            },
+            "accuracy": mean["right"].mean().item(),
+            "class_prior": prior._asdict(),
+        }
     if isinstance(data, SoundDataModule) and data.train_label is not None and split != "train":
         block["anomaly"] = evaluate_anomaly(flow, data, "val" if split == "val" else "test")
     return block

@@ -6,7 +6,16 @@ from typing import Any
 from flowbench.evaluation.score import reported, score_in
 from flowbench.formatting import fixed
 
-__all__ = ["describe", "diagnostic_lines", "least_likely_line", "line", "step_lines"]
+__all__ = [
+    "describe",
+    "diagnostic_lines",
+    "least_likely_line",
+    "line",
+    "noise_told",
+    "step_lines",
+]
+
+SHOWN = 6  # labels with their probabilities
 
 # A number in the block of a split → its name, and its value in words.
 NUMBERS = {
@@ -33,11 +42,35 @@ def describe(block: Mapping[str, Any], split: str) -> list[str]:
     if outer.mean != inner.mean:
         lines.append(line("in data units", outer.text()))
     if "marginal" in block:
-        lines.append(line("without labels", reported(block).text()))
+        lines.append(line("without labels", reported(block).text() + _prior(block)))
     for key, (name, words) in NUMBERS.items():
         if block.get(key) is not None:
             lines.append(line(name, words.format(block[key])))
+    if draws := block.get("noise_draws"):
+        lines.append(line("dequantisation", noise_told(draws, "evaluation.draws=10")))
     return lines + (_anomaly(block["anomaly"]) if "anomaly" in block else [])
+
+
+def noise_told(draws: int, more: str) -> str:
+    """Of how many draws of the dequantisation noise a score is, and what averages over more.
+
+    Example:
+        >>> noise_told(1, "--draws 10")
+        'of one draw of the noise; --draws 10 averages over ten'
+    """
+    if draws > 1:
+        return f"mean over {draws} draws of the noise"
+    return f"of one draw of the noise; {more} averages over ten"
+
+
+def _prior(block: Mapping[str, Any]) -> str:
+    """The probabilities of the labels; nothing where an earlier result took all as equal."""
+    if "class_prior" not in block:
+        return ""
+    kind, shares = block["class_prior"]["kind"], block["class_prior"]["shares"]
+    few = len(shares) <= SHOWN and kind != "uniform"
+    told = ", ".join(f"{label} {share:.3g}" for label, share in shares.items()) if few else ""
+    return f"  (p(label) {kind}{': ' if told else ''}{told})"
 
 
 def least_likely_line(block: Mapping[str, Any]) -> str:

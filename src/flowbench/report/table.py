@@ -12,7 +12,7 @@ from flowbench.report.collect import RunRecord
 
 __all__ = ["differing_keys", "flat", "score_of", "tidy"]
 
-SECTIONS = ("data", "model", "training", "trainer", "init_from")
+SECTIONS = ("data", "model", "training", "evaluation", "trainer", "init_from")
 IRRELEVANT = {
     *("data.seed", "data.batch_size", "data.data_dir", "data.cache_dir"),
     *("data.name", "data._target_", "model.name", "model._target_"),
@@ -43,7 +43,8 @@ def tidy(runs: Sequence[RunRecord]) -> pd.DataFrame:
 def differing_keys(runs: Sequence[RunRecord]) -> list[str]:
     """The keys, of those that change a result, in which the configurations of runs differ.
 
-    An option of the model or the data that an earlier run does not have yet is no difference.
+    An option of the model, the data or the evaluation that an earlier run does not have yet is no
+    difference.
     """
     known = [flat(run.config) for run in runs if run.config]
     keys = dict.fromkeys(key for values in known for key in values)
@@ -51,7 +52,7 @@ def differing_keys(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def _values(key: str, configs: Iterable[Mapping[str, Any]]) -> set[str]:
-    later = key.startswith(("model.", "data."))
+    later = key.startswith(("model.", "data.", "evaluation."))
     return {str(config.get(key)) for config in configs if key in config or not later}
 
 
@@ -124,4 +125,6 @@ def _scores(run: RunRecord) -> dict[str, Any]:
         "val": inner and inner.mean,
         "rows_per_event": test.get("rows_per_event"),
         **{name: test.get(name) for name in NUMBERS},
+        "noise_draws": test.get("noise_draws"),
+        "class_prior": test.get("class_prior", {}).get("kind"),
     }

@@ -133,7 +133,7 @@ def _explanation(settings: Sequence[Setting]) -> str:
     text = (
         "Nats per row in model space (per clip, the sum over its frames, with window=sequence), "
         "± two standard errors over the test rows or clips, sd over seeds; "
-        "of densities given labels, log p(x) = log Σ p(x | label) p(label); epochs, wall time and "
-        "rows sampled per second are means over seeds."
+        "of densities given labels, log p(x) = log Σ p(x | label) p(label) with the p(label) of "
+        "each result; epochs, wall time and rows sampled per second are means over seeds."
     )
     return f"{text} Published: {'; '.join(sources)}." if sources else text

@@ -13,7 +13,7 @@ from flowbench.config.defaults import defaults_of
 from flowbench.config.files import BESIDE, GIVEN, is_said
 from flowbench.config.first_keys import FIRST_TRAINING_KEYS
 from flowbench.config.later_keys import meant_by_absence, with_first_slope
-from flowbench.config.settings import Training
+from flowbench.config.settings import Evaluation, Training
 from flowbench.config.signatures import target_of, without
 
 __all__ = ["run_directory", "run_hash"]
@@ -47,6 +47,10 @@ def run_hash(config: DictConfig) -> str:
         },
         "trainer": without(plain["trainer"], ELSEWHERE | DISPLAY),
     }
+    known = defaults_of(Evaluation)
+    scored = {k: v for k, v in plain.get("evaluation", {}).items() if not _is(known, k, v)}
+    if scored:
+        kept["evaluation"] = scored
     if with_first_slope(plain["model"]) != plain["model"]:
         kept["leaky_relu"] = 0.2
     kept |= {key: plain[key] for key in ("init_from", "callbacks", "module") if plain.get(key)}

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from flowbench import ranks
 from flowbench.config.settings import Settings
 from flowbench.evaluation import evaluate
+from flowbench.evaluation.prior import refuse_idle
 from flowbench.figures.figures import chosen, draw_figures
 from flowbench.run.building import (
     flow_of,
@@ -78,13 +79,17 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
     reference, memory = published_result(settings), PeakMemory()
     pl.seed_everything(settings.seed, verbose=False)
     data = read_data(settings, folder)
+    refuse_idle(data, settings.evaluation)
     flow = flow_of(settings, data)
     module = module_of(settings, flow, data)
     with leaving_together(), watching(settings, folder) as loggers:
         fitted = fit(module, data, settings, folder, loggers, command=command)
         if fitted is None:
             return {}
-        scores = {split: evaluate(fitted.flow, data, split) for split in ("test", "val")}
+        scores = {
+            split: evaluate(fitted.flow, data, split, options=settings.evaluation)
+            for split in ("test", "val")
+        }
         if not fitted.leads:
             return {}
         speed = sampling_speed(fitted.flow, data.rows["test"].context)

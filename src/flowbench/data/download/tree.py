@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection
+import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["list_tree"]
+__all__ = ["list_tree", "others_told", "warn_of_others"]
 
 
 def list_tree(
@@ -42,7 +44,9 @@ def list_tree(
     files = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not _hidden(path.relative_to(folder))
+        if path.suffix.lower() in suffixes
+        and not _hidden(path.relative_to(folder))
+        and not path.is_dir()
     )
     if not files:
         files = json.loads(record.read_text()) if record.is_file() else []
@@ -52,6 +56,44 @@ def list_tree(
     partial.write_text(json.dumps(files))
     os.replace(partial, record)
     return [folder / file for file in files]
+
+
+def others_told(folder: Path, *, suffixes: Collection[str], what: str) -> str | None:
+    """A sentence on the files that `list_tree` leaves out for their suffix; None: there are none.
+
+    Args:
+        folder: the folder searched; hidden files and folders are ignored.
+        suffixes: those of the files that are read.
+        what: what these files are, in the plural.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "a.xcf").touch()
+        >>> others_told(folder, suffixes=(".png",), what="pictures").removeprefix(str(folder))
+        ': 1 file is left out, whose suffix is not one of pictures: a.xcf'
+    """
+    others = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() not in suffixes
+        and not _hidden(path.relative_to(folder))
+        and path.is_file()
+    )
+    if not others:
+        return None
+    count = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+    more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
+    return (
+        f"{folder}: {count} left out, whose suffix is not one of {what}: "
+        f"{', '.join(others[:3])}{more}"
+    )
+
+
+def warn_of_others(meta: Mapping[str, Any]) -> None:
+    """Warn of the files that a conversion has left out, as noted in its record."""
+    if told := meta.get("left_out"):
+        warnings.warn(told, stacklevel=3)
 
 
 def _hidden(path: Path) -> bool:

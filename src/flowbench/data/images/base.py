@@ -13,6 +13,7 @@ from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.chunks import chunks
 from flowbench.data.download.originals import OriginalDataModule
+from flowbench.data.download.tree import warn_of_others
 from flowbench.data.images.dequantisation import dequantise
 from flowbench.data.images.layouts import Layout, PixelOrder, layout_steps
 from flowbench.data.loader import BatchLoader, Rows
@@ -98,6 +99,7 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
                 needed, or has a label that no training image has.
         """
         found = self.conversion()
+        warn_of_others(found.meta)
         height, width, channels = found.meta["shape"]
         self.image_shape = (height, width, channels)
         self.labels: list[str] = found.meta["labels"]
@@ -129,6 +131,15 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         if self.dequantize == "once" or self.binarize == "threshold":
             return super().train_dataloader()
         return _RedrawnLoader(self.rows["train"], redraw=self._redraw, **self.batches)
+
+    def redrawn(self, split: str, draw: int) -> Rows:
+        """The rows of a split with another draw of the noise."""
+        known, rng = self._dequantised[split], np.random.default_rng([draw, SPLITS.index(split)])
+        x = np.empty(known.shape, np.float32)
+        for part in chunks(*known.shape):
+            x[part] = self._drawn(known[part], rng)
+        fresh = self.model_space(x)
+        return Rows(fresh.x, self.rows[split].context, fresh.log_det)
 
     def _redraw(self, epoch: int) -> None:
         """Replace the training rows by those of the given epoch, in place."""

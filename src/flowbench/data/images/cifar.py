@@ -85,6 +85,11 @@ class Cifar10(ImageDataModule, options=options_of(ImageDataModule)):
 def _batches(paths: list[Path]) -> dict[str, tuple[Any, NDArray[np.uint8]]]:
     *train, test = (_records(path) for path in paths)
     known = np.concatenate(train)
+    if len(known) < 10:
+        raise DataError(
+            f"{paths[0].parent} holds {len(known)} training images, expected at least "
+            "10, of which the last tenth is validation"
+        )
     first = len(known) - len(known) // 10
     parts = {"train": known[:first], "val": known[first:], "test": test}
     return {

@@ -1,5 +1,6 @@
 """Folders of images: the splits and labels they define, and their pixels."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.chunks import chunks
-from flowbench.data.options import DataError
+from flowbench.data.options import DataError, refuse_together
+from flowbench.data.split_names import split_folders
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,8 +20,6 @@ __all__ = ["SUFFIXES", "Pictures", "picture_size", "read_pictures", "split_files
 # A format that the installed Pillow cannot read (.heic without its plugin) is refused by name.
 FORMATS = "avif bmp gif heic heif jfif jp2 jpeg jpg pbm pgm png pnm ppm tga tif tiff webp"
 SUFFIXES = tuple(f".{suffix}" for suffix in FORMATS.split())
-FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-FOLDERS |= dict.fromkeys(("val", "valid", "validation"), "val")
 
 
 class Pictures(NamedTuple):
@@ -35,8 +35,8 @@ def split_files(
     """Files below a folder as train, val and test, and the names of their labels.
 
     A file is `<label>/<file>` or just `<file>`, below `train/`, `test/` and perhaps `val/` if the
-    folder has these (also `training`, `testing`, `valid`, `validation`, case-insensitive). Missing
-    splits are cut from the training files, shuffled by `RandomState(42)`.
+    folder has these (also `training`, `valid`, `validation`, `dev`, `testing`, in upper or lower
+    case). Missing splits are cut from the training files, shuffled by `RandomState(42)`.
 
     Args:
         folder: root folder of all files.
@@ -50,10 +50,10 @@ def split_files(
     """
     given: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
     label_of: dict[Path, str] = {}
-    split_of = _split_folders(folder, files)
+    folder_of = split_folders(folder, files)
     for file in files:
         *folders, _ = file.relative_to(folder).parts
-        split = split_of[folders.pop(0)] if split_of else "train"
+        split = folder_of[folders.pop(0)] if folder_of else "train"
         if len(folders) > 1:
             raise DataError(
                 f"{file}: expected <label>/<file> or <file> below {folder}, perhaps in train/, "
@@ -71,28 +71,6 @@ def split_files(
         numbers = np.array([number[label_of[file]] for file in members], np.uint16)
         splits[split] = Pictures(members, numbers)
     return splits, labels
-
-
-def _split_folders(folder: Path, files: Sequence[Path]) -> dict[str, str]:
-    """Name → split of the folders that hold the splits; empty if there are none.
-
-    A folder named like a split is never a label: that would mix splits given separately.
-    """
-    names = sorted({file.relative_to(folder).parts[0] for file in files})
-    split_of = {name: FOLDERS[name.lower()] for name in names if name.lower() in FOLDERS}
-    others = [name for name in names if name not in split_of]
-    if split_of and others:
-        raise DataError(
-            f"{folder} holds {' and '.join(split_of)}, which are splits by their names, beside "
-            f"{others[0]}, expected only folders of splits or none"
-        )
-    for split in split_of.values():
-        same = [name for name, other in split_of.items() if other == split]
-        if len(same) > 1:
-            raise DataError(
-                f"{folder} holds {' and '.join(same)}, expected one folder of the split {split!r}"
-            )
-    return split_of
 
 
 def _refuse_some_without_label(label_of: Mapping[Path, str]) -> None:
@@ -132,12 +110,21 @@ def read_pictures(
         resize: resize images of another size (bicubic) instead of refusing them.
 
     Raises:
-        DataError: a file is not an image, or has another size; Pillow is not installed.
+        DataError: files are not images, or have another size, one line for each, behind the last
+            chunk; Pillow is not installed.
     """
     mode, size = "L" if shape[2] == 1 else "RGB", shape[:2]
+    refused: list[str] = []
     for part in chunks(len(files), *shape):
-        pixels = [_pixels(file, mode=mode, size=size, resize=resize) for file in files[part]]
-        yield np.stack(pixels).transpose(0, 3, 1, 2)
+        pixels = []
+        for file in files[part]:
+            try:
+                pixels.append(_pixels(file, mode=mode, size=size, resize=resize))
+            except DataError as error:
+                refused.append(str(error))
+        if not refused:
+            yield np.stack(pixels).transpose(0, 3, 1, 2)
+    refuse_together(refused, what="pictures")
 
 
 def picture_size(file: Path) -> tuple[int, int]:
@@ -158,8 +145,13 @@ def _pixels(
     except ImportError as error:
         raise DataError("reading pictures needs Pillow: pip install pillow") from error
     try:
-        with Image.open(file) as image:
-            picture = _seen(image).convert(mode)
+        with warnings.catch_warnings():  # of sizes to which few bytes may unfold
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                picture = _seen(image).convert(mode)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        most = f"{Image.MAX_IMAGE_PIXELS:,}"
+        raise DataError(f"{file} has more than {most} pixels; make it smaller") from error
     except Exception as error:  # a damaged file fails in as many ways as there are bytes
         raise DataError(f"{file} is no readable picture: {error}") from error
     if size is not None and (picture.height, picture.width) != size:

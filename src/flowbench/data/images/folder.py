@@ -8,7 +8,7 @@ import numpy as np
 
 from flowbench.config.limits import AtLeastOne, Share
 from flowbench.config.options import options_of
-from flowbench.data.download.tree import list_tree
+from flowbench.data.download.tree import list_tree, others_told
 from flowbench.data.images.base import Alpha, Dequantize, ImageDataModule
 from flowbench.data.images.dequantisation import write_pictures
 from flowbench.data.images.files import SUFFIXES, picture_size, read_pictures, split_files
@@ -37,6 +37,7 @@ class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=[
     source = "data.path names a folder of pictures"
     version = 2
     expected: ClassVar = {}
+    class_prior: ClassVar[str] = "empirical"
 
     def __init__(
         self,
@@ -83,4 +84,5 @@ class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=[
             chunks = read_pictures(members, shape=shape, resize=self.size is not None)
             flips = self.flips and split == "train"
             write_pictures(folder, split, chunks, numbers, shape=shape, rng=rng, flips=flips)
-        return {"shape": list(shape), "labels": labels}
+        told = others_told(self.root, suffixes=SUFFIXES, what="pictures")
+        return {"shape": list(shape), "labels": labels, "left_out": told}

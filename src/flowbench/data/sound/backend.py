@@ -1,9 +1,8 @@
-"""Audio files, resampling and filter banks: soundfile and torchaudio, imported lazily."""
+"""Mel filter banks, and sound from magnitudes: torchaudio, imported lazily."""
 
 import importlib
 import sys
 import warnings
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,45 +12,9 @@ from numpy.typing import NDArray
 from flowbench.data.options import DataError
 from flowbench.extras import how_to_install
 
-__all__ = ["griffin_lim", "mel_filters", "read_sound", "resample", "write_sound"]
+__all__ = ["griffin_lim", "mel_filters"]
 
 ITERATIONS = 64
-
-
-def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
-    """The mean of the channels of an audio file, in [−1, 1], and its sampling rate in Hz.
-
-    Raises:
-        DataError: the file is not audio, or contains NaN; soundfile is not installed.
-    """
-    try:
-        samples, rate = _soundfile().read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"{path} is no readable sound: {error}") from error
-    samples = samples.mean(axis=1)
-    if len(lost := np.flatnonzero(~np.isfinite(samples))):
-        raise DataError(f"{path}: sample {lost[0] + 1} is {samples[lost[0]]}, expected a number")
-    return samples, rate
-
-
-def write_sound(path: Path, samples: NDArray[np.float32], *, rate: int) -> None:
-    """Write samples `[n]` in [−1, 1] as 16-bit audio.
-
-    Raises:
-        DataError: soundfile is not installed.
-    """
-    _soundfile().write(path, samples, rate, subtype="PCM_16")
-
-
-def resample(samples: NDArray[np.float32], *, rate: int, to: int) -> NDArray[np.float32]:
-    """Audio resampled to another rate in Hz by windowed sinc interpolation.
-
-    Raises:
-        DataError: torchaudio is not installed.
-    """
-    if rate == to:
-        return samples
-    return _functional().resample(torch.from_numpy(samples), rate, to).numpy()
 
 
 def mel_filters(coefficients: int, filters: int, *, rate: int) -> NDArray[np.float64]:
@@ -100,24 +63,13 @@ def griffin_lim(magnitudes: torch.Tensor, window: torch.Tensor, *, step: int) ->
     )
 
 
-def _soundfile() -> ModuleType:
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:
-        raise DataError(
-            f"sound files need soundfile, which is not there: {how_to_install('sound')}"
-        ) from error
-    return soundfile
-
-
 def _functional() -> ModuleType:
     """`torchaudio.functional`, without its compiled extension if incompatible with torch."""
     try:
         return importlib.import_module("torchaudio.functional")
     except ModuleNotFoundError as error:
         raise DataError(
-            "resampling, mel filters and sound from spectra need torchaudio: "
-            f"{how_to_install('sound')}"
+            f"mel filters and sound from spectra need torchaudio: {how_to_install('sound')}"
         ) from error
     except OSError:
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:

@@ -16,12 +16,13 @@ from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.download.download import download
 from flowbench.data.download.originals import OriginalDataModule
 from flowbench.data.download.sources import SOURCES
-from flowbench.data.download.tree import list_tree
+from flowbench.data.download.tree import list_tree, warn_of_others
 from flowbench.data.lazy import LazyRows
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, standardize
 from flowbench.data.sound.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
 from flowbench.data.sound.features import FeatureOptions, write_features
+from flowbench.data.sound.files import SUFFIXES
 from flowbench.data.sound.frames import ClipContexts
 from flowbench.data.sound.spectrogram import Window
 
@@ -34,6 +35,7 @@ ScoredSplit = Literal["val", "test"]
 class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)):
     r"""Clips `<label>/<clip>.wav` as magnitude spectra; a subclass defines the splits.
 
+    Clips may be of any format that soundfile reads: wav, flac, ogg, opus, mp3, aiff, ….
     A clip is averaged over its channels, resampled, cut or padded at its end to a fixed length,
     and given white noise of standard deviation `floor`, since a density is unbounded on digital
     silence. The noise of a clip depends only on its name. Data units are magnitudes (of samples in
@@ -82,6 +84,7 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
 
     expected: ClassVar = {}
     version = 3
+    split_folders: ClassVar[bool] = False  # whether folders train/, val/, test/ may give the split
 
     def __init__(
         self,
@@ -156,13 +159,13 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Write magnitudes: of the learnt word for train, of all words for val and test."""
-        clips = find_clips(self.root, self.originals())
+        clips = find_clips(self.root, self.originals(), splits=self.split_folders)
         labels = sorted({clip.label for clip in clips})
         if self.train_label is not None and self.train_label not in labels:
             raise DataError(
                 f"data.train_label={self.train_label}: no such label; known: {', '.join(labels)}"
             )
-        kept = {}
+        kept, refused = {}, []
         for split, members in self._all_splits(clips).items():
             known = [c for c in members if split != "train" or self._learnt(c.label)]
             if not any(self._learnt(clip.label) for clip in known):
@@ -170,8 +173,13 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
                     f"{self.name}: no clip of {self.train_label or 'any label'} in {self.root} "
                     f"belongs to the split {split!r}, expected at least one"
                 )
-            write_features(folder / f"{split}.npy", known, self.feature_options)
+            try:
+                write_features(folder / f"{split}.npy", known, self.feature_options)
+            except DataError as error:
+                refused.append(str(error))
             kept[split] = [(clip.label, clip.name) for clip in known]
+        if refused:
+            raise DataError("\n".join(dict.fromkeys(refused)))
         return {"labels": labels, "clips": kept}
 
     def read(self) -> RawData:
@@ -181,6 +189,7 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
             DataError: the clips or the options are invalid.
         """
         found = self.conversion()
+        warn_of_others(found.meta)
         self.labels: list[str] = found.meta["labels"]
         self._magnitudes, self._clips = found.arrays, found.meta["clips"]
         self.clips = {split: self._select(found.meta["clips"][split]) for split in SPLITS}
@@ -252,7 +261,7 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         return self._given.rows(magnitudes, labels)
 
     def _files(self) -> list[Path]:
-        return list_tree(self.root, suffixes=(".wav",), name=self.name, cache_dir=self.cache_dir)
+        return list_tree(self.root, suffixes=SUFFIXES, name=self.name, cache_dir=self.cache_dir)
 
     def _all_splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
         splits = self.splits(clips)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flowbench.data.base import SPLITS, DataError
+from flowbench.data.split_names import split_folders
 
 __all__ = [
     "Clip",
@@ -24,11 +25,12 @@ HASHES = 2**27 - 1
 
 
 class Clip(NamedTuple):
-    """A sound file, its label and its name without the suffix."""
+    """A sound file, its label, its name without the suffix, and its split if a folder gives it."""
 
     label: str
     name: str
     path: Path
+    split: str | None = None
 
     @property
     def speaker(self) -> str:
@@ -42,23 +44,40 @@ class Clip(NamedTuple):
         return int(found[1]) if found else None
 
 
-def find_clips(root: Path, files: Sequence[Path]) -> list[Clip]:
+def find_clips(root: Path, files: Sequence[Path], *, splits: bool = False) -> list[Clip]:
     """The clips among files below a root; folders such as `_background_noise_` are ignored.
 
+    Args:
+        root: the folder of all files.
+        files: the files below it.
+        splits: whether folders named like splits, such as `train/`, may hold the labels.
+
     Raises:
-        DataError: there are none, or one is not at the depth of `<label>/<clip>.wav`.
+        DataError: there are none, one is not at the depth of `<label>/<clip>.wav`, or two have
+            the same name.
     """
-    clips = []
-    for file in files:
-        label, *inner = file.relative_to(root).parts
-        if inner and label.startswith("_"):
-            continue
-        if len(inner) != 1:
-            raise DataError(f"{file}: expected <label>/<clip>.wav below {root}")
-        clips.append(Clip(label, file.stem, file))
+    kept = [file for file in files if not _aside(file.relative_to(root))]
+    folder_of = split_folders(root, kept) if splits and kept else {}
+    place = "train/<label>/<clip>.wav" if folder_of else "<label>/<clip>.wav"
+    clips: dict[tuple[str, ...], Clip] = {}
+    for file in kept:
+        *folders, _ = file.relative_to(root).parts
+        split = folder_of[folders.pop(0)] if folder_of else None
+        if len(folders) != 1:
+            raise DataError(f"{file}: expected {place} below {root}")
+        clip = Clip(folders[0], file.stem, file, split)
+        other = clips.setdefault((split or "", clip.label, clip.name), clip)
+        if other is not clip:
+            raise DataError(
+                f"{other.path} and {file} are two clips of one name; remove or rename one of them"
+            )
     if not clips:
         raise DataError(f"{root}: expected clips <label>/<clip>.wav, found none")
-    return clips
+    return list(clips.values())
+
+
+def _aside(place: Path) -> bool:
+    return len(place.parts) > 1 and place.parts[0].startswith("_")
 
 
 def hash_split(speaker: str) -> str:
@@ -116,25 +135,35 @@ def refuse_unlearnt_labels(
             )
 
 
-def speaker_splits(clips: Sequence[Clip], *, fractions: Sequence[float]) -> dict[str, str]:
+def speaker_splits(
+    clips: Sequence[Clip], *, fractions: Sequence[float], cut: Sequence[str] = ("test", "val")
+) -> dict[str, str]:
     """Speaker → split, so that no speaker is in two splits.
 
-    Speakers are shuffled by `RandomState(42)`; test and val get the first ones, until they have
-    their share of the clips.
+    Speakers are shuffled by `RandomState(42)`; the splits to cut get the first ones, until they
+    have their share of the clips; train gets the others.
+
+    Args:
+        clips: all clips that are not in a split yet.
+        fractions: of the clips, for train, val and test.
+        cut: the splits to cut.
 
     Raises:
-        DataError: there are fewer than three speakers.
+        DataError: there are fewer speakers than splits.
     """
     counts = Counter(clip.speaker for clip in clips)
-    if len(counts) < 3:
-        raise DataError(f"three splits need at least three speakers, got {sorted(counts)}")
+    if len(counts) <= len(cut):
+        splits = ("one split needs", "two splits need", "three splits need")[len(cut)]
+        least = ("one speaker", "two speakers", "three speakers")[len(cut)]
+        raise DataError(f"{splits} at least {least}, got {sorted(counts)}")
     speakers = sorted(counts)
     order = [speakers[i] for i in np.random.RandomState(42).permutation(len(speakers))]
-    shares = dict(zip(SPLITS, fractions, strict=True))
+    shares: dict[str, float] = dict(zip(SPLITS, fractions, strict=True))
+    total = 1 - sum(share for split, share in shares.items() if split not in ("train", *cut))
     splits = {}
-    for split in ("test", "val"):
-        wanted, got = shares[split] * len(clips), 0
-        while got == 0 or (got + counts[order[0]] / 2 < wanted and len(order) > 2):
+    for split in cut:
+        wanted, got = shares[split] / total * len(clips), 0
+        while got == 0 or (got + counts[order[0]] / 2 < wanted and len(order) > len(cut)):
             got += counts[order[0]]
             splits[order.pop(0)] = split
     return splits | dict.fromkeys(order, "train")

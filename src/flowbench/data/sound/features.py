@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from flowbench.data.chunks import chunks
-from flowbench.data.options import DataError
-from flowbench.data.sound.backend import mel_filters, read_sound, resample
+from flowbench.data.options import DataError, refuse_together
+from flowbench.data.sound.backend import mel_filters
 from flowbench.data.sound.clips import Clip
+from flowbench.data.sound.files import read_sound
+from flowbench.data.sound.resampling import resample, samples_needed
 from flowbench.data.sound.spectrogram import Framing, Window, fit_length, stft_magnitudes
 
 __all__ = ["FeatureOptions", "write_features"]
@@ -71,8 +73,8 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
     """Write the magnitudes `[clips, frames, coefficients]` of clips, float32, as `.npy`.
 
     Raises:
-        DataError: a clip is not audio, has fewer than two samples, or is silent and no noise is
-            added.
+        DataError: clips are not audio, are damaged or have fewer than two samples, one line for
+            each; or one is silent and no noise is added.
     """
     coefficients = options.framing.fft_length // 2 + 1
     mel = np.eye(coefficients)
@@ -80,9 +82,17 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
         mel = mel_filters(coefficients, options.mel, rate=options.sample_rate)
     shape = _magnitudes(np.zeros((1, options.length)), options, mel).shape[1:]
     out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(clips), *shape))
+    refused: list[str] = []
     for part in chunks(len(clips), values=CLIPS):
-        samples = np.stack([_samples(clip, options) for clip in clips[part]])
-        out[part] = magnitudes = _magnitudes(samples, options, mel)
+        samples = []
+        for clip in clips[part]:
+            try:
+                samples.append(_samples(clip, options))
+            except DataError as error:
+                refused.append(str(error))
+        if refused:
+            continue
+        out[part] = magnitudes = _magnitudes(np.stack(samples), options, mel)
         silent = np.argwhere((magnitudes == 0).all(-1))
         if len(silent):
             clip, frame = silent[0]
@@ -90,17 +100,21 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
                 f"{clips[part][clip].path}: frame {frame + 1} is silent, where a density "
                 "has no upper bound; give data.floor=3e-5, noise of one step of 16-bit sound"
             )
+    refuse_together(refused, what="clips")
     out.flush()
 
 
 def _samples(clip: Clip, options: FeatureOptions) -> NDArray[np.float64]:
-    samples, rate = read_sound(clip.path)
-    if len(samples) * options.sample_rate <= rate:  # Hann windows begin with a zero
+    to = options.sample_rate
+    samples, rate = read_sound(
+        clip.path, keep=lambda rate: samples_needed(options.length + 1, rate=rate, to=to)
+    )
+    if len(samples) * to <= rate:  # Hann windows begin with a zero
         raise DataError(
             f"{clip.path} lasts {len(samples) / rate:g} s, expected at least two samples at "
-            f"data.sample_rate={options.sample_rate}"
+            f"data.sample_rate={to}"
         )
-    fitted = fit_length(resample(samples, rate=rate, to=options.sample_rate), options.length)
+    fitted = fit_length(resample(samples, rate=rate, to=to), options.length)
     digest = hashlib.sha256(f"{clip.label}/{clip.name}".encode()).digest()
     noise = np.random.default_rng(int.from_bytes(digest[:8])).standard_normal(options.length)
     return fitted + options.floor * noise

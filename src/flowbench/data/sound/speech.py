@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flowbench.config.limits import AtLeastOne, Share
 from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError
+from flowbench.data.download.tree import others_told
 from flowbench.data.options import three_fractions
 from flowbench.data.sound.base import SoundDataModule
 from flowbench.data.sound.clips import Clip, hash_split, speaker_splits
+from flowbench.data.sound.files import SUFFIXES
 
 __all__ = ["Fsdd", "SoundFolder", "SpeechCommands"]
 
@@ -61,18 +63,22 @@ class Fsdd(SoundDataModule, options=options_of(SoundDataModule)):
 
 
 class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=["data_dir"])):
-    """The user's own clips `<label>/<clip>.wav`.
+    """The user's own clips `<label>/<clip>.wav`, optionally below `train/`, `val/` and `test/`.
 
-    No speaker is in two splits: the speaker is the part of the name before `_nohash_`; a name
-    without it counts as a speaker of its own.
+    Splits without a folder are cut from the training clips so that no speaker is in two of them:
+    the speaker is the part of the name before `_nohash_`; a name without it counts as a speaker of
+    its own.
 
     Args:
         path: the folder.
-        fractions: approximate fractions of the clips for train, val and test; they sum to 1.
+        fractions: approximate fractions of the clips for train, val and test; they sum to 1;
+            unused for splits that are folders.
     """
 
     name = "sound"
     source = "data.path names a folder of clips"
+    split_folders = True
+    class_prior: ClassVar[str] = "empirical"
 
     def __init__(
         self, *, path: str | Path, fractions: Sequence[Share] = (0.8, 0.1, 0.1), **options: Any
@@ -84,10 +90,19 @@ class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=[
         """Other options that affect the conversion."""
         return super().options() | {"fractions": self.fractions}
 
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Write magnitudes, and note the files that are left out."""
+        told = others_told(self.root, suffixes=SUFFIXES, what="sound")
+        return super().build(folder) | {"left_out": told}
+
     def splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
-        """By speaker."""
-        split_of = speaker_splits(clips, fractions=self.fractions)
-        return _grouped(clips, [split_of[clip.speaker] for clip in clips])
+        """By folder, or else by speaker."""
+        given = {clip.split for clip in clips}
+        cut = [split for split in ("test", "val") if split not in given]
+        rest = [clip for clip in clips if clip.split in (None, "train")]
+        of = speaker_splits(rest, fractions=self.fractions, cut=cut) if cut else {}
+        moved = {clip: of.get(clip.speaker, "train") for clip in rest}
+        return _grouped(clips, [moved.get(clip) or str(clip.split) for clip in clips])
 
 
 def _grouped(clips: Sequence[Clip], splits: Sequence[str]) -> dict[str, list[Clip]]:

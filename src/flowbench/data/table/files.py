@@ -11,10 +11,10 @@ import numpy as np
 
 from flowbench.data.base import SPLITS, DataError
 from flowbench.data.chunks import chunks
+from flowbench.data.split_names import splits_named
 from flowbench.data.table.csv_files import CsvPart
 from flowbench.data.table.parquet_files import ParquetPart
 from flowbench.data.table.parts import (
-    SPLIT_NAMES,
     Part,
     Piece,
     labels,
@@ -74,9 +74,7 @@ def _array_parts(
     elif len(keys) == 1:
         chosen = {"all": keys[0]}
     else:
-        if {"val", "validation"} <= set(keys):
-            raise DataError(f"{path} holds both 'val' and 'validation', expected one of them")
-        named = {SPLIT_NAMES[name]: name for name in keys if name in SPLIT_NAMES}
+        named = splits_named(keys, where=path)
         chosen = {split: named[split] for split in SPLITS if split in named}
         if len(chosen) < 3:
             raise DataError(

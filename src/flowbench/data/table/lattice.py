@@ -1,7 +1,7 @@
 """Columns with values that many rows share, where a density is unbounded."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,14 @@ NOTABLE = 0.005  # share of the rows at one value
 FEWEST = 10  # rows at one value
 MOST_POINTS = 100_000
 Floats = NDArray[np.floating[Any]]
+
+
+class Noise(Protocol):
+    """What draws noise, such as a generator of NumPy."""
+
+    def random(self, size: Any) -> Any:
+        """Numbers in [0, 1), `[rows, columns]`."""
+        ...
 
 
 class Discrete(NamedTuple):
@@ -74,9 +82,7 @@ def _step(values: NDArray[np.float64], *, repeated: float, rounding: float) -> f
     return step if whole or points <= MOST_POINTS or repeated > 0.01 else None
 
 
-def dequantize(
-    x: Floats, lattices: Mapping[int, Sequence[float]], *, generator: np.random.Generator
-) -> None:
+def dequantize(x: Floats, lattices: Mapping[int, Sequence[float]], *, generator: Noise) -> None:
     """Add uniform noise in [0, step) to the values of columns that lie on their lattices.
 
     This is done in place and in bounded memory; other values are left unchanged.
@@ -84,7 +90,7 @@ def dequantize(
     Args:
         x: `[rows, columns]`, maybe memory-mapped.
         lattices: column → a point of its lattice and the step.
-        generator: generator of the noise, which depends only on the position of a row.
+        generator: draws the noise of the next rows.
 
     Example:
         >>> x = np.array([[0.0, 1.0], [0.0, 1.3]])

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from flowbench.data.options import DataError
 
 __all__ = [
-    "SPLIT_NAMES",
     "Part",
     "Piece",
     "labels",
@@ -27,7 +26,6 @@ __all__ = [
 
 DAMAGE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, pa.ArrowException)
 EXACT = 2**53
-SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
 class Piece(NamedTuple):

@@ -1,19 +1,24 @@
 """The user's own table."""
 
+import copy
 import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
 from flowbench.data.conversion import Conversion, Originals
+from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, refuse_constant
 from flowbench.data.options import three_fractions
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
 from flowbench.data.table.files import open_table
+from flowbench.data.table.lattice import dequantize
 from flowbench.data.table.notices import table_warnings
 from flowbench.data.table.parts import Part
 from flowbench.data.table.preprocess import table_preprocess
@@ -27,11 +32,11 @@ class Table(DataModule, options=options_of(DataModule)):
     """Rows of numbers from `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`.
 
     The rows are split at random by fractions unless the file defines the split: by a column, or
-    as three arrays `train`, `val` (or `validation`) and `test`. Within a split they keep the order
-    of the file. Statistics are those of the training rows. Rows are counted from 1 after the
-    header. The file is converted and read in chunks, and a split too large for memory is
-    memory-mapped, so that a table may be larger than memory; only a few numbers per row (such as
-    their order) are kept in memory.
+    as three arrays `train`, `val` and `test` (also `training`, `valid`, `validation`, `dev`,
+    `testing`, in upper or lower case). Within a split they keep the order of the file. Statistics
+    are those of the training rows. Rows are counted from 1 after the header. The file is converted
+    and read in chunks, and a split too large for memory is memory-mapped, so that a table may be
+    larger than memory; only a few numbers per row (such as their order) are kept in memory.
 
     Args:
         path: the file.
@@ -42,8 +47,8 @@ class Table(DataModule, options=options_of(DataModule)):
             encoded, with its labels in order, after the numeric context columns.
         fractions: fractions of the rows for train, val and test, which sum to 1; unused if the
             file defines the split.
-        split_column: a column of a `.csv` or `.parquet` with the values train, val (or validation)
-            and test.
+        split_column: a column of a `.csv` or `.parquet` with the values train, val and test (or
+            another of their names, as above).
         group_column: rows with the same value here (a speaker, a patient) share a split.
         missing: how to treat rows with missing values: `refuse` the table, or `drop` them. In a
             `.csv`, NA, NaN, null, None and blanks count as missing.
@@ -160,6 +165,23 @@ class Table(DataModule, options=options_of(DataModule)):
                 else []
             ),
         )
+
+    def redrawn(self, split: str, draw: int) -> Rows:
+        """The rows of a split with another draw of the noise, from the file without noise."""
+        plain = copy.copy(self)
+        plain.dequantize = False
+        found = plain._conversion()
+        columns = Columns(**found.meta["columns"])
+        parts = split_table(
+            found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
+        )
+        kept = [columns.targets.index(name) for name in self.raw.feature_names]
+        place = SPLITS.index(split)
+        x = np.asarray(parts[place][:], np.float64)[:, kept]
+        lattices = {self.raw.feature_names.index(n): at for n, at in self.raw.lattices.items()}
+        dequantize(x, lattices, generator=np.random.default_rng([draw, place]))
+        fresh = self.model_space(x)
+        return Rows(fresh.x, self.rows[split].context, fresh.log_det)
 
     def _originals(self) -> Originals:
         options = (

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError
+from flowbench.data.split_names import SPLIT_NAMES, split_of
 from flowbench.data.table.columns import Columns
 from flowbench.data.table.lattice import dequantize, discreteness
-from flowbench.data.table.parts import SPLIT_NAMES, Part, Piece
+from flowbench.data.table.parts import Part, Piece
 from flowbench.data.text import is_number, refuse_cells
 
 __all__ = ["TableWriter"]
@@ -76,7 +77,7 @@ class TableWriter:
         for column, name in enumerate(self.columns.texts, start=len(self.columns.numbers)):
             known = list(self.labels[name])
             if name == self.columns.split:
-                new = [SPLITS.index(SPLIT_NAMES[label]) for label in known]
+                new = [SPLITS.index(split_of(label) or "") for label in known]
             else:
                 ordered[name] = sorted(known, key=_sort_key)
                 place = {label: number for number, label in enumerate(ordered[name])}
@@ -172,7 +173,7 @@ class TableWriter:
         codes = []
         for row in np.flatnonzero(complete).tolist():
             label = str(texts[row])
-            if name == self.columns.split and label not in SPLIT_NAMES:
+            if name == self.columns.split and split_of(label) is None:
                 raise DataError(
                     f"{where}: row {first + row}, column {name!r} holds {label!r}, "
                     f"expected one of {', '.join(SPLIT_NAMES)}"
