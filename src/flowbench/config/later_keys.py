@@ -5,7 +5,13 @@ from typing import Any
 
 __all__ = ["meant_by_absence", "with_first_slope", "with_later_keys"]
 
-REAL_NVP = [f"flowbench.{module}RealNVP" for module in ("", "flows.", "flows.realnvp.")]
+
+def _names(flow: str) -> list[str]:
+    return [f"flowbench.{module}{flow}" for module in ("", "flows.", f"flows.{flow.lower()}.")]
+
+
+REAL_NVP = _names("RealNVP")
+MAF_OR_IAF = _names("MAF") + _names("IAF")
 FIRST_LEAKY_RELU = {"_target_": "torch.nn.LeakyReLU"}  # slope 0.01; Keras's is 0.2
 
 
@@ -18,9 +24,15 @@ def meant_by_absence(node: Mapping[str, Any]) -> dict[str, Any]:
         >>> meant_by_absence({"_target_": "flowbench.flows.RealNVP", "networks": "shared"})
         {'networks': 'separate'}
         >>> meant_by_absence({"_target_": "flowbench.flows.MAF"})
+        {'output_scale': 1.0}
+        >>> meant_by_absence({"_target_": "flowbench.flows.MADE"})
         {}
     """
-    if node.get("_target_") not in REAL_NVP:
+    target = node.get("_target_")
+    if target in MAF_OR_IAF:
+        given = node.get("output_scale", 1.0)
+        return {"output_scale": given if node.get("zero_output") else 1.0}
+    if target not in REAL_NVP:
         return {}
     affine = node.get("univariate", "affine") == "affine"
     return {"networks": "separate" if affine else node.get("networks", "separate")}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, Unpack
 
-from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout
+from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout, NotNegative
 from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.base import Base, StandardNormal
 from flowbench.flows.families import MixtureFamily
@@ -57,6 +57,8 @@ class MAF(Flow, options=map_options()):
         kernel_initializer: name or callable, for the weights.
         zero_output: start the output layers of the networks at zero, so that every layer starts at
             the identity, except with the map "gated".
+        output_scale: factor of the initial weights of the output layers. Below 1 the flow starts
+            near the identity, which makes the training of deep stacks stable.
         seed: of random orders, degrees and permutations; weights follow `torch.manual_seed`.
         **options: of the map; see `MapOptions`, or `help(MAF)`.
 
@@ -99,6 +101,7 @@ class MAF(Flow, options=map_options()):
         dropout: Dropout = 0.0,
         kernel_initializer: str | Function = "glorot_uniform",
         zero_output: bool = False,
+        output_scale: NotNegative = 0.1,
         seed: int | None = None,
         **options: Unpack[MapOptions],
     ) -> None:
@@ -114,6 +117,7 @@ class MAF(Flow, options=map_options()):
                 activation=activation,
                 kernel_initializer=kernel_initializer,
                 zero_output=zero_output,
+                output_scale=output_scale,
                 residual=residual,
                 dropout=dropout,
                 seed=None if seed is None else seed + layer,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench.config.checked import Checked
-from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout
+from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout, NotNegative
 from flowbench.nn.activations import ACROSS_UNITS
 from flowbench.nn.linear import MaskedLinear
 from flowbench.nn.masks import (
@@ -50,6 +50,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
         kernel_constraint: name or callable; applied after each step (`flowbench.nn.constrain`).
         bias_constraint: as `kernel_constraint`, for the biases.
         zero_output: start the last layer at zero, so that a flow starts at the identity.
+        output_scale: factor of the initial weights of the last layer.
         residual: add skip connections; needs an odd number of hidden layers of equal width.
         dropout: probability of dropping a hidden unit in training.
         validate_args: check the shape of every input and that it is finite, at some cost.
@@ -88,6 +89,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
         kernel_constraint: str | Function | None = None,
         bias_constraint: str | Function | None = None,
         zero_output: bool = False,
+        output_scale: NotNegative = 1.0,
         residual: bool = False,
         dropout: Dropout = 0.0,
         validate_args: bool = False,
@@ -150,10 +152,8 @@ class AutoregressiveNetwork(Checked, nn.Module):
             MaskedLinear(mask.new_ones(len(mask), context_features), **options)
             for mask in conditioned
         )
-        if zero_output:
-            for layer in [self.layers[-1], *self.context_layers[len(masks) - 1 :]]:
-                for parameter in layer.parameters():
-                    nn.init.zeros_(parameter)
+        for layer in [self.layers[-1], *self.context_layers[len(masks) - 1 :]]:
+            _rescale(layer, 0.0 if zero_output else output_scale, bias=zero_output)
         self.register_load_state_dict_post_hook(_restore_masks)
 
     @property
@@ -246,3 +246,11 @@ def _restore_masks(network: nn.Module, _incompatible: object) -> None:
     for layer in network.context_layers:
         layer.set_mask(torch.ones_like(layer.weight))  # type: ignore[operator, arg-type]
     network._tabulate(degrees)
+
+
+@torch.no_grad()
+def _rescale(layer: nn.Module, factor: float, *, bias: bool) -> None:
+    """Multiply the initial weights of a layer, and its biases on request."""
+    for name, parameter in layer.named_parameters():
+        if factor != 1 and (bias or name == "weight"):
+            parameter.mul_(factor)
