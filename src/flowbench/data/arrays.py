@@ -112,7 +112,7 @@ class Arrays(DataModule):
     def __init__(
         self, splits: Mapping[str, Pair], *, standardized: bool, batch_size: int, seed: int
     ) -> None:
-        super().__init__(batch_size=min(batch_size, len(splits["train"].x)), seed=seed)
+        super().__init__(batch_size=batch_size, seed=seed)
         self.splits = {**splits, "test": splits["val"]}
         self.standardized = standardized
 

@@ -1,5 +1,6 @@
 """The training of a run, from the start or from its last checkpoint."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench import ranks
 from flowbench.checkpoint import start_from
@@ -82,6 +84,7 @@ def fit(
     )
     folder.begun = True
     if is_trainable(module):
+        _tell_of_small_split(data)
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
         module.flow.recompute_statistics(*data.rows["train"].batch())
@@ -98,6 +101,17 @@ def fit(
         device=device,
         leads=trainer.is_global_zero,
     )
+
+
+@rank_zero_only
+def _tell_of_small_split(data: DataModule) -> None:
+    rows = len(data.rows["train"])
+    if rows < data.batch_size:
+        warnings.warn(
+            f"the training split has {rows} rows, fewer than training.batch_size="
+            f"{data.batch_size}: every step takes all of them",
+            stacklevel=1,
+        )
 
 
 def _begin(

@@ -100,7 +100,8 @@ class BatchNorm(Transform):
         if ranks.size() == 1 and len(rows) < 2:
             raise ValueError(
                 f"batch statistics need at least two rows, got x of {tuple(x.shape)}; "
-                "call .eval() to score, or train with a larger training.batch_size"
+                "call .eval() to score, or train on batches of more rows (training.batch_size) or "
+                "without batch norms (batch_norm=False)"
             )
         mean, centred, variance = _centred(rows)
         log_scale = self._log_scale(variance)
