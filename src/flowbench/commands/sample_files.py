@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -39,21 +40,30 @@ def write_samples(
     In a `.csv` or `.parquet`, the columns that the density of a table is given stand beside them.
     Sound may be `.wav` too: one clip is the file, several are `<file>_1.wav`, `<file>_2.wav`, …
 
+    Samples with values that are not finite are left out, with their contexts.
+
     Returns:
-        How many were written (see `draw`), and whether the contexts were those of test rows.
+        How many were written, and whether the contexts were those of test rows.
 
     Raises:
         DataError: the file has another extension, or clips cannot be made audible.
-        ValueError: see `contexts_of` and `draw`.
+        ValueError: no sample is finite; see also `contexts_of` and `draw`.
     """
     contexts = contexts_of(run, n=n, label=label, context=context)
-    writers = _writers(run, contexts)
+    writers = _writers(run, None)
     if out.suffix not in writers:
         raise DataError(
             f"{out} has the extension {out.suffix!r}, expected {', '.join(writers)} for samples "
             f"of {type(run.data).__name__}"
         )
     samples = draw(run, n=n, contexts=contexts, label=label)
+    finite = np.isfinite(samples).all(axis=1)
+    if not finite.any():
+        raise ValueError(
+            f"none of the {n} samples is finite: the density has run away from the data"
+        )
+    samples = samples[finite]
+    writers = _writers(run, None if contexts is None else contexts[torch.from_numpy(finite)])
     out.parent.mkdir(parents=True, exist_ok=True)
     several = out.suffix == ".wav"  # each a file
     with nullcontext(out) if several else replacing(out) as part:

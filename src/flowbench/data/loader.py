@@ -62,9 +62,9 @@ class BatchLoader:
     An item is a list of up to `steps_per_item` minibatches, which amortises the Trainer's
     overhead per item. Every row is used exactly once per epoch. The last minibatch
     also takes a remainder of at most half a batch, so that no minibatch is too small for
-    batch statistics; fewer rows than a batch are one minibatch. The order of epoch e depends on (seed, e) alone; `state_dict` holds the
-    position. An epoch resumed after an interruption has as many items as any other: those already
-    yielded come back empty.
+    batch statistics; fewer rows than a batch are one minibatch. The order of epoch e depends on
+    (seed, e) alone; `state_dict` holds the position. An epoch resumed after an interruption has as
+    many items as any other: those already yielded come back empty.
 
     With several ranks, each gets its own share of every minibatch.
 

@@ -1,6 +1,6 @@
 """Column statistics of arrays larger than memory, and checks based on them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,15 @@ from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
 from flowbench.data.text import refuse_cells
 
-__all__ = ["Moments", "correlations", "moments", "refuse_non_finite", "standardize"]
+__all__ = [
+    "Moments",
+    "correlations",
+    "moments",
+    "refuse_constant",
+    "refuse_non_finite",
+    "standardize",
+    "unscaled",
+]
 
 
 class Moments(NamedTuple):
@@ -79,6 +87,19 @@ def standardize(
         refuse_constant(found, names, where=where)
     std = np.where(found.low == found.high, 1.0, found.std)
     return [{"name": "Standardize", "mean": found.mean.tolist(), "std": std.tolist()}]
+
+
+def unscaled(steps: list[dict[str, Any]], columns: Iterable[int]) -> list[dict[str, Any]]:
+    """The steps of `standardize`, which leave some columns as they are.
+
+    Example:
+        >>> unscaled([{"name": "Standardize", "mean": [3.0, 4.0], "std": [1.0, 2.0]}], [1])
+        [{'name': 'Standardize', 'mean': [3.0, 0.0], 'std': [1.0, 1.0]}]
+    """
+    for step in steps:
+        for column in columns:
+            step["mean"][column], step["std"][column] = 0.0, 1.0
+    return steps
 
 
 def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None:

@@ -90,7 +90,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         TypeError: `flow` is no `Flow`.
         ValueError: an option is out of range, the flow holds numbers of 16 bits or is on the meta
             device, or a discrete flow is to be trained on standardised rows.
-        DataError: the rows are not finite, or constant in a column, or do not fit one another.
+        DataError: the rows are not finite, or do not fit one another, or a column is constant or
+            a linear combination of others.
         CheckpointError: `init_from` is not there, or is of another flow.
         NonFiniteError: a log-likelihood of training rows, or every one of held-out rows, is NaN or
             infinite.
@@ -117,7 +118,14 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             "pass standardized=False"
         )
     splits = _splits(Pair.of(x, context), validation, seed)
-    data = Arrays(splits, standardized=standardized, batch_size=options.batch_size, seed=seed)
+    data = Arrays(
+        splits,
+        standardized=standardized,
+        batch_size=options.batch_size,
+        seed=seed,
+        discrete=flow.discrete,
+        circular=getattr(flow, "circular", ()),
+    )
     data.dtype = flow.dtype
     data.setup()
     if not flow.training:

@@ -13,7 +13,7 @@ from flowbench.transforms.coupling_masks import (
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
 from flowbench.transforms.linear import LULinear, Permute, TriangularAffine
 from flowbench.transforms.normalization import BatchNorm, recompute_statistics
-from flowbench.transforms.preprocessing import Clip, Log
+from flowbench.transforms.preprocessing import Angle, Bounded, Clip, Log
 from flowbench.transforms.reshape import Folded, Reshape
 from flowbench.transforms.spline import RationalQuadraticMap
 from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, UnivariateMap
@@ -22,7 +22,9 @@ __all__ = [
     "ActNorm",
     "Affine",
     "AffineMap",
+    "Angle",
     "BatchNorm",
+    "Bounded",
     "Chain",
     "Clip",
     "Coupling",
