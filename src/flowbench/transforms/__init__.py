@@ -3,6 +3,7 @@
 from flowbench.transforms.actnorm import ActNorm
 from flowbench.transforms.autoregressive import MaskedAutoregressive
 from flowbench.transforms.base import Chain, Inverse, Transform
+from flowbench.transforms.circular import CircularSplineMap
 from flowbench.transforms.coupling import Coupling
 from flowbench.transforms.coupling_masks import (
     alternating_mask,
@@ -26,6 +27,7 @@ __all__ = [
     "BatchNorm",
     "Bounded",
     "Chain",
+    "CircularSplineMap",
     "Clip",
     "Coupling",
     "Folded",

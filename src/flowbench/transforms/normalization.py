@@ -10,6 +10,7 @@ from flowbench import memory, ranks
 from flowbench.modes import modes_kept
 from flowbench.tracing import assign_lerp
 from flowbench.transforms.base import Transform, layers_from_data, real_event
+from flowbench.transforms.circular import Selected
 from flowbench.transforms.reshape import Folded
 
 __all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics"]
@@ -171,7 +172,7 @@ def _recompute(
     last = max(wanted, default=-1)
     x = memory.empty_like(x).copy_(x) if last > 0 else x
     for index, layer in enumerate(layers[: last + 1]):
-        if isinstance(layer, Folded):
+        if isinstance(layer, Folded | Selected):
             _recompute(layer.transform, norms, *layer.fold(x, context), chunk)
         elif isinstance(layer, BatchNorm) and layer in norms:
             mean, variance = _over_ranks(*moments(x.split(chunk)), len(x))
