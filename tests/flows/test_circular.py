@@ -95,7 +95,7 @@ def test_samples_have_the_density_that_they_claim(name, circular):
 @ALL
 def test_samples_of_an_angle_are_distributed_by_the_density(name):
     flow = build(name, [0], features=1)
-    values, lengths = axis(True, 400)  # noqa: FBT003
+    values, lengths = axis(True, 400)
     with torch.no_grad():
         expected = (flow.log_prob(values.unsqueeze(-1)).exp() * lengths).cumsum(0)
     torch.manual_seed(3)

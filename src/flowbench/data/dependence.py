@@ -144,13 +144,13 @@ def _sentence(
         return f"{name} is a linear combination of {len(terms)} columns ({shown}, …)"
     if np.allclose(factors, -1, atol=1e-3):
         added = [*(repr(names[term]) for term in terms), name]
-        return f"{' + '.join(added)} is constant ({constant:.6g})"
+        return f"{' + '.join(added)} is constant ({constant:.5g})"
     if len(terms) == 1 and constant == 0 and np.isclose(factors[0], 1, atol=1e-3):
         return f"{name} repeats {names[terms[0]]!r}"
     signs = [("−" if factor < 0 else "+", abs(float(factor))) for factor in factors]
     text = "".join(
         f" {sign} {names[term]!r}" if np.isclose(size, 1, atol=1e-3)
-        else f" {sign} {size:.6g} · {names[term]!r}"
+        else f" {sign} {size:.5g} · {names[term]!r}"
         for term, (sign, size) in zip(terms, signs, strict=True)
     )  # fmt: skip
-    return f"{name} = {constant:.6g}{text}" if constant else f"{name} ={text.removeprefix(' +')}"
+    return f"{name} = {constant:.5g}{text}" if constant else f"{name} ={text.removeprefix(' +')}"
