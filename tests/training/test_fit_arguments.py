@@ -198,3 +198,10 @@ def test_numbers_of_numpy_are_numbers():
     flow = flowbench.MAF(2, layers=1, hidden_units=[4])
     options = {"max_epochs": np.int64(1), "batch_size": np.int32(10), "noise": np.float32(0.1)}
     assert len(flowbench.fit(flow, x, **options).history) == 1
+
+
+def test_noise_on_values_of_0_and_1_is_refused_by_its_name():
+    bits = np.random.default_rng(0).integers(0, 2, (50, 2))
+    flow = flowbench.MADE(2, family="bernoulli", hidden_units=[4])
+    with pytest.raises(ValueError, match=r"noise=0.1 is added to values that must be 0 or 1"):
+        flowbench.fit(flow, bits, standardized=False, noise=0.1)

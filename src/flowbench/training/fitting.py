@@ -72,7 +72,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             an array `[rows, …]` of contexts that are no vectors, where the flow has an embedding.
         validation: share of the rows that is held out, drawn by the seed; or rows of your own in
             the form of x, with contexts a tuple of both.
-        standardized: bring rows and contexts (vectors) to mean 0 and standard deviation 1 first;
+        standardized: bring rows and contexts (vectors) to mean 0 and standard deviation 1 first,
+            except for features that are angles (`circular`), which are given in radians;
             what comes back is a density in the units of x all the same. A column of the context
             that does not vary is only centred. Rows of 0 and 1 need False.
         init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
