@@ -61,12 +61,12 @@ def dependent_columns(
         >>> [(one.column, one.sentence) for one in found]
         [(1, "'f' = 32 + 1.8 · 'c'")]
     """
-    found = moments(x)
-    varying = [j for j in range(x.shape[1]) if found.low[j] != found.high[j]]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        matrix = correlations(x)
+        found = moments(x)
+        matrix = correlations(x, found)
         noise = _rounding(x) * np.hypot(found.mean, found.std) / found.std
         limits = np.maximum(TOLERANCE, np.minimum(noise, 1e-3))
+    varying = [j for j in range(x.shape[1]) if found.low[j] != found.high[j]]
     if len(x) <= x.shape[1]:
         matrix = np.eye(x.shape[1])
     remainders = _remainders(matrix[np.ix_(varying, varying)], limits[varying])

@@ -42,21 +42,26 @@ def moments(x: NDArray[Any] | Selection, *, ddof: int = 0) -> Moments:
         >>> moments(np.array([[1.0], [3.0]])).std
         array([1.])
     """
-    mean = np.sum([part.sum(axis=0) for _, part in _parts(x)], axis=0) / len(x)
+    found = [(part.sum(axis=0), part.min(axis=0), part.max(axis=0)) for _, part in _parts(x)]
+    sums, lows, highs = zip(*found, strict=True)
+    mean = np.sum(sums, axis=0) / len(x)
     squares = np.sum([((part - mean) ** 2).sum(axis=0) for _, part in _parts(x)], axis=0)
-    low = np.min([part.min(axis=0) for _, part in _parts(x)], axis=0)
-    high = np.max([part.max(axis=0) for _, part in _parts(x)], axis=0)
-    return Moments(mean, np.sqrt(squares / (len(x) - ddof)), low, high)
+    std = np.sqrt(squares / (len(x) - ddof))
+    return Moments(mean, std, np.min(lows, axis=0), np.max(highs, axis=0))
 
 
-def correlations(x: NDArray[Any] | Selection) -> NDArray[np.float64]:
+def correlations(x: NDArray[Any] | Selection, found: Moments | None = None) -> NDArray[np.float64]:
     """Pearson correlations `[columns, columns]` of the columns of `[rows, columns]`.
+
+    Args:
+        x: the rows.
+        found: their `moments`, if these are known.
 
     Example:
         >>> correlations(np.array([[1.0, 2.0], [2.0, 1.0]])).round(6).tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
     """
-    mean = moments(x).mean
+    mean = (found or moments(x)).mean
     covariance = np.sum([(part - mean).T @ (part - mean) for _, part in _parts(x)], axis=0)
     scale = np.sqrt(np.diag(covariance))
     return covariance / np.outer(scale, scale)

@@ -36,8 +36,9 @@ class CircularSplineMap(UnivariateMap):
 
     Example:
         >>> spline = CircularSplineMap(bins=4)
-        >>> spline.inverse(torch.tensor([3.0, 3.0 + 2 * math.pi]), torch.zeros(2, spline.params))[0]
-        tensor([3.0000, 3.0000])
+        >>> u, _ = spline.inverse(torch.tensor([3.0, 9.0]), torch.zeros(2, spline.params))
+        >>> u
+        tensor([3.0000, 2.7168])
     """
 
     def __init__(self, bins: Bins = 8) -> None:

@@ -68,8 +68,8 @@ class Table(DataModule, options=options_of(DataModule)):
             `{share: [0, 1], price: [0, null]}`; they are mapped to the real line, so that samples
             lie strictly between the bounds.
         circular_columns: modelled columns with their period, e.g. `{hour: 24, wind: 360}`, whose
-            two ends are the same point; for models with circular splines (MAF, IAF, RealNVP). Values
-            are taken modulo the period, and samples lie in [0, period).
+            two ends are the same point; for the models MAF, IAF and RealNVP. Values are taken
+            modulo the period, and samples lie in [0, period).
         drop_dependent: leave out columns that are constant or linear combinations of earlier
             columns or contexts, up to 10⁻⁵ of their standard deviation in the training rows,
             instead of refusing them.
