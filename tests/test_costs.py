@@ -22,7 +22,7 @@ flowbench.MAF(2)
 density = flowbench.load(sys.argv[1])
 print(*sys.modules)
 sys.modules |= dict.fromkeys(["hydra", "omegaconf", "soundfile", "wandb"])  # not installed
-flowbench.fit(density.flow, [[0.0, 1.0], [2.0, 3.0]] * 50, max_epochs=1)
+flowbench.fit(density.flow, [[0.0, 1.0], [2.0, 3.0], [1.0, 5.0]] * 50, max_epochs=1)
 """
 
 COMMAND = """

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from flowbench.config.embedding import split_embedding
 from flowbench.config.later_keys import with_first_slope, with_later_keys
+from flowbench.config.signatures import parameters
 from flowbench.density import FORMAT, PREFIX, TrainedDensity
 from flowbench.description import float32_on_cpu
 from flowbench.flows import Flow, equal_blocks
@@ -148,6 +149,7 @@ def build_flow(
     context_shape: Sequence[int] = (),
     blocks: int = 1,
     shared: bool = False,
+    circular: Sequence[int] = (),
 ) -> Flow:
     """The flow that a `model` configuration describes, for events and contexts of these sizes.
 
@@ -161,10 +163,11 @@ def build_flow(
         context_shape: shape of a context that is not a vector.
         blocks: number of equal, independent blocks of an event.
         shared: whether all blocks share the weights of one flow, or each has its own.
+        circular: features that are angles in radians.
 
     Raises:
-        ValueError: the configuration does not describe a `Flow`, or its embedding does not fit the
-            contexts.
+        ValueError: the configuration does not describe a `Flow`, its embedding does not fit the
+            contexts, or the flow takes no angles.
     """
     own, node = split_embedding(model)
     shape = tuple(context_shape or [context_features])
@@ -177,7 +180,7 @@ def build_flow(
             "a module that summarises them"
         )
 
-    def flow(features: int, **sizes: int) -> Flow:
+    def flow(features: int, **sizes: Any) -> Flow:
         built = _instantiate(own, features=features, **sizes)
         if not isinstance(built, Flow):
             raise ValueError(
@@ -186,7 +189,14 @@ def build_flow(
             )
         return built
 
-    sizes = {"context_features": context_features} if context_features else {}
+    sizes: dict[str, Any] = {"context_features": context_features} if context_features else {}
+    if circular:
+        if "circular" not in (parameters(resolve_name(own["_target_"])) or {}):
+            raise ValueError(
+                f"model._target_={own['_target_']} takes no circular features, which "
+                "data.circular_columns gives: expected model=maf, iaf or realnvp"
+            )
+        sizes["circular"] = list(circular)
     if blocks == 1:
         built = flow(features, **sizes)
     else:

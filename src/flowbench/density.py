@@ -1,6 +1,7 @@
 """The result of training: a density in data units."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
@@ -25,6 +26,7 @@ __all__ = ["TrainedDensity"]
 FORMAT = 3
 PREFIX = "flow."
 FRAME_ROWS = 65_536  # of a frame, converted to numbers at once
+SHOWN = 3
 
 
 class TrainedDensity(nn.Module):
@@ -110,7 +112,7 @@ class TrainedDensity(nn.Module):
 
         Samples have the flow's dtype, or float64 if float32 cannot represent the data, e.g. values
         around 5,000,000 that differ by 1. They are a tensor, or an array if the context is an
-        array or a frame.
+        array or a frame. A warning names the columns in which samples overflow.
         """
         units = self.in_data_units
 
@@ -120,7 +122,9 @@ class TrainedDensity(nn.Module):
         with torch.no_grad():
             given = self.context_for_flow(self._given(context))
             dims = len(self.context_shape)
-            return like(context, sample_in_chunks(draw, as_shape(n), given, context_dims=dims))
+            samples = sample_in_chunks(draw, as_shape(n), given, context_dims=dims)
+            self._warn_of_overflow(samples)
+            return like(context, samples)
 
     def sample_and_log_prob(
         self, n: int | Sequence[int] = (), context: Any = None
@@ -265,6 +269,21 @@ class TrainedDensity(nn.Module):
         for chain in (self.preprocess, self.context_preprocess):
             chain.to(self.flow.device)
         return self
+
+    def _warn_of_overflow(self, samples: Tensor) -> None:
+        lost = ~samples.isfinite()
+        if not lost.any():
+            return
+        columns = lost.flatten(0, -2).any(0).nonzero().flatten().tolist()
+        known = self.feature_names or range(1, self.flow.features + 1)
+        names = [f"column {known[column % len(known)]!r}" for column in columns]
+        more = ", …" if len(names) > SHOWN else ""
+        warnings.warn(
+            f"{int(lost.any(-1).sum()):,} of {samples[..., 0].numel():,} samples overflow in "
+            f"{', '.join(names[:SHOWN])}{more}: the density reaches beyond all numbers there",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
     def _log_prob(self, x: Any, context: Tensor | None) -> Tensor:
         rows = _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))

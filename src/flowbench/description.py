@@ -59,7 +59,7 @@ def description(flow: Flow) -> dict[str, Any]:
                 "yourself"
             )
     _refuse_altered(flow)
-    sizes = ("features", "context_features")
+    sizes = ("features", "context_features", "circular")
     kept = {name: value for name, value in options.items() if name not in sizes}
     return {"_target_": f"{cls.__module__}.{cls.__qualname__}", **kept}
 

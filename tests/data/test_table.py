@@ -123,7 +123,7 @@ BAD_CSV = [
     (
         "a,b\n" + "3,1\n4,1\n" * 30,
         {},
-        r"constant is 'b' \(always 1\); data.columns=\[...\] without it",
+        r"'b' is constant \(1\).*; data.drop_dependent=true or data.columns=\[a\] leaves out b",
     ),
     ("a,b\n" + "3,1\n4,1\n" * 30, {"context_columns": ["b"]}, "constant is 'b'"),
     (lines(), {"columns": ["aa"]}, "has no column 'aa'; did you mean 'a'?"),

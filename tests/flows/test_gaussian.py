@@ -61,6 +61,16 @@ def test_a_class_that_cannot_be_fitted_is_named():
         flow.initialize(rows_of(2, seed=1), first.expand(2, -1))
 
 
+@pytest.mark.parametrize(("dtype", "noise"), [(torch.float32, 1e-8), (torch.float64, 1e-9)])
+def test_a_covariance_that_is_singular_but_for_rounding_is_refused(dtype, noise):
+    x = rows_of(2000, seed=1).to(dtype)
+    x[:, 1] = 1 + 2 * x[:, 0] + noise * torch.randn(2000)
+    with pytest.raises(ValueError, match=r"singular at feature 2 \(from 1\) of 3"):
+        Gaussian(3).initialize(x)
+    x[:, 1] += 1e-4 * torch.randn(2000)
+    Gaussian(3).initialize(x)
+
+
 def test_blocks_are_independent_flows():
     flows = [MAF(2, layers=1, hidden_units=[4], seed=0), Gaussian(1), MADE(3, hidden_units=[4])]
     blockwise = Blockwise(flows)

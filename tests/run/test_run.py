@@ -186,9 +186,6 @@ MISTAKES = {
          "model.batch_norm=false", "model.log_scale_bound=null"],
         NonFiniteError, r"step \d+: .*first in layer \d of 2 from the data",
     ),
-    "fewer rows than the batch": (
-        [*SMALL, "training.batch_size=5000"], ValueError, "3000 rows, fewer than",
-    ),
     "no time": (
         [*SMALL, "trainer.max_time=00:00:00:00"], TimeoutError, "ended before the first epoch",
     ),

@@ -24,6 +24,7 @@ def rows(n=4000, *, seed=0):
 
 
 X = rows(100)[0]
+DEPENDENT = np.stack([rows(100)[0][:, 0], X[:, 1], 32 + 1.8 * X[:, 0]], axis=1)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,9 @@ X = rows(100)[0]
         (np.array([["a"]]), None, "x holds <U1, expected numbers"),
         (np.full((5, 2), np.nan), None, "every value must be finite"),
         (np.random.rand(5, 2), np.random.rand(4, 1), "x has 5 rows and context 4"),
-        (np.ones((50, 2)), None, "a column must vary"),
+        (np.ones((50, 2)), None, r"'x\[:, 0\]' is constant \(1\)"),
+        (DEPENDENT, None, r"'x\[:, 2\]' = 32 \+ 1.8 · 'x\[:, 0\]'.*leave out such columns"),
+        (DEPENDENT[:, 2:], DEPENDENT[:, :1], r"'x\[:, 0\]' = 32 \+ 1.8 · 'context\[:, 0\]'"),
         (np.random.rand(3, 2), None, "holds out 0"),
     ],
 )
@@ -195,3 +198,10 @@ def test_numbers_of_numpy_are_numbers():
     flow = flowbench.MAF(2, layers=1, hidden_units=[4])
     options = {"max_epochs": np.int64(1), "batch_size": np.int32(10), "noise": np.float32(0.1)}
     assert len(flowbench.fit(flow, x, **options).history) == 1
+
+
+def test_noise_on_values_of_0_and_1_is_refused_by_its_name():
+    bits = np.random.default_rng(0).integers(0, 2, (50, 2))
+    flow = flowbench.MADE(2, family="bernoulli", hidden_units=[4])
+    with pytest.raises(ValueError, match=r"noise=0.1 is added to values that must be 0 or 1"):
+        flowbench.fit(flow, bits, standardized=False, noise=0.1)

@@ -48,7 +48,7 @@ WRONG = {
     ),
     "singular": (
         lambda: TriangularAffine(2).initialize(torch.ones(5, 2)),
-        "singular at feature 0",
+        "singular at feature 1",
     ),
     "bound": (lambda: AffineMap(0.0), "bound=0.0: expected a number above 0 or None"),
     "bins": (

@@ -35,15 +35,18 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         run = open_run(options.run, trust=options.trust)
         context = _context(options.context)
-        count, borrowed = write_samples(
+        written = write_samples(
             run, n=options.n, out=options.out, label=options.label, context=context
         )
     except (CheckpointError, DataError, ValueError, OSError) as error:
         sys.exit(str(error))
-    where = " at the contexts of test rows, in turn" if borrowed else ""
-    lost = options.n - count
-    told = f" ({lost} of {options.n:,} ran away from the data and are left out)" if lost else ""
-    print(f"{count:,} samples{where}: {options.out}{told}")
+    where = " at the contexts of test rows, in turn" if written.borrowed else ""
+    lost, told = options.n - written.count, ""
+    if lost:
+        columns = ", ".join(map(repr, written.overflowing[:3]))
+        why = f"overflow in {columns}" if columns else "ran away from the data"
+        told = f" ({lost:,} of {options.n:,} {why} and are left out)"
+    print(f"{written.count:,} samples{where}: {options.out}{told}")
 
 
 def _count(text: str) -> int:

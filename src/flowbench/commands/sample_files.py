@@ -1,15 +1,17 @@
 """Samples of a run in a file: a table, an array, a picture, or sound."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,7 +23,22 @@ from flowbench.evaluation.samples import contexts_of, draw
 from flowbench.evaluation.sound import to_sound
 from flowbench.figures.pictures import save_pictures, save_spectrograms
 
-__all__ = ["write_samples"]
+__all__ = ["Written", "write_samples"]
+
+
+class Written(NamedTuple):
+    """What was written: how many samples, and how.
+
+    Attributes:
+        count: of samples; those with values that are not finite are left out.
+        borrowed: whether the contexts were those of test rows.
+        overflowing: the columns of a table in which samples that were left out overflow.
+    """
+
+    count: int
+    borrowed: bool
+    overflowing: list[str]
+
 
 Writer = Callable[[NDArray[np.float64], Path], None]
 
@@ -33,32 +50,46 @@ def write_samples(
     out: Path,
     label: str | None = None,
     context: Mapping[str, Any] | None = None,
-) -> tuple[int, bool]:
+) -> Written:
     """Draw samples and write them: `.csv`, `.parquet`, `.npy`; pictures and sound also as `.png`.
 
     In a `.csv` or `.parquet`, the columns that the density of a table is given stand beside them.
     Sound may be `.wav` too: one clip is the file, several are `<file>_1.wav`, `<file>_2.wav`, …
 
-    Returns:
-        How many were written (see `draw`), and whether the contexts were those of test rows.
+    Samples with values that are not finite are left out, with their contexts.
 
     Raises:
         DataError: the file has another extension, or clips cannot be made audible.
-        ValueError: see `contexts_of` and `draw`.
+        ValueError: no sample is finite; see also `contexts_of` and `draw`.
     """
     contexts = contexts_of(run, n=n, label=label, context=context)
-    writers = _writers(run, contexts)
+    writers = _writers(run, None)
     if out.suffix not in writers:
         raise DataError(
             f"{out} has the extension {out.suffix!r}, expected {', '.join(writers)} for samples "
             f"of {type(run.data).__name__}"
         )
-    samples = draw(run, n=n, contexts=contexts, label=label)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # told by the caller
+        samples = draw(run, n=n, contexts=contexts, label=label)
+    finite = np.isfinite(samples).all(axis=1)
+    if not finite.any():
+        raise ValueError(
+            f"none of the {n} samples is finite: the density has run away from the data"
+        )
+    lost = np.flatnonzero(~np.isfinite(samples).all(axis=0)).tolist()
+    samples = samples[finite]
+    writers = _writers(run, None if contexts is None else contexts[torch.from_numpy(finite)])
     out.parent.mkdir(parents=True, exist_ok=True)
     several = out.suffix == ".wav"  # each a file
     with nullcontext(out) if several else replacing(out) as part:
         writers[out.suffix](samples, part)
-    return len(samples), contexts is not None and label is None and context is None
+    names = run.data.raw.feature_names
+    return Written(
+        count=len(samples),
+        borrowed=contexts is not None and label is None and context is None,
+        overflowing=[names[column] for column in lost] if len(names) == samples.shape[1] else [],
+    )
 
 
 def _writers(run: Run, contexts: Tensor | None) -> dict[str, Writer]:

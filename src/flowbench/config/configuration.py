@@ -36,7 +36,7 @@ SECTIONS = {
     "evaluation": Evaluation,
     "trainer": TrainerKeys,
 }
-SIZES = {"features", "context_features"}
+SIZES = {"features", "context_features", "circular"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
 TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
 # These would have no effect on the training loop, or break it: it counts its own steps, validates

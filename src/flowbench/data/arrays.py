@@ -1,6 +1,6 @@
 """In-memory rows as a data module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import DataError, DataModule, RawData
-from flowbench.data.moments import refuse_non_finite, standardize
+from flowbench.data.dependence import refuse_dependent
+from flowbench.data.moments import refuse_non_finite, standardize, unscaled
 from flowbench.dense import as_tensor
 from flowbench.frames import by_name, column_names
 
@@ -107,30 +108,60 @@ class Arrays(DataModule):
             are not vectors are left unchanged.
         batch_size: maximum number of rows per optimiser step.
         seed: seeds the order of batches.
+        discrete: whether values are 0 and 1 with probabilities, which columns that others
+            determine have, and densities do not.
+        circular: columns that are angles in radians, which are left unchanged.
     """
 
     def __init__(
-        self, splits: Mapping[str, Pair], *, standardized: bool, batch_size: int, seed: int
+        self,
+        splits: Mapping[str, Pair],
+        *,
+        standardized: bool,
+        batch_size: int,
+        seed: int,
+        discrete: bool = False,
+        circular: Sequence[int] = (),
     ) -> None:
-        super().__init__(batch_size=min(batch_size, len(splits["train"].x)), seed=seed)
+        super().__init__(batch_size=batch_size, seed=seed)
         self.splits = {**splits, "test": splits["val"]}
         self.standardized = standardized
+        self.discrete = discrete
+        self.circular = circular
 
     def read(self) -> RawData:  # noqa: D102
         train = self.splits["train"]
+        if not self.discrete:
+            _refuse_dependent(train)
         return RawData(
             x={split: pair.x for split, pair in self.splits.items()},
             preprocess=self._steps("x", train.x),
             feature_names=train.names["x"],
             context={s: p.context for s, p in self.splits.items() if p.context is not None},
             context_preprocess=self._steps("context", train.context),
+            circular=self.circular,
         )
 
     def _steps(self, name: str, part: NDArray[Any] | None) -> list[dict[str, Any]]:
         if not self.standardized or part is None or part.ndim > 2:
             return []
         names = self.splits["train"].names[name]
-        return standardize(part, names, where="training rows", constant=name == "context")
+        steps = standardize(part, names, where="training rows", constant=name == "context")
+        return unscaled(steps, self.circular) if name == "x" else steps
+
+
+def _refuse_dependent(train: Pair) -> None:
+    """Refuse columns that others, or vectors of contexts, determine."""
+    parts, names = [train.x], train.names["x"]
+    if train.context is not None and train.context.ndim == 2:
+        parts, names = [train.context, train.x], [*train.names["context"], *names]
+    refuse_dependent(
+        np.concatenate(parts, axis=1),
+        names,
+        where="training rows",
+        way="leave out such columns",
+        given=len(names) - train.x.shape[1],
+    )
 
 
 def _numbers(name: str, given: Any) -> NDArray[Any]:

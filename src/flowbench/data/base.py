@@ -49,6 +49,7 @@ class RawData:
         categories: categorical columns, the last features of the context: column → its labels,
             one feature each.
         lattices: dequantized columns of `x`: name → a point of its lattice and the step.
+        circular: columns of `x`, from 0, that are angles in radians in model space.
 
     Raises:
         DataError: a split is missing, or an array is not numeric `[rows, features]`.
@@ -70,6 +71,7 @@ class RawData:
     discrete: bool = False
     categories: Mapping[str, list[str]] = field(default_factory=dict)
     lattices: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    circular: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -193,6 +195,8 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         sizes |= {"context_features": self.context_features}
         if len(self.context_shape) > 1:
             sizes |= {"context_shape": list(self.context_shape)}
+        if self.raw.circular:
+            sizes |= {"circular": list(self.raw.circular)}
         return sizes
 
     @property

@@ -62,9 +62,9 @@ class BatchLoader:
     An item is a list of up to `steps_per_item` minibatches, which amortises the Trainer's
     overhead per item. Every row is used exactly once per epoch. The last minibatch
     also takes a remainder of at most half a batch, so that no minibatch is too small for
-    batch statistics. The order of epoch e depends on (seed, e) alone; `state_dict` holds the
-    position. An epoch resumed after an interruption has as many items as any other: those already
-    yielded come back empty.
+    batch statistics; fewer rows than a batch are one minibatch. The order of epoch e depends on
+    (seed, e) alone; `state_dict` holds the position. An epoch resumed after an interruption has as
+    many items as any other: those already yielded come back empty.
 
     With several ranks, each gets its own share of every minibatch.
 
@@ -76,7 +76,7 @@ class BatchLoader:
             and None in place of each already yielded.
 
     Raises:
-        ValueError: there are fewer rows than one batch, or fewer than two of a batch per rank.
+        ValueError: a minibatch has fewer than two rows per rank.
 
     Example:
         >>> import torch
@@ -89,15 +89,10 @@ class BatchLoader:
     def __init__(
         self, rows: Rows, *, batch_size: int, seed: int, steps_per_item: int | None = 64
     ) -> None:
-        if len(rows) < batch_size:
+        if 1 < ranks.size() > min(batch_size, len(rows)) // 2:
             raise ValueError(
-                f"the training split has {len(rows)} rows, fewer than "
-                f"training.batch_size={batch_size}"
-            )
-        if 1 < ranks.size() > batch_size // 2:
-            raise ValueError(
-                f"training.batch_size={batch_size} is split over {ranks.size()} ranks: expected "
-                f"at least {2 * ranks.size()}, two rows for each"
+                f"training.batch_size={batch_size}, of {len(rows)} training rows, is split over "
+                f"{ranks.size()} ranks: expected at least {2 * ranks.size()}, two rows for each"
             )
         self.rows = rows
         self.batch_size = batch_size

@@ -1,6 +1,6 @@
 """Column statistics of arrays larger than memory, and checks based on them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,15 @@ from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
 from flowbench.data.text import refuse_cells
 
-__all__ = ["Moments", "correlations", "moments", "refuse_non_finite", "standardize"]
+__all__ = [
+    "Moments",
+    "correlations",
+    "moments",
+    "refuse_constant",
+    "refuse_non_finite",
+    "standardize",
+    "unscaled",
+]
 
 
 class Moments(NamedTuple):
@@ -34,21 +42,26 @@ def moments(x: NDArray[Any] | Selection, *, ddof: int = 0) -> Moments:
         >>> moments(np.array([[1.0], [3.0]])).std
         array([1.])
     """
-    mean = np.sum([part.sum(axis=0) for _, part in _parts(x)], axis=0) / len(x)
+    found = [(part.sum(axis=0), part.min(axis=0), part.max(axis=0)) for _, part in _parts(x)]
+    sums, lows, highs = zip(*found, strict=True)
+    mean = np.sum(sums, axis=0) / len(x)
     squares = np.sum([((part - mean) ** 2).sum(axis=0) for _, part in _parts(x)], axis=0)
-    low = np.min([part.min(axis=0) for _, part in _parts(x)], axis=0)
-    high = np.max([part.max(axis=0) for _, part in _parts(x)], axis=0)
-    return Moments(mean, np.sqrt(squares / (len(x) - ddof)), low, high)
+    std = np.sqrt(squares / (len(x) - ddof))
+    return Moments(mean, std, np.min(lows, axis=0), np.max(highs, axis=0))
 
 
-def correlations(x: NDArray[Any] | Selection) -> NDArray[np.float64]:
+def correlations(x: NDArray[Any] | Selection, found: Moments | None = None) -> NDArray[np.float64]:
     """Pearson correlations `[columns, columns]` of the columns of `[rows, columns]`.
+
+    Args:
+        x: the rows.
+        found: their `moments`, if these are known.
 
     Example:
         >>> correlations(np.array([[1.0, 2.0], [2.0, 1.0]])).round(6).tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
     """
-    mean = moments(x).mean
+    mean = (found or moments(x)).mean
     covariance = np.sum([(part - mean).T @ (part - mean) for _, part in _parts(x)], axis=0)
     scale = np.sqrt(np.diag(covariance))
     return covariance / np.outer(scale, scale)
@@ -79,6 +92,19 @@ def standardize(
         refuse_constant(found, names, where=where)
     std = np.where(found.low == found.high, 1.0, found.std)
     return [{"name": "Standardize", "mean": found.mean.tolist(), "std": std.tolist()}]
+
+
+def unscaled(steps: list[dict[str, Any]], columns: Iterable[int]) -> list[dict[str, Any]]:
+    """The steps of `standardize`, which leave some columns as they are.
+
+    Example:
+        >>> unscaled([{"name": "Standardize", "mean": [3.0, 4.0], "std": [1.0, 2.0]}], [1])
+        [{'name': 'Standardize', 'mean': [3.0, 0.0], 'std': [1.0, 1.0]}]
+    """
+    for step in steps:
+        for column in columns:
+            step["mean"][column], step["std"][column] = 0.0, 1.0
+    return steps
 
 
 def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None:

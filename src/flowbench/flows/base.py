@@ -2,24 +2,29 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Base", "DiagonalNormal", "StandardNormal", "log_normal"]
+__all__ = ["Base", "DiagonalNormal", "NormalAndUniform", "StandardNormal", "base_of", "log_normal"]
+
+
+HALF_LOG = 0.5 * math.log(2 * math.pi)
 
 
 class Base(nn.Module, ABC):
     """A density that can be evaluated and sampled, optionally given a context.
 
     If `discrete`, it is a distribution over the values 0 and 1. `context_features` is the size of
-    its context: 0 for none, None if unknown.
+    its context: 0 for none, None if unknown; `circular` the features that are angles in radians.
     """
 
     features: int
     context_features: int | None = None
     has_rsample: bool = True
     discrete: bool = False
+    circular: Sequence[int] = ()
 
     @abstractmethod
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
@@ -77,6 +82,42 @@ class StandardNormal(Base):
         return noise
 
 
+class NormalAndUniform(Base):
+    r"""N(0, 1) for each of some features, and uniform on the circle for the others, angles.
+
+    log p(u) = −½ Σᵢ (uᵢ² + log 2π) − Σⱼ log 2π, over the other features i and the angles j.
+
+    Args:
+        features: size of the event.
+        circular: features that are angles in radians, from 0.
+
+    Example:
+        >>> NormalAndUniform(2, circular=[1]).log_prob(torch.tensor([0.0, 3.0]))
+        tensor(-2.7568)
+    """
+
+    context_features = 0
+
+    def __init__(self, features: int, *, circular: Sequence[int]) -> None:
+        super().__init__()
+        self.features = features
+        self.normal = StandardNormal(features)
+        self.circular = tuple(circular)
+        angles = torch.tensor([feature in self.circular for feature in range(features)])
+        self.angles: Tensor
+        self.register_buffer("angles", angles, persistent=False)
+
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return log_normal(u.masked_fill(self.angles, 0.0)) - HALF_LOG * len(self.circular)
+
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return self.from_noise(self.normal.sample(shape))
+
+    def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        angles = 2 * math.pi * (torch.special.ndtr(noise) - 0.5)
+        return torch.where(self.angles, angles, noise)
+
+
 class DiagonalNormal(Base):
     r"""Π N(mᵢ, exp(sᵢ)²) with learned means and log-scales, starting at N(0, I).
 
@@ -110,6 +151,16 @@ class DiagonalNormal(Base):
 
     def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return torch.addcmul(self.mean, noise, self.log_scale.exp())
+
+
+def base_of(features: int, circular: Sequence[int]) -> Base:
+    """N(0, I), or uniform for features that are angles.
+
+    Example:
+        >>> type(base_of(2, [])).__name__, type(base_of(2, [0])).__name__
+        ('StandardNormal', 'NormalAndUniform')
+    """
+    return NormalAndUniform(features, circular=circular) if circular else StandardNormal(features)
 
 
 def log_normal(u: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Independent flows over consecutive blocks of features, with separate or shared weights."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -140,6 +141,9 @@ class _Repeated(Base):
         self.context_features = base.context_features
         self.has_rsample = base.has_rsample
         self.discrete = base.discrete
+        self.circular = [
+            block * base.features + feature for block in range(blocks) for feature in base.circular
+        ]
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         context = None if context is None else context.unsqueeze(-2)
@@ -161,6 +165,12 @@ class _Blocks(Base):
         self.context_features = common_size(flows)
         self.has_rsample = all(flow.has_rsample for flow in flows)
         self.discrete = all(flow.discrete for flow in flows)
+        starts = [0, *accumulate(self.sizes)]
+        self.circular = [
+            start + feature
+            for start, flow in zip(starts, flows, strict=False)
+            for feature in flow.circular
+        ]
 
     def pairs(self, x: Tensor) -> list[tuple[Any, Tensor]]:
         """Every flow with its block of `[..., features]`."""

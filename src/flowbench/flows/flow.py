@@ -123,6 +123,11 @@ class Flow(_Constructed, nn.Module):
         """Whether it is a distribution over the values 0 and 1, not a density of real numbers."""
         return self.base.discrete
 
+    @property
+    def circular(self) -> Sequence[int]:
+        """The features that are angles in radians, from 0; most flows have none."""
+        return self.base.circular
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The same as `log_prob`."""
         return self.log_prob(x, context)

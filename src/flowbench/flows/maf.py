@@ -1,20 +1,29 @@
 """Masked autoregressive flow."""
 
 from collections.abc import Sequence
-from typing import Literal, Unpack
+from functools import partial
+from typing import Any, Literal, Unpack
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout, NotNegative
 from flowbench.flows.autoregressive import Autoregressive
-from flowbench.flows.base import Base, StandardNormal
+from flowbench.flows.base import Base, base_of
 from flowbench.flows.families import MixtureFamily
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Side, layer_order, stack
+from flowbench.flows.stack import Side, distinct_angles, layer_order, stack
 from flowbench.nn import AutoregressiveNetwork
+from flowbench.nn.angles import AngularNetwork
 from flowbench.nn.autoregressive import ConditionalInputLayers
 from flowbench.nn.masks import HiddenDegrees, InputOrder
 from flowbench.nn.options import Function
 from flowbench.transforms import MaskedAutoregressive
-from flowbench.transforms.maps import MapOptions, Univariate, map_options, univariate_map
+from flowbench.transforms.circular import by_feature
+from flowbench.transforms.maps import (
+    MapOptions,
+    Univariate,
+    bins_of,
+    map_options,
+    univariate_map,
+)
 from flowbench.transforms.normalization import Statistics
 from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
@@ -35,6 +44,8 @@ class MAF(Flow, options=map_options()):
     Args:
         features: size of the event.
         context_features: size of the context, 0 for none.
+        circular: features, from 0, that are angles in radians: their maps are circular splines of
+            `bins` bins, networks get their cosine and sine, and batch norms leave them unchanged.
         layers: number of autoregressive layers.
         univariate: map of each feature, by its name or as a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
@@ -83,6 +94,7 @@ class MAF(Flow, options=map_options()):
         features: AtLeastOne,
         *,
         context_features: AtLeastZero = 0,
+        circular: Sequence[AtLeastZero] = (),
         layers: AtLeastOne = 5,
         univariate: Univariate = "affine",
         hidden_units: Sequence[AtLeastOne] = (100, 100),
@@ -105,8 +117,13 @@ class MAF(Flow, options=map_options()):
         seed: int | None = None,
         **options: Unpack[MapOptions],
     ) -> None:
-        def network(layer: int, params: int) -> AutoregressiveNetwork:
-            return AutoregressiveNetwork(
+        angles = distinct_angles(circular, features)
+        if angles and base == "mixture":
+            raise ValueError("base='mixture' has no density of angles: expected 'normal'")
+        kind: Any = partial(AngularNetwork, angles=angles) if angles else AutoregressiveNetwork
+
+        def network(layer: int, params: int) -> Any:
+            return kind(
                 features,
                 params,
                 hidden_units=hidden_units,
@@ -124,6 +141,7 @@ class MAF(Flow, options=map_options()):
             )
 
         each = univariate_map(univariate, **options)
+        each = by_feature(each, [i in angles for i in range(features)], bins=bins_of(options))
         chain = stack(
             [MaskedAutoregressive(network(layer, each.params), each) for layer in range(layers)],
             features,
@@ -132,8 +150,9 @@ class MAF(Flow, options=map_options()):
             batch_norm_statistics=batch_norm_statistics,
             lu_linear=lu_linear,
             seed=seed,
+            circular=angles,
         )
-        noise: Base = StandardNormal(features)
+        noise: Base = base_of(features, angles)
         if base == "mixture":
             family = MixtureFamily(components, options.get("log_scale_bound", LOG_SCALE_BOUND))
             noise = Autoregressive(network(layers, family.params), family)

@@ -12,7 +12,8 @@ from flowbench.transforms.maps import MapOptions
 __all__ = ["NICE"]
 
 BETWEEN_LAYERS = ["batch_norm", "batch_norm_side", "batch_norm_statistics", "lu_linear", "seed"]
-OF_THE_MAP = ["univariate", "networks", "scale_activation", *MapOptions.__annotations__]
+OF_THE_MAP = ["univariate", "circular", "networks", "scale_activation"]
+OF_THE_MAP += MapOptions.__annotations__
 
 
 class NICE(Flow, options=options_of(RealNVP, without=BETWEEN_LAYERS + OF_THE_MAP)):

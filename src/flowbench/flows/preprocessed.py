@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowbench.flows.flow import Flow
-from flowbench.transforms import Chain, Transform
+from flowbench.transforms import Bounded, Chain, Log, Transform
 from flowbench.transforms.base import widened
 
 __all__ = ["Preprocessed"]
@@ -60,9 +60,11 @@ class Preprocessed(Flow):
 
     @torch.no_grad()
     def needs_float64(self) -> bool:
-        """Whether rounding to float32 in data units moves points in model space."""
+        """Whether float32 in data units would move points in model space, or overflow."""
         if self.flow.device.type in ("mps", "meta"):
             return False
+        if any(isinstance(step, Bounded | Log) for step in self.preprocess.modules()):
+            return True
         u = torch.linspace(-math.pi, math.pi, 8, dtype=torch.float64, device=self.flow.device)
         exact, _ = self.preprocess(u.unsqueeze(-1).expand(-1, self.features))
         rounded, _ = self.preprocess.inverse(exact.float().double())

@@ -6,14 +6,23 @@ from typing import Literal, Unpack
 from torch import Tensor, nn
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero
-from flowbench.flows.base import StandardNormal
+from flowbench.flows.base import base_of
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Side, stack
+from flowbench.flows.stack import Side, distinct_angles, stack
+from flowbench.nn.angles import AngularInputs
 from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
 from flowbench.nn.options import Function
 from flowbench.transforms import Coupling, alternating_mask, leading_mask
-from flowbench.transforms.maps import MapOptions, Univariate, map_options, univariate_map
+from flowbench.transforms.circular import by_feature
+from flowbench.transforms.maps import (
+    MapOptions,
+    Univariate,
+    bins_of,
+    map_options,
+    univariate_map,
+)
 from flowbench.transforms.normalization import Statistics
+from flowbench.transforms.univariate import UnivariateMap
 
 __all__ = ["RealNVP"]
 
@@ -32,6 +41,8 @@ class RealNVP(Flow, options=map_options()):
     Args:
         features: size of the event.
         context_features: size of the context, 0 for none.
+        circular: features, from 0, that are angles in radians: their maps are circular splines of
+            `bins` bins, networks get their cosine and sine, and batch norms leave them unchanged.
         layers: number of coupling layers.
         univariate: map of each feature, by its name or as a `UnivariateMap`.
         hidden_units: width of each hidden layer of each network.
@@ -75,6 +86,7 @@ class RealNVP(Flow, options=map_options()):
         features: AtLeastOne,
         *,
         context_features: AtLeastZero = 0,
+        circular: Sequence[AtLeastZero] = (),
         layers: AtLeastOne = 5,
         univariate: Univariate = "affine",
         hidden_units: Sequence[AtLeastOne] = (100, 100),
@@ -93,7 +105,10 @@ class RealNVP(Flow, options=map_options()):
         **options: Unpack[MapOptions],
     ) -> None:
         each = univariate_map(univariate, **options)
-        affine = univariate == "affine"
+        angles = distinct_angles(circular, features)
+        if angles and networks == "separate":
+            raise ValueError("networks='separate' has no maps of angles: expected 'shared'")
+        affine = univariate == "affine" and not angles
         if affine and networks == "shared" and scale_activation != SCALE_ACTIVATION:
             raise ValueError(
                 f"scale_activation={scale_activation!r} acts in separate networks only: "
@@ -103,8 +118,9 @@ class RealNVP(Flow, options=map_options()):
         def mlp(
             mask: Tensor, params: int, activation: str | Function | None, kind: type[MLP] = MLP
         ) -> MLP:
+            inputs = mask.nonzero().flatten().tolist()
             return kind(
-                int(mask.sum()),
+                len(inputs) + sum(i in angles for i in inputs),
                 params,
                 outputs=int((~mask).sum()),
                 hidden_units=hidden_units,
@@ -115,14 +131,20 @@ class RealNVP(Flow, options=map_options()):
             )
 
         def coupling(mask: Tensor) -> Coupling:
+            own: UnivariateMap = each
             if affine and networks == "separate":
                 network: nn.Module = ShiftAndLogScale(
                     shift=mlp(mask, 1, activation), log_scale=mlp(mask, 1, scale_activation)
                 )
             else:
                 kind = SplitMLP if affine else MLP
-                network = mlp(mask, each.params, activation, kind)
-            return Coupling(features, network, each, mask=mask)
+                here = [i in angles for i in (~mask).nonzero().flatten().tolist()]
+                own = by_feature(each, here, bins=bins_of(options))
+                network = mlp(mask, own.params, activation, kind)
+            there = [i in angles for i in mask.nonzero().flatten().tolist()]
+            if any(there):
+                network = AngularInputs(network, [i for i, angle in enumerate(there) if angle])
+            return Coupling(features, network, own, mask=mask)
 
         first = _first_mask(features, num_masked, fraction_masked)
         chain = stack(
@@ -133,8 +155,9 @@ class RealNVP(Flow, options=map_options()):
             batch_norm_statistics=batch_norm_statistics,
             lu_linear=lu_linear,
             seed=seed,
+            circular=angles,
         )
-        super().__init__(StandardNormal(features), chain)
+        super().__init__(base_of(features, angles), chain)
 
 
 def _first_mask(features: int, num_masked: int | None, fraction_masked: float | None) -> Tensor:

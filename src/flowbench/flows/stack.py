@@ -7,9 +7,10 @@ import torch
 
 from flowbench.nn.masks import InputOrder, input_degrees
 from flowbench.transforms import BatchNorm, Chain, LULinear, Transform
+from flowbench.transforms.circular import Selected
 from flowbench.transforms.normalization import Statistics
 
-__all__ = ["Side", "layer_order", "stack"]
+__all__ = ["Side", "distinct_angles", "layer_order", "stack"]
 
 Side = Literal["noise", "data"]
 
@@ -29,6 +30,24 @@ def layer_order(
     return (features + 1 - degrees if reverse and layer % 2 else degrees).tolist()
 
 
+def distinct_angles(circular: Sequence[int], features: int) -> list[int]:
+    """The features that are angles, in order.
+
+    Raises:
+        ValueError: one is not a feature, or is named twice.
+
+    Example:
+        >>> distinct_angles([2, 0], 3)
+        [0, 2]
+    """
+    angles = sorted(map(int, circular))
+    if len(set(angles)) < len(angles) or not set(angles) <= set(range(features)):
+        raise ValueError(
+            f"circular={list(circular)}: expected different features from 0 to {features - 1}"
+        )
+    return angles
+
+
 def stack(
     layers: Sequence[Transform],
     features: int,
@@ -38,6 +57,7 @@ def stack(
     batch_norm_statistics: Statistics,
     lu_linear: bool,
     seed: int | None,
+    circular: Sequence[int] = (),
 ) -> Chain:
     """Chain layers, with batch norms and LU linear maps between them.
 
@@ -49,7 +69,14 @@ def stack(
         batch_norm_statistics: as in `MAF`.
         lu_linear: as in `MAF`.
         seed: of the permutations.
+        circular: features that batch norms leave unchanged.
+
+    Raises:
+        ValueError: linear maps would mix angles with other features.
     """
+    if circular and lu_linear:
+        raise ValueError("lu_linear=True would mix angles, which are periodic: expected False")
+    line = [feature for feature in range(features) if feature not in circular]
     # Smaller seeds are used by the networks.
     generator = None if seed is None else torch.Generator().manual_seed(seed + len(layers) + 1)
     from_data: list[Transform] = []
@@ -57,8 +84,9 @@ def stack(
         if lu_linear:
             from_data.append(_lu_linear(features, generator))
         members: list[Transform] = [layer]
-        if batch_norm:
-            norm = BatchNorm(features, statistics=batch_norm_statistics)
+        if batch_norm and line:
+            norm: Transform = BatchNorm(len(line), statistics=batch_norm_statistics)
+            norm = Selected(norm, features=line) if circular else norm
             members = [layer, norm] if batch_norm_side == "noise" else [norm, layer]
         from_data += members
     if lu_linear:

@@ -37,13 +37,13 @@ def read_data(settings: Settings, folder: RunFolder) -> DataModule:
 
     Raises:
         DataError: the data are missing or damaged.
-        ValueError: there are fewer training rows than in a batch.
+        ValueError: a batch has too few rows to be split over the ranks.
         RunFolderError: the data differ from those recorded in the folder.
     """
     data = build_data(settings.data)
     data.prepare_data()
     data.setup()
-    data.train_dataloader()  # refuses batches larger than the split
+    data.train_dataloader()  # refuses batches too small for the ranks
     rank_zero_only(folder.record_data)(data.raw.sha256)
     return data
 

@@ -1,5 +1,6 @@
 """The training of a run, from the start or from its last checkpoint."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench import ranks
 from flowbench.checkpoint import start_from
@@ -87,6 +89,7 @@ def fit(
     )
     folder.begun = True
     if is_trainable(module):
+        _tell_of_small_split(data)
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
         module.flow.recompute_statistics(*data.rows["train"].batch())
@@ -115,6 +118,17 @@ def _callbacks(settings: Settings) -> Iterator[Callback]:
                 f"{type(callback).__name__}, expected a pytorch_lightning.Callback"
             )
         yield callback
+
+
+@rank_zero_only
+def _tell_of_small_split(data: DataModule) -> None:
+    rows = len(data.rows["train"])
+    if rows < data.batch_size:
+        warnings.warn(
+            f"the training split has {rows} rows, fewer than training.batch_size="
+            f"{data.batch_size}: every step takes all of them",
+            stacklevel=1,
+        )
 
 
 def _begin(

@@ -72,7 +72,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             an array `[rows, …]` of contexts that are no vectors, where the flow has an embedding.
         validation: share of the rows that is held out, drawn by the seed; or rows of your own in
             the form of x, with contexts a tuple of both.
-        standardized: bring rows and contexts (vectors) to mean 0 and standard deviation 1 first;
+        standardized: bring rows and contexts (vectors) to mean 0 and standard deviation 1 first,
+            except for features that are angles (`circular`), which are given in radians;
             what comes back is a density in the units of x all the same. A column of the context
             that does not vary is only centred. Rows of 0 and 1 need False.
         init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
@@ -90,7 +91,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         TypeError: `flow` is no `Flow`.
         ValueError: an option is out of range, the flow holds numbers of 16 bits or is on the meta
             device, or a discrete flow is to be trained on standardised rows.
-        DataError: the rows are not finite, or constant in a column, or do not fit one another.
+        DataError: the rows are not finite, or do not fit one another, or a column is constant or
+            a linear combination of others.
         CheckpointError: `init_from` is not there, or is of another flow.
         NonFiniteError: a log-likelihood of training rows, or every one of held-out rows, is NaN or
             infinite.
@@ -117,7 +119,14 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             "pass standardized=False"
         )
     splits = _splits(Pair.of(x, context), validation, seed)
-    data = Arrays(splits, standardized=standardized, batch_size=options.batch_size, seed=seed)
+    data = Arrays(
+        splits,
+        standardized=standardized,
+        batch_size=options.batch_size,
+        seed=seed,
+        discrete=flow.discrete,
+        circular=getattr(flow, "circular", ()),
+    )
     data.dtype = flow.dtype
     data.setup()
     if not flow.training:

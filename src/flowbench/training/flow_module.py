@@ -51,6 +51,7 @@ class FlowModule(pl.LightningModule):
         saved: plain values in every checkpoint, for `flowbench.load`.
 
     Raises:
+        ValueError: noise is asked for, and the flow is discrete.
         NonFiniteError: while training, at the first loss that is not finite.
 
     Example:
@@ -67,6 +68,11 @@ class FlowModule(pl.LightningModule):
         super().__init__()
         self.flow = flow
         self.options = Training() if training is None else training
+        if self.options.noise and getattr(flow, "discrete", False):
+            raise ValueError(
+                f"training.noise={self.options.noise} is added to values that must be 0 or 1 for "
+                f"{type(flow).__name__}, a discrete distribution: expected training.noise=0"
+            )
         self.saved: dict[str, Any] = {}
         self._step = 0
         self.gradient_norm = torch.tensor(math.nan)

@@ -3,6 +3,7 @@
 from flowbench.transforms.actnorm import ActNorm
 from flowbench.transforms.autoregressive import MaskedAutoregressive
 from flowbench.transforms.base import Chain, Inverse, Transform
+from flowbench.transforms.circular import CircularSplineMap
 from flowbench.transforms.coupling import Coupling
 from flowbench.transforms.coupling_masks import (
     alternating_mask,
@@ -13,7 +14,7 @@ from flowbench.transforms.coupling_masks import (
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
 from flowbench.transforms.linear import LULinear, Permute, TriangularAffine
 from flowbench.transforms.normalization import BatchNorm, recompute_statistics
-from flowbench.transforms.preprocessing import Clip, Log
+from flowbench.transforms.preprocessing import Angle, Bounded, Clip, Log
 from flowbench.transforms.reshape import Folded, Reshape
 from flowbench.transforms.spline import RationalQuadraticMap
 from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, UnivariateMap
@@ -22,8 +23,11 @@ __all__ = [
     "ActNorm",
     "Affine",
     "AffineMap",
+    "Angle",
     "BatchNorm",
+    "Bounded",
     "Chain",
+    "CircularSplineMap",
     "Clip",
     "Coupling",
     "Folded",

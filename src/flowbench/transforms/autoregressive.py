@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench.nn import AutoregressiveNetwork
+from flowbench.nn.angles import AngularNetwork
 from flowbench.nn.incremental import generate
 from flowbench.transforms.base import Transform, real_event
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
@@ -55,7 +56,7 @@ class MaskedAutoregressive(Transform):
         feature of any other conditioner.
         """
         u = real_event(u, getattr(self.conditioner, "features", None))
-        if isinstance(self.conditioner, AutoregressiveNetwork):
+        if isinstance(self.conditioner, AutoregressiveNetwork | AngularNetwork):
             return self._forward_incrementally(self.conditioner, u, context)
         x, log_det = u, u
         for _ in range(u.shape[-1]):
@@ -63,7 +64,7 @@ class MaskedAutoregressive(Transform):
         return x, log_det.sum(-1)
 
     def _forward_incrementally(
-        self, network: AutoregressiveNetwork, u: Tensor, context: Tensor | None
+        self, network: AutoregressiveNetwork | AngularNetwork, u: Tensor, context: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         if network.check_context(context) is not None:
             assert context is not None
@@ -74,11 +75,17 @@ class MaskedAutoregressive(Transform):
         log_derivatives = []
 
         def next_value(params: Tensor, feature: int) -> Tensor:
-            value, log_derivative = self.univariate(noise[feature, :, None], params)
+            univariate = self.univariate.at(feature)
+            own = params[..., : univariate.params]
+            value, log_derivative = univariate(noise[feature, :, None], own)
             log_derivatives.append(log_derivative)
             return value
 
-        x = generate(network, next_value, rows=noise.shape[1], context=context)
+        rows = noise.shape[1]
+        if isinstance(network, AngularNetwork):
+            x = network.generate(next_value, rows=rows, context=context)
+        else:
+            x = generate(network, next_value, rows=rows, context=context)
         log_det = torch.cat(log_derivatives, dim=-1).sum(-1)
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 

@@ -9,6 +9,9 @@ from flowbench.transforms.base import Transform, real_event
 
 __all__ = ["LULinear", "Permute", "TriangularAffine"]
 
+SMALLEST_SHARE = 1e-7  # of a standard deviation: what remains of a feature, given others
+ROUNDINGS = 8
+
 
 class Permute(Transform):
     """xᵢ = u[permutation[i]], with a log-determinant of zero.
@@ -122,7 +125,9 @@ class TriangularAffine(Transform):
     r"""x = L u + m with a lower triangular L, fitted in closed form.
 
     L Lᵀ and m are the covariance and the mean of the data. With standard normal noise it is the
-    maximum-likelihood Gaussian. It has no trained parameters; `initialize` sets its buffers.
+    maximum-likelihood Gaussian. It has no trained parameters; `initialize` sets its buffers. The
+    covariance counts as singular if a feature, given those before it, has a standard deviation of
+    at most 10⁻⁷ of its own, or of eight roundings of the rows' dtype.
 
     Args:
         features: size of the event.
@@ -163,7 +168,7 @@ class TriangularAffine(Transform):
         """Fit mean and covariance (biased, maximum likelihood) of `[rows, features]`, in float64.
 
         Raises:
-            ValueError: the covariance is singular.
+            ValueError: the covariance is singular; features are counted from 1.
         """
         dtype = self.mean.dtype
         mean = torch.stack([part.to(dtype).sum(0) for part in x.split(chunk)]).sum(0) / len(x)
@@ -171,11 +176,17 @@ class TriangularAffine(Transform):
         for part in x.split(chunk):
             centred = part.to(dtype) - mean
             covariance.addmm_(centred.mT, centred)
-        factor, failed = torch.linalg.cholesky_ex(covariance / len(x))
-        if failed:
+        covariance = covariance / len(x)
+        factor, failed = torch.linalg.cholesky_ex(covariance)
+        own = covariance.diagonal()
+        rounding = ROUNDINGS * torch.finfo(x.dtype).eps * (own + mean.square()).sqrt()
+        singular = factor.diagonal() <= torch.maximum(rounding, SMALLEST_SHARE * own.sqrt())
+        place = int(failed) or (int(singular.nonzero()[0]) + 1 if singular.any() else 0)
+        if place:
             raise ValueError(
-                f"the covariance of the {len(x)} training rows is singular at feature "
-                f"{int(failed) - 1}: it is constant, or a linear combination of those before it"
+                f"the covariance of the {len(x)} training rows is singular at feature {place} "
+                f"(from 1) of {len(mean)}: it is constant, or a linear combination of those "
+                "before it; leave it out, or train on more rows"
             )
         self.mean.copy_(mean)
         self.cholesky.copy_(factor)

@@ -5,13 +5,21 @@ options. The default, limits and meaning of an option come from the constructor 
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 from flowbench.config.options import Option, options_of
 from flowbench.transforms.spline import RationalQuadraticMap
 from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, UnivariateMap
 
-__all__ = ["MAPS", "MapOptions", "NamedMap", "Univariate", "map_options", "univariate_map"]
+__all__ = [
+    "MAPS",
+    "MapOptions",
+    "NamedMap",
+    "Univariate",
+    "bins_of",
+    "map_options",
+    "univariate_map",
+]
 
 Univariate = Literal["affine", "shift", "gated", "spline"] | UnivariateMap
 
@@ -58,6 +66,16 @@ def map_options() -> Mapping[str, Option]:
         for name, argument in names.items()
         for parameter, meaning in [options_of(kind)[argument]]
     }
+
+
+def bins_of(options: Mapping[str, Any]) -> int:
+    """The number of bins of splines, given or by default.
+
+    Example:
+        >>> bins_of({"bins": 4}), bins_of({})
+        (4, 8)
+    """
+    return options.get("bins", map_options()["bins"].parameter.default)
 
 
 def univariate_map(univariate: Univariate, **options: Unpack[MapOptions]) -> UnivariateMap:

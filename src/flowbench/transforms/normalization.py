@@ -10,6 +10,7 @@ from flowbench import memory, ranks
 from flowbench.modes import modes_kept
 from flowbench.tracing import assign_lerp
 from flowbench.transforms.base import Transform, layers_from_data, real_event
+from flowbench.transforms.circular import Selected
 from flowbench.transforms.reshape import Folded
 
 __all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics"]
@@ -100,7 +101,8 @@ class BatchNorm(Transform):
         if ranks.size() == 1 and len(rows) < 2:
             raise ValueError(
                 f"batch statistics need at least two rows, got x of {tuple(x.shape)}; "
-                "call .eval() to score, or train with a larger training.batch_size"
+                "call .eval() to score, or train on batches of more rows (training.batch_size) or "
+                "without batch norms (batch_norm=False)"
             )
         mean, centred, variance = _centred(rows)
         log_scale = self._log_scale(variance)
@@ -170,7 +172,7 @@ def _recompute(
     last = max(wanted, default=-1)
     x = memory.empty_like(x).copy_(x) if last > 0 else x
     for index, layer in enumerate(layers[: last + 1]):
-        if isinstance(layer, Folded):
+        if isinstance(layer, Folded | Selected):
             _recompute(layer.transform, norms, *layer.fold(x, context), chunk)
         elif isinstance(layer, BatchNorm) and layer in norms:
             mean, variance = _over_ranks(*moments(x.split(chunk)), len(x))

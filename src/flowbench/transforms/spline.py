@@ -9,7 +9,7 @@ from torch import Tensor
 from flowbench.config.limits import Bins, Positive
 from flowbench.transforms.univariate import UnivariateMap
 
-__all__ = ["RationalQuadraticMap"]
+__all__ = ["RationalQuadraticMap", "bin_of", "evaluate", "knots", "slopes", "solve"]
 
 SMALLEST_SHARE = 1e-3
 LOG_SLOPE_BOUND = math.log(1e3)
@@ -70,14 +70,14 @@ class RationalQuadraticMap(UnivariateMap):
 
     def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         inside, clamped, knots = self._prepare(u, params)
-        piece = _select(knots, clamped, along=1)
-        x, log_slope = _solve(piece, clamped)
+        piece = bin_of(knots, clamped, along=1)
+        x, log_slope = solve(piece, clamped)
         return torch.where(inside, x, u), torch.where(inside, -log_slope, 0.0)
 
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         inside, clamped, knots = self._prepare(x, params)
-        piece = _select(knots, clamped, along=0)
-        u, log_slope = _evaluate(piece, clamped)
+        piece = bin_of(knots, clamped, along=0)
+        u, log_slope = evaluate(piece, clamped)
         return torch.where(inside, u, x), torch.where(inside, log_slope, 0.0)
 
     def _prepare(self, value: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,30 +88,43 @@ class RationalQuadraticMap(UnivariateMap):
         return value.abs() <= self.bound, clamped, knots
 
     def _knots(self, params: Tensor) -> Tensor:
-        """Abscissae, ordinates and slopes of the knots, `[3, bins + 1, ..., features]`.
-
-        The parameters `[params, ..., features]` come first, since sums and softmaxes along a short
-        last dimension are slow.
-        """
-        widths, heights, slopes = params.split([self.bins, self.bins, self.bins - 1])
-        shares = torch.stack([widths, heights]).softmax(1)
-        shares = SMALLEST_SHARE + (1 - self.bins * SMALLEST_SHARE) * shares
-        inner = self.bound * (2 * shares[:, :-1].cumsum(1) - 1)
-        ends = torch.full_like(shares[:, :1], self.bound)
-        positions = torch.cat([-ends, inner, ends], dim=1)
-        inner_slopes = torch.exp(LOG_SLOPE_BOUND * torch.tanh(slopes / LOG_SLOPE_BOUND))
+        widths, heights, raw = params.split([self.bins, self.bins, self.bins - 1])
         ones = torch.ones_like(params[:1])
-        return torch.cat([positions, torch.cat([ones, inner_slopes, ones]).unsqueeze(0)])
+        return knots(widths, heights, torch.cat([ones, slopes(raw), ones]), bound=self.bound)
 
 
-def _select(knots: Tensor, value: Tensor, *, along: int) -> _Bin:
+def slopes(raw: Tensor) -> Tensor:
+    """The slopes at knots from unbounded parameters; zeros give ones."""
+    return torch.exp(LOG_SLOPE_BOUND * torch.tanh(raw / LOG_SLOPE_BOUND))
+
+
+def knots(widths: Tensor, heights: Tensor, at_knots: Tensor, *, bound: float) -> Tensor:
+    """Abscissae, ordinates and slopes of the knots on [−bound, bound], `[3, bins + 1, ...]`.
+
+    The parameters come first, since sums and softmaxes along a short last dimension are slow.
+
+    Args:
+        widths: unnormalised, `[bins, ...]`.
+        heights: unnormalised, `[bins, ...]`.
+        at_knots: the slopes, `[bins + 1, ...]`.
+        bound: half the width of the interval.
+    """
+    shares = torch.stack([widths, heights]).softmax(1)
+    shares = SMALLEST_SHARE + (1 - len(widths) * SMALLEST_SHARE) * shares
+    inner = bound * (2 * shares[:, :-1].cumsum(1) - 1)
+    ends = torch.full_like(shares[:, :1], bound)
+    positions = torch.cat([-ends, inner, ends], dim=1)
+    return torch.cat([positions, at_knots.unsqueeze(0)])
+
+
+def bin_of(knots: Tensor, value: Tensor, *, along: int) -> _Bin:
     """The bin of each value along the abscissa (0) or the ordinate (1)."""
     index = (value >= knots[along, 1:-1]).sum(0)
     ends = torch.stack([index, index + 1]).expand(3, 2, *index.shape)
     return _Bin(*knots.gather(1, ends).flatten(0, 1).unbind())
 
 
-def _evaluate(piece: _Bin, x: Tensor) -> tuple[Tensor, Tensor]:
+def evaluate(piece: _Bin, x: Tensor) -> tuple[Tensor, Tensor]:
     """The spline and the log of its slope at x."""
     width = piece.right - piece.left
     position, rest = (x - piece.left) / width, (piece.right - x) / width
@@ -122,7 +135,7 @@ def _evaluate(piece: _Bin, x: Tensor) -> tuple[Tensor, Tensor]:
     return u, _log_slope(piece, position, rest)
 
 
-def _solve(piece: _Bin, u: Tensor) -> tuple[Tensor, Tensor]:
+def solve(piece: _Bin, u: Tensor) -> tuple[Tensor, Tensor]:
     r"""The x at which the spline is u, and the log of its slope there.
 
     With η the height in the bin and q = δ₀ (1 − η) − δ₁ η, the root is ξ = 2ση / (2ση + p), where

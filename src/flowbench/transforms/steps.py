@@ -6,11 +6,12 @@ from typing import Any
 from flowbench.transforms.base import Chain, Transform
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
 from flowbench.transforms.linear import Permute
-from flowbench.transforms.preprocessing import Clip, Log
+from flowbench.transforms.preprocessing import Angle, Bounded, Clip, Log
 
 __all__ = ["build_preprocess"]
 
-STEPS = {cls.__name__: cls for cls in (Affine, Clip, Log, Logit, Permute, Standardize)}
+KINDS = (Affine, Angle, Bounded, Clip, Log, Logit, Permute, Standardize)
+STEPS = {cls.__name__: cls for cls in KINDS}
 
 
 def build_preprocess(steps: Iterable[Mapping[str, Any]]) -> Chain:

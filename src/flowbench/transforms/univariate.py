@@ -41,6 +41,11 @@ class UnivariateMap(Checked, nn.Module, ABC):
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         """Map data to noise, with the same shapes and log |du/dx|."""
 
+    def at(self, feature: int) -> "UnivariateMap":
+        """The map of one feature, which takes the first of its parameters."""
+        del feature
+        return self
+
 
 def check_params(conditioner: nn.Module, univariate: UnivariateMap) -> None:
     """Refuse a conditioner whose declared number of parameters differs from the map's.

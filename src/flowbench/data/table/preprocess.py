@@ -1,56 +1,92 @@
-"""From the units of a table to model space: clipped, as logarithms, standardised."""
+"""From the units of a table to model space: clipped, on the line or the circle, standardised."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from flowbench.data.moments import moments, refuse_constant, standardize
+from flowbench.data.moments import moments, refuse_constant, standardize, unscaled
 from flowbench.data.selection import Selection
+from flowbench.data.table.domain import refuse_outside
 from flowbench.transforms.steps import build_preprocess
 
-__all__ = ["table_preprocess"]
+__all__ = ["apply_steps", "domain_steps", "table_preprocess"]
 
 
 def table_preprocess(
-    train: Selection,
+    x: Mapping[str, Selection],
     names: Sequence[str],
     *,
     clip_quantiles: Sequence[float] | None,
     log_columns: Sequence[str],
+    bounds: Mapping[str, Sequence[float | None]],
+    periods: Mapping[str, float],
     standardized: bool,
     path: Path,
 ) -> list[dict[str, Any]]:
     """The preprocessing of the modelled columns, fitted to the training rows.
 
     Args:
-        train: the training rows of these columns.
+        x: split → its rows of these columns.
         names: names of the columns.
         clip_quantiles: two quantiles to which values are clipped; None: no clipping.
         log_columns: names of columns whose logarithm is taken.
-        standardized: whether to scale them finally to mean 0 and standard deviation 1.
+        bounds: columns that are mapped to the line → their bounds.
+        periods: circular columns, which become angles → their periods.
+        standardized: whether to scale all but the angles finally to mean 0 and standard
+            deviation 1.
         path: path of the table, for messages.
 
     Raises:
-        DataError: a column is constant after clipping.
+        DataError: a column is constant after clipping, or has values at its bounds or beyond.
     """
     steps: list[dict[str, Any]] = []
     where = str(path)
     if clip_quantiles is not None:
-        steps.append(_clip(train, clip_quantiles))
+        steps.append(_clip(x["train"], clip_quantiles))
         where = f"{path}, clipped by data.clip_quantiles={list(clip_quantiles)}"
-    if log_columns:
-        steps.append({"name": "Log", "columns": list(map(list(names).index, log_columns))})
-    if steps:
-        first = build_preprocess(steps)
-        train = train.then(lambda part: first.inverse(torch.from_numpy(part))[0].numpy())
+    refuse_outside(
+        {split: apply_steps(steps, rows) for split, rows in x.items()}, names, bounds, where=where
+    )
+    steps += domain_steps(names, log_columns=log_columns, bounds=bounds, periods=periods)
+    train = apply_steps(steps, x["train"])
     if standardized:
-        steps += standardize(train, names, where=where)
+        steps += unscaled(standardize(train, names, where=where), map(list(names).index, periods))
     elif clip_quantiles is not None:
         refuse_constant(moments(train), names, where=where)
     return steps
+
+
+def domain_steps(
+    names: Sequence[str],
+    *,
+    log_columns: Sequence[str],
+    bounds: Mapping[str, Sequence[float | None]],
+    periods: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """The steps that map positive and bounded columns to the line, and periodic ones to angles."""
+    place = list(names).index
+    steps: list[dict[str, Any]] = []
+    if log_columns:
+        steps.append({"name": "Log", "columns": list(map(place, log_columns))})
+    if bounds:
+        low, high = zip(*bounds.values(), strict=True)
+        ends = {"low": list(low), "high": list(high)}
+        steps.append({"name": "Bounded", "columns": list(map(place, bounds)), **ends})
+    if periods:
+        columns = list(map(place, periods))
+        steps.append({"name": "Angle", "columns": columns, "periods": list(periods.values())})
+    return steps
+
+
+def apply_steps(steps: Sequence[dict[str, Any]], rows: Selection) -> Selection:
+    """Rows after some steps of preprocessing."""
+    if not steps:
+        return rows
+    chain = build_preprocess(steps)
+    return rows.then(lambda part: chain.inverse(torch.from_numpy(part))[0].numpy())
 
 
 def _clip(train: Selection, pair: Sequence[float]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,13 +15,23 @@ from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, refuse_constant
 from flowbench.data.options import three_fractions
+from flowbench.data.selection import Selection
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
+from flowbench.data.table.dependent import independent_targets
+from flowbench.data.table.domain import (
+    Bounds,
+    Circular,
+    bounds_of,
+    domain_warnings,
+    periods_of,
+    refuse_unmodelled,
+)
 from flowbench.data.table.files import open_table
 from flowbench.data.table.lattice import dequantize
 from flowbench.data.table.notices import table_warnings
 from flowbench.data.table.parts import Part
-from flowbench.data.table.preprocess import table_preprocess
+from flowbench.data.table.preprocess import apply_steps, domain_steps, table_preprocess
 from flowbench.data.table.splits import split_table
 from flowbench.data.table.writer import TableWriter
 
@@ -59,7 +69,17 @@ class Table(DataModule, options=options_of(DataModule)):
             values are clipped in all splits, before the steps below; the density is then that of
             the clipped values. None: no clipping.
         log_columns: modelled columns, all positive, whose logarithm is taken.
-        standardize: then scale columns and contexts to mean 0 and standard deviation 1.
+        bounds: modelled columns with their lower and upper bound, one of which may be null, e.g.
+            `{share: [0, 1], price: [0, null]}`; they are mapped to the real line, so that samples
+            lie strictly between the bounds.
+        circular_columns: modelled columns with their period, e.g. `{hour: 24, wind: 360}`, whose
+            two ends are the same point; for the models MAF, IAF and RealNVP. Values are taken
+            modulo the period, and samples lie in [0, period).
+        drop_dependent: leave out columns that are constant or linear combinations of earlier
+            columns or contexts, up to 10⁻⁵ of their standard deviation in the training rows,
+            instead of refusing them.
+        standardize: then scale columns (circular ones excepted) and contexts to mean 0 and
+            standard deviation 1.
         key: the array to read from an `.npz` or `.h5` that holds several.
         cache_dir: folder of the converted arrays; safe to delete.
         seed: seeds the split and the order of batches.
@@ -91,6 +111,9 @@ class Table(DataModule, options=options_of(DataModule)):
         dequantize: bool = False,
         clip_quantiles: Sequence[float] | None = None,
         log_columns: list[str | int] | None = None,
+        bounds: Bounds | None = None,
+        circular_columns: Circular | None = None,
+        drop_dependent: bool = False,
         standardize: bool = True,
         key: str | None = None,
         cache_dir: str | Path = "cache",
@@ -108,6 +131,9 @@ class Table(DataModule, options=options_of(DataModule)):
         self.dequantize = dequantize
         self.clip_quantiles = None if clip_quantiles is None else _two_quantiles(clip_quantiles)
         self.log_columns = [str(name) for name in log_columns or []]
+        self.bounds = bounds_of(bounds)
+        self.periods = periods_of(circular_columns)
+        self.drop_dependent = drop_dependent
         self.standardize = standardize
         self.key = key
         self.cache_dir = cache_dir
@@ -135,29 +161,46 @@ class Table(DataModule, options=options_of(DataModule)):
             found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
         )
         numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
-        names, where = columns.numbers, f"training rows of {self.path}"
+        where = f"training rows of {self.path}"
+        self._refuse_confined_twice(columns)
+        kept = independent_targets(
+            numbers[0],
+            columns,
+            mapped=self._to_the_line(columns.targets) if self.log_columns or self.bounds else None,
+            drop=self.drop_dependent,
+            path=self.path,
+        )
         try:
-            refuse_constant(moments(numbers[0]), names, where=where)
+            contexts = numbers[0].then(lambda part: part[:, len(columns.targets) :])
+            refuse_constant(moments(contexts), columns.contexts, where=where)
         except DataError as error:
-            raise DataError(f"{error}; data.columns=[...] without it leaves it out") from error
-        targets = [split.then(lambda part: part[:, : len(columns.targets)]) for split in rows]
+            raise DataError(
+                f"{error}; data.context_columns=[...] without it leaves it out"
+            ) from error
+        places = [columns.targets.index(name) for name in kept]
+        targets = [split.then(lambda part: part[:, places]) for split in rows]
         x: dict[str, Any] = dict(zip(SPLITS, targets, strict=True))
+        domain = self._domain(kept)
+        taken = [name for named in domain.values() for name in named]
+        for sentence in domain_warnings(x["train"], kept, taken=taken, periods=domain["periods"]):
+            warnings.warn(f"{self.path}: {sentence}", stacklevel=2)
         categories = found.meta["categories"]
         context = context_rows(rows, columns, categories=categories, path=self.path)
         return RawData(
             x=x,
             preprocess=table_preprocess(
-                x["train"],
-                columns.targets,
+                x,
+                kept,
                 clip_quantiles=self.clip_quantiles,
-                log_columns=self.log_columns,
+                **domain,
                 standardized=self.standardize,
                 path=self.path,
             ),
-            feature_names=columns.targets,
+            feature_names=kept,
+            circular=list(map(kept.index, domain["periods"])),
             sha256=found.sha256,
             categories=categories,
-            lattices=found.meta["lattices"] if self.dequantize else {},
+            lattices=_of(kept, found.meta["lattices"]) if self.dequantize else {},
             context=context,
             context_preprocess=(
                 standardize_context(context["train"], columns.contexts, path=self.path)
@@ -182,6 +225,24 @@ class Table(DataModule, options=options_of(DataModule)):
         dequantize(x, lattices, generator=np.random.default_rng([draw, place]))
         fresh = self.model_space(x)
         return Rows(fresh.x, self.rows[split].context, fresh.log_det)
+
+    def _domain(self, kept: list[str]) -> dict[str, Any]:
+        """The columns with logarithms, bounds and periods, as far as they are modelled."""
+        return {
+            "log_columns": [name for name in self.log_columns if name in kept],
+            "bounds": _of(kept, self.bounds),
+            "periods": _of(kept, self.periods),
+        }
+
+    def _to_the_line(self, targets: list[str]) -> Callable[[Selection], Selection]:
+        steps = domain_steps(targets, **self._domain(targets))
+        return lambda rows: apply_steps(steps, rows)
+
+    def _refuse_confined_twice(self, columns: Columns) -> None:
+        options: dict[str, Any] = {"data.log_columns": self.log_columns}
+        options |= {"data.bounds": self.bounds, "data.circular_columns": self.periods}
+        contexts = [*columns.contexts, *columns.categorical]
+        refuse_unmodelled(columns.targets, options, contexts=contexts)
 
     def _originals(self) -> Originals:
         options = (
@@ -259,6 +320,11 @@ class Table(DataModule, options=options_of(DataModule)):
             raise DataError(f"{given[0]} and {given[1]}: expected one of them, or none")
         if given and parts != ["all"]:
             raise DataError(f"{given[0]}: {self.path} holds the splits as arrays already")
+
+
+def _of(names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a mapping that have one of these names."""
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _two_quantiles(quantiles: Sequence[float]) -> list[float]:
