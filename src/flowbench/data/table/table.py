@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from flowbench.config.options import options_of
 from flowbench.data.base import SPLITS, DataError, DataModule, RawData
@@ -13,7 +13,10 @@ from flowbench.data.moments import moments, refuse_constant
 from flowbench.data.options import three_fractions
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
-from flowbench.data.table.files import open_table
+from flowbench.data.table.discrete import refuse_spikes
+from flowbench.data.table.faults import Faults
+from flowbench.data.table.files import has_names, open_table
+from flowbench.data.table.form import Form
 from flowbench.data.table.notices import table_warnings
 from flowbench.data.table.parts import Part
 from flowbench.data.table.preprocess import table_preprocess
@@ -22,9 +25,15 @@ from flowbench.data.table.writer import TableWriter
 
 __all__ = ["Table"]
 
+FORM = options_of(Form)
 
-class Table(DataModule, options=options_of(DataModule)):
-    """Rows of numbers from `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`.
+
+class Table(DataModule, options=options_of(DataModule) | FORM):
+    """Rows of numbers from `.csv`, `.tsv`, `.xlsx`, `.parquet`, `.feather` or arrays.
+
+    Text (`.csv`, `.tsv`, `.txt`, `.dat`) may be compressed (`.gz`, `.bz2`, `.xz`, `.zst`, `.zip`);
+    arrays are `.npy`, `.npz` and `.h5`. A column of text that holds nothing but true and false,
+    or yes and no, is one of numbers, 1 and 0.
 
     The rows are split at random by fractions unless the file defines the split: by a column, or
     as three arrays `train`, `val` (or `validation`) and `test`. Within a split they keep the order
@@ -42,20 +51,20 @@ class Table(DataModule, options=options_of(DataModule)):
             encoded, with its labels in order, after the numeric context columns.
         fractions: fractions of the rows for train, val and test, which sum to 1; unused if the
             file defines the split.
-        split_column: a column of a `.csv` or `.parquet` with the values train, val (or validation)
+        split_column: a column of text or `.parquet` with the values train, val (or validation)
             and test.
         group_column: rows with the same value here (a speaker, a patient) share a split.
-        missing: how to treat rows with missing values: `refuse` the table, or `drop` them. In a
-            `.csv`, NA, NaN, null, None and blanks count as missing.
-        dequantize: add uniform noise, as wide as the step, to columns on a lattice (such as
-            integers); it is drawn once and does not depend on the seed. Scored files get such
-            noise too. Without it, such columns raise a warning.
+        dequantize: add uniform noise, as wide as the step, to the values of columns on a lattice
+            (such as integers); it is drawn once and does not depend on the seed. Scored files get
+            such noise too. Refused if noise leaves a value that many rows share, as in a column
+            of zeros and numbers. Without it, such columns raise a warning.
         clip_quantiles: two quantiles of the training rows, e.g. 0.001 and 0.999, to which
             values are clipped in all splits, before the steps below; the density is then that of
             the clipped values. None: no clipping.
         log_columns: modelled columns, all positive, whose logarithm is taken.
         standardize: then scale columns and contexts to mean 0 and standard deviation 1.
-        key: the array to read from an `.npz` or `.h5` that holds several.
+        key: the array to read from an `.npz` or `.h5` that holds several, or the sheet of an
+            `.xlsx`.
         cache_dir: folder of the converted arrays; safe to delete.
         seed: seeds the split and the order of batches.
 
@@ -82,7 +91,6 @@ class Table(DataModule, options=options_of(DataModule)):
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         split_column: str | None = None,
         group_column: str | int | None = None,
-        missing: Literal["refuse", "drop"] = "refuse",
         dequantize: bool = False,
         clip_quantiles: Sequence[float] | None = None,
         log_columns: list[str | int] | None = None,
@@ -91,7 +99,10 @@ class Table(DataModule, options=options_of(DataModule)):
         cache_dir: str | Path = "cache",
         **options: Any,
     ) -> None:
+        given = {name: options.pop(name) for name in FORM if name in options}
         super().__init__(**options)
+        self.form = Form(**given)
+        self.form_options = {name: one.parameter.default for name, one in FORM.items()} | given
         self.path = Path(path).expanduser()
         self.columns = None if columns is None else [str(name) for name in columns]
         self.context_columns = [str(name) for name in context_columns or []]
@@ -99,7 +110,6 @@ class Table(DataModule, options=options_of(DataModule)):
         self.fractions = three_fractions(fractions)
         self.split_column = split_column
         self.group_column = None if group_column is None else str(group_column)
-        self.missing = missing
         self.dequantize = dequantize
         self.clip_quantiles = None if clip_quantiles is None else _two_quantiles(clip_quantiles)
         self.log_columns = [str(name) for name in log_columns or []]
@@ -168,7 +178,6 @@ class Table(DataModule, options=options_of(DataModule)):
             "categorical_columns",
             "split_column",
             "group_column",
-            "missing",
             "dequantize",
             "log_columns",
             "key",
@@ -177,8 +186,8 @@ class Table(DataModule, options=options_of(DataModule)):
             name="table",
             files=[self.path],
             cache_dir=self.cache_dir,
-            version=3,
-            options={name: getattr(self, name) for name in options},
+            version=4,
+            options={name: getattr(self, name) for name in options} | self.form_options,
         )
 
     def _conversion(self) -> Conversion:
@@ -186,7 +195,7 @@ class Table(DataModule, options=options_of(DataModule)):
 
     def _build(self, folder: Path) -> dict[str, Any]:
         """Write one array per part: targets, contexts, then labels as numbers."""
-        with open_table(self.path, key=self.key) as parts:
+        with open_table(self.path, key=self.key, form=self.form) as parts:
             self._refuse_two_splits(list(parts))
             chosen = [self._choose(source) for source in parts.values()]
             if any(columns != chosen[0] for columns in chosen):
@@ -197,21 +206,24 @@ class Table(DataModule, options=options_of(DataModule)):
                 folder,
                 columns=chosen[0],
                 path=self.path,
-                drop=self.missing == "drop",
+                faults=Faults(chosen[0], self.form, chosen=self.columns is not None),
                 exact=self.dequantize,
             )
             for part, source in parts.items():
                 writer.write(part, source)
+            writer.refuse_faults([one for source in parts.values() for one in source.problems])
         categories = writer.order_labels()
-        lattices, atoms = writer.discrete()
+        found = writer.discrete()
+        lattices = {name: one.lattice for name, one in found.items() if one.step is not None}
         if self.dequantize:
+            refuse_spikes(found, where=str(self.path))
             writer.dequantize(lattices)
         writer.refuse_not_positive(self.log_columns)
         return {
             "columns": dataclasses.asdict(chosen[0]),
             "categories": {name: categories[name] for name in self.categorical_columns},
             "lattices": lattices,
-            "atoms": atoms,
+            "discrete": {name: one._asdict() for name, one in found.items()},
             "dropped": writer.dropped,
         }
 
@@ -231,7 +243,7 @@ class Table(DataModule, options=options_of(DataModule)):
     def _refuse_two_splits(self, parts: list[str]) -> None:
         ways = {"data.split_column": self.split_column, "data.group_column": self.group_column}
         given = [key for key, value in ways.items() if value is not None]
-        if self.split_column is not None and self.path.suffix.lower() not in (".csv", ".parquet"):
+        if self.split_column is not None and not has_names(self.path):
             raise DataError(f"data.split_column: {self.path} is no .csv or .parquet")
         if len(given) == 2:
             raise DataError(f"{given[0]} and {given[1]}: expected one of them, or none")

@@ -1,0 +1,122 @@
+"""How a table is written: the options of reading it."""
+
+import codecs
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from flowbench.config.checked import Checked
+from flowbench.config.limits import AtLeastOne, AtLeastZero
+from flowbench.config.options import options_of
+from flowbench.data.options import DataError
+from flowbench.data.text import is_number
+
+__all__ = ["MISSING_WORDS", "Form"]
+
+MISSING_WORDS = frozenset(
+    "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|N/A|NA|NULL|NaN|None|n/a|nan|"
+    "null|<NA>".split("|")
+)
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "whitespace": " "}
+
+
+class Form(Checked):
+    """How a table is written.
+
+    Args:
+        missing: how to treat rows with missing values: `refuse` the table, or `drop` them. In
+            text, blanks and words such as NA, NaN, null and None count as missing. A list of
+            marks, e.g. ["?", -999], also drops rows, those with a mark included; in columns of
+            labels, only blanks and these marks are then missing.
+        separator: what separates the columns of text: `comma`, `semicolon`, `tab`, `pipe`,
+            `whitespace` (one or several blanks or tabs), or a character; None: a tab in `.tsv`,
+            whitespace in `.dat`, otherwise a comma.
+        decimal: the mark before decimals: `point` or `comma`, or the character itself.
+        header: the line of text or of a sheet that names the columns, counted from 1 after those
+            skipped; lines above it are ignored. `none`: the columns are numbered from 0.
+        skip_lines: number of lines to skip at the top of text or of a sheet, or the numbers of
+            lines to skip, from 1.
+        encoding: of text, as Python names it.
+
+    Raises:
+        DataError: the separator or the encoding is unknown.
+
+    Example:
+        >>> form = Form(missing=["?", -999], separator="semicolon", decimal=",")
+        >>> form.separator, form.decimal, form.drops, form.mark_numbers
+        (';', ',', True, [-999.0])
+    """
+
+    def __init__(
+        self,
+        *,
+        missing: Literal["refuse", "drop"] | Sequence[str | float] = "refuse",
+        separator: str | None = None,
+        decimal: Literal["point", "comma", ".", ","] = "point",
+        header: AtLeastOne | Literal["none"] = 1,
+        skip_lines: AtLeastZero | Sequence[AtLeastOne] = 0,
+        encoding: str = "utf-8",
+    ) -> None:
+        self.marks = None if isinstance(missing, str) else list(missing)
+        self.drops = missing != "refuse"
+        self.separator = None if separator is None else _character(separator)
+        self.decimal = "," if decimal in ("comma", ",") else "."
+        self.header = None if header == "none" else int(header)
+        self.skip_lines = skip_lines
+        self.encoding = _known_encoding(encoding)
+        if self.decimal == self.separator:
+            raise DataError(
+                f"data.separator={separator} and data.decimal={decimal}: expected two characters"
+            )
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Form":
+        """The form that the options of a table, or some of them, describe."""
+        return cls(**{name: options[name] for name in options_of(cls) if name in options})
+
+    @property
+    def mark_words(self) -> frozenset[str]:
+        """The marks for missing values as text."""
+        return frozenset(str(mark) for mark in self.marks or [])
+
+    @property
+    def mark_numbers(self) -> list[float]:
+        """The marks for missing values that are numbers."""
+        return [float(mark) for mark in self.marks or [] if _is_any_number(mark)]
+
+    def is_missing_label(self, label: str) -> bool:
+        """Whether a label in text stands for a missing one."""
+        words = MISSING_WORDS if self.drops and self.marks is None else ()
+        return not label or label in words or self.is_marked_label(label)
+
+    def is_marked_label(self, label: str) -> bool:
+        """Whether a label is one of the marks; numbers count as such."""
+        marked = is_number(label) and float(label) in self.mark_numbers
+        return marked or label in self.mark_words
+
+    def is_doubtful_label(self, label: str) -> bool:
+        """Whether a label in text may be a word for a missing one, which must be decided."""
+        return not self.drops and label in MISSING_WORDS
+
+
+def _is_any_number(mark: str | float) -> bool:
+    return not isinstance(mark, str) or is_number(mark) or mark.lower() in ("inf", "-inf")
+
+
+def _character(separator: str) -> str:
+    found = SEPARATORS.get(separator, "\t" if separator == "\\t" else separator)
+    if len(found) != 1 or not found.isascii() or found.isalnum() or found in '"\n\r':
+        known = ", ".join(SEPARATORS)
+        raise DataError(f"data.separator={separator!r}: expected {known} or a character")
+    return found
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        codec = codecs.lookup(name)
+        "".encode(name)
+        return codec.name
+    except (LookupError, ValueError, TypeError) as error:
+        raise DataError(
+            f"data.encoding={name!r} is unknown, expected an encoding of text such as utf-8, "
+            "latin-1, cp1252 or utf-16"
+        ) from error
