@@ -36,10 +36,10 @@ def readable(path: Path, kind: str = "") -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of an error message, or the name of an error without one, cut at a width.
+    r"""The first line of an error message, or the name of an error without one, cut at a width.
 
     Example:
-        >>> one_line(ValueError("wrong\\nand more")), one_line(EOFError())
+        >>> one_line(ValueError("wrong\nand more")), one_line(EOFError())
         ('wrong', 'EOFError')
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

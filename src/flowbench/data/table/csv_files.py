@@ -18,14 +18,16 @@ from flowbench.data.readers import one_line, readable
 from flowbench.data.table.cells import NumberColumn
 from flowbench.data.table.form import Form
 from flowbench.data.table.marks import without_marks
+from flowbench.data.table.overrides import override
 from flowbench.data.table.parts import Piece
 from flowbench.data.table.sniff import encoding_of, way_to_read
 from flowbench.data.table.text_stream import BLOCK, SHEETS, open_text, text_suffix
-from flowbench.data.text import first_fault, is_number
+from flowbench.data.text import is_number
 
 __all__ = ["CsvPart"]
 
-SNIFFED = 50
+SNIFFED = 50  # lines
+FEW = 20  # rows
 
 
 @dataclass
@@ -59,18 +61,10 @@ class CsvPart:
                 f"{self.path}: expected columns separated by {_named(separator)}, but the first "
                 f"line is {first[0][:80]!r}; {way}"
             )
-        if "" in self.names:
-            self.problems.append(
-                f"column {self.names.index('') + 1} has no name (index=False writes a data frame "
-                "without its index)"
-            )
-        if twice := [name for name, count in Counter(first).items() if count > 1 and name]:
-            self.problems.append(
-                f"the column {twice[0]!r} comes twice, the second named {twice[0]}.1 here"
-            )
+        self.twice = [name for name, count in Counter(first).items() if count > 1 and name]
 
     def defaults(self) -> list[str]:
-        """All columns that have a name.
+        """All columns that have a name; columns without one, and equal names, are a problem.
 
         Raises:
             DataError: all names are numbers, as in a file without a header.
@@ -81,6 +75,14 @@ class CsvPart:
                 f"{self.path}: the first line must be a header, but holds only numbers: "
                 f"{first}; data.header=none if it is a row, data.columns=[...] if these are names"
             )
+        if "" in self.names:
+            self.problems.append(
+                f"column {self.names.index('') + 1} has no name (index=False writes a data frame "
+                "without its index)"
+            )
+        if self.form.header is not None and self.twice:
+            name = self.twice[0]
+            self.problems.append(f"the column {name!r} comes twice, the second is {name}.1 here")
         return [name for name in self.names if name]
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
@@ -135,15 +137,43 @@ class CsvPart:
                 if "Empty CSV" in str(error):
                     return
                 with readable(self.path):
-                    fault = self._first_fault()
-                told = f"{self.path}: {fault or one_line(error)}"
-                raise DataError(told) from error
+                    self._tell_ragged()
+                fault = "; ".join(self.problems) or one_line(error)
+                raise DataError(f"{self.path}: {fault}") from error
         if ragged:
             with readable(self.path):
-                others = "" if ragged == 1 else f" (and {ragged - 1} more such rows)"
-                way = self._way()
-            told = f"{self._first_fault()}{others}"
-            self.problems.append(f"{told}; {way}" if way else told)
+                self._tell_ragged()
+
+    def _tell_ragged(self) -> None:
+        """Note which rows have another length; if that comes from the form, raise.
+
+        Raises:
+            DataError: with the options that read the file.
+        """
+        lines: list[int] = []
+        with ExitStack() as stack:
+            text, separator = self._open(stack)
+            number = self.form.skip_lines if isinstance(self.form.skip_lines, int) else 0
+            rows = self._numbered(text, separator)
+            for _ in range(self.form.header or 0):
+                number += next(rows)[0]
+            told, row = "", 0
+            for height, cells in rows:
+                number += height
+                row += bool(cells)
+                if cells and len(cells) != len(self.names):
+                    plural = "" if len(cells) == 1 else "s"
+                    expected = f"expected {len(self.names)}"
+                    told = told or f"row {row} has {len(cells)} field{plural}, {expected}"
+                    lines.append(number)
+        if len(lines) > 1:
+            told += f" (and {len(lines) - 1} more such rows)"
+        if way := self._way():
+            raise DataError(f"{self.path}: {told}; {way}")
+        if len(lines) <= FEW and isinstance(self.form.skip_lines, int):
+            skipped = [*range(1, self.form.skip_lines + 1), *lines]
+            told += f"; {override('data.skip_lines', map(str, skipped))} leaves out such rows"
+        self.problems.append(told)
 
     def _open(self, stack: ExitStack) -> tuple[IO, str]:
         with readable(self.path, text_suffix(self.path)):
@@ -156,24 +186,24 @@ class CsvPart:
                 lines.readline(BLOCK)
             return next((row for row in self._rows(lines, separator) if row), [])
 
-    def _first_fault(self) -> str | None:
-        with ExitStack() as stack:
-            lines, separator = self._open(stack)
-            self._header(lines, separator) if self.form.header is not None else None
-            return first_fault(self._rows(lines, separator), names=self.names, numeric=[])
-
     def _rows(self, lines: IO, separator: str) -> Iterator[list[str]]:
-        """Cells, line by line."""
+        """Cells, row by row."""
+        return (cells for _, cells in self._numbered(lines, separator))
+
+    def _numbered(self, lines: IO, separator: str) -> Iterator[tuple[int, list[str]]]:
+        """How many lines a row takes, and its cells."""
         read = iter(lambda: lines.readline(16 * BLOCK), b"")
         decoded = (line.decode(errors="surrogateescape") for line in read)
-        for cells in csv.reader(decoded, delimiter=separator):
+        rows, before = csv.reader(decoded, delimiter=separator), 0
+        for cells in rows:
             try:
                 "".join(cells).encode()
             except UnicodeEncodeError as error:
                 way = "" if text_suffix(self.path) in SHEETS else f"; {encoding_of(self._start())}"
                 name = self.form.encoding.upper()
                 raise DataError(f"{self.path} is no {name} text{way}") from error
-            yield cells
+            yield rows.line_num - before, cells
+            before = rows.line_num
 
     def _start(self) -> bytes:
         """The first bytes as they are."""

@@ -18,22 +18,26 @@ __all__ = ["Column", "Faults", "kind_of"]
 
 SHOWN = 8  # columns
 MOST_DISTINCT = 1000
+MOST_LABELS = 50
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 KINDS = {  # of cells that are no numbers
+    "rounded": r"[-+]?\d{16,}",
+    "number": r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?",
     "date": rf"\d{{4}}[-/.]\d\d?([-/.]\d\d?.*)?|\d\d?[-/.]\d\d?[-/.]\d{{2,4}}.*|\d\d?:\d\d.*"
     rf"|\d{{4}} ?[qm]\d+|(\d\d?[ -])?({MONTHS})[a-z]*[ .,-]+\d.*",
     "grouped": r"[-+]?\d{1,3}([,' ]\d{3})+(\.\d+)?",
     "decimal comma": r"[-+]?\d*,\d+|[-+]?\d+,",
-    "rounded": r"[-+]?\d{16,}",
     "unit": r"[-+(]*\s*[$€£¥]\s*[\d.,]+\)?[kmb]?|[-+]?[\d.,]+\s*([%‰°$€£¥]|[a-z]{1,3})",
 }
-HINTS = {
-    "date": ", a date",
-    "grouped": ", written like 1234.5",
-    "decimal comma": ", written like 1234.5",
-    "rounded": ", beyond 2⁵³, where float64 rounds whole numbers",
-    "unit": ", without a unit",
+EXPECTED = {
+    "date": "a finite number, not a date",
+    "grouped": "a finite number, written like 1234.5",
+    "decimal comma": "a finite number, written like 1234.5",
+    "rounded": "a number up to 2⁵³, beyond which float64 rounds whole numbers",
+    "unit": "a finite number without a unit",
+    "number": "true or false, as the column begins",
 }
+LONG = 40  # characters of a cell
 
 
 def kind_of(cell: str) -> str:
@@ -104,15 +108,12 @@ class Column:
         """Where the first fault of each kind is, and what it is."""
         if self.wrong:
             part, row, cell = self.first["wrong"]
-            if self.numeric:
-                expected = f"expected a finite number{HINTS.get(self.kind, '')}"
-            else:
-                expected = "which may be a label or a missing one"
-            yield (
-                part,
-                f"row {row}, column {self.name!r} holds {cell!r}, {expected}"
-                + _more(sum(self.wrong.values())),
-            )
+            shown = repr(cell if len(cell) <= LONG else f"{cell[:LONG]}…")
+            expected = f"expected {EXPECTED.get(self.kind, 'a finite number')}"
+            if not self.numeric:
+                expected = "which may be a label or stand for a missing one"
+            count = _more(sum(self.wrong.values()))
+            yield part, f"row {row}, column {self.name!r} holds {shown}, {expected}{count}"
         for fault, count in (("missing", self.missing), ("infinite", self.infinite)):
             if count and not (drops and fault == "missing"):
                 part, row, cell = self.first[fault]
@@ -137,12 +138,14 @@ class Column:
     def marks(self) -> list[str]:
         """The few texts beside numbers, which may stand for missing values."""
         few = len(self.wrong) <= 5 and sum(self.wrong.values()) <= self.numbers
-        return list(self.wrong) if few and self.kind != "rounded" else []
+        short = all(len(cell) <= LONG for cell in self.wrong)
+        known = self.kind not in ("rounded", "number")
+        return list(self.wrong) if few and short and known else []
 
     @property
     def categorical(self) -> bool:
         """Whether it holds few labels, each often."""
-        few = 2 <= len(self.wrong) <= min(50, MOST_DISTINCT - 1)
+        few = 2 <= len(self.wrong) <= MOST_LABELS
         return self.kind == "text" and not self.numbers and few and min(self.wrong.values()) >= 5
 
 
@@ -157,12 +160,16 @@ class Faults:
         columns: its columns by role.
         form: how it is written.
         chosen: whether the user named the modelled columns.
+        listed: whether they must be named, since the names of the file are odd.
     """
 
-    def __init__(self, columns: Columns, form: Form, *, chosen: bool) -> None:
+    def __init__(
+        self, columns: Columns, form: Form, *, chosen: bool = True, listed: bool = False
+    ) -> None:
         self.roles = columns
         self.form = form
         self.chosen = chosen
+        self.listed = listed and not chosen
         self.columns = {
             name: Column(name, numeric=name in columns.numbers)
             for name in [*columns.numbers, *columns.texts]
@@ -207,9 +214,24 @@ class Faults:
         if told:
             more = len(told) - SHOWN
             text = "; ".join(told[:SHOWN]) + (f"; and {more} more columns" if more > 0 else "")
-            raise DataError(f"{where}: {text}{self._way_out(problems, few=kept < rows / 2)}")
+            raise DataError(f"{where}: {text}{self._way_out(few=kept < rows / 2)}")
 
-    def _way_out(self, problems: Sequence[str], *, few: bool) -> str:
+    def refuse_wrong(self, where: str, problems: Sequence[str]) -> None:
+        """Refuse a file that is scored if a cell is neither a number nor missing.
+
+        Raises:
+            DataError: naming the first such cell of each column.
+        """
+        told = [
+            sentence
+            for column in self.columns.values()
+            if column.wrong
+            for _, sentence in column.told(drops=True)
+        ]
+        if told := [*problems, *told]:
+            raise DataError(f"{where}: {'; '.join(told[:SHOWN])}")
+
+    def _way_out(self, *, few: bool) -> str:
         """The options that read what can be read, as a clause."""
         marks: list[str | float] = []
         labels: list[str] = []
@@ -231,13 +253,13 @@ class Faults:
                 marks += ["inf", "-inf"]
         kept = [column for name, column in self.columns.items() if name not in left]
         words = [word for column in kept if not column.numeric for word in column.wrong]
-        options = list(self._options(list(dict.fromkeys(marks)), labels, left, problems))
+        options = list(self._options(list(dict.fromkeys(marks)), labels, left))
         if comma:
             options.append(override("data.decimal", "comma"))
         if not marks and not self.form.drops and (words or any(one.missing for one in kept)):
             options.insert(0, override("data.missing", "drop"))
         also = f", or data.missing=[] takes {words[0]} as a label" if words else ""
-        return f"; what can be read is read with {' '.join(options)}{also}" if options else also
+        return f"; the rest is read with {' '.join(options)}{also}" if options else also
 
     def _too_empty(self, *, few: bool) -> list[str]:
         """Columns of numbers with so many missing values that they had better be left out."""
@@ -251,7 +273,7 @@ class Faults:
         return found or (list(shares) if few and self.form.drops else [])
 
     def _options(
-        self, marks: list[str | float], labels: list[str], left: set[str], problems: Sequence[str]
+        self, marks: list[str | float], labels: list[str], left: set[str]
     ) -> Iterator[str]:
         roles = self.roles
         if marks:
@@ -261,7 +283,7 @@ class Faults:
         gone = {*labels, *left}
         targets = [name for name in roles.targets if name not in gone]
         lost = left.intersection(roles.targets) or (self.chosen and gone)
-        if targets and (lost or problems):
+        if targets and (lost or self.listed):
             yield override("data.columns", targets)
         if gone.intersection(roles.contexts):
             contexts = [name for name in roles.contexts if name not in gone]

@@ -73,6 +73,13 @@ class Form(Checked):
         """The form that the options of a table, or some of them, describe."""
         return cls(**{name: options[name] for name in options_of(cls) if name in options})
 
+    @classmethod
+    def of_scored(cls, options: Mapping[str, Any]) -> "Form":
+        """The form of a file to score: that of the table, its missing values not refused."""
+        form = cls.of(options)
+        form.drops = True
+        return form
+
     @property
     def mark_words(self) -> frozenset[str]:
         """The marks for missing values as text."""

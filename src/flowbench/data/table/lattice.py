@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from flowbench.data.chunks import chunks
 
-__all__ = ["NOTABLE", "Discrete", "dequantize", "discreteness", "places"]
+__all__ = ["NOTABLE", "Discrete", "dequantize", "discreteness", "places", "without_noise"]
 
 NOTABLE = 0.005  # share of the rows at one value
 FEWEST = 10  # rows at one value
 MOST_POINTS = 100_000
-NEARLY_ALL = 0.99  # of the rows
+STRAYS = 0.01  # share of the rows; at least one of 20 or more
 MOST_DIGITS = 12
 Floats = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
@@ -136,6 +136,7 @@ def _grid(values: Doubles, counts: NDArray[np.intp], *, rounding: float) -> _Gri
     weights = capped.copy()
     weights[counts.argmax()] = 0  # a single value fits any lattice
     weights /= weights.sum()
+    strays = max(STRAYS, 1.5 / counts.sum()) if len(values) > 20 else STRAYS
     for digits in range(MOST_DIGITS + 1):
         on = _on_decimals(values, digits, rounding)
         if on is None:
@@ -146,11 +147,11 @@ def _grid(values: Doubles, counts: NDArray[np.intp], *, rounding: float) -> _Gri
         finer = _on_decimals(values, digits + 2, rounding)
         gained = 0.0 if finer is None else weights[finer & ~on].sum()
         mixed = on.sum() >= 20 and gained < (1 - share) / 5
-        if share >= NEARLY_ALL or mixed:
+        if share >= 1 - strays or mixed:
             whole = np.rint(values[on] * 10.0**digits)
-            step, origin = _common_step(whole, capped[on])
+            step, origin = _common_step(whole, capped[on], strays)
             return _Grid(step / 10.0**digits, origin / 10.0**digits, 0.02 if digits else 1e-6)
-    return _multiples(values, weights)
+    return _multiples(values, weights, strays)
 
 
 def _on_decimals(values: Doubles, digits: int, rounding: float) -> NDArray[np.bool_] | None:
@@ -162,7 +163,7 @@ def _on_decimals(values: Doubles, digits: int, rounding: float) -> NDArray[np.bo
     return np.abs(scaled - np.rint(scaled)) <= (rounding * scale if digits else 0)
 
 
-def _common_step(whole: Doubles, weights: Doubles) -> tuple[float, float]:
+def _common_step(whole: Doubles, weights: Doubles, strays: float) -> tuple[float, float]:
     """The largest step that nearly all differences of whole numbers are multiples of."""
     generator = np.random.default_rng(0)
     best, origin = 0.0, float(whole[weights.argmax()])
@@ -174,7 +175,7 @@ def _common_step(whole: Doubles, weights: Doubles) -> tuple[float, float]:
         step = float(np.gcd.reduce(integers - integers[0])) if len(integers) else 0.0
         if step > best:
             place = (whole - whole[chosen[0]]) / step
-            if share[place == np.rint(place)].sum() >= NEARLY_ALL:
+            if share[place == np.rint(place)].sum() >= 1 - strays:
                 best, origin = step, float(whole[chosen[0]])
     return best or 1.0, origin
 
@@ -186,7 +187,7 @@ def _subsets(values: int) -> Iterator[tuple[bool, int]]:
         yield False, min(values, 16)
 
 
-def _multiples(values: Doubles, weights: Doubles) -> _Grid | None:
+def _multiples(values: Doubles, weights: Doubles, strays: float) -> _Grid | None:
     """The lattice of nearly all values, tried from several of their gaps."""
     gaps = np.diff(values)
     for share in (0, 0.02, 0.1, 0.25, 0.5):
@@ -198,7 +199,7 @@ def _multiples(values: Doubles, weights: Doubles) -> _Grid | None:
             continue
         step = float(gaps[good].sum() / np.rint(multiples[good]).sum())
         grid = _Grid(step, float(values[weights.argmax()]), 0.05)
-        if weights[grid.holds(values)].sum() >= NEARLY_ALL:
+        if weights[grid.holds(values)].sum() >= 1 - strays:
             return _refined(grid, values)
     return None
 
@@ -253,3 +254,27 @@ def dequantize(
         values = part[:, columns]
         _, on = places(values, origins, steps)
         part[:, columns] = values + on * generator.random(values.shape) * steps
+
+
+def without_noise(
+    x: Doubles, lattices: Mapping[str, Sequence[float]], *, names: Sequence[str]
+) -> Doubles:
+    """Rows whose values stand for cells of lattices, as the points of these cells.
+
+    Args:
+        x: `[rows, columns]`.
+        lattices: column → a point of its lattice and the step.
+        names: names of the columns.
+
+    Example:
+        >>> without_noise(np.array([[41.98, 7.3]]), {"price": (1.25, 0.02)}, names=["price", "u"])
+        array([[41.97,  7.3 ]])
+    """
+    x = np.array(x, np.float64)
+    for name, (origin, step) in lattices.items():
+        values = x[:, list(names).index(name)]
+        place = (values - origin) / step
+        points = origin + np.floor(place + 1e-6) * step
+        digits = 12 - np.ceil(np.log10(max(abs(origin), step, 1e-12)))
+        values[:] = np.round(points, int(np.clip(digits, 0, 300)))
+    return x

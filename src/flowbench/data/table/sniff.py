@@ -29,6 +29,8 @@ def way_to_read(lines: Sequence[str], separator: str, form: Form) -> str:
     """
     if form.skip_lines or form.header != 1:
         return ""
+    if way := _row_names(_widths(lines, separator)):
+        return way
     found = [
         (start, -width, word)
         for word, character in SEPARATORS.items()
@@ -36,7 +38,7 @@ def way_to_read(lines: Sequence[str], separator: str, form: Form) -> str:
         if width > 1
     ]
     if not found:
-        return _row_names(_widths(lines, separator), separator)
+        return ""
     start, _, word = min(found)
     options = []
     if SEPARATORS[word] != separator:
@@ -90,9 +92,9 @@ def _table(widths: Sequence[int]) -> tuple[int, int]:
     return 0, 0
 
 
-def _row_names(widths: Sequence[int], separator: str) -> str:
+def _row_names(widths: Sequence[int]) -> str:
     """Rows with one field more than the header, which R writes."""
-    if len(widths) > 1 and set(widths[1:]) == {widths[0] + 1}:
+    if len(widths) > 2 and widths[0] > 1 and set(widths[1:]) == {widths[0] + 1}:
         columns = override("data.columns", [str(column) for column in range(1, widths[1])])
         return f"data.skip_lines=1 data.header=none {columns} reads them without the row names"
     return ""

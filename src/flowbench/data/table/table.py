@@ -206,7 +206,12 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
                 folder,
                 columns=chosen[0],
                 path=self.path,
-                faults=Faults(chosen[0], self.form, chosen=self.columns is not None),
+                faults=Faults(
+                    chosen[0],
+                    self.form,
+                    chosen=self.columns is not None,
+                    listed=any(source.problems for source in parts.values()),
+                ),
                 exact=self.dequantize,
             )
             for part, source in parts.items():
