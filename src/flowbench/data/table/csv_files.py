@@ -1,7 +1,6 @@
 """A user's table as text or as a sheet: lines of cells."""
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -55,12 +54,14 @@ class CsvPart:
         if self.form.header is None:
             self.names = [str(column) for column in range(len(first))]
         else:
-            self.names = _different(name.strip() for name in first)
-        if len(self.names) == 1 and (way := self._way()):
+            self.names = _different([name.strip() for name in first])
+        if sum(map(bool, first)) == 1 and (way := self._way()):
             raise DataError(
                 f"{self.path}: expected columns separated by {_named(separator)}, but the first "
                 f"line is {first[0][:80]!r}; {way}"
             )
+        titled = self.form.header is not None
+        self.unnamed = [at for at, name in enumerate(first) if titled and not name.strip()]
         self.twice = [name for name, count in Counter(first).items() if count > 1 and name]
 
     def defaults(self) -> list[str]:
@@ -75,21 +76,21 @@ class CsvPart:
                 f"{self.path}: the first line must be a header, but holds only numbers: "
                 f"{first}; data.header=none if it is a row, data.columns=[...] if these are names"
             )
-        if "" in self.names:
+        if self.unnamed:
             self.problems.append(
-                f"column {self.names.index('') + 1} has no name (index=False writes a data frame "
+                f"column {self.unnamed[0] + 1} has no name (index=False writes a data frame "
                 "without its index)"
             )
         if self.form.header is not None and self.twice:
             name = self.twice[0]
             self.problems.append(f"the column {name!r} comes twice, the second is {name}.1 here")
-        return [name for name in self.names if name]
+        return [name for at, name in enumerate(self.names) if at not in self.unnamed]
 
     def pieces(self, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Piece]:
         """Some columns, block by block."""
         columns = [NumberColumn(self.form) for _ in numbers]
         for batch in self._batches([*numbers, *texts]):
-            with readable(self.path):
+            with readable(self.path, text_suffix(self.path)):
                 read = [
                     column.read(batch.column(name))
                     for column, name in zip(columns, numbers, strict=True)
@@ -136,12 +137,12 @@ class CsvPart:
             except Exception as error:
                 if "Empty CSV" in str(error):
                     return
-                with readable(self.path):
+                with readable(self.path, text_suffix(self.path)):
                     self._tell_ragged()
                 fault = "; ".join(self.problems) or one_line(error)
                 raise DataError(f"{self.path}: {fault}") from error
         if ragged:
-            with readable(self.path):
+            with readable(self.path, text_suffix(self.path)):
                 self._tell_ragged()
 
     def _tell_ragged(self) -> None:
@@ -216,19 +217,24 @@ class CsvPart:
         """The options that would read the first lines, as a clause, if any."""
         with ExitStack() as stack:
             lines, separator = self._open(stack)
-            if isinstance(lines, io.BufferedReader) and text_suffix(self.path) in SHEETS:
-                return ""
             start = [lines.readline(BLOCK).decode(errors="replace") for _ in range(SNIFFED)]
+            if text_suffix(self.path) in SHEETS:  # all rows of a sheet are as wide as the longest
+                start = [line.rstrip(",\n") for line in start]
         return way_to_read([line for line in start if line.strip()], separator, self.form)
 
 
-def _different(names: Iterator[str]) -> list[str]:
-    """Names of which the later of equal ones are numbered, as pandas does."""
+def _different(names: Sequence[str]) -> list[str]:
+    """Names of which the later of equal ones are numbered, as pandas does; none is empty.
+
+    Example:
+        >>> _different(["a", "", "a"])
+        ['a', 'column 2', 'a.1']
+    """
     seen: Counter[str] = Counter()
     different = []
-    for name in names:
-        different.append(f"{name}.{seen[name]}" if seen[name] and name else name)
-        seen[name] += 1
+    for number, name in enumerate(names, start=1):
+        different.append(f"{name}.{seen[name]}" if seen[name] else name or f"column {number}")
+        seen[name] += bool(name)
     return different
 
 

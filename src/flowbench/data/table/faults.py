@@ -54,8 +54,9 @@ def kind_of(cell: str) -> str:
 class Column:
     """What has been seen of a column."""
 
-    def __init__(self, name: str, *, numeric: bool) -> None:
+    def __init__(self, name: str, *, numeric: bool, decimal: str) -> None:
         self.name = name
+        self.decimal = decimal
         self.numeric = numeric
         self.rows = 0
         self.missing = self.infinite = 0
@@ -110,6 +111,8 @@ class Column:
             part, row, cell = self.first["wrong"]
             shown = repr(cell if len(cell) <= LONG else f"{cell[:LONG]}…")
             expected = f"expected {EXPECTED.get(self.kind, 'a finite number')}"
+            if self.kind == "number" and self.decimal == ",":
+                expected = "expected a number with a decimal comma"
             if not self.numeric:
                 expected = "which may be a label or stand for a missing one"
             count = _more(sum(self.wrong.values()))
@@ -171,7 +174,7 @@ class Faults:
         self.chosen = chosen
         self.listed = listed and not chosen
         self.columns = {
-            name: Column(name, numeric=name in columns.numbers)
+            name: Column(name, numeric=name in columns.numbers, decimal=form.decimal)
             for name in [*columns.numbers, *columns.texts]
         }
 

@@ -23,6 +23,7 @@ from flowbench.data.table.text_stream import SHEETS, TEXTS, text_suffix
 
 __all__ = ["ArrayPart", "has_names", "open_table"]
 
+MOST_COLUMNS = 100_000
 ARROW = (".parquet", ".feather", ".arrow")
 
 
@@ -128,6 +129,11 @@ class ArrayPart:
                 "expected numbers in two dimensions, [rows, columns]"
             )
         self.rows = self.array.shape[0]
+        if self.array.shape[1] > MOST_COLUMNS:
+            raise DataError(
+                f"{self.where} has {self.array.shape[1]:,} columns, expected at most "
+                f"{MOST_COLUMNS:,}"
+            )
 
     @property
     def names(self) -> list[str]:

@@ -68,6 +68,17 @@ class Form(Checked):
                 f"data.separator={separator} and data.decimal={decimal}: expected two characters"
             )
 
+    def without_effect(self, *, text: bool, sheet: bool) -> list[str]:
+        """The options given that say nothing about a file that is not text, or no sheet either."""
+        other = vars(Form())
+        options = {"separator": text, "decimal": text, "encoding": text}
+        options |= {"header": text or sheet, "skip_lines": text or sheet}
+        return [
+            name
+            for name, counts in options.items()
+            if not counts and getattr(self, name) != other[name]
+        ]
+
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Form":
         """The form that the options of a table, or some of them, describe."""

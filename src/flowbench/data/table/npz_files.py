@@ -33,7 +33,7 @@ class NpzArray:
             held = self.archive.getinfo(self.member).file_size - file.tell()
         self.ndim = len(self.shape)
         claimed = math.prod(self.shape) * self.dtype.itemsize
-        if claimed != held and not self.dtype.hasobject:
+        if (claimed != held or min(self.shape, default=0) < 0) and not self.dtype.hasobject:
             raise DataError(
                 f"{self.archive.filename}: '{self.member}' claims {self.dtype} of shape "
                 f"{self.shape}, which is {claimed} bytes, but holds {held}"

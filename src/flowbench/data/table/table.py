@@ -21,6 +21,7 @@ from flowbench.data.table.notices import table_warnings
 from flowbench.data.table.parts import Part
 from flowbench.data.table.preprocess import table_preprocess
 from flowbench.data.table.splits import split_table
+from flowbench.data.table.text_stream import SHEETS, TEXTS, text_suffix
 from flowbench.data.table.writer import TableWriter
 
 __all__ = ["Table"]
@@ -195,6 +196,12 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
 
     def _build(self, folder: Path) -> dict[str, Any]:
         """Write one array per part: targets, contexts, then labels as numbers."""
+        suffix = text_suffix(self.path)
+        if odd := self.form.without_effect(text=suffix in TEXTS, sheet=suffix in SHEETS):
+            raise DataError(
+                f"{', '.join(f'data.{name}' for name in odd)}: {self.path} is no text, where this "
+                "has no meaning; leave it out"
+            )
         with open_table(self.path, key=self.key, form=self.form) as parts:
             self._refuse_two_splits(list(parts))
             chosen = [self._choose(source) for source in parts.values()]

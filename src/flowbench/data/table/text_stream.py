@@ -141,7 +141,7 @@ def _written(rows: Iterable[Iterable[Any]]) -> Iterator[bytes]:
 
 
 def _sheet(path: Path, name: str | None, stack: ExitStack) -> Iterator[list[Any]]:
-    """The rows of a sheet; trailing empty ones and those with no cell are left out."""
+    """The rows of a sheet."""
     try:
         import openpyxl
     except ImportError as error:
@@ -154,5 +154,4 @@ def _sheet(path: Path, name: str | None, stack: ExitStack) -> Iterator[list[Any]
         raise DataError(f"{path} holds the sheets {', '.join(names)}; data.key names one of them")
     for row in book[name or names[0]].iter_rows(values_only=True):
         cells = ["" if cell is None else cell for cell in row]
-        if any(cell != "" for cell in cells):
-            yield cells
+        yield cells if any(cell != "" for cell in cells) else []
