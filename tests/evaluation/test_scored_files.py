@@ -130,7 +130,11 @@ def test_a_file_is_scored_in_the_form_of_the_table(tmp_path, text, options, othe
     if options:
         rows = [line.replace(".", ",") for line in rows]
     (tmp_path / "t.csv").write_text("\n".join([header, *rows]) + "\n")
-    data = [f"data.path={tmp_path / 't.csv'}", "data.categorical_columns=[g]", "data.missing=['?']"]
+    data = [
+        f"data.path={tmp_path / 't.csv'}",
+        "data.categorical_columns=[g]",
+        "data.missing=['?']",
+    ]
     run, _ = train(tmp_path, *GAUSSIAN, *data, *options)
     (tmp_path / "other.csv").write_text(other)
     found = scored(tmp_path, run, tmp_path / "other.csv")

@@ -62,6 +62,7 @@ class CsvPart:
             )
         titled = self.form.header is not None
         self.unnamed = [at for at, name in enumerate(first) if titled and not name.strip()]
+        self.numbered = titled and all(is_number(name) for name in first if name.strip())
         self.twice = [name for name, count in Counter(first).items() if count > 1 and name]
 
     def defaults(self) -> list[str]:
@@ -70,7 +71,7 @@ class CsvPart:
         Raises:
             DataError: all names are numbers, as in a file without a header.
         """
-        if self.form.header is not None and all(map(is_number, self.names)):
+        if self.numbered:
             first = ", ".join([*self.names[:3], "…"] if len(self.names) > 3 else self.names)
             raise DataError(
                 f"{self.path}: the first line must be a header, but holds only numbers: "
@@ -220,7 +221,7 @@ class CsvPart:
             start = [lines.readline(BLOCK).decode(errors="replace") for _ in range(SNIFFED)]
             if text_suffix(self.path) in SHEETS:  # all rows of a sheet are as wide as the longest
                 start = [line.rstrip(",\n") for line in start]
-        return way_to_read([line for line in start if line.strip()], separator, self.form)
+        return way_to_read(start, separator, self.form)
 
 
 def _different(names: Sequence[str]) -> list[str]:

@@ -99,11 +99,9 @@ def discreteness(column: Floats) -> Discrete:
 class _Grid(NamedTuple):
     step: float
     origin: float
-    tolerance: float  # relative to the step
 
     def holds(self, values: Doubles) -> NDArray[np.bool_]:
-        place = (values - self.origin) / self.step
-        return np.abs(place - np.rint(place)) <= self.tolerance
+        return places(values, np.array(self.origin), np.array(self.step))[1]
 
     def nearest(self, value: float) -> float:
         return self.origin + float(np.rint((value - self.origin) / self.step)) * self.step
@@ -137,12 +135,16 @@ def _grid(values: Doubles, counts: NDArray[np.intp], *, rounding: float) -> _Gri
     weights[counts.argmax()] = 0  # a single value fits any lattice
     weights /= weights.sum()
     strays = max(STRAYS, 1.5 / counts.sum()) if len(values) > 20 else STRAYS
+    few = slice(None, None, max(1, len(values) // 20_000))
     for digits in range(MOST_DIGITS + 1):
-        on = _on_decimals(values, digits, rounding)
-        if on is None:
+        first = _on_decimals(values[few], digits, rounding)
+        if first is None:
             break
-        share = weights[on].sum()
-        if share < 0.5:
+        if weights[few][first].sum() < 0.4 * weights[few].sum():
+            continue
+        on = _on_decimals(values, digits, rounding)
+        share = 0.0 if on is None else weights[on].sum()
+        if on is None or share < 0.5:
             continue
         finer = _on_decimals(values, digits + 2, rounding)
         gained = 0.0 if finer is None else weights[finer & ~on].sum()
@@ -150,7 +152,7 @@ def _grid(values: Doubles, counts: NDArray[np.intp], *, rounding: float) -> _Gri
         if share >= 1 - strays or mixed:
             whole = np.rint(values[on] * 10.0**digits)
             step, origin = _common_step(whole, capped[on], strays)
-            return _Grid(step / 10.0**digits, origin / 10.0**digits, 0.02 if digits else 1e-6)
+            return _Grid(step / 10.0**digits, origin / 10.0**digits)
     return _multiples(values, weights, strays)
 
 
@@ -198,22 +200,25 @@ def _multiples(values: Doubles, weights: Doubles, strays: float) -> _Grid | None
         if good.mean() < 0.5:
             continue
         step = float(gaps[good].sum() / np.rint(multiples[good]).sum())
-        grid = _Grid(step, float(values[weights.argmax()]), 0.05)
+        grid = _refined(_Grid(step, float(values[weights.argmax()])), values)
         if weights[grid.holds(values)].sum() >= 1 - strays:
-            return _refined(grid, values)
+            return grid
     return None
 
 
 def _refined(grid: _Grid, values: Doubles) -> _Grid:
     """The lattice with the step that fits its values best, strays near to it left out."""
-    on = values[grid.holds(values)]
-    place = np.rint((on - grid.origin) / grid.step)
+    place = (values - grid.origin) / grid.step
+    near = np.abs(place - np.rint(place)) < 0.05
+    on, place = values[near], np.rint(place[near])
     for _ in range(3):
+        if len(set(place)) < 2:
+            return grid
         step, origin = np.polyfit(place, on, 1)
         error = np.abs(on - origin - step * place)
         kept = error <= 3 * np.median(error) + 1e-9 * step
         on, place = on[kept], place[kept]
-    return grid._replace(step=float(step), origin=float(origin))
+    return _Grid(float(step), float(origin))
 
 
 def places(values: Doubles, origins: Doubles, steps: Doubles) -> tuple[Doubles, NDArray[np.bool_]]:

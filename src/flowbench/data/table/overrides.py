@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 __all__ = ["override"]
 
-PLAIN = re.compile(r"[A-Za-z_][\w.-]*|-?\d+(\.\d+)?")
+PLAIN = re.compile(r"[A-Za-z_][\w.-]*|-?(0|[1-9]\d*)")
 OTHER_VALUES = {"true", "false", "null", "nan", "inf"}
 
 
@@ -23,7 +23,7 @@ def override(key: str, values: str | Iterable[str | float]) -> str:
     """
     if isinstance(values, str):
         return f"{key}={values}"
-    values = [f"{value!r}" if isinstance(value, float) else value for value in values]
+    values = list(values)
     quotable = [value for value in values if isinstance(value, str)]
     mark = '"' if any(set(value) & set("$`\\!'\"") for value in quotable) else "'"
     text = f"{key}=[{','.join(_quoted(value, mark) for value in values)}]"
@@ -36,6 +36,6 @@ def _quoted(value: str | float, mark: str) -> str:
     text = str(value)
     if PLAIN.fullmatch(text) and text.lower() not in OTHER_VALUES:
         return text
-    if isinstance(value, float) or text in ("inf", "-inf"):
+    if not isinstance(value, str) or text in ("inf", "-inf"):
         return text
     return mark + text.replace(mark, "\\" + mark) + mark

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flowbench.data.table.form import SEPARATORS, Form
 from flowbench.data.table.overrides import override
+from flowbench.data.text import is_number
 
 __all__ = ["encoding_of", "way_to_read"]
 
@@ -27,9 +28,11 @@ def way_to_read(lines: Sequence[str], separator: str, form: Form) -> str:
         >>> way_to_read(["a,b", "1,2"], ",", Form())
         ''
     """
-    if form.skip_lines or form.header != 1:
+    if not isinstance(form.skip_lines, int) or form.header != 1:
         return ""
-    if way := _row_names(_widths(lines, separator)):
+    numbers = [number for number, line in enumerate(lines, form.skip_lines) if line.strip()]
+    lines = [line for line in lines if line.strip()]
+    if way := _odd_header(_widths(lines, separator), numbers[0] if numbers else 0):
         return way
     found = [
         (start, -width, word)
@@ -44,7 +47,9 @@ def way_to_read(lines: Sequence[str], separator: str, form: Form) -> str:
     if SEPARATORS[word] != separator:
         options.append(override("data.separator", word))
     if start:
-        options.append(f"data.skip_lines={start}")
+        options.append(f"data.skip_lines={numbers[start]}")
+        if any(map(is_number, *_split([lines[start]], SEPARATORS[word]))):
+            options.append(override("data.header", "none"))
     if word != "comma" and form.decimal == ".":
         cells = [cell for row in _split(lines[start + 1 :], SEPARATORS[word]) for cell in row]
         if any(COMMA.fullmatch(cell.strip()) for cell in cells):
@@ -92,9 +97,12 @@ def _table(widths: Sequence[int]) -> tuple[int, int]:
     return 0, 0
 
 
-def _row_names(widths: Sequence[int]) -> str:
-    """Rows with one field more than the header, which R writes."""
-    if len(widths) > 2 and widths[0] > 1 and set(widths[1:]) == {widths[0] + 1}:
+def _odd_header(widths: Sequence[int], skipped: int) -> str:
+    """The options if all rows have a field more than the header (names, in R), or others."""
+    if len(widths) < 3 or widths[0] < 2 or len(set(widths[1:])) > 1 or widths[0] == widths[1] < 2:
+        return ""
+    options = f"data.skip_lines={skipped + 1} data.header=none"
+    if widths[1] == widths[0] + 1:
         columns = override("data.columns", [str(column) for column in range(1, widths[1])])
-        return f"data.skip_lines=1 data.header=none {columns} reads them without the row names"
-    return ""
+        return f"{options} {columns} reads them without the row names"
+    return f"{options} reads them" if 1 < widths[1] < widths[0] else ""

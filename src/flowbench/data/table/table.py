@@ -141,11 +141,13 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
         )
         numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
-        names, where = columns.numbers, f"training rows of {self.path}"
+        spread = moments(numbers[0])
         try:
-            refuse_constant(moments(numbers[0]), names, where=where)
+            refuse_constant(spread, columns.numbers, where=f"training rows of {self.path}")
         except DataError as error:
-            raise DataError(f"{error}; data.columns=[...] without it leaves it out") from error
+            varies = dict(zip(columns.numbers, spread.low < spread.high, strict=True))
+            way = columns.only(varies)
+            raise DataError(f"{error}{f'; {way} leaves it out' if way else ''}") from error
         targets = [split.then(lambda part: part[:, : len(columns.targets)]) for split in rows]
         x: dict[str, Any] = dict(zip(SPLITS, targets, strict=True))
         categories = found.meta["categories"]

@@ -8,6 +8,7 @@ import lzma
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,6 +59,10 @@ def open_text(path: Path, form: Form, *, sheet: str | None, stack: ExitStack) ->
         lines = Stream(part.encode() for part in iter(lambda: text.read(BLOCK), ""))
     elif lines.peek(3)[:3] == b"\xef\xbb\xbf":  # type: ignore[attr-defined]
         lines.read(3)
+    start = lines.peek(BLOCK)  # type: ignore[attr-defined]
+    if b"\r" in start and b"\n" not in start:
+        old = lines
+        lines = Stream(part.replace(b"\r", b"\n") for part in iter(partial(old.read, BLOCK), b""))
     separator = form.separator or TEXTS[text_suffix(path)]
     if isinstance(form.skip_lines, int):
         for _ in range(form.skip_lines):
