@@ -227,8 +227,8 @@ def test_a_name_with_a_blank_is_one_column(tmp_path):
 
 
 WRONG = [
-    ("t.csv", {"separator": "ab"}, "data.separator='ab': expected comma, semicolon, tab"),
-    ("t.csv", {"encoding": "utf-99"}, "data.encoding='utf-99' is unknown"),
+    ("t.csv", {"separator": "ab"}, "data.separator='ab': expected text that is comma, semi"),
+    ("t.csv", {"encoding": "utf-99"}, "data.encoding='utf-99': expected text such as utf-8"),
     ("t.csv", {"separator": ",", "decimal": ","}, "data.separator=, and data.decimal=,"),
     ("t.csv", {"header": 0}, "data.header=0: expected an integer at least 1 or 'none'"),
     ("t.csv", {"skip_lines": -1}, "data.skip_lines=-1: expected an integer at least 0"),

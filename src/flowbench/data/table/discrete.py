@@ -42,9 +42,9 @@ def discrete_table(found: Mapping[str, Mapping[str, Any]], *, dequantize: bool) 
     Example:
         >>> age = Discrete(step=1.0, origin=18.0, on=0.9, atom=36.4, share=0.1)
         >>> print(discrete_table({"age": age._asdict()}, dequantize=False))
-        column  values                              rows  data.dequantize=true
-        age     from 18 in steps of 1              90.0%  adds noise of the step
-        age     36.4                               10.0%  refuses it
+        column  values                   rows  data.dequantize=true
+        age     from 18 in steps of 1   90.0%  adds noise of the step
+        age     36.4                    10.0%  refuses it
     """
     lines = [("column", "values", "rows", "data.dequantize=true")]
     for name, fields in found.items():
@@ -56,9 +56,10 @@ def discrete_table(found: Mapping[str, Mapping[str, Any]], *, dequantize: bool) 
         if one.atom is not None:
             does = "refuses it" if one.spike else "spreads it over one step"
             lines.append((name, f"{one.atom:.6g}", f"{one.share:.1%}", does))
-    width = max(len(line[0]) for line in lines)
+    widths = [max(map(len, column)) for column in list(zip(*lines, strict=True))[:3]]
     return "\n".join(
-        f"{name:<{width}}  {values:<30}  {rows:>7}  {does}" for name, values, rows, does in lines
+        f"{name:<{widths[0]}}  {values:<{widths[1]}}  {rows:>{widths[2]}}  {does}"
+        for name, values, rows, does in lines
     )
 
 

@@ -73,7 +73,7 @@ def _parts(path: Path, key: str | None, form: Form, stack: ExitStack) -> dict[st
             return _array_parts(arrays, list(arrays), path, key, form)
         case ".h5" | ".hdf5":
             file = stack.enter_context(h5py.File(path, "r"))
-            keys = [str(name) for name in file if _is_array(file, name)]
+            keys = [name for name in map(str, file) if _is_array(file, name)]
             return _array_parts(file, keys, path, key, form)
     known = ", ".join([*TEXTS, *SHEETS, *ARROW, ".npy", ".npz", ".h5", ".hdf5"])
     raise DataError(

@@ -1,8 +1,10 @@
 """How a table is written: the options of reading it."""
 
 import codecs
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+
+from typing_extensions import TypeAliasType
 
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, AtLeastZero
@@ -17,6 +19,34 @@ MISSING_WORDS = frozenset(
     "null|<NA>".split("|")
 )
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "whitespace": " "}
+BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16, codecs.BOM_UTF32)
+
+
+def _is_separator(text: str) -> bool:
+    one = _character(text)
+    return len(one) == 1 and one.isascii() and not one.isalnum() and one not in '"\n\r'
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return "".encode(name) in (b"", *BYTE_ORDER_MARKS)
+    except (LookupError, ValueError, TypeError):
+        return False
+
+
+class _Limit(NamedTuple):
+    func: Callable[[str], bool]
+    told: str
+
+
+Separator = TypeAliasType(
+    "Separator",
+    Annotated[str, _Limit(_is_separator, f"that is {', '.join(SEPARATORS)} or one character")],
+)
+Encoding = TypeAliasType(
+    "Encoding",
+    Annotated[str, _Limit(_is_encoding, "such as utf-8, latin-1, cp1252 or utf-16")],
+)
 
 
 class Form(Checked):
@@ -24,7 +54,7 @@ class Form(Checked):
 
     Args:
         missing: how to treat rows with missing values: `refuse` the table, or `drop` them. In
-            text, blanks and words such as NA, NaN, null and None count as missing. A list of
+            text, blanks and words such as NA, NaN and null count as missing. A list of
             marks, e.g. ["?", -999], also drops rows, those with a mark included; in columns of
             labels, only blanks and these marks are then missing.
         separator: what separates the columns of text: `comma`, `semicolon`, `tab`, `pipe`,
@@ -38,7 +68,7 @@ class Form(Checked):
         encoding: of text, as Python names it.
 
     Raises:
-        DataError: the separator or the encoding is unknown.
+        DataError: the separator is the mark before decimals.
 
     Example:
         >>> form = Form(missing=["?", -999], separator="semicolon", decimal=",")
@@ -50,11 +80,11 @@ class Form(Checked):
         self,
         *,
         missing: Literal["refuse", "drop"] | Sequence[str | float] = "refuse",
-        separator: str | None = None,
+        separator: Separator | None = None,
         decimal: Literal["point", "comma", ".", ","] = "point",
         header: AtLeastOne | Literal["none"] = 1,
         skip_lines: AtLeastZero | Sequence[AtLeastOne] = 0,
-        encoding: str = "utf-8",
+        encoding: Encoding = "utf-8",
     ) -> None:
         self.marks = None if isinstance(missing, str) else list(missing)
         self.drops = missing != "refuse"
@@ -62,7 +92,7 @@ class Form(Checked):
         self.decimal = "," if decimal in ("comma", ",") else "."
         self.header = None if header == "none" else int(header)
         self.skip_lines = skip_lines
-        self.encoding = _known_encoding(encoding)
+        self.encoding = codecs.lookup(encoding).name
         if self.decimal == self.separator:
             raise DataError(
                 f"data.separator={separator} and data.decimal={decimal}: expected two characters"
@@ -90,6 +120,10 @@ class Form(Checked):
         form = cls.of(options)
         form.drops = True
         return form
+
+    @classmethod
+    def _refuse(cls, problems: list[str]) -> NoReturn:
+        raise DataError("\n".join(f"data.{problem}" for problem in problems))
 
     @property
     def mark_words(self) -> frozenset[str]:
@@ -121,20 +155,4 @@ def _is_any_number(mark: str | float) -> bool:
 
 
 def _character(separator: str) -> str:
-    found = SEPARATORS.get(separator, "\t" if separator == "\\t" else separator)
-    if len(found) != 1 or not found.isascii() or found.isalnum() or found in '"\n\r':
-        known = ", ".join(SEPARATORS)
-        raise DataError(f"data.separator={separator!r}: expected {known} or a character")
-    return found
-
-
-def _known_encoding(name: str) -> str:
-    try:
-        codec = codecs.lookup(name)
-        "".encode(name)
-        return codec.name
-    except (LookupError, ValueError, TypeError) as error:
-        raise DataError(
-            f"data.encoding={name!r} is unknown, expected an encoding of text such as utf-8, "
-            "latin-1, cp1252 or utf-16"
-        ) from error
+    return SEPARATORS.get(separator, "\t" if separator == "\\t" else separator)

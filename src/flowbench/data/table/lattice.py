@@ -221,7 +221,7 @@ def _refined(grid: _Grid, values: Doubles) -> _Grid:
     return _Grid(float(step), float(origin))
 
 
-def places(values: Doubles, origins: Doubles, steps: Doubles) -> tuple[Doubles, NDArray[np.bool_]]:
+def places(values: Floats, origins: Doubles, steps: Doubles) -> tuple[Floats, NDArray[np.bool_]]:
     """Positions on lattices, in steps from their origins, and which values lie on them.
 
     Example:
