@@ -17,7 +17,14 @@ from flowbench.description import description
 from flowbench.flows import Flow, FlowDistribution
 from flowbench.flows.arguments import as_shape
 from flowbench.flows.preprocessed import Preprocessed
-from flowbench.frames import by_name, by_rows, column_names, columns_of, finite_number
+from flowbench.frames import (
+    by_name,
+    by_rows,
+    column_names,
+    columns_of,
+    finite_number,
+    label_places,
+)
 from flowbench.tracing import holds
 from flowbench.transforms import Chain
 
@@ -228,13 +235,15 @@ class TrainedDensity(nn.Module):
         if column not in self.categories:
             known = ", ".join(self.categories) or "none"
             raise ValueError(f"{column!r} is no categorical column; known: {known}")
-        known = {label: number for number, label in enumerate(self.categories[column])}
-        if unknown := [label for label in labels if label is not None and label not in known]:
+        known = self.categories[column]
+        places = label_places(labels, known)
+        if None in places:
             raise ValueError(
-                f"column {column!r} holds {unknown[0]!r}, expected one of {', '.join(known)}"
+                f"column {column!r} holds {labels[places.index(None)]!r}, expected one of "
+                f"{', '.join(known)}"
             )
         rows = torch.cat([torch.eye(len(known)), torch.full((1, len(known)), torch.nan)])
-        return rows[[-1 if label is None else known[label] for label in labels]]
+        return rows[places]
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint that `flowbench.load` reads: tensors and plain values, no code.

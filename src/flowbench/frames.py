@@ -1,12 +1,15 @@
 """Columns by name, from a data frame of any library or from a mapping."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["by_name", "by_rows", "column_names", "columns_of", "finite_number"]
+__all__ = ["by_name", "by_rows", "column_names", "columns_of", "finite_number", "label_places"]
+
+WHOLE = re.compile(r"-?(0|[1-9]\d*)\.0*")  # written with decimals
 
 
 def column_names(value: Any) -> list[str]:
@@ -103,3 +106,26 @@ def finite_number(column: str, value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(f"column {column!r} is given {value!r}, expected a finite number")
     return number
+
+
+def label_places(labels: Sequence[str | None], known: Sequence[str]) -> list[int | None]:
+    """The places of labels among the known ones: -1 where missing, None where unknown.
+
+    A whole number is the same label with and without decimals, since columns with missing values
+    are often written as 1.0, 2.0, … instead of 1, 2, …
+
+    Example:
+        >>> label_places(["2.0", None, "3", "b"], ["1", "2", "b"])
+        [1, -1, None, 2]
+    """
+    places = {_without_zeros(name): place for place, name in enumerate(known)}
+    places |= {name: place for place, name in enumerate(known)}
+    found = {
+        label: -1 if label is None else places.get(label, places.get(_without_zeros(label)))
+        for label in set(labels)
+    }
+    return [found[label] for label in labels]
+
+
+def _without_zeros(label: str) -> str:
+    return label.partition(".")[0] if WHOLE.fullmatch(label) else label

@@ -56,6 +56,70 @@ def test_step_of_a_lattice(step, dtype):
     assert found == pytest.approx(step, rel=1e-4)
 
 
+AGES = RNG.integers(18, 90, 4000).astype(float)
+SOME = RNG.random(4000) < 0.1
+KILOS = np.round(RNG.integers(80, 400, 4000) * 0.4536, 1)
+CELSIUS = (RNG.integers(-200, 1100, 40_000) / 10 - 32) / 1.8
+STRAYED = {  # values, the step of most of them, an atom off the lattice
+    "a cell imputed by the mean": (np.where(np.arange(4000) == 7, AGES.mean(), AGES), 1, None),
+    "a cell of a few": (np.append(np.arange(40.0), 19.75), 1, None),
+    "cells imputed by the mean": (np.where(SOME, AGES.mean(), AGES), 1, AGES.mean()),
+    "cells imputed by the median": (np.where(SOME, 53.5, AGES), 1, 53.5),
+    "cells imputed by a model": (np.where(SOME, RNG.normal(50, 10, 4000), AGES), 1, None),
+    "thousands and a stray": (np.append(AGES * 1000, 1234.0), 1000, None),
+    "halves and a stray": (np.append(AGES + 0.5, 33.123), 1, None),
+    "thirds and a stray": (np.append(AGES / 3, 1.01), 1 / 3, None),
+    "thirds imputed": (np.where(SOME, 12.345, AGES / 3), 1 / 3, 12.345),
+    "pounds as kilos": (KILOS, 0.1, None),
+    "tenths of °F as °C": (CELSIUS.round(2), 0.01, None),
+    "°F as °C": ((RNG.integers(0, 200, 4000) - 32) / 1.8, 1 / 1.8, None),
+    "prices": (RNG.integers(1, 20, 4000) + RNG.choice([0.25, 0.49, 0.95], 4000), 0.02, None),
+    "coins": (RNG.choice([1, 2, 5, 10, 20, 50], 4000), 1, None),
+    "cents in float32": (RNG.normal(0, 100, 4000).round(2).astype(np.float32), 0.01, None),
+}
+
+
+@pytest.mark.parametrize("name", STRAYED)
+def test_a_lattice_is_that_of_most_values(name):
+    values, step, atom = STRAYED[name]
+    found = discreteness(values)
+    assert found.step == pytest.approx(step, rel=1e-6)
+    assert found.atom == (atom if atom is None else pytest.approx(atom))
+    place = (found.origin - np.sort(values)) / step
+    assert np.abs(place - np.rint(place))[np.abs(place).argmin()] < 1e-3
+    assert found.on > 0.85
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, atom) in STRAYED.items() if atom is None])
+def test_noise_is_added_to_what_lies_on_the_lattice(name, tmp_path):
+    values, step, _ = STRAYED[name]
+    table(tmp_path / "t.parquet", values)
+    rows = all_rows(open_table(tmp_path / "t.parquet", dequantize=True))[:, 0]
+    assert (np.unique(rows, return_counts=True)[1] == 1).mean() > 0.99
+    lost = np.sort(rows) - np.sort(values)
+    assert -1e-6 < lost.min() <= lost.max() < step * 1.001
+
+
+def test_an_imputed_value_that_noise_would_leave_is_refused(tmp_path):
+    table(tmp_path / "t.csv", STRAYED["cells imputed by the median"][0])
+    with pytest.raises(
+        DataError, match=r"'age' \(53.5 in \d+.\d% .* data.missing=\[53.5\] leaves"
+    ):
+        open_table(tmp_path / "t.csv", dequantize=True)
+    data = open_table(tmp_path / "t.csv", dequantize=True, missing=[53.5])
+    assert len(all_rows(data)) == (~SOME).sum()
+
+
+def test_findings_are_told_in_one_table(tmp_path):
+    frame = pd.DataFrame({"age": np.where(SOME, 53.5, AGES), "kilos": KILOS, "x": CELSIUS[:4000]})
+    frame["zeros"] = np.where(SOME, 0, RNG.normal(size=4000))
+    frame.drop(columns="x").assign(u=RNG.normal(size=4000)).to_parquet(tmp_path / "t.parquet")
+    with pytest.warns(UserWarning, match="a density has no bound") as told:
+        open_table(tmp_path / "t.parquet")
+    lines = [line.split()[0] for line in str(told[0].message).splitlines()[1:]]
+    assert lines == ["column", "age", "age", "kilos", "zeros"]
+
+
 @pytest.mark.parametrize(
     ("values", "atom", "share"),
     [
@@ -82,7 +146,7 @@ def table(path, column):
 def test_lattice_is_warned_about_and_dequantised_when_asked(tmp_path, suffix):
     path = tmp_path / f"t{suffix}"
     frame = table(path, RNG.integers(20, 80, 200))
-    with pytest.warns(UserWarning, match=r"values of 'age' \(step 1\) lie on a lattice") as told:
+    with pytest.warns(UserWarning, match=r"\nage .* in steps of 1 .* noise") as told:
         open_table(path)
     assert len(told) == 1
     with warnings.catch_warnings():
@@ -112,9 +176,11 @@ def test_noise_is_not_lost_in_rounding(tmp_path):
 
 def test_what_noise_cannot_treat_is_told(tmp_path):
     table(tmp_path / "t.csv", np.where(np.arange(400) % 2, NORMAL, 0))
-    for dequantize in (False, True):
-        with pytest.warns(UserWarning, match=r"value in 'age' \(0: 50.0%\).* cannot treat it"):
-            open_table(tmp_path / "t.csv", dequantize=dequantize)
+    with pytest.warns(UserWarning, match=r"\nage +0 +50.0% +refuses it"):
+        open_table(tmp_path / "t.csv")
+    with pytest.raises(DataError, match=r"'age' \(0 in 50.0% of the rows\); data.missing=\[0\]"):
+        open_table(tmp_path / "t.csv", dequantize=True)
+    open_table(tmp_path / "t.csv", missing=[0])
 
 
 @pytest.mark.parametrize(("pair", "share"), [([0, 0.95], "5.0%"), ([0.01, 0.999], "1.0%")])

@@ -36,7 +36,7 @@ def test_columns_named_by_numbers_are_chosen_by_name(tmp_path):
 
 def test_the_index_in_a_csv_is_not_modelled(tmp_path):
     frame().to_csv(tmp_path / "t.csv")
-    refused(tmp_path / "t.csv", r"column 1 has no name; .*index=False.*data\.columns=\[\.\.\.\]")
+    refused(tmp_path / "t.csv", r"column 1 has no name .*index=False.*data\.columns=\[a,b\]$")
     data = open_table(tmp_path / "t.csv", columns=["a", "b"])
     assert data.raw.feature_names == ["a", "b"]
 
@@ -62,7 +62,8 @@ def test_a_word_for_missing_is_missing_in_numbers_and_labels_alike(tmp_path, wor
     rows.loc[5, column] = word
     rows.to_csv(tmp_path / "t.csv", index=False)
     options = {"categorical_columns": ["label"], "group_column": "group"}
-    refused(tmp_path / "t.csv", rf"row 6, column '{column}' is (nan|empty)$", **options)
+    told = f"row 6, column '{column}' (is (nan|empty)|holds '{word.strip()}'), .*data.missing=drop"
+    refused(tmp_path / "t.csv", told.replace("), ", ").*"), **options)
     data = open_table(tmp_path / "t.csv", **options, missing="drop")
     assert sum(map(len, data.rows.values())) == 59
     assert data.raw.categories == {"label": ["u", "v"]}
@@ -98,8 +99,8 @@ FORMS = [
     ("a;b\n1,5;2,5\n1,25;3,5\n", "utf-8", {}, f"{COMMAS}, but the first line is 'a;b'"),
     ("a\tb\n1.5\t2.5\n1.2\t3.5\n", "utf-8", {"columns": ["a"]}, COMMAS),
     ("a b\n1.5 2.5\n1.2 3.5\n", "utf-8", {}, COMMAS),
-    ('a,b\n"1,5","2,5"\n', "utf-8", {}, "'a' holds '1,5', .* number, written like 1234.5$"),
-    ("a,b\n1_000,2\n", "utf-8", {}, "row 1, column 'a' holds '1_000', .* written like 1234.5$"),
+    ('a,b\n"1,5","2,5"\n', "utf-8", {}, "'a' holds '1,5', .* data.decimal=comma$"),
+    ("a,b\n1_000,2\n", "utf-8", {}, "row 1, column 'a' holds '1_000', .* a finite number"),
     ("a,b\n1.5,2.5\n", "utf-16", {}, r"t\.csv is no UTF-8 text"),
     ("Größe,b\n1.5,2.5\n", "latin-1", {}, r"t\.csv is no UTF-8 text"),
     ("a,b\nZürich,2.5\n", "latin-1", {"categorical_columns": ["a"]}, "is no UTF-8 text"),
@@ -159,9 +160,13 @@ FILES = [
         lambda p: parquet(p, a=frame()["a"], s=pa.array(NAMES, pa.string())),
         "'s' is nan",
     ),
-    ("parquet", lambda p: parquet(p, a=BIG), "row 1, column 'a' holds 9007199254740993, beyond"),
-    ("npy", lambda p: np.save(p, [[0, 2**60]] * 60), r"row 1, column '1' holds \d+, beyond 2⁵³"),
-    ("npy", lambda p: np.save(p, np.full((60, 2), -(2**62))), "row 1, column '0' holds -"),
+    (
+        "parquet",
+        lambda p: parquet(p, a=BIG),
+        "row 1, column 'a' holds '9007199254740993', .* beyond",
+    ),
+    ("npy", lambda p: np.save(p, [[0, 2**60]] * 60), r"row 1, column '1' holds '\d+', .* beyond"),
+    ("npy", lambda p: np.save(p, np.full((60, 2), -(2**62))), "row 1, column '0' holds '-"),
     ("npz", lambda p: damaged(p, arrays, 300), r"t\.npz is no readable \.npz file: Bad CRC-32"),
     (
         "parquet",

@@ -44,11 +44,29 @@ def test_what_training_adds_is_part_of_scoring_a_file(dice):
 
 def test_samples_are_scored_where_they_are(dice):
     folder, run = dice
-    script("sample")([str(run), "-n", "500", "--out", str(folder / "samples.csv")])
-    samples = pd.read_csv(folder / "samples.csv").to_numpy()
-    expected = flowbench.load(run).log_prob(samples)
+    density = flowbench.load(run)
+    samples = density.sample(500).double().numpy()
+    pd.DataFrame(samples, columns=["a", "b", "c"]).to_csv(folder / "samples.csv", index=False)
+    expected = density.log_prob(samples)
     found = scored(folder, run, folder / "samples.csv")
     assert np.isclose(found, expected, atol=1e-4).mean() > 0.99
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+def test_samples_of_dice_are_dice(dice, suffix):
+    folder, run = dice
+    path = folder / f"samples{suffix}"
+    script("sample")([str(run), "-n", "500", "--out", str(path)])
+    if suffix == ".npy":
+        a, b, c = np.load(path).T
+    else:
+        frame = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
+        assert [kind.kind for kind in frame.dtypes] == ["i", "f", "f"]
+        a, b, c = frame.to_numpy().T
+    assert set(range(1, 7)) <= set(a)
+    assert not (a % 1).any()
+    np.testing.assert_allclose(c * 3, np.rint(c * 3), atol=1e-9)
+    assert len(set(b)) == 500
 
 
 def test_a_density_saved_again_knows_its_lattices(dice):
@@ -92,3 +110,49 @@ def test_an_unknown_label_is_refused_with_its_row(town):
     message = r"bad\.csv: row 8, column 'town' holds 'Paris', expected one of Bern, Rome"
     with pytest.raises(SystemExit, match=message):
         scored(folder, run, folder / "bad.csv")
+
+
+FORMS = [  # of the file that is trained on, its options, a file to score
+    ("x,g\n{x:.3f},{g}\n", [], "x,g\n0.5,1.0\n0.5,2.00\n0.5,\n"),
+    (
+        "x;g\n{x:.3f};{g}\n",
+        ["data.separator=semicolon", "data.decimal=comma"],
+        "x;g\n0,5;1\n0,5;2\n?;1\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "options", "other"), FORMS)
+def test_a_file_is_scored_in_the_form_of_the_table(tmp_path, text, options, other):
+    header, row = text.splitlines()
+    rng = np.random.default_rng(0)
+    rows = [row.format(x=rng.normal() + index % 3, g=index % 3 + 1) for index in range(400)]
+    if options:
+        rows = [line.replace(".", ",") for line in rows]
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]) + "\n")
+    data = [
+        f"data.path={tmp_path / 't.csv'}",
+        "data.categorical_columns=[g]",
+        "data.missing=['?']",
+    ]
+    run, _ = train(tmp_path, *GAUSSIAN, *data, *options)
+    (tmp_path / "other.csv").write_text(other)
+    found = scored(tmp_path, run, tmp_path / "other.csv")
+    density = flowbench.load(run)
+    context = density.context({"g": ["1", 2.0]})
+    np.testing.assert_allclose(found[:2], density.log_prob([[0.5], [0.5]], context), atol=1e-6)
+    assert np.isnan(found[2])
+
+
+WRONG = [
+    ("x,g\n0.5,Bern\noops,Rome\n", "row 2, column 'x' holds 'oops', expected a finite number"),
+    ("x,g\n0.5,Bern\n1,Bern,3\n", "row 2 has 3 fields, expected 2"),
+    ("x,g\n0.5,7\n", "row 1, column 'g' holds '7', expected one of Bern, Rome"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG)
+def test_a_file_with_wrong_cells_is_not_scored(town, tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text.replace("x,g", "h,town"))
+    with pytest.raises(SystemExit, match=message.replace("'x'", "'h'").replace("'g'", "'town'")):
+        scored(tmp_path, town[2], tmp_path / "t.csv")

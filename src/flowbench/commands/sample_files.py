@@ -18,6 +18,7 @@ from torch import Tensor
 from flowbench.atomic_files import replacing
 from flowbench.data import DataError, ImageDataModule, SoundDataModule
 from flowbench.data.sound.files import write_sound
+from flowbench.data.table.lattice import without_noise
 from flowbench.evaluation.runs import Run
 from flowbench.evaluation.samples import contexts_of, draw
 from flowbench.evaluation.sound import to_sound
@@ -54,6 +55,8 @@ def write_samples(
     """Draw samples and write them: `.csv`, `.parquet`, `.npy`; pictures and sound also as `.png`.
 
     In a `.csv` or `.parquet`, the columns that the density of a table is given stand beside them.
+    Columns of a table to which training added noise (`data.dequantize`) lie on their lattices
+    again, whole numbers as such.
     Sound may be `.wav` too: one clip is the file, several are `<file>_1.wav`, `<file>_2.wav`, …
 
     Samples with values that are not finite are left out, with their contexts.
@@ -77,6 +80,7 @@ def write_samples(
         raise ValueError(
             f"none of the {n} samples is finite: the density has run away from the data"
         )
+    samples = without_noise(samples, run.density.lattices, names=run.data.raw.feature_names)
     lost = np.flatnonzero(~np.isfinite(samples).all(axis=0)).tolist()
     samples = samples[finite]
     writers = _writers(run, None if contexts is None else contexts[torch.from_numpy(finite)])
@@ -96,7 +100,12 @@ def _writers(run: Run, contexts: Tensor | None) -> dict[str, Writer]:
     """What can be written of the samples of a run, by extension."""
     data = run.data
     given = {} if contexts is None else _context_columns(run, contexts)
-    table = partial(_write_table, data.raw.feature_names, given)
+    whole = {
+        name
+        for name, lattice in run.density.lattices.items()
+        if all(float(number).is_integer() for number in lattice)
+    }
+    table = partial(_write_table, data.raw.feature_names, given, whole)
     writers: dict[str, Writer] = {".csv": table, ".parquet": table, ".npy": _write_array}
     if isinstance(data, ImageDataModule):
         writers[".png"] = lambda samples, out: save_pictures(data.pictures(samples), out)
@@ -131,12 +140,20 @@ def _write_sound(samples: NDArray[np.float64], out: Path, data: SoundDataModule)
 
 
 def _write_table(
-    names: list[str], given: dict[str, Any], samples: NDArray[np.float64], out: Path
+    names: list[str],
+    given: dict[str, Any],
+    whole: set[str],
+    samples: NDArray[np.float64],
+    out: Path,
 ) -> None:
     steps = samples.shape[1] // len(names)  # more than one where a row is a frame
     if steps > 1:
         names = [f"frame{step}_{name}" for step in range(steps) for name in names]
-    table = pa.table(dict(zip(names, samples.T, strict=True)) | given)
+    columns = {
+        name: values.astype(np.int64) if name in whole and np.isfinite(values).all() else values
+        for name, values in zip(names, samples.T, strict=True)
+    }
+    table = pa.table(columns | given)
     if out.suffix == ".csv":
         pyarrow.csv.write_csv(table, out)
     else:

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Write one column, log_density, in the order of the rows; files may exceed memory."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("run", type=Path, help="a run folder or checkpoint")
-    parser.add_argument("--data", type=Path, required=True, help=".csv .parquet .npy .npz .h5")
+    parser.add_argument("--data", type=Path, required=True, help="a file like data.path")
     parser.add_argument("--out", type=Path, required=True, help=".csv or .parquet")
     parser.add_argument("--key", help="the array in an .npz or .h5 that holds several")
     parser.add_argument(

@@ -99,9 +99,10 @@ def _alternatives(annotation: Any, *, python: bool) -> Iterator[str]:
 
 
 def _bounds(limits: Iterable[Any]) -> list[str]:
-    return [
+    bounds = [
         f"{word} {getattr(limit, name)}"
         for limit in limits
         for name, word in LIMITS.items()
         if hasattr(limit, name)
     ]
+    return bounds + [limit.told for limit in limits if hasattr(limit, "told")]

@@ -14,10 +14,14 @@ from torch import Tensor
 from flowbench.atomic_files import replacing
 from flowbench.checkpoint import TrainedDensity
 from flowbench.data import DataError
+from flowbench.data.table.columns import Columns
+from flowbench.data.table.faults import Faults
 from flowbench.data.table.files import open_table
+from flowbench.data.table.form import Form
 from flowbench.data.table.lattice import dequantize
 from flowbench.data.table.parts import Part
 from flowbench.evaluation.noise import RowNoise
+from flowbench.frames import label_places
 
 __all__ = ["score_file", "scored_rows", "write_scores"]
 
@@ -37,7 +41,8 @@ def score_file(
 
     Args:
         density: as `flowbench.load` gives it.
-        path: `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`, in the units of the data.
+        path: a file that `data=table` reads, in the units of the data and, if these are a
+            table, written like it (`data.separator`, `data.missing` and the like).
         out: `.csv` or `.parquet`, one column `log_density`, in the order of the rows.
         key: the array in an `.npz` or `.h5` that holds several.
         draws: how many draws of the noise the log-densities are averaged over.
@@ -56,17 +61,25 @@ def scored_rows(
     density: TrainedDensity, path: Path, *, key: str | None = None, draws: int = 1
 ) -> Iterator[Tensor]:
     """Log-densities of the rows of a file, float64, piece by piece; see `score_file`."""
-    with open_table(path, key=key) as parts:
+    form = Form.of_scored(density.config.get("data", {}))
+    with open_table(path, key=key, form=form) as parts:
         if list(parts) != ["all"]:
             raise DataError(
                 f"{path} holds several arrays: {', '.join(parts)}; expected one, or its name (key)"
             )
-        columns = _columns(density, parts["all"], path)
+        source = parts["all"]
+        columns = _columns(density, source, path)
         places = {density.feature_names.index(name): at for name, at in density.lattices.items()}
         categories, row = list(density.categories), 1
         if draws > 1 and not places:
             raise DataError(f"draws={draws}: no noise is added to these rows, expected 1")
-        for piece in parts["all"].pieces(columns, categories):
+        faults = Faults(
+            Columns(targets=columns, contexts=[], categorical=categories, split=None, group=None),
+            form,
+        )
+        for piece in source.pieces(columns, categories):
+            faults.see("", row, piece)
+            faults.refuse_wrong(str(path), source.problems)
             numbers = np.asarray(piece.numbers, np.float64)
             for name, labels in zip(categories, piece.texts, strict=True):
                 _refuse_unknown(density, name, labels, row=row, path=path)
@@ -75,6 +88,7 @@ def scored_rows(
             for chunk in rows.split(CHUNK):
                 yield _mean_log_prob(density, chunk, places, draws)
             row += len(numbers)
+        faults.refuse_wrong(str(path), source.problems)
 
 
 def _mean_log_prob(
@@ -104,13 +118,13 @@ def _log_prob(density: TrainedDensity, rows: Tensor) -> Tensor:
 def _refuse_unknown(
     density: TrainedDensity, name: str, labels: Sequence[str | None], *, row: int, path: Path
 ) -> None:
-    known = {*density.categories[name], None}
-    for place, label in enumerate(labels, start=row):
-        if label not in known:
-            raise DataError(
-                f"{path}: row {place}, column {name!r} holds {label!r}, expected one of "
-                f"{', '.join(density.categories[name])}"
-            )
+    places = label_places(labels, density.categories[name])
+    if None in places:
+        index = places.index(None)
+        raise DataError(
+            f"{path}: row {row + index}, column {name!r} holds {labels[index]!r}, expected one of "
+            f"{', '.join(density.categories[name])}"
+        )
 
 
 def write_scores(pieces: Iterator[Tensor], out: Path) -> tuple[int, int]:

@@ -1,10 +1,12 @@
 """The columns of a user's table and their roles."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowbench.data.options import DataError
+from flowbench.data.table.overrides import override
 
 __all__ = ["Columns", "choose_columns"]
 
@@ -28,6 +30,16 @@ class Columns:
     def texts(self) -> list[str]:
         """The columns of labels, which are encoded as numbers."""
         return [*self.categorical, *filter(None, (self.split, self.group))]
+
+    def only(self, kept: Mapping[str, bool]) -> str:
+        """The options that leave out the columns of numbers that are not kept."""
+        roles = {"data.columns": self.targets, "data.context_columns": self.contexts}
+        return " ".join(
+            override(key, [name for name in names if kept[name]])
+            for key, names in roles.items()
+            if not all(kept[name] for name in names)
+            and (any(kept[name] for name in names) or names is not self.targets)
+        )
 
 
 def choose_columns(

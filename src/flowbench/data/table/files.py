@@ -1,8 +1,9 @@
-"""One interface to the files of a user's table: `.csv`, `.parquet`, `.npy`, `.npz`, `.h5`."""
+"""One interface to the files of a user's table: text, sheets, `.parquet`, `.feather`, arrays."""
 
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +12,86 @@ import numpy as np
 
 from flowbench.data.base import SPLITS, DataError
 from flowbench.data.chunks import chunks
+from flowbench.data.readers import readable
 from flowbench.data.split_names import splits_named
+from flowbench.data.table.arrow_files import ArrowPart
 from flowbench.data.table.csv_files import CsvPart
-from flowbench.data.table.parquet_files import ParquetPart
-from flowbench.data.table.parts import (
-    Part,
-    Piece,
-    labels,
-    readable,
-    refuse_rounded,
-)
+from flowbench.data.table.form import Form
+from flowbench.data.table.marks import without_marks
+from flowbench.data.table.npz_files import NpzArray
+from flowbench.data.table.parts import Part, Piece, labels, rounded
+from flowbench.data.table.text_stream import SHEETS, TEXTS, text_suffix
 
-__all__ = ["ArrayPart", "open_table"]
+__all__ = ["ArrayPart", "has_names", "open_table"]
+
+MOST_COLUMNS = 100_000
+ARROW = (".parquet", ".feather", ".arrow")
+
+
+def has_names(path: Path) -> bool:
+    """Whether the columns of a file have names.
+
+    Example:
+        >>> has_names(Path("rows.csv.gz")), has_names(Path("rows.npy"))
+        (True, False)
+    """
+    return text_suffix(path) in (*TEXTS, *SHEETS, *ARROW)
 
 
 @contextmanager
-def open_table(path: Path, *, key: str | None) -> Iterator[dict[str, Part]]:
+def open_table(path: Path, *, key: str | None, form: Form) -> Iterator[dict[str, Part]]:
     """The parts of a file: `{"all": …}`, or `{"train": …, "val": …, "test": …}`.
 
-    They are read in bounded memory, except for arrays in an `.npz`, which are read whole.
+    They are read in bounded memory.
 
     Args:
         path: the file; its extension gives the format.
-        key: the array to read from an `.npz` or `.h5` that holds several.
+        key: the array to read from an `.npz` or `.h5` that holds several, or the sheet.
+        form: how the table is written.
 
     Raises:
         DataError: the extension is unknown, or the file is damaged or lacks the array.
     """
     with ExitStack() as stack:
         with readable(path):
-            parts = _parts(path, key, stack)
+            parts = _parts(path, key, form, stack)
         yield parts
 
 
-def _parts(path: Path, key: str | None, stack: ExitStack) -> dict[str, Part]:
-    match suffix := path.suffix.lower():
-        case ".csv":
-            return {"all": CsvPart(path)}
-        case ".parquet":
-            return {"all": ParquetPart(path)}
+def _parts(path: Path, key: str | None, form: Form, stack: ExitStack) -> dict[str, Part]:
+    suffix = path.suffix.lower()
+    if text_suffix(path) in (*TEXTS, *SHEETS):
+        return {"all": CsvPart(path, form, key)}
+    if suffix in ARROW:
+        return {"all": ArrowPart(path, form)}
+    match suffix:
         case ".npy":
-            return {"all": ArrayPart(np.load(path, mmap_mode="r"), path)}
+            return {"all": ArrayPart(np.load(path, mmap_mode="r"), path, form)}
         case ".npz":
-            file = stack.enter_context(np.load(path))
-            return _array_parts(file, list(file.keys()), path, key)
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            members = [name for name in archive.namelist() if name.endswith(".npy")]
+            arrays = {name.removesuffix(".npy"): NpzArray(archive, name) for name in members}
+            return _array_parts(arrays, list(arrays), path, key, form)
         case ".h5" | ".hdf5":
             file = stack.enter_context(h5py.File(path, "r"))
-            keys = [str(name) for name in file if isinstance(file.get(name), h5py.Dataset)]
-            return _array_parts(file, keys, path, key)
-    known = ".csv, .parquet, .npy, .npz, .h5, .hdf5"
-    raise DataError(f"{path} has the extension {suffix!r}, expected one of {known}")
+            keys = [name for name in map(str, file) if _is_array(file, name)]
+            return _array_parts(file, keys, path, key, form)
+    known = ", ".join([*TEXTS, *SHEETS, *ARROW, ".npy", ".npz", ".h5", ".hdf5"])
+    raise DataError(
+        f"{path} has the extension {suffix!r}, expected one of {known}; text may be compressed "
+        "(.csv.gz, .bz2, .xz, .zst, .zip)"
+    )
+
+
+def _is_array(file: h5py.File, name: str) -> bool:
+    try:
+        return isinstance(file[name], h5py.Dataset)
+    except (KeyError, OSError, RuntimeError):  # a link to nothing, or to itself
+        return False
 
 
 def _array_parts(
-    file: Mapping[str, Any], keys: list[str], path: Path, key: str | None
+    file: Mapping[str, Any], keys: list[str], path: Path, key: str | None, form: Form
 ) -> dict[str, Part]:
     held = f"{path} holds the arrays {', '.join(sorted(keys)) or '(none)'}"
     if key is not None:
@@ -80,7 +107,7 @@ def _array_parts(
             raise DataError(
                 f"{held}, expected train, val and test, or data.key to name one of them"
             )
-    return {part: ArrayPart(file[name], path, name) for part, name in chosen.items()}
+    return {part: ArrayPart(file[name], path, form, name) for part, name in chosen.items()}
 
 
 @dataclass
@@ -89,7 +116,9 @@ class ArrayPart:
 
     array: Any  # a NumPy array, or an object sliced like one
     path: Path
+    form: Form = field(default_factory=Form)
     name: str | None = None  # in a file of several arrays
+    problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.where = str(self.path) if self.name is None else f"'{self.name}' of {self.path}"
@@ -97,6 +126,12 @@ class ArrayPart:
             raise DataError(
                 f"{self.where} holds {self.array.dtype} of shape {self.array.shape}, "
                 "expected numbers in two dimensions, [rows, columns]"
+            )
+        self.rows = self.array.shape[0]
+        if self.array.shape[1] > MOST_COLUMNS:
+            raise DataError(
+                f"{self.where} has {self.array.shape[1]:,} columns, expected at most "
+                f"{MOST_COLUMNS:,}"
             )
 
     @property
@@ -112,17 +147,17 @@ class ArrayPart:
         """Some columns, chunk by chunk.
 
         Raises:
-            DataError: the file is damaged, or holds integers that float64 would round.
+            DataError: the file is damaged.
         """
         dtype = np.float32 if self.array.dtype in (np.float16, np.float32) else np.float64
         chosen = [int(name) for name in numbers]
         for rows in chunks(*self.array.shape):
             with readable(self.path):
                 part = np.asarray(self.array[rows])
-            for name in numbers:
-                row = rows.start + 1
-                refuse_rounded(part[:, int(name)], row=row, column=name, where=self.where)
-            yield Piece(
+            beyond = {name: rounded(part[:, int(name)]) for name in numbers}
+            piece = Piece(
                 part[:, chosen].astype(dtype),
                 [labels(part[:, int(name)].tolist()) for name in texts],
+                {name: cells for name, cells in beyond.items() if cells},
             )
+            yield without_marks(piece, self.form)

@@ -1,6 +1,6 @@
 """Columns with values that many rows share, where a density is unbounded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from flowbench.data.chunks import chunks
 
-__all__ = ["NOTABLE", "Discrete", "dequantize", "discreteness"]
+__all__ = ["NOTABLE", "Discrete", "dequantize", "discreteness", "places", "without_noise"]
 
 NOTABLE = 0.005  # share of the rows at one value
 FEWEST = 10  # rows at one value
 MOST_POINTS = 100_000
+STRAYS = 0.01  # share of the rows; at least one of 20 or more
+MOST_DIGITS = 12
 Floats = NDArray[np.floating[Any]]
+Doubles = NDArray[np.float64]
 
 
 class Noise(Protocol):
@@ -25,61 +28,218 @@ class Noise(Protocol):
 
 
 class Discrete(NamedTuple):
-    """The step of the lattice of all values, and a value shared by many rows with their share."""
+    """What is discrete about a column.
+
+    Attributes:
+        step: of the lattice of its values; None: they lie on none.
+        origin: the smallest value on the lattice.
+        on: share of the rows on the lattice.
+        atom: the value off the lattice that most rows share, if these are many.
+        share: their share.
+    """
 
     step: float | None = None
+    origin: float = 0.0
+    on: float = 0.0
     atom: float | None = None
     share: float = 0.0
 
+    @property
+    def lattice(self) -> tuple[float, float]:
+        """A point and the step, if there is one."""
+        return self.origin, self.step or 0.0
+
+    @property
+    def spike(self) -> bool:
+        """Whether noise on the lattice leaves a value that many rows share."""
+        if self.atom is None or self.step is None:
+            return self.atom is not None
+        _, on = places(np.array(self.atom), np.array(self.origin), np.array(self.step))
+        return not on
+
 
 def discreteness(column: Floats) -> Discrete:
-    """The discreteness of a column: a lattice or an atom, if any.
+    """The discreteness of a column: a lattice and an atom, if any.
 
-    A lattice is the multiples of a step, from the smallest value on. The integer lattice always
-    counts. Another counts with up to 100,000 points between the smallest and the largest value,
-    or if 1 % of the rows share their values with others, since data are always recorded with some
-    number of digits. So does the rounding grid of the number type, up to 10,000 points.
+    A lattice is the multiples of a step, from a value on. It need not hold all values: a few rows
+    (imputed, mistyped) may lie elsewhere, and if the lattice has at least 20 of the values, up to
+    half of the rows. Sought are decimals first, with the largest step that they have in common,
+    then multiples of any number. The integer lattice always counts. Another counts with up to
+    100,000 points between the smallest and the largest value, or if 1 % of the rows share their
+    values with others, since data are always recorded with some number of digits. So does the
+    rounding grid of the number type, up to 10,000 points.
 
-    An atom is a value of more than 0.5 % of the rows, unless the column has a lattice with
-    a step of at least 1/1000 of the standard deviation, whose points have such shares anyway.
+    An atom is a value of more than 0.5 % of the rows, off the lattice; on the lattice, if its
+    step is below 1/1000 of the standard deviation, since noise of the step leaves a spike.
 
     Args:
         column: finite values.
 
     Example:
-        >>> discreteness(np.array([0.1, 0.2, 0.5])).step, discreteness(np.array([1, 2, 3.3])).step
-        (0.1, None)
-        >>> discreteness(np.append(np.zeros(20), np.random.default_rng(0).normal(size=60)))
-        Discrete(step=None, atom=0.0, share=0.25)
+        >>> ages = np.append(np.arange(40.0), 19.75)  # the last one imputed
+        >>> discreteness(ages).step, discreteness(np.array([0.1, 0.2, 0.5])).step
+        (1.0, 0.1)
+        >>> found = discreteness(np.append(np.zeros(20), np.random.default_rng(0).normal(size=60)))
+        >>> found.step, found.atom, found.share
+        (None, 0.0, 0.25)
     """
     values, counts = np.unique(np.asarray(column, np.float64), return_counts=True)
     if len(values) < 2:
         return Discrete()
-    most, share = counts.argmax(), float(counts.max() / len(column))
+    rounding = float(np.spacing(np.abs(column).max()))
     notable = counts > max(NOTABLE * len(column), FEWEST - 1)
-    others = counts[~notable]
+    grid = _grid(values, counts, rounding=rounding)
+    if grid is not None and not _counts(grid, values, counts, notable, rounding=rounding):
+        grid = None
+    on = np.zeros(len(values), bool) if grid is None else grid.holds(values)
+    fine = grid is None or grid.step < np.std(column, dtype=np.float64) / 1000
+    atoms = counts * (notable & (~on | fine))
+    found = Discrete()
+    if grid is not None:
+        share = float(counts[on].sum() / len(column))
+        found = Discrete(grid.step, grid.nearest(values[on].min()), share)
+    if atoms.any():
+        most = atoms.argmax()
+        found = found._replace(atom=float(values[most]), share=float(counts[most] / len(column)))
+    return found
+
+
+class _Grid(NamedTuple):
+    step: float
+    origin: float
+
+    def holds(self, values: Doubles) -> NDArray[np.bool_]:
+        return places(values, np.array(self.origin), np.array(self.step))[1]
+
+    def nearest(self, value: float) -> float:
+        return self.origin + float(np.rint((value - self.origin) / self.step)) * self.step
+
+
+def _counts(
+    grid: _Grid,
+    values: Doubles,
+    counts: NDArray[np.intp],
+    notable: NDArray[np.bool_],
+    *,
+    rounding: float,
+) -> bool:
+    """Whether a lattice is more than the digits that any data have."""
+    on = grid.holds(values)
+    points = (values[on].max() - values[on].min()) / grid.step
+    if grid.step <= 4 * rounding:
+        return points <= 10_000
+    others = counts[on & ~notable]
     repeated = 1 - len(others) / max(1, others.sum())
-    rounding = float(4 * np.spacing(np.abs(column).max()))
-    step = _step(values, repeated=repeated, rounding=rounding)
-    if notable.any() and (step is None or step < np.std(column, dtype=np.float64) / 1000):
-        return Discrete(step, float(values[most]), share)
-    return Discrete(step)
+    whole = not (values[on] % 1).any() and np.abs(values[on]).max() < 2**53
+    return whole or points <= MOST_POINTS or repeated > 0.01
 
 
-def _step(values: NDArray[np.float64], *, repeated: float, rounding: float) -> float | None:
+def _grid(values: Doubles, counts: NDArray[np.intp], *, rounding: float) -> _Grid | None:
+    """The lattice of most values, be it of decimals or of multiples of any number."""
+    ordered = np.sort(counts)
+    typical = ordered[np.searchsorted(ordered.cumsum(), counts.sum() / 2)]  # of a row's value
+    capped = np.minimum(counts, 3 * typical).astype(np.float64)
+    weights = capped.copy()
+    weights[counts.argmax()] = 0  # a single value fits any lattice
+    weights /= weights.sum()
+    strays = max(STRAYS, 1.5 / counts.sum()) if len(values) > 20 else STRAYS
+    few = slice(None, None, max(1, len(values) // 20_000))
+    for digits in range(MOST_DIGITS + 1):
+        first = _on_decimals(values[few], digits, rounding)
+        if first is None:
+            break
+        if weights[few][first].sum() < 0.4 * weights[few].sum():
+            continue
+        on = _on_decimals(values, digits, rounding)
+        share = 0.0 if on is None else weights[on].sum()
+        if on is None or share < 0.5:
+            continue
+        finer = _on_decimals(values, digits + 2, rounding)
+        gained = 0.0 if finer is None else weights[finer & ~on].sum()
+        mixed = on.sum() >= 20 and gained < (1 - share) / 5
+        if share >= 1 - strays or mixed:
+            whole = np.rint(values[on] * 10.0**digits)
+            step, origin = _common_step(whole, capped[on], strays)
+            return _Grid(step / 10.0**digits, origin / 10.0**digits)
+    return _multiples(values, weights, strays)
+
+
+def _on_decimals(values: Doubles, digits: int, rounding: float) -> NDArray[np.bool_] | None:
+    """Which values have at most so many decimals; None: rounding hides it."""
+    scale = 10.0**digits
+    if digits and rounding * scale > 0.05:
+        return None
+    scaled = values * scale
+    return np.abs(scaled - np.rint(scaled)) <= (rounding * scale if digits else 0)
+
+
+def _common_step(whole: Doubles, weights: Doubles, strays: float) -> tuple[float, float]:
+    """The largest step that nearly all differences of whole numbers are multiples of."""
+    generator = np.random.default_rng(0)
+    best, origin = 0.0, float(whole[weights.argmax()])
+    exact = np.abs(whole) < 2**62
+    share = weights / weights.sum()
+    for start, size in _subsets(len(whole)):
+        chosen = np.arange(len(whole)) if start else generator.choice(len(whole), size, p=share)
+        integers = whole[chosen][exact[chosen]].astype(np.int64)
+        step = float(np.gcd.reduce(integers - integers[0])) if len(integers) else 0.0
+        if step > best:
+            place = (whole - whole[chosen[0]]) / step
+            if share[place == np.rint(place)].sum() >= 1 - strays:
+                best, origin = step, float(whole[chosen[0]])
+    return best or 1.0, origin
+
+
+def _subsets(values: int) -> Iterator[tuple[bool, int]]:
+    """All values, then few at a time, most of which have no stray among them."""
+    yield True, values
+    for _ in range(20):
+        yield False, min(values, 16)
+
+
+def _multiples(values: Doubles, weights: Doubles, strays: float) -> _Grid | None:
+    """The lattice of nearly all values, tried from several of their gaps."""
     gaps = np.diff(values)
-    whole = not (values % 1).any() and np.abs(values).max() < 2**53
-    if whole:
-        step = float(np.gcd.reduce(gaps.astype(np.int64)))
-    else:
-        multiples = gaps / gaps[gaps < 1.5 * gaps.min()].mean()  # rounding errors average out
-        if np.abs(multiples - np.rint(multiples)).max() > 0.05:
-            return None
-        step = float(gaps.sum() / np.rint(multiples).sum())
-    points = gaps.sum() / step
-    if step <= rounding:
-        return step if points <= 10_000 else None
-    return step if whole or points <= MOST_POINTS or repeated > 0.01 else None
+    for share in (0, 0.02, 0.1, 0.25, 0.5):
+        first = np.quantile(gaps, share, method="lower")
+        near = gaps[(gaps < 1.5 * first) & (gaps > first / 1.5)]
+        multiples = gaps / near.mean()  # rounding errors average out
+        good = (np.abs(multiples - np.rint(multiples)) < 0.05) & (multiples > 0.5)
+        if good.mean() < 0.5:
+            continue
+        step = float(gaps[good].sum() / np.rint(multiples[good]).sum())
+        grid = _refined(_Grid(step, float(values[weights.argmax()])), values)
+        if weights[grid.holds(values)].sum() >= 1 - strays:
+            return grid
+    return None
+
+
+def _refined(grid: _Grid, values: Doubles) -> _Grid:
+    """The lattice with the step that fits its values best, strays near to it left out."""
+    place = (values - grid.origin) / grid.step
+    near = np.abs(place - np.rint(place)) < 0.05
+    on, place = values[near], np.rint(place[near])
+    for _ in range(3):
+        if len(set(place)) < 2:
+            return grid
+        step, origin = np.polyfit(place, on, 1)
+        error = np.abs(on - origin - step * place)
+        kept = error <= 3 * np.median(error) + 1e-9 * step
+        on, place = on[kept], place[kept]
+    return _Grid(float(step), float(origin))
+
+
+def places(values: Floats, origins: Doubles, steps: Doubles) -> tuple[Floats, NDArray[np.bool_]]:
+    """Positions on lattices, in steps from their origins, and which values lie on them.
+
+    Example:
+        >>> places(np.array([1.0, 1.3]), np.array(0.0), np.array(0.5))
+        (array([2. , 2.6]), array([ True, False]))
+    """
+    rounding = 1e-4 + 2e-7 * np.abs(values) / steps  # of float32
+    with np.errstate(invalid="ignore"):  # infinity is on no lattice
+        place = (values - origins) / steps
+        return place, np.abs(place - np.rint(place)) < rounding
 
 
 def dequantize(x: Floats, lattices: Mapping[int, Sequence[float]], *, generator: Noise) -> None:
@@ -103,8 +263,29 @@ def dequantize(x: Floats, lattices: Mapping[int, Sequence[float]], *, generator:
     for rows in chunks(*x.shape):
         part = x[rows]
         values = part[:, columns]
-        rounding = 1e-4 + 2e-7 * np.abs(values) / steps  # of float32
-        with np.errstate(invalid="ignore"):  # infinity is on no lattice
-            place = (values - origins) / steps
-            on = np.abs(place - np.rint(place)) < rounding
+        _, on = places(values, origins, steps)
         part[:, columns] = values + on * generator.random(values.shape) * steps
+
+
+def without_noise(
+    x: Doubles, lattices: Mapping[str, Sequence[float]], *, names: Sequence[str]
+) -> Doubles:
+    """Rows whose values stand for cells of lattices, as the points of these cells.
+
+    Args:
+        x: `[rows, columns]`.
+        lattices: column → a point of its lattice and the step.
+        names: names of the columns.
+
+    Example:
+        >>> without_noise(np.array([[41.98, 7.3]]), {"price": (1.25, 0.02)}, names=["price", "u"])
+        array([[41.97,  7.3 ]])
+    """
+    x = np.array(x, np.float64)
+    for name, (origin, step) in lattices.items():
+        values = x[:, list(names).index(name)]
+        place = (values - origin) / step
+        points = origin + np.floor(place + 1e-6) * step
+        digits = 12 - np.ceil(np.log10(max(abs(origin), step, 1e-12)))
+        values[:] = np.round(points, int(np.clip(digits, 0, 300)))
+    return x

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from flowbench.data.table.discrete import discrete_table
 from flowbench.data.table.lattice import NOTABLE
 
 __all__ = ["table_warnings"]
@@ -19,24 +20,15 @@ def table_warnings(
         clip_quantiles: two quantiles to which values are clipped.
 
     Example:
-        >>> meta = {"dropped": 3, "lattices": {"age": [20.0, 1.0]}, "atoms": {}}
+        >>> meta = {"dropped": 3, "discrete": {}}
         >>> list(table_warnings(meta, dequantize=True, clip_quantiles=None))
         ['3 rows with missing values are left out']
     """
     if meta["dropped"]:
         yield f"{meta['dropped']} rows with missing values are left out"
-    if meta["lattices"] and not dequantize:
-        told = [f"{name!r} (step {step:g})" for name, (_, step) in meta["lattices"].items()]
-        yield (
-            f"the values of {', '.join(told)} lie on a lattice, where a density has no bound; "
-            "data.dequantize=true adds noise of the step"
-        )
-    if meta["atoms"]:
-        told = [f"{name!r} ({value:g}: {s:.1%})" for name, (value, s) in meta["atoms"].items()]
-        yield (
-            f"many rows have the same value in {', '.join(told)}, where a density has no bound; "
-            "data.dequantize cannot treat it, data.columns=[...] without it leaves it out"
-        )
+    if meta["discrete"] and not dequantize:
+        table = discrete_table(meta["discrete"], dequantize=dequantize)
+        yield f"a density has no bound at values that many rows share:\n{table}"
     if clip_quantiles and (most := max(clip_quantiles[0], 1 - clip_quantiles[1])) > NOTABLE:
         yield (
             f"data.clip_quantiles={list(clip_quantiles)} gives {most:.1%} of the rows the same "

@@ -1,38 +1,30 @@
 """What every table file provides: rows with named columns, in chunks."""
 
-import re
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-from zipfile import BadZipFile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowbench.data.options import DataError
+__all__ = ["Part", "Piece", "labels", "rounded"]
 
-__all__ = [
-    "Part",
-    "Piece",
-    "labels",
-    "one_line",
-    "readable",
-    "refuse_rounded",
-    "way_out",
-]
-
-DAMAGE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, pa.ArrowException)
 EXACT = 2**53
 
 
-class Piece(NamedTuple):
-    """Some rows: numbers `[rows, columns]`, NaN where missing; one list per text column."""
+@dataclass(frozen=True)
+class Piece:
+    """Some rows.
+
+    Attributes:
+        numbers: `[rows, columns]`, NaN where missing, or where the cell holds something else.
+        texts: one list per column of labels, None where missing.
+        wrong: column → index of a row → what its cell holds instead of a number or a label.
+    """
 
     numbers: NDArray[Any]
     texts: list[list[str | None]]
+    wrong: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
 
 class Part(Protocol):
@@ -41,6 +33,16 @@ class Part(Protocol):
     @property
     def names(self) -> list[str]:
         """The names of all columns."""
+        ...
+
+    @property
+    def rows(self) -> int | None:
+        """The number of rows, if the file says it."""
+        ...
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the form of the file, as far as it has been read."""
         ...
 
     def defaults(self) -> list[str]:
@@ -64,55 +66,14 @@ def labels(values: Sequence[Any]) -> list[str | None]:
     ]
 
 
-def way_out(name: str, value: Any) -> str:
-    """Advice on a numeric column that holds something else, as the end of a sentence.
+def rounded(values: NDArray[Any]) -> dict[int, str]:
+    """Integers that float64 would round: index → the integer.
 
     Example:
-        >>> way_out("price", "1,5")
-        ', written like 1234.5'
+        >>> rounded(np.array([1, 2**53 + 1]))
+        {1: '9007199254740993'}
     """
-    if re.fullmatch(r"[-+]?\d[\d.,_' ]*", str(value)):
-        return ", written like 1234.5"
-    return (
-        f"; data.categorical_columns=[{name}] makes its words the context, and data.columns=[...] "
-        "without it leaves it out"
-    )
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn any error from a damaged file into one sentence.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    try:
-        yield
-    except DAMAGE as error:
-        raise DataError(f"{path} is no readable {path.suffix} file: {one_line(error)}") from error
-
-
-def refuse_rounded(values: NDArray[Any], *, row: int, column: str, where: str) -> None:
-    """Refuse integers that float64 would round.
-
-    Args:
-        values: values of a column.
-        row: row of the first of them in the file.
-        column: name of the column.
-        where: the file.
-
-    Raises:
-        DataError: naming the first value beyond 2⁵³.
-    """
-    if values.dtype.kind in "iu" and values.itemsize == 8:
-        [beyond] = np.nonzero((values > EXACT) | (values < -EXACT))
-        if len(beyond):
-            raise DataError(
-                f"{where}: row {row + beyond[0]}, column {column!r} holds {values[beyond[0]]}, "
-                "beyond 2⁵³, where float64 rounds whole numbers"
-            )
-
-
-def one_line(error: Exception) -> str:
-    """The first line of an error message."""
-    return str(error).splitlines()[0]
+    if values.dtype.kind not in "iu" or values.itemsize < 8:
+        return {}
+    [beyond] = np.nonzero((values > EXACT) | (values < -EXACT))
+    return {int(index): str(values[index]) for index in beyond}

@@ -5,7 +5,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from flowbench.data.selection import Selection
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
 from flowbench.data.table.dependent import independent_targets
+from flowbench.data.table.discrete import refuse_spikes
 from flowbench.data.table.domain import (
     Bounds,
     Circular,
@@ -27,19 +28,28 @@ from flowbench.data.table.domain import (
     periods_of,
     refuse_unmodelled,
 )
-from flowbench.data.table.files import open_table
+from flowbench.data.table.faults import Faults
+from flowbench.data.table.files import has_names, open_table
+from flowbench.data.table.form import Form
 from flowbench.data.table.lattice import dequantize
 from flowbench.data.table.notices import table_warnings
 from flowbench.data.table.parts import Part
 from flowbench.data.table.preprocess import apply_steps, domain_steps, table_preprocess
 from flowbench.data.table.splits import split_table
+from flowbench.data.table.text_stream import SHEETS, TEXTS, text_suffix
 from flowbench.data.table.writer import TableWriter
 
 __all__ = ["Table"]
 
+FORM = options_of(Form)
 
-class Table(DataModule, options=options_of(DataModule)):
-    """Rows of numbers from `.csv`, `.parquet`, `.npy`, `.npz` or `.h5`.
+
+class Table(DataModule, options=options_of(DataModule) | FORM):
+    """Rows of numbers from `.csv`, `.tsv`, `.xlsx`, `.parquet`, `.feather` or arrays.
+
+    Text (`.csv`, `.tsv`, `.txt`, `.dat`) may be compressed (`.gz`, `.bz2`, `.xz`, `.zst`, `.zip`);
+    arrays are `.npy`, `.npz` and `.h5`. A column of text that holds nothing but true and false,
+    or yes and no, is one of numbers, 1 and 0.
 
     The rows are split at random by fractions unless the file defines the split: by a column, or
     as three arrays `train`, `val` and `test` (also `training`, `valid`, `validation`, `dev`,
@@ -57,14 +67,13 @@ class Table(DataModule, options=options_of(DataModule)):
             encoded, with its labels in order, after the numeric context columns.
         fractions: fractions of the rows for train, val and test, which sum to 1; unused if the
             file defines the split.
-        split_column: a column of a `.csv` or `.parquet` with the values train, val and test (or
+        split_column: a column of text or `.parquet` with the values train, val and test (or
             another of their names, as above).
         group_column: rows with the same value here (a speaker, a patient) share a split.
-        missing: how to treat rows with missing values: `refuse` the table, or `drop` them. In a
-            `.csv`, NA, NaN, null, None and blanks count as missing.
-        dequantize: add uniform noise, as wide as the step, to columns on a lattice (such as
-            integers); it is drawn once and does not depend on the seed. Scored files get such
-            noise too. Without it, such columns raise a warning.
+        dequantize: add uniform noise, as wide as the step, to the values of columns on a lattice
+            (such as integers); it is drawn once and does not depend on the seed. Scored files get
+            such noise too. Refused if noise leaves a value that many rows share, as in a column
+            of zeros and numbers. Without it, such columns raise a warning.
         clip_quantiles: two quantiles of the training rows, e.g. 0.001 and 0.999, to which
             values are clipped in all splits, before the steps below; the density is then that of
             the clipped values. None: no clipping.
@@ -80,7 +89,8 @@ class Table(DataModule, options=options_of(DataModule)):
             instead of refusing them.
         standardize: then scale columns (circular ones excepted) and contexts to mean 0 and
             standard deviation 1.
-        key: the array to read from an `.npz` or `.h5` that holds several.
+        key: the array to read from an `.npz` or `.h5` that holds several, or the sheet of an
+            `.xlsx`.
         cache_dir: folder of the converted arrays; safe to delete.
         seed: seeds the split and the order of batches.
 
@@ -107,7 +117,6 @@ class Table(DataModule, options=options_of(DataModule)):
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         split_column: str | None = None,
         group_column: str | int | None = None,
-        missing: Literal["refuse", "drop"] = "refuse",
         dequantize: bool = False,
         clip_quantiles: Sequence[float] | None = None,
         log_columns: list[str | int] | None = None,
@@ -119,7 +128,10 @@ class Table(DataModule, options=options_of(DataModule)):
         cache_dir: str | Path = "cache",
         **options: Any,
     ) -> None:
+        given = {name: options.pop(name) for name in FORM if name in options}
         super().__init__(**options)
+        self.form = Form(**given)
+        self.form_options = {name: one.parameter.default for name, one in FORM.items()} | given
         self.path = Path(path).expanduser()
         self.columns = None if columns is None else [str(name) for name in columns]
         self.context_columns = [str(name) for name in context_columns or []]
@@ -127,7 +139,6 @@ class Table(DataModule, options=options_of(DataModule)):
         self.fractions = three_fractions(fractions)
         self.split_column = split_column
         self.group_column = None if group_column is None else str(group_column)
-        self.missing = missing
         self.dequantize = dequantize
         self.clip_quantiles = None if clip_quantiles is None else _two_quantiles(clip_quantiles)
         self.log_columns = [str(name) for name in log_columns or []]
@@ -161,7 +172,6 @@ class Table(DataModule, options=options_of(DataModule)):
             found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
         )
         numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
-        where = f"training rows of {self.path}"
         self._refuse_confined_twice(columns)
         kept = independent_targets(
             numbers[0],
@@ -170,13 +180,7 @@ class Table(DataModule, options=options_of(DataModule)):
             drop=self.drop_dependent,
             path=self.path,
         )
-        try:
-            contexts = numbers[0].then(lambda part: part[:, len(columns.targets) :])
-            refuse_constant(moments(contexts), columns.contexts, where=where)
-        except DataError as error:
-            raise DataError(
-                f"{error}; data.context_columns=[...] without it leaves it out"
-            ) from error
+        self._refuse_constant_contexts(numbers[0], columns)
         places = [columns.targets.index(name) for name in kept]
         targets = [split.then(lambda part: part[:, places]) for split in rows]
         x: dict[str, Any] = dict(zip(SPLITS, targets, strict=True))
@@ -208,6 +212,15 @@ class Table(DataModule, options=options_of(DataModule)):
                 else []
             ),
         )
+
+    def _refuse_constant_contexts(self, numbers: Selection, columns: Columns) -> None:
+        spread = moments(numbers.then(lambda part: part[:, len(columns.targets) :]))
+        try:
+            refuse_constant(spread, columns.contexts, where=f"training rows of {self.path}")
+        except DataError as error:
+            varies = dict(zip(columns.contexts, spread.low < spread.high, strict=True))
+            way = columns.only(varies | dict.fromkeys(columns.targets, True))
+            raise DataError(f"{error}; {way} leaves it out") from error
 
     def redrawn(self, split: str, draw: int) -> Rows:
         """The rows of a split with another draw of the noise, from the file without noise."""
@@ -251,7 +264,6 @@ class Table(DataModule, options=options_of(DataModule)):
             "categorical_columns",
             "split_column",
             "group_column",
-            "missing",
             "dequantize",
             "log_columns",
             "key",
@@ -260,8 +272,8 @@ class Table(DataModule, options=options_of(DataModule)):
             name="table",
             files=[self.path],
             cache_dir=self.cache_dir,
-            version=3,
-            options={name: getattr(self, name) for name in options},
+            version=4,
+            options={name: getattr(self, name) for name in options} | self.form_options,
         )
 
     def _conversion(self) -> Conversion:
@@ -269,7 +281,13 @@ class Table(DataModule, options=options_of(DataModule)):
 
     def _build(self, folder: Path) -> dict[str, Any]:
         """Write one array per part: targets, contexts, then labels as numbers."""
-        with open_table(self.path, key=self.key) as parts:
+        suffix = text_suffix(self.path)
+        if odd := self.form.without_effect(text=suffix in TEXTS, sheet=suffix in SHEETS):
+            raise DataError(
+                f"{', '.join(f'data.{name}' for name in odd)}: {self.path} is no text, where this "
+                "has no meaning; leave it out"
+            )
+        with open_table(self.path, key=self.key, form=self.form) as parts:
             self._refuse_two_splits(list(parts))
             chosen = [self._choose(source) for source in parts.values()]
             if any(columns != chosen[0] for columns in chosen):
@@ -280,21 +298,29 @@ class Table(DataModule, options=options_of(DataModule)):
                 folder,
                 columns=chosen[0],
                 path=self.path,
-                drop=self.missing == "drop",
+                faults=Faults(
+                    chosen[0],
+                    self.form,
+                    chosen=self.columns is not None,
+                    listed=any(source.problems for source in parts.values()),
+                ),
                 exact=self.dequantize,
             )
             for part, source in parts.items():
                 writer.write(part, source)
+            writer.refuse_faults([one for source in parts.values() for one in source.problems])
         categories = writer.order_labels()
-        lattices, atoms = writer.discrete()
+        found = writer.discrete()
+        lattices = {name: one.lattice for name, one in found.items() if one.step is not None}
         if self.dequantize:
+            refuse_spikes(found, where=str(self.path))
             writer.dequantize(lattices)
         writer.refuse_not_positive(self.log_columns)
         return {
             "columns": dataclasses.asdict(chosen[0]),
             "categories": {name: categories[name] for name in self.categorical_columns},
             "lattices": lattices,
-            "atoms": atoms,
+            "discrete": {name: one._asdict() for name, one in found.items()},
             "dropped": writer.dropped,
         }
 
@@ -314,7 +340,7 @@ class Table(DataModule, options=options_of(DataModule)):
     def _refuse_two_splits(self, parts: list[str]) -> None:
         ways = {"data.split_column": self.split_column, "data.group_column": self.group_column}
         given = [key for key, value in ways.items() if value is not None]
-        if self.split_column is not None and self.path.suffix.lower() not in (".csv", ".parquet"):
+        if self.split_column is not None and not has_names(self.path):
             raise DataError(f"data.split_column: {self.path} is no .csv or .parquet")
         if len(given) == 2:
             raise DataError(f"{given[0]} and {given[1]}: expected one of them, or none")

@@ -2,23 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.base import SPLITS, DataError
+from flowbench.data.download.archives import require_space
 from flowbench.data.split_names import SPLIT_NAMES, split_of
 from flowbench.data.table.columns import Columns
-from flowbench.data.table.lattice import dequantize, discreteness
+from flowbench.data.table.faults import Faults
+from flowbench.data.table.lattice import Discrete, dequantize, discreteness
 from flowbench.data.table.parts import Part, Piece
-from flowbench.data.text import is_number, refuse_cells
+from flowbench.data.text import is_number
 
 __all__ = ["TableWriter"]
 
 MOST_CATEGORIES = 1000
-LOOKED_AT = 1_000_000
-Pair = tuple[float, float]
+LOOKED_AT = 200_000
 
 
 class TableWriter:
@@ -31,45 +32,61 @@ class TableWriter:
         folder: where the arrays are written.
         columns: columns to write.
         path: path of the table, for messages.
-        drop: leave out rows with missing values instead of refusing them.
+        faults: takes note of what is wrong.
         exact: write float64 even if the table has lower precision, which would round noise away.
     """
 
     def __init__(
-        self, folder: Path, *, columns: Columns, path: Path, drop: bool, exact: bool
+        self, folder: Path, *, columns: Columns, path: Path, faults: Faults, exact: bool
     ) -> None:
         self.folder = folder
         self.columns = columns
         self.path = path
-        self.drop = drop
+        self.faults = faults
         self.exact = exact
         self.dtype = np.dtype(np.float64)  # of the table
-        self.dropped = 0
+        self.dropped = self.kept = 0
         self.labels: dict[str, dict[str, int]] = {name: {} for name in columns.texts}
         self.arrays: dict[str, NDArray[Any]] = {}
 
     def write(self, part: str, source: Part) -> None:
-        """Write one part.
+        """Write one part, or as much of it as is free of faults.
 
         Raises:
-            DataError: a value is missing, not finite or invalid; no row is left.
+            DataError: a label is invalid, or the disk has too little space.
         """
-        where = str(self.path) if part == "all" else f"'{part}' of {self.path}"
-        scratch, out = self.folder / f"{part}.bin", self.folder / f"{part}.npy"
+        where = "" if part == "all" else f"'{part}'"
+        out = self.folder / f"{part}.npy"
+        width = len(self.columns.numbers) + len(self.columns.texts)
+        self._require_space((source.rows or 0) * width * 8)
         rows = 0
-        with scratch.open("wb") as file:
+        with out.open("wb") as file:
+            dtype = np.dtype(np.float64)
+            _write_header(file, dtype, (rows, width))
             for numbers in self._pieces(source, where):
                 self.dtype = numbers.dtype
                 dtype = np.dtype(np.float64) if self.exact else numbers.dtype
+                self._require_space(numbers.nbytes)
                 numbers.astype(dtype).tofile(file)
                 rows += len(numbers)
-        if not rows:
-            raise DataError(f"{where} has no rows, expected at least one")
-        shape = (rows, len(self.columns.numbers) + len(self.columns.texts))
-        array = np.lib.format.open_memmap(out, mode="w+", dtype=dtype, shape=shape)
-        array[:] = np.memmap(scratch, dtype, "r").reshape(shape)
-        scratch.unlink()
-        self.arrays[part] = array
+            file.seek(0)
+            _write_header(file, dtype, (rows, width))
+        self.kept += rows
+        self.arrays[part] = np.load(out, mmap_mode="r+")
+
+    def refuse_faults(self, problems: Sequence[str]) -> None:
+        """Refuse a table with faults in its form or its cells, or without rows.
+
+        Raises:
+            DataError: naming them all.
+        """
+        self.faults.refuse(str(self.path), problems, kept=self.kept)
+        for part, array in self.arrays.items():
+            if not len(array):
+                raise DataError(f"'{part}' of {self.path} has no rows, expected at least one")
+
+    def _require_space(self, size: int) -> None:
+        require_space(self.folder, size, what=f"converting {self.path}")
 
     def order_labels(self) -> dict[str, list[str]]:
         """Renumber the labels in sorted order; return them for each column."""
@@ -86,26 +103,20 @@ class TableWriter:
                 array[:, column] = np.array(new)[array[:, column].astype(np.intp)]
         return ordered
 
-    def discrete(self) -> tuple[dict[str, Pair], dict[str, Pair]]:
-        """The target columns that lie on a lattice, or have a value shared by many rows.
-
-        About a million of the rows are checked.
+    def discrete(self) -> dict[str, Discrete]:
+        """What is discrete about the target columns; about 200,000 of the rows are checked.
 
         Returns:
-            Name → a point and the step; name → the value and the share of rows that have it.
+            Name → what was found, if anything was.
         """
         array = self.arrays.get("train", next(iter(self.arrays.values())))
-        lattices, atoms = {}, {}
+        found = {}
         for column, name in enumerate(self.columns.targets):
             values = array[:: max(1, len(array) // LOOKED_AT), column].astype(self.dtype)
-            found = discreteness(values)
-            if found.step is not None:
-                lattices[name] = (float(values.min()), found.step)
-            if found.atom is not None:
-                atoms[name] = (found.atom, found.share)
-        return lattices, atoms
+            found[name] = discreteness(values)
+        return {name: one for name, one in found.items() if not one.step is one.atom is None}
 
-    def dequantize(self, lattices: Mapping[str, Pair]) -> None:
+    def dequantize(self, lattices: Mapping[str, Sequence[float]]) -> None:
         """Add uniform noise as wide as the steps, the same in every conversion."""
         generator = np.random.default_rng(42)
         columns = {self.columns.targets.index(name): found for name, found in lattices.items()}
@@ -133,7 +144,8 @@ class TableWriter:
         first = 1
         for piece in source.pieces(self.columns.numbers, self.columns.texts):
             rows = len(piece.numbers)
-            complete = self._complete(piece, first, where)
+            self.faults.see(where, first, piece)
+            complete = _complete(piece, [*self.columns.numbers, *self.columns.texts])
             self.dropped += rows - int(complete.sum())
             codes = [
                 self._codes(name, texts, complete, first, where)
@@ -144,31 +156,15 @@ class TableWriter:
             yield np.ascontiguousarray(np.concatenate(whole, axis=1))
             first += rows
 
-    def _complete(self, piece: Piece, first: int, where: str) -> NDArray[np.bool_]:
-        """Which rows are kept; refuses those that may be neither kept nor dropped."""
-        labels = np.array([[not text for text in texts] for texts in piece.texts], bool)
-        empty = labels.T.reshape(len(piece.numbers), len(piece.texts))
-        missing = np.concatenate([np.isnan(piece.numbers), empty], axis=1)
-        infinite = np.isinf(piece.numbers)
-        bad = infinite if self.drop else missing | np.pad(infinite, ((0, 0), (0, empty.shape[1])))
-        shown = [*piece.numbers.T, *[["empty"] * len(empty)] * empty.shape[1]]
-        refuse_cells(
-            np.argwhere(bad),
-            shown,
-            names=[*self.columns.numbers, *self.columns.texts],
-            first=first,
-            where=where,
-        )
-        return np.logical_not(missing.any(axis=1))
-
     def _codes(
         self,
         name: str,
         texts: Sequence[str | None],
         complete: NDArray[np.bool_],
         first: int,
-        where: str,
+        part: str,
     ) -> NDArray[np.intp]:
+        where = f"{part} of {self.path}" if part else str(self.path)
         labels = self.labels[name]
         codes = []
         for row in np.flatnonzero(complete).tolist():
@@ -185,6 +181,22 @@ class TableWriter:
                 "too many for categories"
             )
         return np.array(codes, np.intp)
+
+
+def _complete(piece: Piece, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which rows have no missing value; what is wrong counts as present."""
+    labels = np.array([[not text for text in texts] for texts in piece.texts], bool)
+    empty = labels.T.reshape(len(piece.numbers), len(piece.texts))
+    missing = np.concatenate([np.isnan(piece.numbers), empty], axis=1)
+    for name, cells in piece.wrong.items():
+        missing[list(cells), names.index(name)] = False
+    return np.logical_not(missing.any(axis=1))
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
+    """The header of an `.npy`, of the same length however many rows there are."""
+    form = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+    np.lib.format.write_array_header_1_0(file, form | {"shape": shape})
 
 
 def _sort_key(label: str) -> tuple[bool, float, str]:
