@@ -18,6 +18,7 @@ ROOMS = [
     "data",
     "description",
     "density",
+    "stored",
     "checkpoint",
     "evaluation",
     "training",
@@ -28,14 +29,19 @@ ROOMS = [
 ]
 FLOOR = [
     "atomic_files",
+    "bounded",
     "chunked",
+    "console",
     "dense",
+    "digest",
+    "disk",
     "extras",
     "formatting",
     "frames",
     "memory",
     "modes",
     "ranks",
+    "schema",
     "targets",
     "tracing",
 ]

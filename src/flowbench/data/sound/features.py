@@ -14,6 +14,7 @@ from flowbench.data.options import DataError
 from flowbench.data.sound.backend import mel_filters, read_sound, resample
 from flowbench.data.sound.clips import Clip
 from flowbench.data.sound.spectrogram import Framing, Window, fit_length, stft_magnitudes
+from flowbench.disk import mapped_array
 
 __all__ = ["FeatureOptions", "write_features"]
 
@@ -79,7 +80,7 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
     if options.mel is not None:
         mel = mel_filters(coefficients, options.mel, rate=options.sample_rate)
     shape = _magnitudes(np.zeros((1, options.length)), options, mel).shape[1:]
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(clips), *shape))
+    out = mapped_array(path, dtype=np.float32, shape=(len(clips), *shape))
     for part in chunks(len(clips), values=CLIPS):
         samples = np.stack([_samples(clip, options) for clip in clips[part]])
         out[part] = magnitudes = _magnitudes(samples, options, mel)

@@ -12,6 +12,7 @@ from flowbench.data.table.columns import Columns
 from flowbench.data.table.lattice import dequantize, discreteness
 from flowbench.data.table.parts import SPLIT_NAMES, Part, Piece
 from flowbench.data.text import is_number, refuse_cells
+from flowbench.disk import write_header
 
 __all__ = ["TableWriter"]
 
@@ -54,21 +55,21 @@ class TableWriter:
             DataError: a value is missing, not finite or invalid; no row is left.
         """
         where = str(self.path) if part == "all" else f"'{part}' of {self.path}"
-        scratch, out = self.folder / f"{part}.bin", self.folder / f"{part}.npy"
-        rows = 0
-        with scratch.open("wb") as file:
+        out = self.folder / f"{part}.npy"
+        rows, columns = 0, len(self.columns.numbers) + len(self.columns.texts)
+        with out.open("wb") as file:
             for numbers in self._pieces(source, where):
                 self.dtype = numbers.dtype
                 dtype = np.dtype(np.float64) if self.exact else numbers.dtype
+                if not rows:
+                    write_header(file, dtype, (0, columns))
                 numbers.astype(dtype).tofile(file)
                 rows += len(numbers)
-        if not rows:
-            raise DataError(f"{where} has no rows, expected at least one")
-        shape = (rows, len(self.columns.numbers) + len(self.columns.texts))
-        array = np.lib.format.open_memmap(out, mode="w+", dtype=dtype, shape=shape)
-        array[:] = np.memmap(scratch, dtype, "r").reshape(shape)
-        scratch.unlink()
-        self.arrays[part] = array
+            if not rows:
+                raise DataError(f"{where} has no rows, expected at least one")
+            file.seek(0)
+            write_header(file, dtype, (rows, columns))
+        self.arrays[part] = np.load(out, mmap_mode="r+")
 
     def order_labels(self) -> dict[str, list[str]]:
         """Renumber the labels in sorted order; return them for each column."""
