@@ -17,8 +17,8 @@ ROOMS = [
     "flows",
     "data",
     "description",
-    "density",
     "stored",
+    "density",
     "checkpoint",
     "evaluation",
     "training",
@@ -34,7 +34,6 @@ FLOOR = [
     "console",
     "dense",
     "digest",
-    "disk",
     "extras",
     "formatting",
     "frames",
@@ -46,7 +45,7 @@ FLOOR = [
     "tracing",
 ]
 LEVELS = {room: level for level, rooms in enumerate(ROOMS, start=1) for room in rooms.split()}
-LEVELS |= dict.fromkeys(FLOOR, 0)
+LEVELS |= dict.fromkeys(FLOOR, 0) | {"disk": -1}  # which the floor itself stands on
 
 
 def module_name(path):

@@ -17,12 +17,12 @@ from flowbench.flows import Flow, FlowDistribution
 from flowbench.flows.arguments import as_shape
 from flowbench.flows.preprocessed import Preprocessed
 from flowbench.frames import by_name, column_names, columns_of, finite_number
+from flowbench.stored import to_write
 from flowbench.tracing import holds
 from flowbench.transforms import Chain
 
 __all__ = ["TrainedDensity"]
 
-FORMAT = 3
 PREFIX = "flow."
 
 
@@ -257,7 +257,8 @@ class TrainedDensity(nn.Module):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            torch.save({"flowbench": {**self.saved, **own}, "state_dict": state}, part)
+            values = {"flowbench": {**self.saved, **own}, "state_dict": state}
+            torch.save(to_write(values), part)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """As in any module, but preprocessing only changes device, not dtype."""

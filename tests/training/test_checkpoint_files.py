@@ -12,6 +12,7 @@ from flowbench.checkpoint import CheckpointError
 from flowbench.data import DataError
 from flowbench.data.conversion import Originals
 from flowbench.run.folder import RunFolder, RunFolderError
+from flowbench.stored import to_write
 from flowbench.training.checkpoint_files import CheckpointFiles
 
 SMALL = ["data=table", "model.layers=1", "model.hidden_units=[4]", "training.batch_size=100",
@@ -71,7 +72,7 @@ DAMAGES = [
     ("last", empty, CheckpointError, UNREADABLE),
     ("last", garbage, CheckpointError, UNREADABLE),
     ("last", another_pickle, CheckpointError, UNREADABLE),
-    ("last", parameters_only, CheckpointError, "has parameters, but no optimiser states"),
+    ("last", parameters_only, CheckpointError, "optimizer_states is missing"),
     ("best", half, CheckpointError, UNREADABLE),
     ("best", missing, CheckpointError, "is missing, though epoch [12] was the best so far"),
     ("data", empty, RunFolderError, "not readable as JSON"),
@@ -108,7 +109,7 @@ def test_without_room_for_a_checkpoint_the_earlier_one_stays_and_is_named(tmp_pa
     with pytest.raises(OSError) as caught:
         CheckpointFiles().save_checkpoint(values | {"large": torch.zeros(100_000)}, path)
     assert (caught.value.filename, caught.value.strerror) == (str(path), "File too large")
-    assert CheckpointFiles().load_checkpoint(path) == values
+    assert torch.load(path, weights_only=True) == to_write(values)
     assert list(path.parent.iterdir()) == [path]
 
 

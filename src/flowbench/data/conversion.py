@@ -104,7 +104,7 @@ class Originals:
                 return self._find_or_make(build, folder=folder, source=source)
         except FullDiskError as error:
             raise DataError(
-                f"{self.name}: {error.filename}: {error.strerror}; paths.cache names another folder"
+                f"{self.name}: {error.filename}: {error.strerror}; paths.cache moves it elsewhere"
             ) from error
         except OSError as error:
             what = "a file" if error.filename else f"{folder}"

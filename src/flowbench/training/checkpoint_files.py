@@ -10,7 +10,8 @@ from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
 from flowbench.atomic_files import replacing
-from flowbench.checkpoint import CheckpointError, read_checkpoint, read_values
+from flowbench.checkpoint import read_checkpoint
+from flowbench.stored import CheckpointError, Resumable, read_values, to_write
 
 __all__ = ["CheckpointFiles", "best_state"]
 
@@ -23,9 +24,9 @@ class CheckpointFiles(CheckpointIO):
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "checkpoints" / "last.ckpt"
-        >>> CheckpointFiles().save_checkpoint({"flowbench": {}, "optimizer_states": []}, path)
-        >>> CheckpointFiles().load_checkpoint(path)
-        {'flowbench': {}, 'optimizer_states': []}
+        >>> CheckpointFiles().save_checkpoint({"flowbench": {}, "state_dict": {}}, path)
+        >>> sorted(torch.load(path))
+        ['digest', 'flowbench', 'state_dict']
     """
 
     def save_checkpoint(
@@ -36,7 +37,7 @@ class CheckpointFiles(CheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, part.open("wb") as file:
             try:
-                torch.save(checkpoint, file)
+                torch.save(to_write(checkpoint), file)
             except RuntimeError as error:  # torch raises this if writing has failed
                 raise error.__context__ or error from None
 
@@ -46,13 +47,10 @@ class CheckpointFiles(CheckpointIO):
         """Read the checkpoint that a training resumes from.
 
         Raises:
-            CheckpointError: it is unreadable, or has no optimiser states.
+            CheckpointError: it is unreadable, or lacks what resuming needs.
         """
         with _telling_the_way_out():
-            checkpoint = read_values(Path(path))
-        if "optimizer_states" not in checkpoint:
-            raise CheckpointError(f"{path}: has parameters, but no optimiser states; {WAY_OUT}")
-        return checkpoint
+            return read_values(Path(path), kind=Resumable)
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint."""
