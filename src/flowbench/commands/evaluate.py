@@ -10,6 +10,7 @@ import torch
 
 from flowbench.atomic_files import write_text
 from flowbench.checkpoint import CheckpointError, load
+from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation import Score, evaluate, paired_difference
 from flowbench.evaluation.clips import rows_per_event
@@ -22,6 +23,7 @@ from flowbench.evaluation.text import describe, diagnostic_lines, least_likely_l
 __all__ = ["main"]
 
 
+@in_console
 def main(arguments: list[str] | None = None) -> None:
     """Score runs on a split of their data, or on the rows of a file."""
     options = _parser().parse_args(arguments)

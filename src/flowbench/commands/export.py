@@ -14,6 +14,7 @@ from flowbench.atomic_files import replacing
 from flowbench.checkpoint import CheckpointError, load
 from flowbench.commands import onnx_files, programs
 from flowbench.commands.programs import ExportError, FromNoise, LogDensity
+from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.density import TrainedDensity
 from flowbench.evaluation.runs import open_run
@@ -24,6 +25,7 @@ __all__ = ["main"]
 ROWS = 1000  # on which a file is checked
 
 
+@in_console
 def main(arguments: list[str] | None = None) -> None:
     """Write the log-density, and sampling from given noise, in the units of the data.
 

@@ -8,12 +8,14 @@ import torch
 
 from flowbench.checkpoint import CheckpointError
 from flowbench.commands.sample_files import write_samples
+from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation.runs import open_run
 
 __all__ = ["main"]
 
 
+@in_console
 def main(arguments: list[str] | None = None) -> None:
     """Write samples: a table, for pictures and sound also a .png, for sound a .wav each."""
     parser = argparse.ArgumentParser(description=main.__doc__)

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 from flowbench.checkpoint import CheckpointError, load
+from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation.files import score_file
 
 __all__ = ["main"]
 
 
+@in_console
 def main(arguments: list[str] | None = None) -> None:
     """Write one column, log_density, in the order of the rows; files may exceed memory."""
     parser = argparse.ArgumentParser(description=main.__doc__)

@@ -80,7 +80,8 @@ def fit(
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
-    folder.begun = True
+    if trainer.is_global_zero:
+        folder.begin()
     if is_trainable(module):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
