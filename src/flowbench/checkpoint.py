@@ -70,8 +70,8 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     path = _checkpoint_path(run)
     saved, state = read_checkpoint(path)
     model = saved["config"].get("model")
-    if model is None or not isinstance(model.get("_target_"), str):
-        raise CheckpointError(f"{path}: flowbench.config.model._target_ is missing")
+    if model is None:
+        raise CheckpointError(f"{path}: flowbench.config.model is missing")
     if not trust:
         refuse_foreign(model, what="model", path=path)
     sizes, meant = saved["sizes"], _as_meant(model, saved["format"])

@@ -15,7 +15,7 @@ from typing import (
     is_typeddict,
 )
 
-__all__ = ["LARGEST", "problem"]
+__all__ = ["LARGEST", "is_text", "problem"]
 
 LARGEST = 1e100  # sums and squares of such numbers are finite
 WORDS = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false"}
@@ -92,7 +92,22 @@ def _fits(value: object, kind: Any) -> bool:
         return number and abs(value) <= LARGEST  # NaN is not
     if kind is int:
         return type(value) is int and abs(value) < 2**63
+    if kind is str:
+        return is_text(value)
     return value is None if kind in (None, types.NoneType) else isinstance(value, kind)
+
+
+def is_text(value: object) -> bool:
+    r"""Whether a value is text that can be written in UTF-8.
+
+    Example:
+        >>> is_text("naïve"), is_text("\\ud800"), is_text(1)
+        (True, False, False)
+    """
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _wrong_type(value: object, kind: Any, words: str, name: str) -> str | None:
@@ -137,5 +152,5 @@ def _shown(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float) and math.isnan(value):
         return "nan"
-    text = repr(value)
+    text = ascii(value) if isinstance(value, str) and not is_text(value) else repr(value)
     return text if len(text) <= 40 else f"{text[:36]}…{text[-1]}"

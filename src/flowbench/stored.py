@@ -54,11 +54,24 @@ class Step(TypedDict):
     name: str
 
 
+class DataNode(TypedDict):
+    """The data module of the run."""
+
+    _target_: str
+    context_columns: NotRequired[list[Any] | None]
+
+
+class ModelNode(TypedDict):
+    """The flow of the run."""
+
+    _target_: str
+
+
 class Configuration(TypedDict):
     """The configuration of the run."""
 
-    model: NotRequired[dict[str, Any]]
-    data: NotRequired[dict[str, Any]]
+    model: NotRequired[ModelNode]
+    data: NotRequired[DataNode]
 
 
 class Described(TypedDict):

@@ -10,6 +10,7 @@ import torch
 
 from flowbench.atomic_files import write_text
 from flowbench.checkpoint import CheckpointError, load
+from flowbench.commands.data_options import add_data_options
 from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation import Score, evaluate, paired_difference
@@ -40,7 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _on_split(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    runs = [open_run(path, trust=options.trust) for path in options.runs]
+    own = {"trust": options.trust, "cache": options.cache, "download": options.download}
+    runs = [open_run(path, **own) for path in options.runs]
     for run in runs:
         block = evaluate(run.density.flow, run.data, options.split)
         print(run.path, *describe(block, options.split), least_likely_line(block), sep="\n")
@@ -100,5 +102,6 @@ def _parser() -> argparse.ArgumentParser:
         help="round trip, bounds, noise against N(0, I), gradient norms",
     )
     parser.add_argument("--json", type=Path, help="write all of it there too")
+    add_data_options(parser)
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     return parser

@@ -18,7 +18,7 @@ from flowbench.run.folder import RunFolder
 from flowbench.run.pruning import Pruning
 from flowbench.training.averaging import averages
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
-from flowbench.training.checkpoint_files import best_state
+from flowbench.training.checkpoint_files import best_state, resuming
 from flowbench.training.devices import build_trainer
 from flowbench.training.flow_module import FlowModule, is_trainable
 from flowbench.training.interruption import Interruptions
@@ -83,7 +83,8 @@ def fit(
     if trainer.is_global_zero:
         folder.begin()
     if is_trainable(module):
-        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        with resuming(resume):
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
         module.flow.recompute_statistics(*data.rows["train"].batch())
         _save(trainer, module, folder.best)

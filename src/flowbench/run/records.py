@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 import yaml
 
-from flowbench.schema import problem
+from flowbench.schema import is_text, problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -304,7 +304,7 @@ def _refuse_other_than_plain(values: Any, path: Path) -> None:
             waiting += [*value, *value.values()]
         elif isinstance(value, list):
             waiting += value
-        elif not isinstance(value, str | int | float | bool | None):
+        elif not (is_text(value) or isinstance(value, int | float | None)):
             raise RunFolderError(
                 f"{path}: holds a {type(value).__name__}, expected numbers and text; {WAY_OUT}"
             )

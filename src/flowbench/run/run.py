@@ -71,6 +71,7 @@ def run(settings: Settings, path: Path) -> dict[str, Any]:
     return result
 
 
+@ranks.naming_the_dead()
 @quiet()
 def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[str, Any]:
     """The whole run; empty if a search has pruned it, or if this process is not the first."""

@@ -1,5 +1,6 @@
 """How the Trainer writes and reads its checkpoints."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from flowbench.atomic_files import replacing
 from flowbench.checkpoint import read_checkpoint
 from flowbench.stored import CheckpointError, Resumable, read_values, to_write
 
-__all__ = ["CheckpointFiles", "best_state"]
+__all__ = ["CheckpointFiles", "best_state", "resuming"]
 
+RESTORING = "checkpoint_connector.py"  # of the Trainer
 WAY_OUT = "restore it, or start over with overwrite=true"
 
 
@@ -69,6 +71,25 @@ def best_state(path: Path, *, epoch: int) -> dict[str, Tensor]:
         )
     with _telling_the_way_out():
         return read_checkpoint(path)[1]
+
+
+@contextmanager
+def resuming(path: Path | None) -> Iterator[None]:
+    """A training that resumes from a checkpoint, or begins if the path is None.
+
+    Raises:
+        CheckpointError: what the checkpoint holds does not fit this training.
+    """
+    try:
+        yield
+    except Exception as error:  # the states of optimisers and callbacks may fail in any way
+        frames = traceback.extract_tb(error.__traceback__)
+        if path is None or not any(RESTORING in frame.filename for frame in frames):
+            raise
+        if isinstance(error, CheckpointError) and str(path) in str(error):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{path}: does not fit this run: {reason}; {WAY_OUT}") from error
 
 
 @contextmanager
