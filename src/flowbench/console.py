@@ -65,7 +65,12 @@ def show_warning(
     file: Any = None,
     line: str | None = None,
 ) -> None:
-    """One line on stderr, with the package if it is another one; the Trainer's are left out."""
+    """One line on stderr, with the package if it is another one.
+
+    Those of the Trainer, and those for developers, are left out.
+    """
+    if issubclass(category, DeprecationWarning | FutureWarning | PendingDeprecationWarning):
+        return
     own = PACKAGE in Path(filename).resolve().parents
     package = Path(filename).parent.name
     if own or not {"pytorch_lightning", "lightning_fabric"}.intersection(Path(filename).parts):

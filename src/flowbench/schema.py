@@ -101,7 +101,7 @@ def is_text(value: object) -> bool:
     r"""Whether a value is text that can be written in UTF-8.
 
     Example:
-        >>> is_text("naïve"), is_text("\\ud800"), is_text(1)
+        >>> is_text("naïve"), is_text("\ud800"), is_text(1)
         (True, False, False)
     """
     try:

@@ -31,6 +31,7 @@ WITH_DIGEST = 4  # the first format whose files all have one
 FORMAT = 4  # the newest
 FORMATS = range(WITH_FIRST_SLOPE, FORMAT + 1)
 DIGEST = "digest"
+DEEPEST = 100
 PLAIN = (str, bytes, bool, int, float, complex, type(None))
 
 
@@ -146,7 +147,9 @@ def read_values(path: Path, *, kind: Any = Checkpoint) -> dict[str, Any]:
         raise _unreadable(path, reason) from error
     if not isinstance(values, dict) or "flowbench" not in values:
         raise _unreadable(path, "it has no values of flowbench")
-    for name, value in _leaves("", values):
+    for name, depth, value in _leaves(values):
+        if depth > DEEPEST:
+            raise _unreadable(path, "its values are nested too deeply")
         if not _is_sound(value):
             raise _unreadable(path, f"{name} is no plain value or tensor with values of its own")
     described = values["flowbench"]
@@ -214,18 +217,19 @@ def _refuse_changed(values: dict[str, Any], path: Path) -> None:
         )
 
 
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """All values inside of nested ones, with their names; deeper than recursion would go."""
-    waiting = [(name, value)]
+def _leaves(values: Any) -> Iterator[tuple[str, int, Any]]:
+    """All values inside of nested ones, with their names and depths."""
+    waiting = [("", 0, values)]
     while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += [(f"{name}.{key}".lstrip("."), one) for key, one in value.items()]
-            waiting += [(f"a key of {name}", key) for key in value if not isinstance(key, str)]
-        elif isinstance(value, list | tuple):
-            waiting += [(f"{name}[{index}]", one) for index, one in enumerate(value)]
+        name, depth, value = waiting.pop()
+        inside = depth + 1
+        if depth > DEEPEST or not isinstance(value, dict | list | tuple):
+            yield name, depth, value
+        elif isinstance(value, dict):
+            waiting += [(f"{name}.{key}".lstrip("."), inside, one) for key, one in value.items()]
+            waiting += [(f"a key of {name}", inside, key) for key in value]
         else:
-            yield name, value
+            waiting += [(f"{name}[{index}]", inside, one) for index, one in enumerate(value)]
 
 
 def _is_sound(value: Any) -> bool:
