@@ -70,7 +70,7 @@ class _Bounds(TorchDispatchMode):
         """The size of the largest new array, found on the meta device where it may be large."""
         leaves, _ = tree_flatten((args, kwargs))
         sizes = [leaf.numel() for leaf in leaves if isinstance(leaf, Tensor)]
-        sizes += [abs(leaf) for leaf in leaves if isinstance(leaf, int)]
+        sizes += 2 * [abs(leaf) for leaf in leaves if isinstance(leaf, int)]  # eye(n) has n × n
         is_small = math.prod(size or 1 for size in sizes) <= VALUES
         if is_small or func._schema.name.endswith("_"):
             return 0

@@ -211,8 +211,8 @@ def test_an_error_is_not_hidden_by_that_of_its_record(folder, monkeypatch, capsy
     def full(path, text):
         raise OSError(28, "No space left on device", str(path))
 
-    with folder.lock(), pytest.raises(ValueError, match="the first"):
-        with folder.recording(command=COMMAND):
-            monkeypatch.setattr("flowbench.run.folder.write_text", full)
-            raise ValueError("the first")
+    monkeypatch.setattr("flowbench.run.folder.write_text", full)
+    recording = folder.recording(command=COMMAND)
+    with pytest.raises(ValueError, match="the first"), folder.lock(), recording:
+        raise ValueError("the first")
     assert "error.json: No space left" in capsys.readouterr().err
