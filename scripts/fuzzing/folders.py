@@ -103,7 +103,7 @@ class Sound:
     def train(self, tree: Path, *overrides: str) -> Path:
         """The same command, in this process."""
         places = [f"paths.output={tree}", f"paths.cache={self.place / 'cache'}"]
-        words = [*SMALL, *places, f"data.path={self.rows}", "figures=[learning_curve]", *overrides]
+        words = [*SMALL, *places, f"data.path={self.rows}", *overrides]
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
             config = compose("train", words)
         path = run_directory(config)

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 __all__ = ["in_console", "say", "show_warning"]
 
 PACKAGE = Path(__file__).resolve().parent
+STDOUT = "standard output"
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -49,9 +50,11 @@ def in_console(main: Callable[P, T]) -> Callable[P, T]:
                 if sys.stdout is not None:  # it is, where its file is closed
                     sys.stdout.flush()
             except OSError as error:
-                if error.filename is not None:
+                if error.filename is None:
+                    error = _of_stdout(error)
+                if error.filename != STDOUT:
                     raise
-                _leave(_text(_of_stdout(error)))
+                _leave(f"{STDOUT}: {error.strerror}")
         return result
 
     return wrapped
@@ -82,11 +85,7 @@ def _of_stdout(error: OSError) -> OSError:
     """The error with its place, after which nothing more is printed."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)  # else Python would try once more at the end
-    return OSError(error.errno, error.strerror or str(error), "standard output")
-
-
-def _text(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}"
+    return OSError(error.errno, error.strerror or str(error), STDOUT)
 
 
 def _leave(sentence: str) -> None:
