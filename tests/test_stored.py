@@ -1,5 +1,6 @@
 """What a checkpoint may hold: every damage ends in one sentence, before memory is taken."""
 
+import os
 import time
 import zipfile
 
@@ -9,7 +10,7 @@ import torch
 from flowbench.bounded import TooLargeError, bounded
 from flowbench.checkpoint import CheckpointError, load
 from flowbench.flows import MAF
-from flowbench.stored import FORMAT, to_write
+from flowbench.stored import FORMAT, read_values, to_write
 
 OPTIONS = {"layers": 1, "hidden_units": [4], "seed": 0}
 NAME = "flow.transform.transforms.1.network.layers.0.bias"
@@ -171,6 +172,12 @@ def test_a_packed_file_is_not_unpacked(tmp_path):
             new.writestr(member, old.read(member))
     with pytest.raises(CheckpointError, match="its parts are compressed"):
         load(packed)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "last.ckpt")
+    with pytest.raises(CheckpointError, match="it is no regular file"):
+        read_values(tmp_path / "last.ckpt")
 
 
 def test_what_a_module_needs_is_within_bounds():

@@ -193,7 +193,9 @@ def refuse_other_tensors(
 
 
 def _refuse_packed(path: Path) -> None:
-    """Refuse a file that holds less than it would unpack to."""
+    """Refuse what is no file, or holds less than it would unpack to."""
+    if not path.is_file():  # a pipe would wait
+        raise ValueError("it is no regular file")
     with zipfile.ZipFile(path) as packed:
         members = packed.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
