@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_map
 
 __all__ = ["TooLargeError", "bounded"]
@@ -78,7 +78,7 @@ class _Bounds(TorchDispatchMode):
         if any(argument.name == "device" for argument in func._schema.arguments):
             options["device"] = torch.device("meta")
         try:
-            with torch.utils._python_dispatch._disable_current_modes():
+            with _disable_current_modes():
                 found = func(*tree_map(_on_meta, args), **tree_map(_on_meta, options))
         except (NotImplementedError, RuntimeError):
             return max(sizes, default=0)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 __all__ = ["in_console", "say", "show_warning"]
 
@@ -88,5 +88,5 @@ def _of_stdout(error: OSError) -> OSError:
     return OSError(error.errno, error.strerror or str(error), STDOUT)
 
 
-def _leave(sentence: str) -> None:
+def _leave(sentence: str) -> NoReturn:
     sys.exit(sentence)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 __all__ = [
     "FullDiskError",
@@ -42,7 +42,7 @@ class FullDiskError(OSError):
         return cls(errno.ENOSPC, f"the disk is full ({needed}{_free(path)})", str(path))
 
 
-def mapped_array(path: Path, *, dtype: DTypeLike, shape: Sequence[int]) -> NDArray[Any]:
+def mapped_array(path: Path, *, dtype: DTypeLike, shape: Sequence[int]) -> np.memmap[Any, Any]:
     """A new `.npy` file as a writable array, all of its blocks allocated.
 
     Raises:

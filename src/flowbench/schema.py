@@ -88,8 +88,9 @@ def _of_keys(value: Any, kind: Any, name: str) -> str | None:
 
 def _fits(value: object, kind: Any) -> bool:
     if kind is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and abs(value) <= LARGEST  # NaN is not
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return abs(value) <= LARGEST  # NaN is not
     if kind is int:
         return type(value) is int and abs(value) < 2**63
     if kind is str:
