@@ -1,11 +1,14 @@
 """Neither tests nor the programs that they start reach for the network or for many threads."""
 
 import os
+import tempfile
 
 import pytest
 
 os.environ["FLOWBENCH_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in processes
+CACHE = tempfile.TemporaryDirectory(prefix="flowbench-cache-")
+os.environ["FLOWBENCH_CACHE"] = CACHE.name  # of commands that read the data of a run
 FIRST = ("cluster", "sweeps", "training", "run")  # they wait for other processes
 
 

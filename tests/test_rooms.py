@@ -17,6 +17,7 @@ ROOMS = [
     "flows",
     "data",
     "description",
+    "stored",
     "density",
     "checkpoint",
     "evaluation",
@@ -28,8 +29,11 @@ ROOMS = [
 ]
 FLOOR = [
     "atomic_files",
+    "bounded",
     "chunked",
+    "console",
     "dense",
+    "digest",
     "extras",
     "formatting",
     "frames",
@@ -37,11 +41,12 @@ FLOOR = [
     "modes",
     "precision",
     "ranks",
+    "schema",
     "targets",
     "tracing",
 ]
 LEVELS = {room: level for level, rooms in enumerate(ROOMS, start=1) for room in rooms.split()}
-LEVELS |= dict.fromkeys(FLOOR, 0)
+LEVELS |= dict.fromkeys(FLOOR, 0) | {"disk": -1}  # which the floor itself stands on
 
 
 def module_name(path):

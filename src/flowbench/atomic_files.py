@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flowbench.disk import naming_full_disk
+
 __all__ = ["replacing", "write_text"]
 
 
@@ -31,11 +33,12 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        yield part
-        if durable:
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-        os.replace(part, path)
+        with naming_full_disk(path):
+            yield part
+            if durable:
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+            os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:  # e.g. a full disk

@@ -1,7 +1,8 @@
 """Loading a trained density from a run folder or checkpoint, without executing its contents."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -9,25 +10,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from flowbench.bounded import bounded
 from flowbench.config.embedding import split_embedding
 from flowbench.config.later_keys import with_first_slope, with_later_keys
 from flowbench.config.signatures import parameters
-from flowbench.density import FORMAT, PREFIX, TrainedDensity
+from flowbench.density import PREFIX, TrainedDensity
 from flowbench.description import float32_on_cpu
 from flowbench.flows import Flow, equal_blocks
+from flowbench.stored import (
+    FORMAT,
+    WITH_FIRST_SLOPE,
+    CheckpointError,
+    read_values,
+    refuse_other_tensors,
+)
 from flowbench.targets import build
+from flowbench.transforms import Chain
 from flowbench.transforms.steps import build_preprocess
 
 if TYPE_CHECKING:  # imports Lightning, which takes seconds
     from flowbench.data.base import DataModule
 
 __all__ = ["CheckpointError", "TrainedDensity", "load"]
-
-WITH_FIRST_SLOPE = 2  # the checkpoint format in which leaky_relu had its first slope
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be loaded; the message is one sentence."""
 
 
 def saved_values(config: Mapping[str, Any], data: "DataModule") -> dict[str, Any]:
@@ -48,7 +52,8 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     """The density that a run has learned, in data units, on the CPU and in its own dtype.
 
     Only tensors and plain values are read. Classes named by the configuration are built if they
-    belong to flowbench, others only with `trust=True`.
+    belong to flowbench, others only with `trust=True`. Names, types, shapes and a digest over the
+    whole file are checked; files of formats 2 and 3, which have no digest, load without it.
 
     Args:
         run: a run folder (its best checkpoint is used), a checkpoint file, or a file written by
@@ -56,8 +61,8 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         trust: also build classes from outside flowbench.
 
     Raises:
-        CheckpointError: there is no checkpoint, it is unreadable, it names a foreign class, or its
-            model cannot be built.
+        CheckpointError: there is no checkpoint, it is unreadable or has changed since it was
+            written, it names a foreign class, or its model cannot be built.
 
     Example:
         density = flowbench.load("outputs/toy/maf/1a2b3c4d/seed=0")
@@ -65,20 +70,21 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
     """
     path = checkpoint_path(run)
     saved, state = read_checkpoint(path)
-    model = saved["config"]["model"]
+    model = saved["config"].get("model")
+    if model is None:
+        raise CheckpointError(f"{path}: flowbench.config.model is missing")
     if not trust:
         refuse_foreign(model, what="model", path=path)
-    with float32_on_cpu():
-        try:
-            flow = build_flow(_as_meant(model, saved["format"]), **saved["sizes"])
-        except Exception as error:  # a configuration of another version may fail in any way
-            reason = " ".join(str(error).split())
-            raise CheckpointError(f"{path}: the model cannot be built: {reason}") from error
-        preprocess = build_preprocess(saved["preprocess"])
-        context_preprocess = build_preprocess(saved["context_preprocess"])
+    sizes, meant = saved["sizes"], _as_meant(model, saved["format"])
+    shape = sizes.get("context_shape") or [sizes["context_features"]]
+    with float32_on_cpu(), _built_from(state, path, what="model"):
+        flow = build_flow(meant, **sizes)
     if saved.get("dtype") == str(torch.float64):
         flow.double()
     _load_state(flow, state, path)
+    with float32_on_cpu(), _built_from(state, path, what="preprocessing"):
+        preprocess = _preprocess(saved["preprocess"], sizes["features"])
+        context_preprocess = _preprocess(saved["context_preprocess"], math.prod(shape))
     return TrainedDensity(
         flow,
         preprocess=preprocess,
@@ -126,14 +132,38 @@ def _runs_below(folder: Path) -> list[Path]:
     return []
 
 
-def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
-    broken = [name for name, value in state.items() if value.isnan().any()]
-    if broken:
-        raise CheckpointError(f"{path}: {broken[0]} holds NaN, expected numbers")
+@contextmanager
+def _built_from(state: Mapping[str, Tensor], path: Path, *, what: str) -> Iterator[None]:
+    """Build what a file describes within bounds, and tell in one sentence if that fails."""
     try:
-        flow.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
+        with bounded(values=sum(map(Tensor.numel, state.values())), tensors=len(state)):
+            yield
+    except Exception as error:  # a configuration of another version may fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{path}: the {what} cannot be built: {reason[:500]}") from error
+
+
+def _preprocess(steps: Sequence[Mapping[str, Any]], features: int) -> Chain:
+    """The preprocessing of rows `[rows, features]`.
+
+    Raises:
+        ValueError: a step is for rows of another size.
+    """
+    chain = build_preprocess(steps)
+    for step in chain.transforms:
+        for name, values in step.named_buffers():
+            indices = name == "columns"
+            fits = values.max() < features if indices else len(values) == features
+            if values.ndim and not fits:
+                raise ValueError(
+                    f"{type(step).__name__} has {name} for rows of another size than {features}"
+                )
+    return chain
+
+
+def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
+    refuse_other_tensors(flow.state_dict(), state, where=f"{path}: ")
+    flow.load_state_dict(state)
 
 
 def build_data(data: Mapping[str, Any]) -> "DataModule":
@@ -238,31 +268,14 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The plain values and the flow's state in a checkpoint; executes nothing.
 
     Raises:
-        CheckpointError: the file is unreadable or has another format.
+        CheckpointError: see `read_values`.
     """
-    checkpoint = read_values(path)
-    saved = checkpoint["flowbench"]
-    if saved["format"] not in (WITH_FIRST_SLOPE, FORMAT):
-        raise CheckpointError(f"{path}: format {saved['format']}, expected {FORMAT}")
-    state = checkpoint["state_dict"]
-    return saved, {
-        key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
-    }
-
-
-def read_values(path: Path) -> dict[str, Any]:
-    """The whole content of a checkpoint, with tensors on the CPU; executes nothing.
-
-    Raises:
-        CheckpointError: the file is unreadable.
-    """
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-        values["flowbench"]
-    except Exception as error:  # a damaged file may fail in any way
-        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
-        raise CheckpointError(f"{path}: not a readable flowbench checkpoint ({reason})") from error
-    return values
+    values = read_values(path)
+    own = {key: one for key, one in values["state_dict"].items() if key.startswith(PREFIX)}
+    for key, value in own.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointError(f"{path}: {key} is a {type(value).__name__}, expected a tensor")
+    return values["flowbench"], {key.removeprefix(PREFIX): one for key, one in own.items()}
 
 
 def start_from(flow: Flow, run: str | Path) -> None:
@@ -282,13 +295,20 @@ def start_from(flow: Flow, run: str | Path) -> None:
 def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:
     """Refuse a configuration that would run code other than flowbench's own.
 
-    Each target must be a class that flowbench itself defines, or a function of its flows; a name
-    such as `flowbench.data.conversion.shutil.rmtree` leads outside.
+    Each target must be, in a model, a module that flowbench itself defines or a function of its
+    flows, and in a data module such a data module; a name such as
+    `flowbench.data.conversion.shutil.rmtree` leads outside.
+
+    Args:
+        config: of the model or the data module.
+        what: "model" or "data module".
+        path: of the run or checkpoint, for the message.
 
     Raises:
         CheckpointError: a target is foreign; the message names the first.
     """
-    foreign = [name for name in _targets(config) if not _is_own(name)]
+    is_own = _is_data if what == "data module" else _is_part_of_model
+    foreign = [name for name in _targets(config) if not _leads(name, is_own)]
     if foreign:
         raise CheckpointError(
             f"{path}: the {what} is built by {foreign[0]}, from outside flowbench; "
@@ -296,15 +316,26 @@ def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:
         )
 
 
-def _is_own(name: str) -> bool:
+def _leads(name: str, is_own: Callable[[Any, str], bool]) -> bool:
+    """Whether a name leads to something of flowbench's own."""
     if not name.startswith("flowbench."):
         return False
     try:
         found = resolve_name(name)
     except (ImportError, AttributeError, ValueError):
         return True  # it does not exist: nothing runs, and building it fails with a message
-    home = f"{getattr(found, '__module__', '')}."
-    return home.startswith("flowbench." if isinstance(found, type) else "flowbench.flows.")
+    return is_own(found, f"{getattr(found, '__module__', '')}.")
+
+
+def _is_part_of_model(found: Any, home: str) -> bool:
+    if isinstance(found, type):
+        return home.startswith("flowbench.") and issubclass(found, nn.Module)
+    return home.startswith("flowbench.flows.")
+
+
+def _is_data(found: Any, home: str) -> bool:
+    is_module = isinstance(found, type) and hasattr(found, "prepare_data")
+    return is_module and home.startswith("flowbench.data.")
 
 
 def _targets(value: Any) -> Iterator[str]:

@@ -25,12 +25,12 @@ from flowbench.frames import (
     finite_number,
     label_places,
 )
+from flowbench.stored import to_write
 from flowbench.tracing import holds
 from flowbench.transforms import Chain
 
 __all__ = ["TrainedDensity"]
 
-FORMAT = 3
 PREFIX = "flow."
 FRAME_ROWS = 65_536  # of a frame, converted to numbers at once
 SHOWN = 3
@@ -270,7 +270,8 @@ class TrainedDensity(nn.Module):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            torch.save({"flowbench": {**self.saved, **own}, "state_dict": state}, part)
+            values = {"flowbench": {**self.saved, **own}, "state_dict": state}
+            torch.save(to_write(values), part)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """As in any module, but preprocessing only changes device, not dtype."""

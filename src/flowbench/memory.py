@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from flowbench.disk import require_space, reserve
+
 __all__ = ["SHARE", "empty", "empty_like", "fits"]
 
 SHARE = 1 / 8  # of memory, for the rows of one split; validation holds a copy of them
@@ -29,7 +31,7 @@ def empty(
         folder: where to put the file; None always uses memory.
 
     Raises:
-        OSError: the file does not fit on the disk.
+        FullDiskError: the file does not fit on the disk.
 
     Example:
         >>> empty((2, 3)).shape
@@ -67,21 +69,10 @@ def fits(size: int, device: torch.device) -> bool:
 def _mapped(shape: Sequence[int], dtype: torch.dtype, folder: Path) -> Tensor:
     folder.mkdir(parents=True, exist_ok=True)
     size = torch.Size(shape).numel()
+    require_space(folder, size * dtype.itemsize)
     with tempfile.NamedTemporaryFile(dir=folder, prefix="rows-") as file:
-        try:
-            _reserve(file.fileno(), size * dtype.itemsize)
-        except OSError as error:
-            told = f"{error.strerror}, for {size * dtype.itemsize / 2**30:.1f} GiB of rows"
-            raise OSError(error.errno, told, str(folder)) from error
+        reserve(file.fileno(), size * dtype.itemsize, path=folder)
         return torch.from_file(file.name, shared=True, size=size, dtype=dtype).view(*shape)
-
-
-def _reserve(file: int, size: int) -> None:
-    """Set the size of a file, allocating its blocks if possible: a full disk must fail here."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
-    else:
-        os.truncate(file, size)
 
 
 def _group_limits() -> list[int]:

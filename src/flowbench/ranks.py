@@ -3,15 +3,33 @@
 Without a process group, every function returns what it was given.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["barrier", "gathered", "highest", "leave", "of_first", "rank", "size", "summed"]
+__all__ = [
+    "DeadRankError",
+    "barrier",
+    "gathered",
+    "highest",
+    "leave",
+    "naming_the_dead",
+    "of_first",
+    "rank",
+    "size",
+    "summed",
+]
 
 T = TypeVar("T")
+LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe|peer", re.IGNORECASE)
+
+
+class DeadRankError(Exception):
+    """Another process of a distributed training has ended before this one."""
 
 
 def size() -> int:
@@ -74,6 +92,26 @@ def of_first(function: Callable[[], T]) -> T:
 def barrier() -> None:
     """Wait until all ranks reach this point."""
     gathered(None)
+
+
+@contextmanager
+def naming_the_dead() -> Iterator[None]:
+    """Say which rank is gone, where a collective operation fails for that reason.
+
+    Raises:
+        DeadRankError: instead of the error of the connection.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if size() == 1 or not LOST.search(str(error)):
+            raise
+        others = [str(other) for other in range(size()) if other != rank()]
+        dead = f"rank {others[0]}" if len(others) == 1 else f"one of the ranks {', '.join(others)}"
+        raise DeadRankError(
+            f"rank {rank()}: {dead} has died; its own output says why, if it could, and the same "
+            "command resumes the run"
+        ) from error
 
 
 def leave() -> None:

@@ -1,6 +1,7 @@
 """A run folder has one writer, appears finished only when it is, and keeps to its data."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -57,7 +58,7 @@ def test_a_result_keeps_every_digit_and_makes_the_run_finished(folder):
     with folder.lock():
         folder.write_result(result)
     assert folder.finished
-    assert folder.read_result() == result
+    assert json.loads(folder.result.read_text()) == result
     assert {path.name for path in folder.path.iterdir()} == {"result.json", ".lock"}
 
 
@@ -76,7 +77,7 @@ def test_a_killed_write_leaves_the_earlier_result(folder, monkeypatch):
         with pytest.raises(OSError, match="full"):
             folder.write_result({"mean": 2.0})
     assert {path.name for path in folder.path.iterdir()} == {"result.json", ".lock"}
-    assert folder.read_result() == {"mean": 1.0}
+    assert json.loads(folder.result.read_text()) == {"mean": 1.0}
 
 
 def test_a_failure_is_recorded_and_forgotten_at_the_next_start(folder):
@@ -131,21 +132,70 @@ def test_changed_data_are_refused(folder):
             folder.record_data("b" * 64)
 
 
-def test_overwrite_deletes_an_earlier_run(folder, tmp_path):
-    kept = tmp_path / "kept.txt"
-    kept.write_text("mine")
+@pytest.fixture
+def earlier(folder, tmp_path):
+    """A folder with a run in it, and a link to another place."""
     with folder.lock():
-        folder.clear()
         folder.write_config({"seed": 0}, command=COMMAND)
         folder.last.parent.mkdir()
         folder.last.write_bytes(b"checkpoint")
-        folder.write_result({"mean": 1.0})
         (folder.path / "link").symlink_to(tmp_path)
-        folder.clear()
-        assert [path.name for path in folder.path.iterdir()] == [".lock"]
-        with pytest.raises(RunFolderError, match="another process"), folder.lock():
-            pass
+        folder.error.write_text("{}")
+        folder.result.write_text("{}")
+    return {path.name for path in folder.path.iterdir()}
+
+
+def overwrite(folder, *, begin, fail=None):
+    with folder.lock(), folder.recording(command=COMMAND, always=False, overwrite=True):
+        folder.refuse_other_files()
+        folder.set_aside()
+        assert not folder.finished
+        folder.write_config({"seed": 1}, command=COMMAND)
+        (folder.path / "wandb").mkdir()
+        if begin:
+            folder.begin()
+        if fail:
+            raise fail
+
+
+def test_overwrite_deletes_an_earlier_run(folder, earlier, tmp_path):
+    kept = tmp_path / "kept.txt"
+    kept.write_text("mine")
+    overwrite(folder, begin=True)
+    assert {path.name for path in folder.path.iterdir()} == {".lock", "config.yaml", "wandb"}
     assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("fault", [ValueError("no data"), KeyboardInterrupt(), SystemExit(1)])
+def test_an_earlier_run_stays_where_the_new_one_does_not_begin(folder, earlier, fault):
+    with pytest.raises(type(fault)):
+        overwrite(folder, begin=False, fail=fault)
+    assert {path.name for path in folder.path.iterdir()} == earlier
+    assert folder.read_config() == {"seed": 0}
+    assert folder.last.read_bytes() == b"checkpoint"
+    assert folder.error.read_text() == "{}"
+
+
+@pytest.mark.parametrize("calls", range(9))
+def test_an_earlier_run_comes_back_whenever_the_process_is_killed(
+    folder, earlier, calls, monkeypatch
+):
+    """Killed at the n-th rename: nothing is cleaned up, and the next process opens the folder."""
+    rename, left = os.replace, [calls]
+
+    def dies(*paths):
+        left[0] -= 1
+        if left[0] < 0:
+            raise SystemExit
+        rename(*paths)
+
+    monkeypatch.setattr(os, "replace", dies)
+    with pytest.raises(SystemExit):
+        overwrite(folder, begin=False, fail=SystemExit())
+    monkeypatch.undo()
+    with folder.lock():
+        assert {path.name for path in folder.path.iterdir()} == earlier
+        assert folder.read_config() == {"seed": 0}
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "config.yaml"])
@@ -153,5 +203,16 @@ def test_overwrite_deletes_nothing_else(folder, name):
     with folder.lock():
         (folder.path / name).write_text("title: my thesis")
         with pytest.raises(RunFolderError, match=r"no config\.yaml of a run"):
-            folder.clear()
+            folder.refuse_other_files()
         assert (folder.path / name).read_text() == "title: my thesis"
+
+
+def test_an_error_is_not_hidden_by_that_of_its_record(folder, monkeypatch, capsys):
+    def full(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("flowbench.run.folder.write_text", full)
+    recording = folder.recording(command=COMMAND)
+    with pytest.raises(ValueError, match="the first"), folder.lock(), recording:
+        raise ValueError("the first")
+    assert "error.json: No space left" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from flowbench.checkpoint import CheckpointError
 from flowbench.data import DataError
 from flowbench.data.conversion import Originals
 from flowbench.run.folder import RunFolder, RunFolderError
+from flowbench.stored import to_write
 from flowbench.training.checkpoint_files import CheckpointFiles
 
 SMALL = ["data=table", "model.layers=1", "model.hidden_units=[4]", "training.batch_size=100",
@@ -71,7 +72,7 @@ DAMAGES = [
     ("last", empty, CheckpointError, UNREADABLE),
     ("last", garbage, CheckpointError, UNREADABLE),
     ("last", another_pickle, CheckpointError, UNREADABLE),
-    ("last", parameters_only, CheckpointError, "has parameters, but no optimiser states"),
+    ("last", parameters_only, CheckpointError, "optimizer_states is missing"),
     ("best", half, CheckpointError, UNREADABLE),
     ("best", missing, CheckpointError, "is missing, though epoch [12] was the best so far"),
     ("data", empty, RunFolderError, "not readable as JSON"),
@@ -92,6 +93,86 @@ def test_a_damaged_file_is_named_with_the_way_out(finished, tree, name, damage, 
     assert train(tree, *words, "overwrite=true")[1]["epochs"] == 2
 
 
+def resigned(edit):
+    """A change by somebody who renews the digest."""
+
+    def damage(folder, path):
+        whole = torch.load(path, weights_only=True)
+        del whole["digest"]
+        edit(whole)
+        torch.save(to_write(whole), path)
+
+    return damage
+
+
+def another_width(whole):
+    state = whole["state_dict"]
+    whole["state_dict"] = {name: one.repeat(2) if one.ndim == 1 else one
+                           for name, one in state.items()}  # fmt: skip
+
+
+def other_optimiser(whole):
+    whole["optimizer_states"] = [{"state": {}, "param_groups": [{"params": [0, 1, 2]}]}]
+
+
+def other_callbacks(whole):
+    whole["callbacks"]["History"] = {"rows": None}
+
+
+FOREIGN = [
+    (another_width, r"does not fit this run: the tensor .* has shape"),
+    (other_optimiser, r"does not fit this run: .*parameter group"),
+    (other_callbacks, r"does not fit this run: seconds|does not fit this run: 'seconds'"),
+    (lambda whole: whole.pop("progress"), "progress is missing"),
+    (lambda whole: whole["progress"].pop("position"), r"progress\.position is missing"),
+    (lambda whole: whole["flowbench"].pop("sizes"), r"flowbench\.sizes is missing"),
+]
+
+
+@pytest.mark.parametrize(("edit", "sentence"), FOREIGN)
+def test_a_checkpoint_of_another_run_is_not_resumed(finished, tree, edit, sentence):
+    folder = folder_in(tree)
+    resigned(edit)(folder, folder.last)
+    with pytest.raises(CheckpointError, match=f"{folder.last}: {sentence}.*; .*overwrite=true"):
+        train(tree, *SMALL, f"data.path={finished / 'rows.npy'}")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"sha256": 1}', '{"test": null}'])
+@pytest.mark.parametrize("name", ["result", "data"])
+def test_a_file_of_another_form_is_told_with_the_way_out(finished, tree, name, content):
+    folder = folder_in(tree)
+    getattr(folder, name).write_text(content)
+    with pytest.raises(RunFolderError, match=f"{name}.json: .*; .*overwrite=true") as caught:
+        train(tree, *SMALL, f"data.path={finished / 'rows.npy'}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("fault", ["accelerator", "data", "logger", "trainer"])
+def test_an_earlier_result_stays_until_all_else_stands(finished, tmp_path, fault, monkeypatch):
+    """Whatever is wrong before the first step, the run that is to be replaced is still there."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    folder = RunFolder(next((tmp_path / "outputs").rglob("seed=0")))
+
+    def fails(*_, **__):
+        raise ValueError("not today")
+
+    words = [*SMALL, f"data.path={finished / 'rows.npy'}", "overwrite=true"]
+    if fault == "data":
+        monkeypatch.setattr("flowbench.run.building.build_data", fails)
+    elif fault == "logger":
+        monkeypatch.setattr("flowbench.run.loggers._build", fails)
+        words += ["logger=tensorboard"]
+    else:
+        name = {"accelerator": "run.run.meet", "trainer": "run.fit.build_trainer"}[fault]
+        monkeypatch.setattr(f"flowbench.{name}", fails)
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="not today"):
+        train(tmp_path, *words)
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
+    monkeypatch.undo()
+    assert train(tmp_path, *words[:-1] if fault == "logger" else words)[1]["epochs"] == 2
+
+
 @pytest.fixture
 def no_room():
     """Every file may have 100 kB."""
@@ -108,7 +189,7 @@ def test_without_room_for_a_checkpoint_the_earlier_one_stays_and_is_named(tmp_pa
     with pytest.raises(OSError) as caught:
         CheckpointFiles().save_checkpoint(values | {"large": torch.zeros(100_000)}, path)
     assert (caught.value.filename, caught.value.strerror) == (str(path), "File too large")
-    assert CheckpointFiles().load_checkpoint(path) == values
+    assert torch.load(path, weights_only=True) == to_write(values)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -123,6 +204,6 @@ def test_without_room_for_a_conversion_its_place_is_named(tmp_path, no_room):
         name="small", files=[tmp_path / "x.csv"], cache_dir=tmp_path / "cache", version=1
     )
     with pytest.raises(
-        DataError, match=f"{tmp_path}/cache/small/[0-9a-f]+ cannot be .*100000 requested"
+        DataError, match=f"{tmp_path}/cache/small/[0-9a-f]+: 100000 requested .* free\\)"
     ):
         originals.convert(build, source="")

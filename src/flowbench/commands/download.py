@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.data.download.archives import shown_size
 from flowbench.data.download.download import download
@@ -12,6 +13,7 @@ from flowbench.data.download.sources import SOURCES
 __all__ = ["main"]
 
 
+@in_console
 def main() -> int:
     """Download what is asked for; 1 if a data set failed."""
     sizes = [

@@ -12,8 +12,10 @@ import torch
 from flowbench.atomic_files import write_text
 from flowbench.checkpoint import CheckpointError, load
 from flowbench.commands.arguments import at_least_one
+from flowbench.commands.data_options import add_data_options
 from flowbench.config.settings import Evaluation
 from flowbench.config.signatures import problems_of_call
+from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation import Score, evaluate, paired_difference
 from flowbench.evaluation.clips import rows_per_event
@@ -33,6 +35,7 @@ from flowbench.evaluation.text import (
 __all__ = ["main"]
 
 
+@in_console
 def main(arguments: list[str] | None = None) -> None:
     """Score runs on a split of their data, or on the rows of a file."""
     options = _parser().parse_args(arguments)
@@ -51,7 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _on_split(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    runs = [open_run(path, trust=options.trust) for path in options.runs]
+    own = {"trust": options.trust, "cache": options.cache, "download": options.download}
+    runs = [open_run(path, **own) for path in options.runs]
     for run in runs:
         scoring = _scoring(run.density.config, options)
         refuse_idle(run.data, scoring)
@@ -151,5 +155,6 @@ def _parser() -> argparse.ArgumentParser:
         help="draws of the dequantisation noise to average over; as the run was scored, or 1",
     )
     parser.add_argument("--json", type=Path, help="write all of it there too")
+    add_data_options(parser)
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     return parser

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from flowbench.atomic_files import replacing
-from flowbench.checkpoint import CheckpointError, load
+from flowbench.checkpoint import CheckpointError
 from flowbench.commands import onnx_files, programs
+from flowbench.commands.data_options import add_data_options
 from flowbench.commands.programs import ExportError, FromNoise, LogDensity
+from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.density import TrainedDensity
-from flowbench.evaluation.runs import open_run
+from flowbench.evaluation.runs import Run
 from flowbench.extras import how_to_install
 
 __all__ = ["main"]
@@ -24,6 +26,7 @@ __all__ = ["main"]
 ROWS = 1000  # on which a file is checked
 
 
+@in_console
 def main(arguments: list[str] | None = None) -> None:
     """Write the log-density, and sampling from given noise, in the units of the data.
 
@@ -39,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     if out.suffix != programs.SUFFIX:
         sys.exit(f"--out={out}: expected a name that ends in .pt2")
     try:
-        density, rows, of = _density_and_rows(options.run, trust=options.trust)
+        density, rows, of = _density_and_rows(options)
         out.parent.mkdir(parents=True, exist_ok=True)
         noise = torch.randn(len(rows[0]), density.flow.features, dtype=torch.float64)
         wanted = (
@@ -77,15 +80,14 @@ def _export(
 
 
 def _density_and_rows(
-    path: Path, *, trust: bool
+    options: argparse.Namespace,
 ) -> tuple[TrainedDensity, tuple[Tensor, ...], str]:
     """The density, and rows (and contexts) in data units to check it on, float64."""
+    run = Run.of(options.run, trust=options.trust, cache=options.cache, download=options.download)
     try:
-        run = open_run(path, trust=trust)
+        raw = run.data.raw
     except (CheckpointError, DataError):
-        density = load(path, trust=trust)
-        return density, _sampled(density), "sampled rows"
-    raw = run.data.raw
+        return run.density, _sampled(run.density), "sampled rows"
     index = np.linspace(0, len(raw.x["test"]) - 1, ROWS).astype(np.int64)
     parts = [raw.x["test"], *([raw.context["test"]] if raw.context else [])]
     rows = tuple(torch.from_numpy(np.array(part[index], np.float64)) for part in parts)
@@ -108,5 +110,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, help="a run folder or checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="where to, a name in .pt2")
     parser.add_argument("--onnx", action="store_true", help="write both as .onnx too")
+    add_data_options(parser)
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     return parser

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from flowbench.console import in_console
 from flowbench.report.collect import ReportError
 from flowbench.report.write import write_report
 from flowbench.run.folder import RunFolderError
@@ -11,6 +12,7 @@ from flowbench.run.folder import RunFolderError
 __all__ = ["main"]
 
 
+@in_console
 def main() -> None:
     """Parse, write, and say where."""
     parser = argparse.ArgumentParser(description=__doc__)

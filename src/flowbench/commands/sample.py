@@ -7,13 +7,16 @@ from pathlib import Path
 import torch
 
 from flowbench.checkpoint import CheckpointError
+from flowbench.commands.data_options import add_data_options
 from flowbench.commands.sample_files import write_samples
+from flowbench.console import in_console
 from flowbench.data import DataError
-from flowbench.evaluation.runs import open_run
+from flowbench.evaluation.runs import Run
 
 __all__ = ["main"]
 
 
+@in_console
 def main(arguments: list[str] | None = None) -> None:
     """Write samples: a table, for pictures and sound also a .png, for sound a .wav each."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -29,11 +32,14 @@ def main(arguments: list[str] | None = None) -> None:
         help="of the samples of a table, e.g. city=Bern age=30; without it those of test rows",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+    add_data_options(parser)
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
     try:
-        run = open_run(options.run, trust=options.trust)
+        run = Run.of(
+            options.run, trust=options.trust, cache=options.cache, download=options.download
+        )
         context = _context(options.context)
         written = write_samples(
             run, n=options.n, out=options.out, label=options.label, context=context

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowbench.atomic_files import replacing
-from flowbench.data import DataError, ImageDataModule, SoundDataModule
+from flowbench.data import DataError, ImageDataModule
 from flowbench.data.sound.files import write_sound
 from flowbench.data.table.lattice import without_noise
 from flowbench.evaluation.runs import Run
-from flowbench.evaluation.samples import contexts_of, draw
+from flowbench.evaluation.samples import contexts_of, draw, is_sound
 from flowbench.evaluation.sound import to_sound
 from flowbench.figures.pictures import save_pictures, save_spectrograms
 
@@ -70,7 +70,7 @@ def write_samples(
     if out.suffix not in writers:
         raise DataError(
             f"{out} has the extension {out.suffix!r}, expected {', '.join(writers)} for samples "
-            f"of {type(run.data).__name__}"
+            f"of {'rows' if run.kind is None else run.kind.__name__}"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # told by the caller
@@ -98,20 +98,18 @@ def write_samples(
 
 def _writers(run: Run, contexts: Tensor | None) -> dict[str, Writer]:
     """What can be written of the samples of a run, by extension."""
-    data = run.data
     given = {} if contexts is None else _context_columns(run, contexts)
     whole = {
         name
         for name, lattice in run.density.lattices.items()
         if all(float(number).is_integer() for number in lattice)
     }
-    table = partial(_write_table, data.raw.feature_names, given, whole)
+    table = partial(_write_table, run.density.feature_names, given, whole)
     writers: dict[str, Writer] = {".csv": table, ".parquet": table, ".npy": _write_array}
-    if isinstance(data, ImageDataModule):
-        writers[".png"] = lambda samples, out: save_pictures(data.pictures(samples), out)
-    elif isinstance(data, SoundDataModule):
-        writers[".png"] = lambda samples, out: save_spectrograms(data.spectrograms(samples), out)
-        writers[".wav"] = lambda samples, out: _write_sound(samples, out, data)
+    if run.kind is not None and issubclass(run.kind, ImageDataModule):
+        writers[".png"] = partial(_write_pictures, run)
+    elif is_sound(run):
+        writers |= {".png": partial(_write_spectrograms, run), ".wav": partial(_write_sound, run)}
     return writers
 
 
@@ -131,7 +129,18 @@ def _write_array(samples: NDArray[np.float64], out: Path) -> None:
     np.save(out, samples)
 
 
-def _write_sound(samples: NDArray[np.float64], out: Path, data: SoundDataModule) -> None:
+def _write_pictures(run: Run, samples: NDArray[np.float64], out: Path) -> None:
+    data: Any = run.data
+    save_pictures(data.pictures(samples), out)
+
+
+def _write_spectrograms(run: Run, samples: NDArray[np.float64], out: Path) -> None:
+    data: Any = run.data
+    save_spectrograms(data.spectrograms(samples), out)
+
+
+def _write_sound(run: Run, samples: NDArray[np.float64], out: Path) -> None:
+    data: Any = run.data
     clips = to_sound(data.spectrograms(samples), data.feature_options)
     for number, clip in enumerate(clips, start=1):
         path = out if len(clips) == 1 else out.with_stem(f"{out.stem}_{number}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flowbench.checkpoint import CheckpointError, load
 from flowbench.commands.arguments import at_least_one
+from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation.files import score_file
 from flowbench.evaluation.text import line, noise_told
@@ -13,6 +14,7 @@ from flowbench.evaluation.text import line, noise_told
 __all__ = ["main"]
 
 
+@in_console
 def main(arguments: list[str] | None = None) -> None:
     """Write one column, log_density, in the order of the rows; files may exceed memory."""
     parser = argparse.ArgumentParser(description=main.__doc__)

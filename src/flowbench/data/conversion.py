@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flowbench.atomic_files import write_text
 from flowbench.data.options import DataError
+from flowbench.disk import FullDiskError, naming_full_disk
 
 __all__ = ["Conversion", "Originals"]
 
@@ -97,11 +98,16 @@ class Originals:
         """
         folder = self._folder()
         try:
-            if fetch is not None and self._missing() and _load(folder) is None:
-                fetch()
-            return self._find_or_make(build, folder=folder, source=source)
+            with naming_full_disk(folder):
+                if fetch is not None and self._missing() and _load(folder) is None:
+                    fetch()
+                return self._find_or_make(build, folder=folder, source=source)
+        except FullDiskError as error:
+            raise DataError(
+                f"{self.name}: {error.filename}: {error.strerror}; paths.cache moves it elsewhere"
+            ) from error
         except OSError as error:
-            what = "a file" if error.filename else f"{folder}"  # numpy names none on a full disk
+            what = "a file" if error.filename else f"{folder}"
             raise DataError(f"{self.name}: {what} cannot be read or written: {error}") from error
 
     def fingerprint(self) -> str | None:

@@ -1,7 +1,10 @@
 """A finished run, opened again: its density and its data."""
 
+import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from flowbench.checkpoint import (
     load,
     refuse_foreign,
 )
+from flowbench.config.signatures import parameters
 from flowbench.data import DataModule
 from flowbench.evaluation.clips import per_event
 from flowbench.evaluation.likelihood import log_likelihoods
@@ -24,19 +28,82 @@ from flowbench.evaluation.noise import rows_by_draw
 __all__ = ["Run", "open_run", "same_rows"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """A density and its data, set up.
+    """A density, and its data where they are asked for.
+
+    A run may come from strangers: its configuration says which files are read, but neither where
+    anything is written nor that anything is downloaded.
 
     Attributes:
         path: the run folder.
         density: as `flowbench.load` gives it.
-        data: the data module of its configuration.
+        kind: the class of its data module; None if it was fitted to rows in memory.
+        cache: folder of converted data; None: environment variable FLOWBENCH_CACHE, else `cache`.
+        download: fetch original data that are missing.
     """
 
     path: Path
     density: TrainedDensity
-    data: DataModule
+    kind: type[DataModule] | None
+    cache: Path | None = None
+    download: bool = False
+
+    @classmethod
+    def of(cls, run: str | Path, *, trust: bool = False, **options: Any) -> "Run":
+        """Load the density of a run; its data are read when they are needed.
+
+        Args:
+            run: a run folder (its best checkpoint is taken) or a checkpoint file.
+            trust: also build classes from outside flowbench.
+            options: `cache` and `download`.
+
+        Raises:
+            CheckpointError: there is no readable checkpoint, or it names a foreign class.
+        """
+        density, path, kind = load(run, trust=trust), Path(run), None
+        if config := density.config.get("data"):
+            if not trust:
+                refuse_foreign(config, what="data module", path=path)
+            try:
+                kind = resolve_name(config["_target_"])
+            except (KeyError, TypeError, ValueError, ImportError, AttributeError) as error:
+                raise CheckpointError(f"{path}: no such data module ({error})") from error
+        return cls(path=path, density=density, kind=kind, **options)
+
+    @cached_property
+    def data(self) -> DataModule:
+        """The data module of its configuration, set up.
+
+        Raises:
+            CheckpointError: the density was fitted to rows in memory, or the configuration does
+                not fit the data module.
+            DataError: the data cannot be read.
+        """
+        if self.kind is None:
+            raise CheckpointError(
+                f"{self.path}: this density was fitted to rows in memory, so that there are no "
+                "data to read again; flowbench.load gives what can sample and score"
+            )
+        config = dict(self.density.config["data"])
+        if "cache_dir" in (parameters(self.kind) or {}):
+            config["cache_dir"] = self.cache or os.environ.get("FLOWBENCH_CACHE", "cache")
+        try:
+            data = build_data(config)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path}: the data module cannot be built: {error}"
+            ) from error
+        if self.download or not self.kind.__module__.startswith("flowbench."):
+            data.prepare_data()
+        data.setup()
+        sizes = self.density.flow.features, self.density.context_features
+        if (data.features, data.context_features) != sizes:
+            raise CheckpointError(
+                f"{self.path}: the data have {data.features} features and {data.context_features} "
+                f"of context, and the density is of {sizes[0]} and {sizes[1]}"
+            )
+        return data
 
     def data_space(self, split: str, *, draws: int = 1) -> Tensor:
         """Log-likelihoods of all events of a split in data units, float64 `[events]`.
@@ -52,30 +119,22 @@ class Run:
         return torch.stack(terms).mean(0)
 
 
-def open_run(run: str | Path, *, trust: bool = False) -> Run:
+def open_run(run: str | Path, *, trust: bool = False, **options: Any) -> Run:
     """Load the density of a run and set up the data of its configuration.
 
     Args:
         run: a run folder (its best checkpoint is taken) or a checkpoint file.
         trust: also build classes from outside flowbench.
+        options: `cache` and `download`, see `Run`.
 
     Raises:
-        CheckpointError: there is no readable checkpoint, or it names a foreign class.
+        CheckpointError: there is no readable checkpoint, it names a foreign class, or it has no
+            data.
         DataError: the data cannot be read.
     """
-    density = load(run, trust=trust)
-    if "data" not in density.config:
-        raise CheckpointError(
-            f"{run}: this density was fitted to rows in memory, so that there are no data to read "
-            "again; flowbench.load gives what can sample and score"
-        )
-    config = density.config["data"]
-    if not trust:
-        refuse_foreign(config, what="data module", path=Path(run))
-    data = build_data(config)
-    data.prepare_data()
-    data.setup()
-    return Run(Path(run), density, data)
+    opened = Run.of(run, trust=trust, **options)
+    opened.data  # noqa: B018 (reads them)
+    return opened
 
 
 def same_rows(first: Run, second: Run, split: str) -> None:

@@ -13,7 +13,7 @@ from flowbench.evaluation.clips import sample_clips
 from flowbench.evaluation.prior import labels_of
 from flowbench.evaluation.runs import Run
 
-__all__ = ["contexts_of", "draw"]
+__all__ = ["contexts_of", "draw", "is_sound"]
 
 
 def contexts_of(
@@ -33,7 +33,12 @@ def contexts_of(
     Raises:
         ValueError: the label or a column is unknown, or a column is missing.
     """
-    labels, density = labels_of(run.data), run.density
+    density = run.density
+    if label is None and context is not None:
+        return density.context(context).expand(n, -1)
+    if label is None and (is_sound(run) or not density.context_features):
+        return None
+    labels = labels_of(run.data) if density.context_features else []
     if label is not None and label not in labels:
         columns = [*density.context_columns, *density.categories]
         if labels or not columns:
@@ -44,12 +49,17 @@ def contexts_of(
         )
     if context is not None:
         return density.context(context).expand(n, -1)
-    if isinstance(run.data, SoundDataModule) or not run.data.context_features:
+    if is_sound(run):
         return None
     if label is not None:
         return torch.eye(len(labels))[[labels.index(label)] * n]
     known = run.data.raw.context["test"]
     return torch.from_numpy(np.asarray(known[np.arange(n) % len(known)]))
+
+
+def is_sound(run: Run) -> bool:
+    """Whether the rows of a run are frames of sound."""
+    return run.kind is not None and issubclass(run.kind, SoundDataModule)
 
 
 def draw(
@@ -68,8 +78,8 @@ def draw(
     Raises:
         ValueError: a label is needed and not given.
     """
-    data = run.data
-    if isinstance(data, SoundDataModule):
+    if is_sound(run):
+        data: Any = run.data
         if (labels := labels_of(data)) and label is None:
             raise ValueError(f"a label is needed; it is one of {labels}")
         clips = sample_clips(run.density, data, n=n, label=label)

@@ -176,6 +176,9 @@ def curve_range(curves: Sequence[np.ndarray]) -> list[float] | None:
     if not curves:
         return None
     values = np.concatenate(curves)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
     lowest, low, high = (float(np.quantile(values, share)) for share in (0, 0.1, 1))
     low = low if low - lowest > 2 * (high - low) else lowest
     margin = 0.06 * (high - low) or 0.5

@@ -1,5 +1,6 @@
 """Records of all runs in a tree of run folders, whatever became of them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,10 @@ import pandas as pd
 
 from flowbench.config.later_keys import with_later_keys
 from flowbench.run.folder import RunFolder, run_folders
+from flowbench.run.records import RunFolderError, read_picture, read_table
+from flowbench.schema import is_text
 
-__all__ = ["ReportError", "RunRecord", "collect", "read_run"]
+__all__ = ["ReportError", "RunRecord", "collect", "read_run", "survey"]
 
 FIGURES = ("samples", "test_rows", "density", "pairs", "base_space", "learning_curve")
 Status = Literal["finished", "failed", "pruned", "unfinished"]
@@ -35,6 +38,7 @@ class RunRecord:
         steps: those of `steps.csv`, log-likelihoods by optimiser step, where they were asked for.
         labels: those of `labels.csv`, log-likelihoods of test clips of each label by epoch.
         figures: name → PNG file.
+        left_out: name → why the file of that name is not among them.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class RunRecord:
     steps: pd.DataFrame = field(default_factory=pd.DataFrame)
     labels: pd.DataFrame = field(default_factory=pd.DataFrame)
     figures: Mapping[str, Path] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def status(self) -> Status:
@@ -87,20 +92,44 @@ class RunRecord:
 
 
 def collect(root: str | Path) -> list[RunRecord]:
-    """All runs below a folder, in the order of their paths.
+    """All readable runs below a folder, in the order of their paths.
 
     Args:
         root: e.g. `outputs`.
 
     Raises:
-        ReportError: there is no run.
+        ReportError: there is no run, or none that is readable.
     """
-    folders = run_folders(root)
+    return survey(root)[0]
+
+
+def survey(root: str | Path) -> tuple[list[RunRecord], dict[Path, str]]:
+    """All runs below a folder: the records of those that are readable, and why others are not.
+
+    Args:
+        root: e.g. `outputs`.
+
+    Returns:
+        The records, and folder → reason, both in the order of their paths.
+
+    Raises:
+        ReportError: there is no run, or none that is readable.
+    """
+    folders, tree = run_folders(root), Path(root).absolute()
     if not folders:
         raise ReportError(
             f"{root}: no run folders there; expected <data>/<model>/<hash>/seed=<n>/config.yaml"
         )
-    return [read_run(folder, root=Path(root).absolute()) for folder in folders]
+    records, unreadable = [], {}
+    for folder in folders:
+        try:
+            records.append(read_run(folder, root=tree))
+        except RunFolderError as error:
+            place = folder.path.absolute().relative_to(tree.parent)
+            unreadable[Path(_encodable(place))] = _encodable(error)
+    if not records:
+        raise ReportError("\n".join(unreadable.values()))
+    return records, unreadable
 
 
 def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
@@ -109,23 +138,51 @@ def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
     Args:
         folder: of the run, which need not exist yet.
         root: of the tree, absolute.
+
+    Raises:
+        RunFolderError: a file of it is not what it should be, or it lies outside of the tree.
     """
+    if not folder.path.resolve().is_relative_to(root.resolve()):
+        raise RunFolderError(f"{folder.path}: a link that leads out of {root}")
+    if not is_text(str(folder.path)):
+        raise RunFolderError(f"{str(folder.path)!a}: its name is not text in UTF-8")
+    if not re.fullmatch(r"seed=\d{1,19}", folder.path.name):
+        raise RunFolderError(f"{folder.path}: expected a folder seed=<n>")
+    result = folder.read_result()
+    figures, left_out = _pictures(folder)
     return RunRecord(
         path=folder.path.absolute().relative_to(root.parent),
         config=with_later_keys(folder.read_config()),
         command=folder.read_command(),
-        result=folder.read_result(),
-        error=folder.read_error(),
+        result=result,
+        error=None if result else folder.read_error(),
         pruned=folder.read_pruned(),
-        history=_rows(folder.metrics),
-        steps=_rows(folder.steps),
-        labels=_rows(folder.labels),
-        figures={path.stem: path for path in sorted(folder.figures.glob("*.png"), key=_place)},
+        history=_rows(folder.metrics, "epoch", "val/log_likelihood"),
+        steps=_rows(folder.steps, "step", "test", "base/test"),
+        labels=_rows(folder.labels, "epoch"),
+        figures=figures,
+        left_out=left_out,
     )
 
 
-def _rows(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+def _encodable(value: object) -> str:
+    return str(value).encode(errors="backslashreplace").decode()
+
+
+def _rows(path: Path, *columns: str) -> pd.DataFrame:
+    return read_table(path, *columns) if path.exists() else pd.DataFrame()
+
+
+def _pictures(folder: RunFolder) -> tuple[dict[str, Path], dict[str, str]]:
+    """The pictures of a run, and why others are left out."""
+    figures, left_out = {}, {}
+    for path in sorted(folder.figures.glob("*.png"), key=_place):
+        try:
+            read_picture(path)
+            figures[path.stem] = path
+        except RunFolderError as error:
+            left_out[path.stem] = str(error).removeprefix(f"{path}: ")
+    return figures, left_out
 
 
 def _place(figure: Path) -> tuple[int, str]:

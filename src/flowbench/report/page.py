@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing from outside itself."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,19 +18,27 @@ from flowbench.report.overview import overview
 from flowbench.report.recorded import recorded_curves
 from flowbench.report.settings import Setting
 from flowbench.report.table import score_of
+from flowbench.run.records import read_picture
 
 __all__ = ["render_page"]
 
 STATUSES = ("finished", "unfinished", "pruned", "failed")
 
 
-def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title: str) -> str:
+def render_page(
+    runs: Sequence[RunRecord],
+    settings: Sequence[Setting],
+    *,
+    title: str,
+    unreadable: Mapping[Path, str] | None = None,
+) -> str:
     """The whole page.
 
     Args:
         runs: as `collect` gives them.
         settings: as `settings_of` groups them.
         title: what they are called together, e.g. the name of the tree.
+        unreadable: run folder → why it cannot be read.
     """
     environment = Environment(
         loader=PackageLoader("flowbench.report", "page"),
@@ -48,6 +56,7 @@ def render_page(runs: Sequence[RunRecord], settings: Sequence[Setting], *, title
         counts={status: count for status, count in counts.items() if count},
         runs=runs,
         settings=settings,
+        unreadable=unreadable or {},
         overview=overview(settings),
         any_published=any(setting.published for setting in settings),
         any_pictures=any(setting.mean("test", "bits_per_dim") for setting in settings),
@@ -74,4 +83,4 @@ def _part(name: str) -> Markup:
 
 
 def _embedded(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(read_picture(path)).decode()}"

@@ -1,7 +1,7 @@
 """The report as text: tables in Markdown, also for a README and the end of a sweep."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flowbench import formatting
@@ -44,9 +44,9 @@ def run_table(runs: Sequence[RunRecord], statuses: Sequence[str] | None = None) 
         setting = settings[id(run)]
         rows.append(
             [
-                status,
-                setting.data,
-                setting.model,
+                _cell(status),
+                _cell(setting.data),
+                _cell(setting.model),
                 *([_cell(setting.name)] if names else []),
                 run.path.name.removeprefix("seed="),
                 formatting.integer(run.result.get("epochs", len(run.history))),
@@ -72,17 +72,37 @@ def _score(run: RunRecord, split: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    """A text as one that means nothing in Markdown, on one line."""
+    printable = "".join(one if one.isprintable() else " " for one in text)
+    return re.sub(r"[\\|`*<>&]|(?<=\])(?=\()", r"\\\g<0>", " ".join(printable.split()))
 
 
-def markdown_report(settings: Sequence[Setting], *, title: str) -> str:
-    """The table, the commands that reproduce it, and what became of every run."""
-    lines = [f"# {title}", "", _explanation(settings), "", markdown_table(settings), ""]
-    lines += ["## Commands", "", "```sh"]
-    lines += dict.fromkeys(run.command for setting in settings for run in setting.runs)
-    lines += ["```", ""]
+def _fenced(commands: Iterable[str]) -> list[str]:
+    """Commands in a block that none of them can end."""
+    lines = list(dict.fromkeys(" ".join(command.split()) for command in commands))
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}sh", *lines, fence]
+
+
+def markdown_report(
+    settings: Sequence[Setting], *, title: str, unreadable: Mapping[Path, str] | None = None
+) -> str:
+    """The table, the commands that reproduce it, and what became of every run.
+
+    Args:
+        settings: as `settings_of` groups them.
+        title: of the whole.
+        unreadable: run folder → why it cannot be read.
+    """
+    lines = [f"# {_cell(title)}", "", _explanation(settings), "", markdown_table(settings), ""]
     runs = [run for setting in settings for run in setting.runs]
+    lines += ["## Commands", "", *_fenced(run.command for run in runs), ""]
     lines += ["## Runs", "", run_table(runs), ""]
+    if unreadable:
+        lines += ["## Unreadable run folders", ""]
+        lines += [f"- {_cell(reason)}" for reason in unreadable.values()]
+        lines += [""]
     return "\n".join(lines)
 
 
@@ -114,8 +134,8 @@ def _row(setting: Setting) -> list[str]:
     if setting.sd_over_seeds is not None:
         score += f" (sd {formatting.rounded(setting.sd_over_seeds, setting.two_standard_errors)})"
     return [
-        setting.data,
-        setting.model,
+        _cell(setting.data),
+        _cell(setting.model),
         _cell(setting.name),
         str(ran) if finished == ran else f"{finished} of {ran}",
         score,
@@ -136,4 +156,4 @@ def _explanation(settings: Sequence[Setting]) -> str:
         "of densities given labels, log p(x) = log Σ p(x | label) p(label) with the p(label) of "
         "each result; epochs, wall time and rows sampled per second are means over seeds."
     )
-    return f"{text} Published: {'; '.join(sources)}." if sources else text
+    return f"{text} Published: {_cell('; '.join(sources))}." if sources else text

@@ -1,9 +1,10 @@
 """The command: read a tree, write the page, the tables and, if asked, the README."""
 
+import sys
 from pathlib import Path
 
 from flowbench.atomic_files import replacing, write_text
-from flowbench.report.collect import collect
+from flowbench.report.collect import survey
 from flowbench.report.page import render_page
 from flowbench.report.settings import settings_of
 from flowbench.report.table import tidy
@@ -26,18 +27,21 @@ def write_report(
         The folder of what was written.
 
     Raises:
-        ReportError: there is no run, or the README has no place for results.
+        ReportError: there is no readable run, or the README has no place for results.
     """
-    runs = collect(root)
+    runs, unreadable = survey(root)
     settings = settings_of(runs)
     title = f"Results in {Path(root).absolute().name}"
     folder = Path(root) / "report" if out is None else Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    page = render_page(runs, settings, title=title)
+    page = render_page(runs, settings, title=title, unreadable=unreadable)
     write_text(folder / "report.html", page)
-    write_text(folder / "report.md", markdown_report(settings, title=title))
+    text = markdown_report(settings, title=title, unreadable=unreadable)
+    write_text(folder / "report.md", text)
     with replacing(folder / "runs.csv") as part:
         tidy(runs).to_csv(part, index=False)
     if readme is not None:
         rewrite_readme(readme, settings)
+    for reason in unreadable.values():
+        print(f"left out: {reason}", file=sys.stderr)
     return folder

@@ -2,8 +2,6 @@
 
 from pkgutil import resolve_name
 
-from pytorch_lightning.utilities import rank_zero_only
-
 from flowbench.checkpoint import build_data, build_flow, saved_values
 from flowbench.config.configuration import ConfigError
 from flowbench.config.settings import Settings
@@ -32,19 +30,17 @@ def refuse_other_modules(settings: Settings) -> None:
         )
 
 
-def read_data(settings: Settings, folder: RunFolder) -> DataModule:
-    """The data, set up; their SHA-256 is recorded in the folder.
+def read_data(settings: Settings) -> DataModule:
+    """The data, set up.
 
     Raises:
         DataError: the data are missing or damaged.
         ValueError: a batch has too few rows to be split over the ranks.
-        RunFolderError: the data differ from those recorded in the folder.
     """
     data = build_data(settings.data)
     data.prepare_data()
     data.setup()
     data.train_dataloader()  # refuses batches too small for the ranks
-    rank_zero_only(folder.record_data)(data.raw.sha256)
     return data
 
 

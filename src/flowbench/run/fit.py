@@ -25,7 +25,7 @@ from flowbench.run.longer import continue_shorter
 from flowbench.run.pruning import Pruning
 from flowbench.training.averaging import averages
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
-from flowbench.training.checkpoint_files import best_state
+from flowbench.training.checkpoint_files import best_state, resuming
 from flowbench.training.devices import build_trainer
 from flowbench.training.flow_module import FlowModule, is_trainable
 from flowbench.training.interruption import Interruptions
@@ -87,10 +87,12 @@ def fit(
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
-    folder.begun = True
+    if trainer.is_global_zero:
+        folder.begin()
     if is_trainable(module):
         _tell_of_small_split(data)
-        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        with resuming(resume):
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
         module.flow.recompute_statistics(*data.rows["train"].batch())
         _save(trainer, module, folder.best)

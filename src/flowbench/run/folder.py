@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,15 +14,23 @@ from filelock import FileLock, Timeout
 
 from flowbench.atomic_files import write_text
 from flowbench.config.sentences import cause, sentence
+from flowbench.run import earlier
+from flowbench.run.records import (
+    Config,
+    Data,
+    Failure,
+    Pruned,
+    Result,
+    RunFolderError,
+    read_json,
+    read_text,
+    read_yaml,
+)
 
 __all__ = ["RunFolder", "RunFolderError", "run_folders"]
 
 HEADER = "# flowbench run: "
 LOCK = ".lock"
-
-
-class RunFolderError(Exception):
-    """A run folder cannot be used as asked."""
 
 
 class RunFolder:
@@ -37,8 +45,8 @@ class RunFolder:
         >>> with folder.lock(), folder.recording(command="python train.py"):
         ...     folder.write_config({"seed": 0}, command="python train.py")
         ...     folder.write_result({"test": 0.1})
-        >>> folder.finished, folder.read_result()
-        (True, {'test': 0.1})
+        >>> folder.finished, folder.read_config()
+        (True, {'seed': 0})
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -59,7 +67,7 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run has reached its result; the file appears whole or not at all."""
-        return self.result.is_file()
+        return self.result.exists()
 
     def standing(self) -> str:
         """The file that the same command would resume from, with the start of its SHA-256."""
@@ -73,12 +81,15 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Keep other processes out of the folder, which is created if necessary.
 
+        What a killed process has set aside is put back.
+
         Raises:
             RunFolderError: another process uses it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.path / LOCK, blocking=False):
+                earlier.restore(self.path, self._entries())
                 yield
         except Timeout:
             raise RunFolderError(
@@ -87,41 +98,64 @@ class RunFolder:
             ) from None
 
     @contextmanager
-    def recording(self, *, command: str, always: bool = True) -> Iterator[None]:
+    def recording(
+        self, *, command: str, always: bool = True, overwrite: bool = False
+    ) -> Iterator[None]:
         """Write `error.json` if the block fails; that of an earlier attempt is removed.
 
-        An interruption (Ctrl-C) is not a failure: the same command resumes the run.
+        An interruption (Ctrl-C) is not a failure: the same command resumes the run. A block that
+        fails before the training has begun leaves an earlier run as it was, with its result.
 
         Args:
             command: the one that makes the run.
-            always: keep a new folder even if training has not begun; otherwise it is removed.
+            always: keep a new folder even if training has not begun, and tell of the failure even
+                beside an earlier result; otherwise a new folder is removed.
+            overwrite: the earlier run stays until `begin`.
         """
         new = not self._entries()
-        self.error.unlink(missing_ok=True)
-        self.pruned.unlink(missing_ok=True)
+        if not overwrite:
+            self.error.unlink(missing_ok=True)
+            self.pruned.unlink(missing_ok=True)
         try:
             yield
-        except Exception as error:
-            if new and not self.begun and not always:
-                self._remove()
-                raise
-            told, kind = " ".join(sentence(error).split()), type(cause(error)).__name__
-            _write_json(self.error, {"error": told, "type": kind, "command": command})
+        except BaseException as error:
+            if not self.begun:
+                earlier.restore(self.path, self._entries())
+            if isinstance(error, Exception):
+                self._record(error, command, keep=always, remove=new and not self.begun)
             raise
 
-    def clear(self) -> None:
-        """Delete the earlier contents, for `overwrite=true`; the lock stays.
+    def _record(self, error: Exception, command: str, *, keep: bool, remove: bool) -> None:
+        """Write `error.json`; nothing that goes wrong here may hide the error itself."""
+        told, kind = " ".join(sentence(error).split()), type(cause(error)).__name__
+        try:
+            if remove and not keep:
+                self._remove()
+            elif keep or not self.finished:
+                _write_json(self.error, {"error": told, "type": kind, "command": command})
+        except OSError as problem:
+            print(f"error.json is not written: {sentence(problem)}", file=sys.stderr)
+
+    def refuse_other_files(self) -> None:
+        """Refuse to overwrite what was not written by a run.
 
         Raises:
-            RunFolderError: its files were not written by a run.
+            RunFolderError: there are files, but no configuration of a run.
         """
-        entries = self._entries()
-        if entries and not self._made_by_a_run():
+        if self._entries() and not self._made_by_a_run():
             raise RunFolderError(
                 f"{self.path}: overwrite=true deletes earlier runs only, and this folder has "
                 "files but no config.yaml of a run; move them away"
             )
-        self._empty()
+
+    def set_aside(self) -> None:
+        """Put the earlier contents away, for `overwrite=true`, until `begin`; the lock stays."""
+        earlier.set_aside(self.path, self._entries())
+
+    def begin(self) -> None:
+        """The training begins: the earlier contents are deleted."""
+        self.begun = True
+        earlier.delete(self.path)
 
     def write_config(self, config: Mapping[str, Any], *, command: str) -> None:
         """Write the resolved configuration as plain values, with the command in the first line."""
@@ -130,16 +164,13 @@ class RunFolder:
 
     def read_config(self) -> dict[str, Any]:
         """The configuration of the run; empty if the run did not get that far."""
-        if not self.config.is_file():
-            return {}
-        return yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        return read_yaml(self.config, Config) if self.config.exists() else {}
 
     def read_command(self) -> str:
         """The command that makes the run; empty if it is not recorded."""
-        if self.config.is_file():
-            with self.config.open(encoding="utf-8", errors="replace") as lines:
-                return lines.readline().strip().removeprefix(HEADER)
-        return _read_json(self.error)["command"] if self.error.is_file() else ""
+        if self.config.exists():
+            return read_text(self.config).partition("\n")[0].strip().removeprefix(HEADER)
+        return read_json(self.error, Failure)["command"] if self.error.exists() else ""
 
     def record_data(self, sha256: str) -> None:
         """Record the data of the run, or compare them with those recorded earlier.
@@ -147,9 +178,9 @@ class RunFolder:
         Raises:
             RunFolderError: the data have changed since the run began.
         """
-        if not self.data.is_file():
+        if not self.data.exists():
             _write_json(self.data, {"sha256": sha256})
-        known = _read_json(self.data)["sha256"]
+        known = read_json(self.data, Data)["sha256"]
         if known != sha256:
             raise RunFolderError(
                 f"{self.path}: the data have changed since this run began (SHA-256 "
@@ -170,13 +201,11 @@ class RunFolder:
 
     def read_result(self) -> dict[str, Any]:
         """The result of the run; empty unless it is finished."""
-        return _read_json(self.result) if self.finished else {}
+        return read_json(self.result, Result) if self.finished else {}
 
     def read_error(self) -> str | None:
-        """The error message of the last attempt, if it failed and the run is not finished."""
-        if self.finished or not self.error.is_file():
-            return None
-        return _read_json(self.error)["error"]
+        """The error message of the last attempt, if it failed."""
+        return read_json(self.error, Failure)["error"] if self.error.exists() else None
 
     def write_pruned(self, *, epoch: int, command: str) -> None:
         """Mark a run that a search has given up after an epoch, counted from 0."""
@@ -184,33 +213,22 @@ class RunFolder:
 
     def read_pruned(self) -> int | None:
         """The epoch after which a search has given the run up, if it has."""
-        if not self.pruned.is_file():
-            return None
-        return _read_json(self.pruned)["epoch"]
+        return read_json(self.pruned, Pruned)["epoch"] if self.pruned.exists() else None
 
     def _entries(self) -> list[Path]:
-        return [entry for entry in self.path.iterdir() if entry.name != LOCK]
-
-    def _empty(self) -> None:
-        for entry in sorted(self._entries(), key=self.config.__eq__):  # the mark of a run is last
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        own = (LOCK, *earlier.HIDDEN)
+        return [entry for entry in self.path.iterdir() if entry.name not in own]
 
     def _remove(self) -> None:
         """Delete the folder, and those above it that hold nothing else."""
-        self._empty()
+        earlier.remove(self._entries())
         (self.path / LOCK).unlink(missing_ok=True)
         with suppress(OSError):  # one of them is not empty
             for folder in (self.path, *self.path.parents[:3]):
                 folder.rmdir()
 
     def _made_by_a_run(self) -> bool:
-        if not self.config.is_file():
-            return False
-        with self.config.open(encoding="utf-8", errors="replace") as lines:
-            return lines.readline().startswith(HEADER)
+        return self.config.exists() and read_text(self.config).startswith(HEADER)
 
 
 def run_folders(root: str | Path) -> list[RunFolder]:
@@ -230,16 +248,6 @@ def _numbers(key: str, value: object) -> Iterator[tuple[str, float]]:
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             yield from _numbers(f"{key}[{index}]", inner)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunFolderError(
-            f"{path}: not readable as JSON ({error}); restore it, or start over with "
-            "overwrite=true"
-        ) from error
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from flowbench.config.files import complete_files
 from flowbench.config.help import register_help
 from flowbench.config.hints import hydra_sentence, null_sentence
 from flowbench.config.sentences import cause, sentence
+from flowbench.console import in_console
 from flowbench.run.config_directory import config_directory
 from flowbench.run.identity import run_directory
 from flowbench.training.interrupted import Interrupted
@@ -32,10 +32,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
 
 
+@in_console
 def main() -> None:
     """Run `python train.py ...` or `flowbench-train ...`: exit code 0, 1, 75 (saved) or 130."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
-    warnings.formatwarning = _warning
     if sys.stderr.isatty() and _is_first():
         print("loading …", end="\r", file=sys.stderr, flush=True)  # the next line goes over it
     complete_files()
@@ -101,13 +101,6 @@ def _announced(config: DictConfig) -> Iterator[None]:
 
 def _is_first() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
-
-
-def _warning(message: Any, category: type, filename: str, lineno: int, line: Any = None) -> str:
-    """A plain line for our own warnings; with file and line number for those of others."""
-    if PACKAGE in Path(filename).resolve().parents:
-        return f"warning: {message}\n"
-    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def _leave_interrupted(reason: str = "interrupted", *, code: int = INTERRUPTED) -> None:

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench import ranks
 from flowbench.config.settings import Settings
+from flowbench.console import say
 from flowbench.evaluation import evaluate
 from flowbench.evaluation.prior import refuse_idle
 from flowbench.figures.figures import chosen, draw_figures
@@ -51,37 +52,42 @@ def run(settings: Settings, path: Path) -> dict[str, Any]:
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return _assist(settings, folder)
     command = run_command()
-    with folder.lock(), folder.recording(command=command, always=SWEEP in os.environ):
+    options = {"always": SWEEP in os.environ, "overwrite": settings.overwrite}
+    with folder.lock(), folder.recording(command=command, **options):
         if settings.overwrite:
-            folder.clear()
+            folder.refuse_other_files()
         _meet(settings, folder)
-        if folder.finished:
+        if folder.finished and not settings.overwrite:
+            result = folder.read_result()
             refuse_changed_data(settings, folder)
-            print("this run is finished (overwrite=true starts over):")
+            told = f"this run is finished (overwrite=true starts over):\n{summary(result, path)}"
+        elif result := _carry_out(settings, folder, command=command):
+            result = folder.read_result()
+            told = summary(result, path)
         else:
-            folder.write_config(settings.plain, command=command)
-            result = _carry_out(settings, folder, command=command)
-            if not result:
-                print(f"pruned at epoch {folder.read_pruned()}: {folder.path}")
-                ranks.leave()
-                return {}
-        result = folder.read_result()
-        print(summary(result, folder.path))
+            told = f"pruned at epoch {folder.read_pruned()}: {path}"
+    say(told)
     ranks.leave()
     return result
 
 
+@ranks.naming_the_dead()
 @quiet()
 def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[str, Any]:
     """The whole run; empty if a search has pruned it, or if this process is not the first."""
     refuse_other_modules(settings)
     figures = chosen(settings.figures)
     reference, memory = published_result(settings), PeakMemory()
+    if not settings.overwrite:
+        _describe(settings, folder, command)
     pl.seed_everything(settings.seed, verbose=False)
-    data = read_data(settings, folder)
+    data = read_data(settings)
     refuse_idle(data, settings.evaluation)
     flow = flow_of(settings, data)
     module = module_of(settings, flow, data)
+    if settings.overwrite:
+        _describe(settings, folder, command)
+    rank_zero_only(folder.record_data)(data.raw.sha256)
     with leaving_together(), watching(settings, folder) as loggers:
         fitted = fit(module, data, settings, folder, loggers, command=command)
         if fitted is None:
@@ -102,6 +108,14 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
         folder.write_result(result)
         log_results(loggers, scores, folder, step=module.step)
     return result
+
+
+@rank_zero_only
+def _describe(settings: Settings, folder: RunFolder, command: str) -> None:
+    """Write `config.yaml`; an earlier run that it would describe no more is set aside first."""
+    if settings.overwrite:
+        folder.set_aside()
+    folder.write_config(settings.plain, command=command)
 
 
 def _assist(settings: Settings, folder: RunFolder) -> dict[str, Any]:

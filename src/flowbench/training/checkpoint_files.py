@@ -1,5 +1,6 @@
 """How the Trainer writes and reads its checkpoints."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,12 @@ from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
 from flowbench.atomic_files import replacing
-from flowbench.checkpoint import CheckpointError, read_checkpoint, read_values
+from flowbench.checkpoint import read_checkpoint
+from flowbench.stored import CheckpointError, Resumable, read_values, to_write
 
-__all__ = ["CheckpointFiles", "best_state"]
+__all__ = ["CheckpointFiles", "best_state", "resuming"]
 
+RESTORING = "checkpoint_connector.py"  # of the Trainer
 WAY_OUT = "restore it, or start over with overwrite=true"
 
 
@@ -23,9 +26,9 @@ class CheckpointFiles(CheckpointIO):
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "checkpoints" / "last.ckpt"
-        >>> CheckpointFiles().save_checkpoint({"flowbench": {}, "optimizer_states": []}, path)
-        >>> CheckpointFiles().load_checkpoint(path)
-        {'flowbench': {}, 'optimizer_states': []}
+        >>> CheckpointFiles().save_checkpoint({"flowbench": {}, "state_dict": {}}, path)
+        >>> sorted(torch.load(path))
+        ['digest', 'flowbench', 'state_dict']
     """
 
     def save_checkpoint(
@@ -36,7 +39,7 @@ class CheckpointFiles(CheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, part.open("wb") as file:
             try:
-                torch.save(checkpoint, file)
+                torch.save(to_write(checkpoint), file)
             except RuntimeError as error:  # torch raises this if writing has failed
                 raise error.__context__ or error from None
 
@@ -46,13 +49,10 @@ class CheckpointFiles(CheckpointIO):
         """Read the checkpoint that a training resumes from.
 
         Raises:
-            CheckpointError: it is unreadable, or has no optimiser states.
+            CheckpointError: it is unreadable, or lacks what resuming needs.
         """
         with _telling_the_way_out():
-            checkpoint = read_values(Path(path))
-        if "optimizer_states" not in checkpoint:
-            raise CheckpointError(f"{path}: has parameters, but no optimiser states; {WAY_OUT}")
-        return checkpoint
+            return read_values(Path(path), kind=Resumable)
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint."""
@@ -71,6 +71,25 @@ def best_state(path: Path, *, epoch: int) -> dict[str, Tensor]:
         )
     with _telling_the_way_out():
         return read_checkpoint(path)[1]
+
+
+@contextmanager
+def resuming(path: Path | None) -> Iterator[None]:
+    """A training that resumes from a checkpoint, or begins if the path is None.
+
+    Raises:
+        CheckpointError: what the checkpoint holds does not fit this training.
+    """
+    try:
+        yield
+    except Exception as error:  # the states of optimisers and callbacks may fail in any way
+        frames = traceback.extract_tb(error.__traceback__)
+        if path is None or not any(RESTORING in frame.filename for frame in frames):
+            raise
+        if isinstance(error, CheckpointError) and str(path) in str(error):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{path}: does not fit this run: {reason}; {WAY_OUT}") from error
 
 
 @contextmanager

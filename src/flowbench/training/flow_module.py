@@ -15,6 +15,7 @@ from flowbench import memory, ranks
 from flowbench.config.settings import Training
 from flowbench.data import Batch, DataModule
 from flowbench.flows import Flow
+from flowbench.stored import refuse_other_tensors
 from flowbench.training.optimization import CosineAnnealing, build_optimizer, build_scheduler
 from flowbench.training.random_states import random_states, restore_random_states
 
@@ -260,7 +261,12 @@ class FlowModule(pl.LightningModule):
         del checkpoint["loops"]  # the Trainer's own position, replaced by ours
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the position and the random states."""
+        """Restore the position and the random states.
+
+        Raises:
+            CheckpointError: its tensors are those of another module.
+        """
+        refuse_other_tensors(self.state_dict(), checkpoint["state_dict"])
         progress = checkpoint["progress"]
         self._step = progress["step"]
         self._tell_trainer()

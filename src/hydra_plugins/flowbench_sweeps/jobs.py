@@ -106,6 +106,8 @@ class Job:
             return RunRecord(path=path, config=self.config, error=error, command=self.command)
         try:
             record = read_run(self.folder, root=self.folder.path.absolute().parents[3])
+            if self.config["overwrite"] and (error := self.folder.read_error()):
+                record = replace(record, result={}, error=error)  # the earlier result stands
         except RunFolderError as problem:
             record = RunRecord(
                 path=self.folder.path, config={}, command=self.command, error=str(problem)

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from flowbench.data.options import DataError
+from flowbench.disk import shown_size
 
 __all__ = ["require_space", "shown_size", "unpack"]
 
@@ -68,20 +69,6 @@ def require_space(folder: Path, size: int, *, what: str) -> None:
         raise DataError(
             f"{folder} has {shown_size(free)} of free space, but {what} needs {shown_size(size)}"
         )
-
-
-def shown_size(size: float) -> str:
-    """A number of bytes in human-readable form.
-
-    Example:
-        >>> shown_size(857_000_000), shown_size(4_542)
-        ('857 MB', '4.54 kB')
-    """
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from flowbench.data.download.archives import shown_size, unpack
+from flowbench.data.download.archives import unpack
 from flowbench.data.download.sources import SOURCES, Source
 from flowbench.data.download.transfer import fetch
 from flowbench.data.options import DataError
+from flowbench.disk import shown_size
 
 __all__ = ["OFFLINE", "download"]
 

@@ -11,9 +11,10 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from flowbench.data.download.archives import require_space, shown_size
+from flowbench.data.download.archives import require_space
 from flowbench.data.download.sources import File
 from flowbench.data.options import DataError
+from flowbench.disk import shown_size
 
 __all__ = ["fetch"]
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.data.chunks import chunks
+from flowbench.disk import mapped_array
 
 __all__ = ["chunked", "dequantise", "write_pictures"]
 
@@ -51,7 +52,7 @@ def write_pictures(
     rows, copies = len(labels), 2 if flips else 1
     out = folder / f"{split}.npy"
     size = (copies * rows, int(np.prod(shape)))
-    x = np.lib.format.open_memmap(out, mode="w+", dtype=np.float32, shape=size)
+    x = mapped_array(out, dtype=np.float32, shape=size)
     start = 0
     for pixels in chunks:
         values = dequantise(pixels, rng).transpose(0, 2, 3, 1)

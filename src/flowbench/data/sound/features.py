@@ -16,6 +16,7 @@ from flowbench.data.sound.clips import Clip
 from flowbench.data.sound.files import read_sound
 from flowbench.data.sound.resampling import resample, samples_needed
 from flowbench.data.sound.spectrogram import Framing, Window, fit_length, stft_magnitudes
+from flowbench.disk import mapped_array
 
 __all__ = ["FeatureOptions", "write_features"]
 
@@ -81,7 +82,7 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
     if options.mel is not None:
         mel = mel_filters(coefficients, options.mel, rate=options.sample_rate)
     shape = _magnitudes(np.zeros((1, options.length)), options, mel).shape[1:]
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(clips), *shape))
+    out = mapped_array(path, dtype=np.float32, shape=(len(clips), *shape))
     refused: list[str] = []
     for part in chunks(len(clips), values=CLIPS):
         samples = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from flowbench.data.table.faults import Faults
 from flowbench.data.table.lattice import Discrete, dequantize, discreteness
 from flowbench.data.table.parts import Part, Piece
 from flowbench.data.text import is_number
+from flowbench.disk import write_header
 
 __all__ = ["TableWriter"]
 
@@ -62,7 +63,7 @@ class TableWriter:
         rows = 0
         with out.open("wb") as file:
             dtype = np.dtype(np.float64)
-            _write_header(file, dtype, (rows, width))
+            write_header(file, dtype, (rows, width))
             for numbers in self._pieces(source, where):
                 self.dtype = numbers.dtype
                 dtype = np.dtype(np.float64) if self.exact else numbers.dtype
@@ -70,7 +71,7 @@ class TableWriter:
                 numbers.astype(dtype).tofile(file)
                 rows += len(numbers)
             file.seek(0)
-            _write_header(file, dtype, (rows, width))
+            write_header(file, dtype, (rows, width))
         self.kept += rows
         self.arrays[part] = np.load(out, mmap_mode="r+")
 
@@ -191,12 +192,6 @@ def _complete(piece: Piece, names: Sequence[str]) -> NDArray[np.bool_]:
     for name, cells in piece.wrong.items():
         missing[list(cells), names.index(name)] = False
     return np.logical_not(missing.any(axis=1))
-
-
-def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
-    """The header of an `.npy`, of the same length however many rows there are."""
-    form = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
-    np.lib.format.write_array_header_1_0(file, form | {"shape": shape})
 
 
 def _sort_key(label: str) -> tuple[bool, float, str]:
