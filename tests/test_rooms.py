@@ -30,6 +30,7 @@ FLOOR = [
     "atomic_files",
     "chunked",
     "dense",
+    "exits",
     "extras",
     "formatting",
     "frames",

@@ -1,7 +1,6 @@
 """Draw samples of a finished run, in the units of its data."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from flowbench.checkpoint import CheckpointError
 from flowbench.commands.sample_files import write_samples
 from flowbench.data import DataError
 from flowbench.evaluation.runs import open_run
+from flowbench.exits import explained
 
 __all__ = ["main"]
 
@@ -32,14 +32,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
-    try:
+    with explained(CheckpointError, DataError, ValueError, OSError):
         run = open_run(options.run, trust=options.trust)
         context = _context(options.context)
         count, borrowed = write_samples(
             run, n=options.n, out=options.out, label=options.label, context=context
         )
-    except (CheckpointError, DataError, ValueError, OSError) as error:
-        sys.exit(str(error))
     where = " at the contexts of test rows, in turn" if borrowed else ""
     lost = options.n - count
     told = f" ({lost} of {options.n:,} ran away from the data and are left out)" if lost else ""

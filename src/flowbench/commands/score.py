@@ -1,12 +1,12 @@
 """Write the log-density of every row of a file, in the units of the data, in nats."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from flowbench.checkpoint import CheckpointError, load
 from flowbench.data import DataError
 from flowbench.evaluation.files import score_file
+from flowbench.exits import explained
 
 __all__ = ["main"]
 
@@ -20,10 +20,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--key", help="the array in an .npz or .h5 that holds several")
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     options = parser.parse_args(arguments)
-    try:
+    with explained(CheckpointError, DataError, ValueError, OSError):
         density = load(options.run, trust=options.trust)
         count, lost = score_file(density, options.data, out=options.out, key=options.key)
-    except (CheckpointError, DataError, ValueError, OSError) as error:
-        sys.exit(str(error))
     told = f", {lost:,} of them nan, for missing values" if lost else ""
     print(f"{count:,} rows{told}: {options.out}")

@@ -105,7 +105,7 @@ def origins(annotation: Any) -> set[Any]:
 
 
 def words(annotation: Any) -> list[Any]:
-    """The words of all `Literal`s in an annotation.
+    """The words of all `Literal`s and `OneOf`s in an annotation.
 
     Example:
         >>> words(Sequence[Literal["a", "b"]] | None)
@@ -114,4 +114,6 @@ def words(annotation: Any) -> list[Any]:
     origin, arguments = parts(annotation)
     if origin is Literal:
         return list(arguments)
+    if origin is Annotated:
+        return [word for limit in arguments[1:] for word in getattr(limit, "words", [])]
     return [word for inner in arguments for word in words(inner)]

@@ -24,14 +24,42 @@ __all__ = ["SIZES", "ConfigError", "Training", "check", "resolved"]
 
 SECTIONS = {"paths": Paths, "published": Published, "training": Training, "trainer": TrainerKeys}
 SIZES = {"features", "context_features"}
-TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
-TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
-# These would have no effect on the training loop, or break it: it counts its own steps, validates
-# on all rows after every epoch, and needs float32.
-TRAINER_OWN |= {"precision", "max_steps", "min_steps", "accumulate_grad_batches"}
-TRAINER_OWN |= {"gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch"}
-TRAINER_OWN |= {"val_check_interval", "limit_train_batches", "limit_val_batches"}
-TRAINER_OWN |= {"overfit_batches", "fast_dev_run", "barebones", "enable_checkpointing"}
+ALL_ROWS = "an epoch is all rows of the data; trainer.max_epochs limits a training"
+EVERY_EPOCH = "all validation rows are scored after every epoch"
+STEPS = "epochs are counted, not steps; set trainer.max_epochs"
+NO_SPLIT = "there is no such stage; scripts/evaluate.py scores splits"
+SAVED = "the best and the last epoch are always saved, since the best one is scored"
+CLIPPING = "gradients are clipped by norm; set training.gradient_clip_norm"
+# Keys of the Trainer that a run cannot have: why, and what to set instead.
+REFUSED_OF_TRAINER = {
+    "accumulate_grad_batches": "training.batch_size is the batch of a step, whatever its size",
+    "barebones": SAVED,
+    "callbacks": "flowbench sets it itself; add yours to the section callbacks",
+    "check_val_every_n_epoch": EVERY_EPOCH,
+    "default_root_dir": "it is the folder of the run; set paths.output",
+    "enable_autolog_hparams": "loggers get the configuration of the run",
+    "enable_checkpointing": SAVED,
+    "enable_model_summary": "flowbench sets it itself; the parameters are counted in the result",
+    "fast_dev_run": "it leaves no result; trainer.max_epochs=1 gives a short run",
+    "gradient_clip_algorithm": CLIPPING,
+    "gradient_clip_val": CLIPPING,
+    "limit_predict_batches": NO_SPLIT,
+    "limit_test_batches": NO_SPLIT,
+    "limit_train_batches": ALL_ROWS,
+    "limit_val_batches": EVERY_EPOCH,
+    "logger": "flowbench sets it itself; choose with logger=wandb, csv, …",
+    "max_steps": STEPS,
+    "min_steps": STEPS,
+    "model_registry": "it is of a service that flowbench does not use",
+    "num_sanity_val_steps": "flowbench sets it itself; before training there are no statistics",
+    "overfit_batches": ALL_ROWS,
+    "plugins": "flowbench sets it itself",
+    "precision": "flows are trained in float32, in which log-likelihoods are exact enough",
+    "reload_dataloaders_every_n_epochs": "rows stay the same in all epochs",
+    "sync_batchnorm": "batch norms of flowbench have the statistics of all rows already",
+    "use_distributed_sampler": "flowbench divides the rows of a batch over devices itself",
+    "val_check_interval": EVERY_EPOCH,
+}
 
 
 class ConfigError(Exception):
@@ -177,5 +205,7 @@ def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
     for one in fields(TrainerKeys):
         if one.name in TrainerKeys.own() and (one.name in trainer or one.default is MISSING):
             yield from problems_of_value(f"trainer.{one.name}", trainer.get(one.name), one.type)
-    rest = without(trainer, {*TrainerKeys.own()})
-    yield from problems_of_call("trainer", pytorch_lightning.Trainer, rest, supplied=TRAINER_OWN)
+    for name in REFUSED_OF_TRAINER.keys() & trainer.keys():
+        yield f"trainer.{name}: {REFUSED_OF_TRAINER[name]}; leave it out"
+    rest = without(trainer, {*TrainerKeys.own(), *REFUSED_OF_TRAINER})
+    yield from problems_of_call("trainer", pytorch_lightning.Trainer, rest)

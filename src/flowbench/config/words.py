@@ -85,6 +85,9 @@ def _alternatives(annotation: Any, *, python: bool) -> Iterator[str]:
         yield from map(repr if python else str, arguments)
     elif origin is Annotated:
         base, *limits = arguments
+        if named := [word for limit in limits for word in getattr(limit, "words", [])]:
+            yield from map(repr, named) if python else named
+            return
         yield f"{describe(base, python=python)} {' and '.join(_bounds(limits))}".strip()
     elif origin in LISTS and arguments:
         entries = (describe(one, python=python) for one in arguments if one is not ...)
@@ -99,9 +102,10 @@ def _alternatives(annotation: Any, *, python: bool) -> Iterator[str]:
 
 
 def _bounds(limits: Iterable[Any]) -> list[str]:
-    return [
+    bounds = [
         f"{word} {getattr(limit, name)}"
         for limit in limits
         for name, word in LIMITS.items()
         if hasattr(limit, name)
     ]
+    return bounds + [limit.told for limit in limits if hasattr(limit, "told")]

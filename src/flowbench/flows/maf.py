@@ -1,20 +1,26 @@
 """Masked autoregressive flow."""
 
 from collections.abc import Sequence
-from typing import Literal, Unpack
+from typing import ClassVar, Literal, Unpack
 
-from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout
+from flowbench.config.limits import AtLeastOne, AtLeastZero, DrawSeed, Dropout
 from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.base import Base, StandardNormal
 from flowbench.flows.families import MixtureFamily
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Side, layer_order, stack
+from flowbench.flows.stack import NORM_NEEDS, Side, layer_order, stack
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.autoregressive import ConditionalInputLayers
 from flowbench.nn.masks import HiddenDegrees, InputOrder
-from flowbench.nn.options import Function
+from flowbench.nn.options import Activation, Initializer
 from flowbench.transforms import MaskedAutoregressive
-from flowbench.transforms.maps import MapOptions, Univariate, map_options, univariate_map
+from flowbench.transforms.maps import (
+    MAP_NEEDS,
+    MapOptions,
+    Univariate,
+    map_options,
+    univariate_map,
+)
 from flowbench.transforms.normalization import Statistics
 from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
@@ -76,6 +82,14 @@ class MAF(Flow, options=map_options()):
         torch.Size([7])
     """
 
+    conflicts = AutoregressiveNetwork.conflicts
+    needs: ClassVar = {
+        **AutoregressiveNetwork.needs,
+        **MAP_NEEDS,
+        **NORM_NEEDS,
+        "components": {"base": "mixture"},
+    }
+
     def __init__(
         self,
         features: AtLeastOne,
@@ -84,7 +98,7 @@ class MAF(Flow, options=map_options()):
         layers: AtLeastOne = 5,
         univariate: Univariate = "affine",
         hidden_units: Sequence[AtLeastOne] = (100, 100),
-        activation: str | Function | None = "relu",
+        activation: Activation | None = "relu",
         input_order: InputOrder = "left-to-right",
         reverse: bool = True,
         hidden_degrees: HiddenDegrees = "equal",
@@ -97,9 +111,9 @@ class MAF(Flow, options=map_options()):
         components: AtLeastOne = 10,
         residual: bool = False,
         dropout: Dropout = 0.0,
-        kernel_initializer: str | Function = "glorot_uniform",
+        kernel_initializer: Initializer = "glorot_uniform",
         zero_output: bool = False,
-        seed: int | None = None,
+        seed: DrawSeed | None = None,
         **options: Unpack[MapOptions],
     ) -> None:
         def network(layer: int, params: int) -> AutoregressiveNetwork:

@@ -9,9 +9,13 @@ from flowbench.nn.masks import InputOrder, input_degrees
 from flowbench.transforms import BatchNorm, Chain, LULinear, Transform
 from flowbench.transforms.normalization import Statistics
 
-__all__ = ["Side", "layer_order", "stack"]
+__all__ = ["NORM_NEEDS", "Side", "layer_order", "stack"]
 
 Side = Literal["noise", "data"]
+NORM_NEEDS = {
+    "batch_norm_side": {"batch_norm": True},
+    "batch_norm_statistics": {"batch_norm": True},
+}
 
 
 def layer_order(

@@ -11,7 +11,15 @@ from flowbench.config.options import Option, options_of
 from flowbench.transforms.spline import RationalQuadraticMap
 from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, UnivariateMap
 
-__all__ = ["MAPS", "MapOptions", "NamedMap", "Univariate", "map_options", "univariate_map"]
+__all__ = [
+    "MAPS",
+    "MAP_NEEDS",
+    "MapOptions",
+    "NamedMap",
+    "Univariate",
+    "map_options",
+    "univariate_map",
+]
 
 Univariate = Literal["affine", "shift", "gated", "spline"] | UnivariateMap
 
@@ -34,6 +42,9 @@ MAPS: Mapping[str, NamedMap] = {
     "gated": NamedMap(GatedMap, {}),
     "spline": NamedMap(RationalQuadraticMap, {"bins": "bins", "tail_bound": "bound"}),
 }
+
+
+MAP_NEEDS = {option: {"univariate": name} for name, one in MAPS.items() for option in one.options}
 
 
 class MapOptions(TypedDict, total=False):

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import ConfigError, check, resolved
 from flowbench.config.hints import hydra_sentence
+from flowbench.exits import FAILED
 from flowbench.run.folder import RunFolder, RunFolderError
 from flowbench.run.identity import run_directory
 from flowbench.run.names import config_flags
@@ -154,7 +155,7 @@ def conclude(jobs: Sequence[Job], *lines: str) -> None:
         lines = (*lines, f"{running} running in other processes: the same command tells later")
     print(*lines, sep="\n", end="\n" if lines else "")
     if any(record.status in ("failed", "unfinished") for record in records):
-        sys.exit(1)
+        sys.exit(FAILED)
 
 
 def _status(job: Job, record: "RunRecord") -> str:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import ConfigError
 from flowbench.config.limits import AtLeastOne, AtLeastZero
+from flowbench.exits import FAILED, MISTAKE
 from flowbench.extras import how_to_install
 from hydra_plugins.flowbench_sweeps.commands import job_arguments, logs
 
@@ -46,9 +47,8 @@ class SlurmJob:
         except SystemExit as stop:
             if stop.code == -1:  # submitit has requeued it
                 raise
-            print(stop.code, file=sys.stderr)
-            if isinstance(stop.code, str):  # the other tasks of the job would wait for this one
-                sys.exit(1)
+            if stop.code in (FAILED, MISTAKE):  # the other tasks of the job would wait for this
+                raise
             return stop.code
         return 0
 
