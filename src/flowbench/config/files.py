@@ -2,7 +2,7 @@
 
 A file in `model/` or `data/` names a class, and all options of that class become keys, as do those
 of `training` in the primary configuration. Each can be overridden on the command line, with a plus
-or without.
+or without, as can all arguments of the Trainer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,6 +38,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 # Further keys, which are no options of the class.
 BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
 WITH_OR_WITHOUT_PLUS = ("model.", "data.", "training.")
+CHECKED_LATER = ("trainer.",)  # all arguments of the Trainer are keys, though no file sets them
 
 _apply = ConfigLoaderImpl._apply_overrides_to_config
 
@@ -61,9 +62,11 @@ def complete_files() -> None:
 
 
 def _apply_with_or_without_plus(overrides: list[Override], cfg: DictConfig) -> None:
-    """Accept a plus before an option that completion has already added."""
+    """Accept a plus before an option that completion has added, and none before the Trainer's."""
     for override in overrides:
-        if override.is_add() and override.key_or_group.startswith(WITH_OR_WITHOUT_PLUS):
+        key, kind = override.key_or_group, override.type
+        with_plus = override.is_add() and key.startswith(WITH_OR_WITHOUT_PLUS)
+        if with_plus or (kind is OverrideType.CHANGE and key.startswith(CHECKED_LATER)):
             override.type = OverrideType.FORCE_ADD
     _apply(overrides, cfg)
 
