@@ -50,11 +50,17 @@ def _culprit(
     compose: Callable[[Sequence[str]], DictConfig], words: Sequence[str], error: Exception
 ) -> str | None:
     """The word without which there is not this error; None if there is no single one."""
-    for word in reversed(words):
+    for word in sorted(reversed(words), key=lambda word: not _is_named(word, error)):
         rest = [one for one in words if one is not word]
         if str(_error(compose, rest)) != str(error):
             return word
     return None
+
+
+def _is_named(word: str, error: Exception) -> bool:
+    """Whether an error speaks of the key of a word, or of a key above it."""
+    key = word.partition("=")[0].lstrip("+~").partition("@")[0]
+    return any(name in str(error) for name in (word, f"'{key}'", f"'{key}/", key.split(".")[0]))
 
 
 def _has_several_values(word: str) -> bool:

@@ -6,13 +6,17 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
+from hydra import compose
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -51,10 +55,17 @@ def main() -> None:
 
 
 def _compose_and_run() -> None:
-    HydraConfig.instance().cfg = None  # set once the configuration is composed
+    begun = False
+
+    @wraps(_job)
+    def job(config: DictConfig) -> Any:
+        nonlocal begun
+        begun = True
+        return _job(config)
+
     try:
         directory = str(config_directory())
-        hydra.main(version_base="1.3", config_path=directory, config_name="train")(_job)()
+        hydra.main(version_base="1.3", config_path=directory, config_name="train")(job)()
     except KeyboardInterrupt as error:
         raise Exit(f"interrupted; {AGAIN}", INTERRUPTED) from error
     except Interrupted as stop:
@@ -66,24 +77,29 @@ def _compose_and_run() -> None:
             raise Exit(f"interrupted; {AGAIN}", INTERRUPTED) from stop
         raise
     except Exception as error:
-        if not HydraConfig.initialized():
-            raise Exit("\n".join(_problems() or [composition_sentence(error, None)])) from error
-        _refuse(error)
-        raise
+        if begun or not isinstance(error, HydraException):  # some of Hydra's are OSErrors
+            _refuse(error)
+        if begun:
+            raise
+        raise Exit("\n".join(_problems() or [composition_sentence(error, None)])) from error
 
 
 def _problems() -> list[str]:
     """All that is wrong with the overrides of this command."""
     options = get_args_parser().parse_args()
-    place = os.path.abspath(options.config_path or config_directory())
-    further = options.config_dir and os.path.abspath(options.config_dir)
-    own = [f"hydra.searchpath=['file://{further}']"] if further else []
-    with initialize_config_dir(place, version_base="1.3"):
+    places = create_config_search_path(os.path.abspath(options.config_path or config_directory()))
+    if options.config_dir:
+        places.prepend("command-line", f"file://{os.path.abspath(options.config_dir)}")
+    GlobalHydra.instance().clear()
+    Hydra.create_main_hydra2("flowbench", places)
+    try:
         return problems_of_overrides(
-            lambda words: compose(options.config_name or "train", [*own, *words]),
+            lambda words: compose(options.config_name or "train", list(words)),
             options.overrides,
             sweep=options.multirun,
         )
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def _refuse(error: Exception) -> None:
