@@ -1,0 +1,1 @@
+"""The campaigns of `scripts/fuzz.py`."""
