@@ -5,11 +5,13 @@ import random
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from flowbench.config.configuration import REFUSED_OF_TRAINER
 from flowbench.config.settings import Paths, Settings, TrainerKeys, Training
 from flowbench.config.signatures import parameters, target_of
 from flowbench.run import main as command
@@ -20,7 +22,8 @@ from fuzzing.values import HOSTILE, drawn, written
 __all__ = ["campaign"]
 
 MODELS = ("maf", "maf_mog", "maf_spline", "made", "made_mog", "made_bernoulli", "iaf", "realnvp")
-MODELS += ("realnvp_spline", "nice", "gaussian", "blockwise", "zuko", "nflows", "maf_strong")
+MODELS += ("realnvp_spline", "nice", "gaussian", "blockwise", "maf_strong")
+MODELS += tuple(name for name in ("zuko", "nflows", "normflows") if find_spec(name))
 GROUPS = (
     "model",
     "data",
@@ -30,6 +33,7 @@ GROUPS = (
     "protocol",
     "sweep",
     "hydra/launcher",
+    "hydra/sweeper",
 )
 DATA = {
     "toy": ["data.train_rows=64", "data.val_rows=16"],
@@ -39,6 +43,13 @@ DATA = {
 }
 SMALL = ["trainer=cpu", "trainer.max_epochs=1", "training.batch_size=32", "logger=csv"]
 SMALL += ["figures=false"]
+# Their types do not say which values make sense here.
+OTHERS = {f"trainer.{name}" for name in [*REFUSED_OF_TRAINER, "devices", "num_nodes", "strategy"]}
+OTHERS |= {"model.features", "model.context_features", "model.flow", "data.path", "init_from"}
+OTHERS |= {"plain", "published", "model", "data", "training", "trainer", "paths", "module"}
+OTHERS |= {"trainer.accelerator", "trainer.others", "figures", "logger", "callbacks", "protocol"}
+OTHERS |= {"training.schedule", "training.optimizer", "data.columns", "data.context_columns"}
+OTHERS |= {"data.key", "data.split_column", "data.group_column", "data.categorical_columns"}
 ROWS = "a,b,c\n" + "".join(f"{i * i % 17 / 7},{i * 3 % 11 / 3},{i % 2}\n" for i in range(80))
 
 
@@ -93,13 +104,19 @@ def _words(rng: random.Random) -> list[str]:
     model, data = rng.choice(MODELS), rng.choice([*DATA, "toy", "toy", "table"])
     options = [*_options(model, data)]
     words = [f"model={model}", f"data={data}", *DATA[data], *SMALL]
-    for name in ("layers", "blocks"):
-        words += [f"model.{name}=2"] if f"model.{name}" in dict(options) else []
+    for key, value in {"layers": 2, "blocks": 2, "hidden_units": "[8]"}.items():
+        words += [f"model.{key}={value}"] if f"model.{key}" in dict(options) else []
+    sound = rng.random() < 0.5
     for _ in range(rng.choice([0, 1, 1, 2, 3, 5])):
-        words.append(_override(rng, options))
-    if rng.random() < 0.05:
+        words.append(_sound(rng, options) if sound else _override(rng, options))
+    if not sound and rng.random() < 0.1:
         words.insert(0, rng.choice(["-m", "--help", "--cfg=job", "--nothing"]))
     return words
+
+
+def _sound(rng: random.Random, options: list[tuple[str, Any]]) -> str:
+    key, annotation = rng.choice([one for one in options if one[0] not in OTHERS])
+    return f"{rng.choice(['', '+'])}{key}={written(drawn(annotation, rng))}"
 
 
 def _override(rng: random.Random, options: list[tuple[str, Any]]) -> str:

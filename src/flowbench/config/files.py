@@ -37,7 +37,6 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 # Further keys, which are no options of the class.
 BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
-WITH_OR_WITHOUT_PLUS = ("model.", "data.", "training.")
 CHECKED_LATER = ("trainer.",)  # all arguments of the Trainer are keys, though no file sets them
 
 _apply = ConfigLoaderImpl._apply_overrides_to_config
@@ -62,11 +61,10 @@ def complete_files() -> None:
 
 
 def _apply_with_or_without_plus(overrides: list[Override], cfg: DictConfig) -> None:
-    """Accept a plus before an option that completion has added, and none before the Trainer's."""
+    """Accept a plus before any key, and none before those of the Trainer."""
     for override in overrides:
-        key, kind = override.key_or_group, override.type
-        with_plus = override.is_add() and key.startswith(WITH_OR_WITHOUT_PLUS)
-        if with_plus or (kind is OverrideType.CHANGE and key.startswith(CHECKED_LATER)):
+        later = override.key_or_group.startswith(CHECKED_LATER)
+        if override.is_add() or (later and override.type is OverrideType.CHANGE):
             override.type = OverrideType.FORCE_ADD
     _apply(overrides, cfg)
 

@@ -9,6 +9,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flowbench.config.configuration import SIZES
 from flowbench.config.quoting import how_to_quote
 from flowbench.config.signatures import parameters, target_of
 from flowbench.config.words import either
@@ -38,6 +39,8 @@ def composition_sentence(error: Exception, override: str | None) -> str:
         keys = [key for key in keys if key.partition(".")[0] != "hydra" or of_hydra]
         beside = [key for key in keys if key.rpartition(".")[0] == word.rpartition(".")[0]]
         near = nearest_keys(word, keys)
+        if word.rpartition(".")[2] in SIZES:
+            return f"{word}: flowbench sets it itself; leave it out"
         if not near and _takes(root, word):
             return f"{word} is not set in its file; +{word}=… adds it"
         return f"{word} is not a key; {_meant('', near, beside)}"
@@ -73,7 +76,7 @@ def _choices(group: str) -> list[str]:
     if not GlobalHydra.instance().is_initialized():
         return []
     loader = GlobalHydra.instance().config_loader()
-    inner = loader.list_groups(group)
+    inner = set(loader.list_groups(group)) - set(loader.list_groups(""))  # not protocol/data
     deeper = [f"{name}/{one}" for name in inner for one in _choices(f"{group}/{name}")]
     return sorted([*loader.get_group_options(group), *deeper])
 
