@@ -218,6 +218,7 @@ def test_a_key_without_effect_is_told(call, words, recwarn):
     [
         (DataError("row 3 holds NaN"), 2),
         (FileNotFoundError(2, "No such file", "a.csv"), 2),
+        (TimeoutError("trainer.max_time ended before the first epoch; increase it"), 1),
         (OSError(28, "No space left on device", "last.ckpt"), 1),
         (MemoryError("Unable to allocate 9 TiB"), 1),
         (Interrupted(15, code=75), 75),

@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from flowbench.config.choices import refuse_foreign_protocol, refuse_idle_sweep
+from flowbench.config.choices import idle_groups, refuse_foreign_protocol, refuse_idle_sweep
 from flowbench.config.composing import problems_of_overrides
 from flowbench.config.configuration import check, remarks
 from flowbench.config.files import complete_files
@@ -123,7 +123,7 @@ def _job(config: DictConfig) -> Any:
         refuse_foreign_protocol(config, config_directory())
         with _announced(config):
             settings = check(config)
-        for told in remarks(settings.plain):
+        for told in idle_groups() + remarks(settings.plain):
             warnings.warn(told, stacklevel=1)
         from flowbench.run.run import run  # slow to import: `--help` does without
         from flowbench.training.accelerator import refuse_absent
