@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.errors import InstantiationException
 
 from flowbench.config.configuration import ConfigError
@@ -332,3 +333,26 @@ def test_help_is_a_page_that_helps(call):
     ):
         assert expected in page
     assert max(map(len, page.splitlines())) <= 99
+
+
+ABSENT = {
+    "gpu": "trainer.accelerator=gpu: PyTorch finds no GPU on this machine; expected cpu, or auto ",
+    "mps": "trainer.accelerator=mps: this machine has no GPU of Apple",
+    "cpu trainer.devices=-1": "trainer.devices=-1: CPUs have no numbers; expected how many",
+    "cpu trainer.devices=[0,1]": "trainer.devices=[0, 1]: CPUs have no numbers; expected how",
+}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("words", ABSENT)
+def test_a_device_that_is_not_there_is_told_before_the_run(call, words):
+    error = AssertionError("the run was started")
+    code, _, told_ = call(*f"trainer.accelerator={words}".split(), run=raising(error))
+    assert (code, told(told_)[: len(ABSENT[words])]) == (2, ABSENT[words])
+
+
+def test_a_launcher_without_m_is_told_to_have_no_effect(call, recwarn):
+    assert call("hydra/launcher=local", run=lambda *_: {})[0] == 0
+    assert [str(one.message) for one in recwarn] == [
+        "hydra/launcher=local has no effect without -m"
+    ]
