@@ -83,7 +83,8 @@ def _checked(outcome: Outcome, folder: Path, *, ran: bool) -> Outcome:
     results = list(folder.glob("**/result.json"))
     if outcome.bad or not ran:
         return outcome
-    if outcome.code == 0 and not results and "pruned" not in outcome.told:
+    shown = any(word in outcome.command.split() for word in ("--help", "--cfg=job"))
+    if outcome.code == 0 and not results and not shown:
         return replace(outcome, bad="no result")
     if outcome.code == 2 and list(folder.glob("**/config.yaml")):
         return replace(outcome, bad="a mistake in the command has left a run folder")

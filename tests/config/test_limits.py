@@ -42,6 +42,10 @@ WRONG = {
     "trainer.accelerator=tpu": "trainer.accelerator=tpu: expected auto, cpu, gpu, cuda or mps",
     "trainer.max_epochs=-5": "trainer.max_epochs=-5: expected an integer at least 1",
     "trainer.max_time={hour: 1}": "trainer.max_time={hour: 1}: expected text as DD:HH:MM:SS",
+    "training.learning_rate=1e99": "training.learning_rate=1e+99 is too large: expected a number",
+    "training.learning_rate=inf": "training.learning_rate=Infinity is too large: expected a",
+    "model.hidden_units=[8,99999999999999]": "model.hidden_units=[8, 99999999999999] is too large",
+    "data.train_rows=99999999999999": "data.train_rows=99999999999999 is too large: expected an",
     "seed=null": "seed=null: expected an integer at least 0 and below 4294967296",
     "init_from=''": "init_from=: expected text that is not empty or null",
 }

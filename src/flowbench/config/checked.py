@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, cast
 
-from flowbench.config.annotations import PLAIN, fits, origins, words
+from flowbench.config.annotations import PLAIN, fits, is_too_large, origins, words
 from flowbench.config.combinations import conflicts
 from flowbench.config.docstrings import meanings, with_meanings
 from flowbench.config.options import Option, add_options
@@ -165,7 +165,8 @@ def _misfit(name: str, value: Any, annotation: Any) -> str:
     unknown = isinstance(value, str) and bool(known)
     near = did_you_mean(repr(value), known) if unknown else ""
     expected = describe(annotation, python=True)
-    return f"{name}={shown!r}{' is unknown' if unknown else ''}: expected {expected}{near}"
+    what = " is unknown" if unknown else " is too large" if is_too_large(shown, annotation) else ""
+    return f"{name}={shown!r}{what}: expected {expected}{near}"
 
 
 def _unknown(option: str, name: str, order: list[str]) -> str:

@@ -1,5 +1,6 @@
 """All that is wrong with the overrides of a command, where Hydra tells the first alone."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -58,9 +59,11 @@ def _culprit(
 
 
 def _is_named(word: str, error: Exception) -> bool:
-    """Whether an error speaks of the key of a word, or of a key above it."""
+    """Whether an error speaks of a word, of its key, or of a key above it."""
     key = word.partition("=")[0].lstrip("+~").partition("@")[0]
-    return any(name in str(error) for name in (word, f"'{key}'", f"'{key}/", key.split(".")[0]))
+    names = [".".join(key.split(".")[:end]) for end in range(1, key.count(".") + 2)]
+    found = (re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", str(error)) for one in names)
+    return word in str(error) or any(found)
 
 
 def _has_several_values(word: str) -> bool:

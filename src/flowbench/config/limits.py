@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, IsFinite, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from typing_extensions import TypeAliasType
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SignedShare",
     "Text",
     "TimeUnit",
+    "TimeUnits",
 ]
 
 
@@ -48,6 +49,21 @@ class OneOf:
         return value in self.words
 
 
+class Sane:
+    """An upper limit that goes without saying, until a number is not below it.
+
+    Args:
+        largest: the limit.
+    """
+
+    def __init__(self, largest: float) -> None:
+        self.largest = largest
+
+    def func(self, value: float) -> bool:
+        """Whether a number is below the limit."""
+        return value < self.largest
+
+
 class Form:
     """A limit: the whole text matches a regular expression.
 
@@ -65,19 +81,21 @@ class Form:
         return self.pattern.fullmatch(value) is not None
 
 
-Positive = TypeAliasType("Positive", Annotated[IsFinite[float], Gt(0)])
-NotNegative = TypeAliasType("NotNegative", Annotated[IsFinite[float], Ge(0)])
+OF_FLOAT32, COUNTABLE = Sane(3e38), Sane(2**40)
+Positive = TypeAliasType("Positive", Annotated[float, Gt(0), OF_FLOAT32])
+NotNegative = TypeAliasType("NotNegative", Annotated[float, Ge(0), OF_FLOAT32])
 Decay = TypeAliasType("Decay", Annotated[float, Gt(0), Lt(1)])
 Share = TypeAliasType("Share", Annotated[float, Gt(0), Lt(1)])
 SignedShare = TypeAliasType("SignedShare", Annotated[float, Ge(-1), Le(1)])
 Dropout = TypeAliasType("Dropout", Annotated[float, Ge(0), Lt(1)])
-AtLeastOne = TypeAliasType("AtLeastOne", Annotated[int, Ge(1)])
-AtLeastZero = TypeAliasType("AtLeastZero", Annotated[int, Ge(0)])
+AtLeastOne = TypeAliasType("AtLeastOne", Annotated[int, Ge(1), COUNTABLE])
+AtLeastZero = TypeAliasType("AtLeastZero", Annotated[int, Ge(0), COUNTABLE])
 Bins = TypeAliasType("Bins", Annotated[int, Ge(1), Le(500)])
 DrawSeed = TypeAliasType("DrawSeed", Annotated[int, Ge(0), Lt(2**62)])
 Seed = TypeAliasType("Seed", Annotated[int, Ge(0), Lt(2**32)])
 Text = TypeAliasType("Text", Annotated[str, Form(r"(?s).*\S.*", "that is not empty")])
-Duration = TypeAliasType("Duration", Annotated[str, Form(r"\d+(:\d{2}){3}", "as DD:HH:MM:SS")])
+Duration = TypeAliasType("Duration", Annotated[str, Form(r"\d{1,4}(:\d{2}){3}", "as DD:HH:MM:SS")])
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+TimeUnits = TypeAliasType("TimeUnits", Annotated[int, Ge(0), Lt(10**6)])
 TimeUnit = Literal["weeks", "days", "hours", "minutes", "seconds"]
 Schedule = Literal["constant", "cosine"]

@@ -16,6 +16,7 @@ from flowbench.config.limits import (
     Seed,
     Text,
     TimeUnit,
+    TimeUnits,
 )
 
 __all__ = ["Paths", "Published", "Settings", "TrainerKeys", "Training"]
@@ -75,7 +76,7 @@ class TrainerKeys:
     """
 
     max_epochs: AtLeastOne
-    max_time: Duration | Mapping[TimeUnit, AtLeastZero] | None = None
+    max_time: Duration | Mapping[TimeUnit, TimeUnits] | None = None
     accelerator: Accelerator
     devices: AtLeastOne | Literal["auto", -1] | Sequence[AtLeastZero] = 1
     num_nodes: AtLeastOne = 1

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, Union
 
-from flowbench.config.annotations import PLAIN, fits, origins, parts, words
+from flowbench.config.annotations import PLAIN, fits, is_too_large, origins, parts, words
 from flowbench.config.combinations import conflicts
 from flowbench.config.words import describe, did_you_mean, near_or_all, show
 
@@ -144,7 +144,8 @@ def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]
     annotation = _of_plain_values(annotation)
     if all(_is_judged(one) for one in origins(annotation)) and not fits(value, annotation):
         near = did_you_mean(str(value), map(str, words(annotation)))
-        yield f"{key}={show(value)}: expected {describe(annotation)}{near}"
+        what = " is too large" if is_too_large(value, annotation) else ""
+        yield f"{key}={show(value)}{what}: expected {describe(annotation)}{near}"
 
 
 def _of_plain_values(annotation: Any) -> Any:

@@ -42,11 +42,14 @@ def read_data(settings: Settings, folder: RunFolder) -> DataModule:
     """The data, set up; their SHA-256 is recorded in the folder.
 
     Raises:
+        ConfigError: `data._target_` gives no `DataModule`.
         DataError: the data are missing or damaged.
         ValueError: there are fewer training rows than in a batch.
         RunFolderError: the data differ from those recorded in the folder.
     """
     data = build_data(settings.data)
+    if not isinstance(data, DataModule):
+        raise ConfigError(_other_class("data", settings.data, DataModule))
     data.prepare_data()
     data.setup()
     data.train_dataloader()  # refuses batches larger than the split
@@ -70,9 +73,11 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
 
     Raises:
         DataError: a continuous density is given data of 0 and 1, or the other way round.
-        ConfigError: noise is added to data of 0 and 1.
+        ConfigError: `model._target_` gives no `Flow`, or noise is added to data of 0 and 1.
     """
     flow = build_flow(settings.model, **data.sizes)
+    if not isinstance(flow, Flow):
+        raise ConfigError(_other_class("model", settings.model, Flow))
     model, name = settings.model["name"], settings.data["name"]
     if data.raw.discrete and not flow.discrete:
         raise DataError(
@@ -94,6 +99,11 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
     if told := _order_by_chance(settings.model, flow):
         warnings.warn(told, stacklevel=1)
     return flow
+
+
+def _other_class(key: str, node: Mapping[str, Any], expected: type) -> str:
+    name = f"{expected.__module__}.{expected.__name__}"
+    return f"{key}._target_={node['_target_']}: expected a subclass of {name}"
 
 
 def _order_by_chance(model: Mapping[str, Any], flow: Flow) -> str:
