@@ -58,7 +58,7 @@ OUTSIDE = {
     ),
     "infinite": (
         lambda: RealNVP(3, tail_bound=math.inf),
-        "tail_bound=inf is too large: expected a number",
+        "tail_bound=inf is too large: expected",
     ),
     "NaN": (lambda: AffineMap(math.nan), "bound=nan: expected a number above 0 or None"),
     "bins": (lambda: IAF(3, bins=501), "bins=501: expected an integer at least 1 and at most 500"),
