@@ -23,8 +23,9 @@ class Checked:
     An annotation counts if it consists of plain types (numbers, text, paths, lists, mappings), or
     if it has limits: words in a `Literal`, or bounds in an `Annotated`, such as `AtLeastOne`.
 
-    A class may override `conflicts`, and list in `needs` the options that act only where another
-    option has a certain value (`combinations.idle`).
+    A class may tell which values exclude each other in a class method `conflicts(options)`, which
+    yields sentences (`combinations.conflicts`), and list in `needs` the options that act only
+    where another option has a certain value (`combinations.idle`).
 
     The class keyword `options` says which options the `**options` of a constructor stand for; a
     class without a constructor of its own has those of its parent.
@@ -58,15 +59,6 @@ class Checked:
             _explain(cls, options or {})
 
     needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-
-    @classmethod
-    def conflicts(cls, options: Mapping[str, Any]) -> Iterator[str]:
-        """Sentences about values that fit by themselves, but exclude each other.
-
-        Args:
-            options: all of them, by name.
-        """
-        return iter(())
 
     @classmethod
     def _refuse(cls, problems: list[str]) -> NoReturn:
