@@ -48,7 +48,7 @@ class Fsdd(SoundDataModule, options=options_of(SoundDataModule)):
     name = "fsdd"
     source = "it comes from https://github.com/Jakobovski/free-spoken-digit-dataset"
 
-    conflicts = SoundDataModule.conflicts
+    conflicts = SoundDataModule.conflicts  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, *, sample_rate: AtLeastOne = 8_000, **options: Any) -> None:
         super().__init__(sample_rate=sample_rate, **options)
@@ -76,7 +76,7 @@ class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=[
     name = "sound"
     source = "data.path names a folder of clips"
 
-    conflicts = SoundDataModule.conflicts
+    conflicts = SoundDataModule.conflicts  # pyright: ignore[reportAssignmentType]
 
     def __init__(
         self, *, path: str | Path, fractions: Sequence[Share] = (0.8, 0.1, 0.1), **options: Any
