@@ -34,6 +34,7 @@ FLOOR = [
     "console",
     "dense",
     "digest",
+    "exits",
     "extras",
     "formatting",
     "frames",

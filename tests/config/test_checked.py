@@ -56,7 +56,10 @@ OUTSIDE = {
         lambda: MAF(3, log_scale_bound=-1),
         "log_scale_bound=-1: expected a number above 0 or",
     ),
-    "infinite": (lambda: RealNVP(3, tail_bound=math.inf), "tail_bound=inf: expected a number"),
+    "infinite": (
+        lambda: RealNVP(3, tail_bound=math.inf),
+        "tail_bound=inf is too large: expected",
+    ),
     "NaN": (lambda: AffineMap(math.nan), "bound=nan: expected a number above 0 or None"),
     "bins": (lambda: IAF(3, bins=501), "bins=501: expected an integer at least 1 and at most 500"),
     "word": (

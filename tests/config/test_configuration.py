@@ -142,14 +142,22 @@ def test_sound_configurations_pass(composed):
         ("training.patience=0", "expected an integer at least 1 or null"),
         ("+training.momentum=1", "unknown key; known: batch_size"),
         ("+trainer.max_epoch=3", "unknown key; did you mean trainer.max_epochs"),
-        ("+trainer.logger=false", "flowbench sets it itself; leave it out"),
-        ("+trainer.precision=16-mixed", "flowbench sets it itself; leave it out"),
-        ("+trainer.max_steps=100", "flowbench sets it itself; leave it out"),
-        ("+trainer.limit_val_batches=0", "flowbench sets it itself; leave it out"),
+        ("+trainer.logger=false", "leave it out; flowbench sets it itself: choose with logger="),
+        ("+trainer.precision=16-mixed", "leave it out; flows are trained in float32"),
+        ("+trainer.max_steps=100", "epochs are counted, not steps: set trainer.max_epochs"),
+        ("+trainer.limit_val_batches=0", "all validation rows are scored after every epoch"),
         ("trainer.max_epochs=many", "expected an integer at least 1"),
         ("trainer.max_epochs=-1", "expected an integer at least 1"),
         ("trainer.max_epochs=null", "expected an integer at least 1"),
         ("trainer.accelerator=gqu", "did you mean gpu?"),
+        ("trainer.accelerator=tpu", "expected auto, cpu, gpu, cuda or mps"),
+        ("trainer.devices=abc", "expected an integer at least 1, auto, -1 or a list"),
+        ("trainer.devices=0", "expected an integer at least 1, auto, -1 or a list"),
+        ("+trainer.num_nodes=0", "expected an integer at least 1"),
+        ("trainer.max_time=soon", "expected text as DD:HH:MM:SS, a mapping or null"),
+        ("+trainer.profiler=quick", "expected simple, advanced or null"),
+        ("+trainer.fast_dev_run=true", "it leaves no result, whereas trainer.max_epochs=1"),
+        ("paths.output=''", "expected text that is not empty"),
         ("seed=-1", "expected an integer at least 0"),
         ("seed=1.5", "expected an integer at least 0"),
         ("overwrite=1", "expected true or false"),
@@ -201,7 +209,8 @@ def test_settings_are_typed_with_every_reference_replaced(composed):
     assert settings.training == Training(ema=0.9)
     assert settings.trainer.keywords() == {
         "max_epochs": 1000, "max_time": None, "accelerator": "auto", "strategy": "auto",
-        "devices": 1, "enable_progress_bar": True, "benchmark": True,
+        "devices": 1, "enable_progress_bar": True, "benchmark": True, "num_nodes": 1,
+        "min_epochs": None, "log_every_n_steps": None, "profiler": None,
     }  # fmt: skip
     assert settings.plain["training"]["ema"] == 0.9
     assert settings.published is settings.module is None

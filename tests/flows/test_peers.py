@@ -80,3 +80,28 @@ def test_a_flow_that_cannot_be_built_is_one_sentence(name):
     kind = PEERS[name][0].func
     with pytest.raises(ValueError, match=r"model\.flow cannot be built: .*features"):
         kind(2, flow=lambda: MAF(2))
+
+
+class Refusing(torch.nn.Module):
+    """A flow of a library, which tells of a wrong option only when it is used."""
+
+    def __init__(self, features, *, late):
+        super().__init__()
+        if not late:
+            raise RuntimeError("Repeats must\nbe non-negative")
+
+    def log_prob(self, x, context=None):
+        raise AssertionError("'transforms' cannot be empty")
+
+
+@pytest.mark.parametrize(
+    ("late", "sentence"),
+    [
+        (False, "model.flow cannot be built: Repeats must be non-negative"),
+        (True, "model.flow cannot score a row: 'transforms' cannot be empty"),
+    ],
+)
+def test_an_option_that_the_library_refuses_is_told_when_the_flow_is_built(late, sentence):
+    with pytest.raises(ValueError) as caught:
+        NFlows(2, flow=partial(Refusing, late=late))
+    assert str(caught.value) == sentence

@@ -142,14 +142,15 @@ def test_killed_between_the_last_item_of_an_epoch_and_its_end(undisturbed, tmp_p
     assert numbers(tmp_path) == undisturbed
 
 
-def test_told_to_stop_it_saves_at_the_next_item_and_says_so(undisturbed, tmp_path):
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_told_to_stop_it_saves_at_the_next_item_and_says_so(undisturbed, tmp_path, signum):
     words = [*SMALL, "save_minutes=1000", f"paths.output={tmp_path}"]
     process = forked.command(tmp_path / "told", *words)
     assert wait_for(lambda: progress(tmp_path), process=process)
-    process.terminate()
+    os.kill(process.pid, signum)
     process.join()
     told = (tmp_path / "told").read_text().splitlines()[-1]
-    assert told == "stopped by SIGTERM; the same command resumes the run"
+    assert told == f"stopped by {signum.name}; the same command resumes the run"
     assert process.exitcode == os.EX_TEMPFAIL
     assert not (folder_of(tmp_path) / "error.json").exists()
     assert progress(tmp_path)["position"]["item"] > 0

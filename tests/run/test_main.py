@@ -4,12 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.errors import InstantiationException
 
 from flowbench.config.configuration import ConfigError
 from flowbench.data import DataError
 from flowbench.run import config_directory
 from flowbench.run import main as command
+from flowbench.training.interrupted import Interrupted
 
 GROUPS = {
     "model/fake.yaml": "name: fake\n_target_: builtins.dict\nlayers: 5\n",
@@ -44,9 +46,7 @@ def call(groups, monkeypatch, capsys):
         try:
             command.main()
         except SystemExit as stop:
-            if isinstance(stop.code, str):
-                print(stop.code, file=sys.stderr)
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            code = stop.code
         else:
             code = 0
         captured = capsys.readouterr()
@@ -91,21 +91,25 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
         ("trainer=cpuu", "trainer=cpuu does not exist; did you mean trainer=cpu?"),
         ("trainer=gpus", "trainer=gpus does not exist; did you mean trainer=gpu?"),
         ("protocol=null", "protocol=null: leave it out; without it there is none"),
-        ("experiment=abc", "experiment=abc does not exist; known: fake, fsdd_zero, power_2007h1"),
+        (
+            "experiment=abc",
+            "experiment=abc does not exist; known: fake, fsdd_zero, power_2007h1, "
+            "seed_article/gas, seed_article/speech_zero",
+        ),
     ],
 )
 def test_an_unknown_key_or_choice_is_one_sentence_with_a_suggestion(call, override, sentence):
-    assert call(override) == (1, "", f"{sentence}\n")
+    assert call(override) == (2, "", f"{sentence}\n")
 
 
 def test_a_key_that_only_its_file_leaves_out_is_told_as_such(call):
     sentence = "model.bins is not set in its file; +model.bins=… adds it\n"
-    assert call("model._target_=flowbench.flows.MAF", "model.bins=4") == (1, "", sentence)
+    assert call("model._target_=flowbench.flows.MAF", "model.bins=4") == (2, "", sentence)
 
 
 def test_a_protocol_without_settings_for_the_data_is_refused(call):
     code, _, error = call("protocol=maf_paper")
-    assert code == 1
+    assert code == 2
     assert error.startswith("protocol=maf_paper has no settings for data=fake: it has bsds300, ")
     assert len(error.splitlines()) == 1
 
@@ -126,7 +130,7 @@ def test_a_missing_experiment_is_not_passed_over(call):
     assert call("experiment=fake", run=lambda settings, path: seen.append(settings))[0] == 0
     assert seen[0].seed == 5
     code, _, error = call("experiment=nowhere")
-    assert (code, error.split(";")[0]) == (1, "experiment=nowhere does not exist")
+    assert (code, error.split(";")[0]) == (2, "experiment=nowhere does not exist")
 
 
 @pytest.mark.parametrize("given", ["", "model.layers=2"])
@@ -135,21 +139,102 @@ def test_a_sweep_without_m_is_refused_unless_it_is_one_of_its_jobs(call, given):
     code, _, error = call(
         "sweep=depth", *filter(None, [given]), run=lambda settings, path: seen.append(settings)
     )
-    assert (code, len(seen)) == ((0, 1) if given else (1, 0))
+    assert (code, len(seen)) == ((0, 1) if given else (2, 0))
     assert given or error.startswith("sweep=depth needs -m: python train.py -m ")
 
 
-def test_a_malformed_override_keeps_hydras_message(call):
-    code, _, error = call("model.layers")
-    assert code == 1
-    assert error.startswith("Error parsing override 'model.layers'")
+UNREADABLE = {
+    "model.layers": "model.layers: expected KEY=VALUE",
+    "data.path=a (1).csv": "data.path=a (1).csv cannot be read; quote the text: "
+    "\"data.path='a (1).csv'\"",
+    "model.layers=[1": "model.layers=[1 cannot be read: [ and ] do not match",
+    "seed=1,2": "seed=1,2: several values are a sweep, which needs -m; a list is written [1,2]",
+    "logger=3": "logger=3: expected one of csv, mlflow, none, tensorboard, wandb",
+    "~nothing": "~nothing: Could not delete from config. 'nothing' does not exist.",
+    "experiment=seed_article/gass": "experiment=seed_article/gass does not exist; did you mean "
+    "experiment=seed_article/gas or experiment=seed_article/speech_zero?",
+}
+
+
+@pytest.mark.parametrize("word", UNREADABLE)
+def test_an_override_that_cannot_be_applied_is_one_sentence(call, word):
+    assert call(word) == (2, "", f"{UNREADABLE[word]}\n")
+
+
+@pytest.mark.parametrize("path", ["dir=1/x.csv", "ünï/x.csv", "~/x.csv", "a b.csv", "C:/x;y.csv"])
+def test_a_path_needs_no_quotes_but_those_of_the_shell(call, path):
+    seen = []
+    call(f"++data.path={path}", run=lambda settings, path: seen.append(settings.data["path"]))
+    assert seen == [path]
+
+
+def test_all_mistakes_of_a_command_are_told_together(call):
+    code, _, error = call(
+        "modle.layers=3",
+        "trainer=cpuu",
+        "logger",
+        "training.patience=0",
+        "trainer.precision=16",
+        "model._target_=flowbench.flows.MAF",
+        "model.layers=2",
+        "+model.activation=rellu",
+        "+model.kernel_initializer=glorot_normall",
+        run=raising(AssertionError("the run was started")),
+    )
+    told = [(line[: line.find(" ")].rstrip(":"), line[-30:]) for line in error.splitlines()]
+    assert code == 2
+    assert sorted(told) == sorted(
+        [
+            ("logger", "logger: expected KEY=VALUE"),
+            ("trainer=cpuu", " exist; did you mean trainer=cpu?"[-30:]),
+            ("modle", "ey; did you mean model or module?"[-30:]),
+            ("training.patience=0", " an integer at least 1 or null"),
+            ("trainer.precision", "g-likelihoods are exact enough"),
+            ("model.activation=rellu", "or null; did you mean relu or relu6?"[-30:]),
+            ("model.kernel_initializer=glorot_normall", "glorot_normal or glorot_uniform?"[-30:]),
+        ]
+    )
+
+
+IDLE = {
+    "model.dropout=0.5 model.hidden_units=[]": "model.dropout=0.5 has no effect with "
+    "model.hidden_units=[]",
+    "model.bins=3": "model.bins=3 has no effect with model.univariate=affine",
+    "model.components=3": "model.components=3 has no effect with model.base=normal",
+    "model.batch_norm_side=data model.batch_norm=false": "model.batch_norm_side=data has no "
+    "effect with model.batch_norm=false",
+    "model.bins=8 model.dropout=0.5": "",
+}
+
+
+@pytest.mark.parametrize("words", IDLE)
+def test_a_key_without_effect_is_told(call, words, recwarn):
+    given = [f"++{word}" for word in words.split()]
+    assert call("model._target_=flowbench.flows.MAF", *given, run=lambda *_: {})[0] == 0
+    assert [str(one.message) for one in recwarn] == list(filter(None, [IDLE[words]]))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DataError("row 3 holds NaN"), 2),
+        (FileNotFoundError(2, "No such file", "a.csv"), 2),
+        (TimeoutError("trainer.max_time ended before the first epoch; increase it"), 1),
+        (OSError(28, "No space left on device", "last.ckpt"), 1),
+        (MemoryError("Unable to allocate 9 TiB"), 1),
+        (Interrupted(15, code=75), 75),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_the_exit_code_tells_what_to_do(call, error, code):
+    assert call(run=raising(error))[0] == code
 
 
 def test_a_wrong_configuration_stops_before_the_run(call):
     code, _, error = call(
         "training.batch_size=abc", "seed=-1", run=raising(AssertionError("the run was started"))
     )
-    assert code == 1
+    assert code == 2
     assert error.splitlines() == [
         "fake on fake, seed -1",
         "seed=-1: expected an integer at least 0 and below 4294967296",
@@ -176,7 +261,7 @@ def test_what_is_run_is_told_before_anything_else_and_by_the_first_rank_only(cal
 )
 def test_an_expected_error_is_one_sentence(call, error, sentence):
     code, out, found = call(run=raising(error))
-    assert (code, out, told(found)) == (1, "", f"{sentence}\n")
+    assert (code, out, told(found)) == (2, "", f"{sentence}\n")
 
 
 def test_a_constructor_of_ours_is_heard_through_hydra(call):
@@ -191,7 +276,7 @@ def test_a_constructor_of_ours_is_heard_through_hydra(call):
             raise InstantiationException("Error in call\nfull_key: data") from error
 
     code, _, error = call(run=run)
-    assert code == 1
+    assert code == 2
     assert told(error).startswith("data: the training split has 2 rows")
     assert len(told(error).splitlines()) == 1
 
@@ -248,3 +333,26 @@ def test_help_is_a_page_that_helps(call):
     ):
         assert expected in page
     assert max(map(len, page.splitlines())) <= 99
+
+
+ABSENT = {
+    "gpu": "trainer.accelerator=gpu: PyTorch finds no GPU on this machine; expected cpu, or auto ",
+    "mps": "trainer.accelerator=mps: this machine has no GPU of Apple",
+    "cpu trainer.devices=-1": "trainer.devices=-1: CPUs have no numbers; expected how many",
+    "cpu trainer.devices=[0,1]": "trainer.devices=[0, 1]: CPUs have no numbers; expected how",
+}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("words", ABSENT)
+def test_a_device_that_is_not_there_is_told_before_the_run(call, words):
+    error = AssertionError("the run was started")
+    code, _, told_ = call(*f"trainer.accelerator={words}".split(), run=raising(error))
+    assert (code, told(told_)[: len(ABSENT[words])]) == (2, ABSENT[words])
+
+
+def test_a_launcher_without_m_is_told_to_have_no_effect(call, recwarn):
+    assert call("hydra/launcher=local", run=lambda *_: {})[0] == 0
+    assert [str(one.message) for one in recwarn] == [
+        "hydra/launcher=local has no effect without -m"
+    ]

@@ -50,7 +50,7 @@ def test_a_combination_that_cannot_be_composed_is_a_failed_job(sweep, tmp_path):
 
 def test_a_sweep_of_which_no_job_can_run_is_refused_at_once(sweep, tmp_path):
     done = sweep(tmp_path, "model=gaussian,nosuch", "seed=0,1")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert [line.split(";")[0] for line in done.stderr.splitlines()] == [
         "model.layers is not a key",
         "model=nosuch does not exist",

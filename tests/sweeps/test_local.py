@@ -56,7 +56,7 @@ def test_a_job_that_wants_more_gpus_than_there_are_is_refused():
 )
 def test_a_bad_option_of_the_launcher_is_one_sentence(sweep, tmp_path, words, sentence):
     done = sweep(tmp_path, "hydra/launcher=local", *words, "training.batch_size=50,100")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith(sentence)
     assert not list(tmp_path.iterdir())
 

@@ -173,7 +173,7 @@ def test_a_trial_that_cannot_be_composed_fails_and_the_others_run(sweep, tmp_pat
 )
 def test_a_bad_space_or_option_is_one_sentence(sweep, tmp_path, sweeper, words, sentence):
     done = sweep(tmp_path, f"hydra/sweeper={sweeper}", *words)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert sentence in done.stderr
     assert not list(tmp_path.iterdir())
 

@@ -9,13 +9,14 @@ from flowbench.data import DataError
 from flowbench.data.download.archives import shown_size
 from flowbench.data.download.download import download
 from flowbench.data.download.sources import SOURCES
+from flowbench.exits import DONE, FAILED, explained
 
 __all__ = ["main"]
 
 
 @in_console
 def main() -> int:
-    """Download what is asked for; 1 if a data set failed."""
+    """Download what is asked for; exit code 1 if a data set failed."""
     sizes = [
         f"  {name:22} {shown_size(sum(file.size for file in source.files))}"
         for name, source in SOURCES.items()
@@ -32,13 +33,14 @@ def main() -> int:
         help="where the originals go (default: environment variable FLOWBENCH_DATA, else data)",
     )
     options = parser.parse_args()
-    failed = 0
-    for name in SOURCES if "all" in options.names else options.names:
-        try:
-            download(name, data_dir=options.data_dir)
-        except DataError as error:
-            print(error, file=sys.stderr)
-            failed = 1
-        else:
-            print(f"{name}: {os.path.join(options.data_dir, name)}")
-    return failed
+    code = DONE
+    with explained(OSError):
+        for name in SOURCES if "all" in options.names else options.names:
+            try:
+                download(name, data_dir=options.data_dir)
+            except DataError as error:
+                print(error, file=sys.stderr)
+                code = FAILED
+            else:
+                print(f"{name}: {os.path.join(options.data_dir, name)}")
+    return code

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from flowbench.evaluation.text import (
     line,
     noise_told,
 )
+from flowbench.exits import Exit, explained
 
 __all__ = ["main"]
 
@@ -39,17 +39,17 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> None:
     """Score runs on a split of their data, or on the rows of a file."""
     options = _parser().parse_args(arguments)
-    if options.paired and len(options.runs) != 2:
-        sys.exit(f"--paired compares two runs, got {len(options.runs)}")
-    if options.data and options.class_prior is not None:
-        sys.exit("--class-prior: the rows of a file are scored given their labels; leave it out")
-    try:
+    with explained(CheckpointError, DataError, LikelihoodError, ValueError, OSError):
+        if options.paired and len(options.runs) != 2:
+            raise Exit(f"--paired compares two runs, got {len(options.runs)}")
+        if options.data and options.class_prior is not None:
+            raise Exit(
+                "--class-prior: the rows of a file are scored given their labels; leave it out"
+            )
         found = _on_file(options) if options.data else _on_split(options)
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             write_text(options.json, json.dumps(found, indent=2, allow_nan=False) + "\n")
-    except (CheckpointError, DataError, LikelihoodError, ValueError, OSError) as error:
-        sys.exit(str(error))
 
 
 def _on_split(options: argparse.Namespace) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.density import TrainedDensity
 from flowbench.evaluation.runs import Run
+from flowbench.exits import FAILED, Exit, explained
 from flowbench.extras import how_to_install
 
 __all__ = ["main"]
@@ -37,11 +38,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     out: Path = options.out
     needed = [name for name in onnx_files.PACKAGES if find_spec(name) is None]
-    if options.onnx and needed:
-        sys.exit(f"--onnx needs {', '.join(needed)}: {how_to_install('export')}")
-    if out.suffix != programs.SUFFIX:
-        sys.exit(f"--out={out}: expected a name that ends in .pt2")
-    try:
+    with explained(CheckpointError, DataError, ValueError, OSError):
+        if options.onnx and needed:
+            raise Exit(f"--onnx needs {', '.join(needed)}: {how_to_install('export')}")
+        if out.suffix != programs.SUFFIX:
+            raise Exit(f"--out={out}: expected a name that ends in .pt2")
         density, rows, of = _density_and_rows(options)
         out.parent.mkdir(parents=True, exist_ok=True)
         noise = torch.randn(len(rows[0]), density.flow.features, dtype=torch.float64)
@@ -60,10 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
                     )
             except ExportError as error:
                 print(f"{what}: not exported: {error}", file=sys.stderr)
-    except (CheckpointError, DataError, ValueError, OSError) as error:
-        sys.exit(str(error))
     if not written:
-        sys.exit(1)
+        sys.exit(FAILED)
 
 
 def _export(

@@ -1,10 +1,10 @@
 """Write the report over a tree of run folders: `python scripts/report.py outputs/`."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from flowbench.console import in_console
+from flowbench.exits import explained
 from flowbench.report.collect import ReportError
 from flowbench.report.write import write_report
 from flowbench.run.folder import RunFolderError
@@ -21,10 +21,8 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="print the Markdown as well")
     parser.add_argument("--readme", type=Path, help="rewrite the results table in this file")
     options = parser.parse_args()
-    try:
+    with explained(ReportError, RunFolderError, OSError):
         folder = write_report(options.root, out=options.out, readme=options.readme)
-    except (ReportError, RunFolderError, OSError) as error:
-        sys.exit(str(error))
     if options.markdown:
         print((folder / "report.md").read_text(encoding="utf-8"))
     for name in ("report.html", "report.md", "runs.csv"):

@@ -1,7 +1,6 @@
 """Draw samples of a finished run, in the units of its data."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from flowbench.commands.sample_files import write_samples
 from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation.runs import Run
+from flowbench.exits import explained
 
 __all__ = ["main"]
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
-    try:
+    with explained(CheckpointError, DataError, ValueError, OSError):
         run = Run.of(
             options.run, trust=options.trust, cache=options.cache, download=options.download
         )
@@ -44,8 +44,6 @@ def main(arguments: list[str] | None = None) -> None:
         written = write_samples(
             run, n=options.n, out=options.out, label=options.label, context=context
         )
-    except (CheckpointError, DataError, ValueError, OSError) as error:
-        sys.exit(str(error))
     where = " at the contexts of test rows, in turn" if written.borrowed else ""
     lost, told = options.n - written.count, ""
     if lost:

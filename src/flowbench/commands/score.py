@@ -1,7 +1,6 @@
 """Write the log-density of every row of a file, in the units of the data, in nats."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from flowbench.checkpoint import CheckpointError, load
@@ -10,6 +9,7 @@ from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation.files import score_file
 from flowbench.evaluation.text import line, noise_told
+from flowbench.exits import explained
 
 __all__ = ["main"]
 
@@ -30,12 +30,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
     options = parser.parse_args(arguments)
-    try:
+    with explained(CheckpointError, DataError, ValueError, OSError):
         density = load(options.run, trust=options.trust)
         found = {"key": options.key, "draws": options.draws}
         count, lost = score_file(density, options.data, out=options.out, **found)
-    except (CheckpointError, DataError, ValueError, OSError) as error:
-        sys.exit(str(error))
     told = f", {lost:,} of them nan, for missing values" if lost else ""
     print(f"{count:,} rows{told}: {options.out}")
     if density.lattices:

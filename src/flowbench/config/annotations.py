@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from typing_extensions import TypeAliasType
 
-__all__ = ["PLAIN", "fits", "origins", "parts", "words"]
+__all__ = ["PLAIN", "fits", "is_too_large", "origins", "parts", "words"]
 
 UNIONS = (Union, types.UnionType)
 LISTS = (list, tuple, Sequence, Collection, Iterable)
@@ -73,6 +73,26 @@ def fits(value: Any, annotation: Any) -> bool:
     return isinstance(value, origin) if isinstance(origin, type) else True
 
 
+def is_too_large(value: Any, annotation: Any) -> bool:
+    """Whether a number, or one in a list, is above a limit that no description names.
+
+    Example:
+        >>> from flowbench.config.limits import AtLeastOne
+        >>> [is_too_large(value, Sequence[AtLeastOne] | None) for value in ([1, 10**30], [0])]
+        [True, False]
+    """
+    origin, arguments = parts(annotation)
+    if origin is Annotated:
+        limits = [limit.largest for limit in arguments[1:] if hasattr(limit, "largest")]
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        return number and any(value >= largest for largest in limits)
+    if origin is Union:
+        return any(is_too_large(value, member) for member in arguments)
+    if origin in LISTS and isinstance(value, list | tuple):
+        return any(is_too_large(one, entry) for one in value for entry in arguments)
+    return False
+
+
 def _fits_list(value: Any, origin: Any, entries: tuple[Any, ...]) -> bool:
     if not isinstance(value, Sequence | set | frozenset) or isinstance(value, str | bytes):
         return False
@@ -105,7 +125,7 @@ def origins(annotation: Any) -> set[Any]:
 
 
 def words(annotation: Any) -> list[Any]:
-    """The words of all `Literal`s in an annotation.
+    """The words of all `Literal`s and `OneOf`s in an annotation.
 
     Example:
         >>> words(Sequence[Literal["a", "b"]] | None)
@@ -114,4 +134,6 @@ def words(annotation: Any) -> list[Any]:
     origin, arguments = parts(annotation)
     if origin is Literal:
         return list(arguments)
+    if origin is Annotated:
+        return [word for limit in arguments[1:] for word in getattr(limit, "words", [])]
     return [word for inner in arguments for word in words(inner)]

@@ -3,9 +3,10 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, cast
 
-from flowbench.config.annotations import PLAIN, fits, origins, words
+from flowbench.config.annotations import PLAIN, fits, is_too_large, origins, words
+from flowbench.config.combinations import conflicts
 from flowbench.config.docstrings import meanings, with_meanings
 from flowbench.config.options import Option, add_options
 from flowbench.config.signatures import parameters
@@ -21,6 +22,10 @@ class Checked:
 
     An annotation counts if it consists of plain types (numbers, text, paths, lists, mappings), or
     if it has limits: words in a `Literal`, or bounds in an `Annotated`, such as `AtLeastOne`.
+
+    A class may tell which values exclude each other in a class method `conflicts(options)`, which
+    yields sentences (`combinations.conflicts`), and list in `needs` the options that act only
+    where another option has a certain value (`combinations.idle`).
 
     The class keyword `options` says which options the `**options` of a constructor stand for; a
     class without a constructor of its own has those of its parent.
@@ -49,9 +54,11 @@ class Checked:
         if "__init__" in vars(cls):
             if options is not None:
                 add_options(cls.__init__, options)
-            cls.__init__ = _checked_constructor(cls.__name__, cls.__init__)
+            cls.__init__ = _checked_constructor(cls, cls.__init__)
         if options is not None or "__init__" not in vars(cls):
             _explain(cls, options or {})
+
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @classmethod
     def _refuse(cls, problems: list[str]) -> NoReturn:
@@ -91,8 +98,10 @@ def takes(options: Mapping[str, Option]) -> Callable[[F], F]:
     return decorate
 
 
-def _checked_constructor(name: str, constructor: Callable[..., None]) -> Callable[..., None]:
-    problems_of = _check(name, constructor)
+def _checked_constructor(
+    owner: type[Checked], constructor: Callable[..., None]
+) -> Callable[..., None]:
+    problems_of = _check(owner.__name__, constructor, owner)
 
     @wraps(constructor)
     def checked(self: Checked, *positional: Any, **named: Any) -> None:
@@ -104,12 +113,17 @@ def _checked_constructor(name: str, constructor: Callable[..., None]) -> Callabl
 
 
 def _check(
-    name: str, function: Callable[..., Any]
+    name: str, function: Callable[..., Any], owner: Any = None
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], list[str]]:
-    """A check of the arguments of a function."""
+    """A check of the arguments of a function, or of the constructor of an owner."""
     signature = inspect.signature(function)
     order = [one.name for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
     takes_any = len(order) < len(signature.parameters)
+    defaults = {
+        one.name: one.default
+        for one in signature.parameters.values()
+        if one.default is not one.empty
+    }
     annotations = {
         option: parameter.annotation
         for option, parameter in (parameters(function) or {}).items()
@@ -121,7 +135,7 @@ def _check(
             if option not in order and not takes_any:
                 raise TypeError(_unknown(option, name, order))
         given = dict(zip(order, positional, strict=False)) | dict(named)
-        return list(_misfits(given, annotations))
+        return list(_misfits(given, annotations)) or list(conflicts(owner, defaults | given))
 
     return problems_of
 
@@ -143,7 +157,8 @@ def _misfit(name: str, value: Any, annotation: Any) -> str:
     unknown = isinstance(value, str) and bool(known)
     near = did_you_mean(repr(value), known) if unknown else ""
     expected = describe(annotation, python=True)
-    return f"{name}={shown!r}{' is unknown' if unknown else ''}: expected {expected}{near}"
+    what = " is unknown" if unknown else " is too large" if is_too_large(shown, annotation) else ""
+    return f"{name}={shown!r}{what}: expected {expected}{near}"
 
 
 def _unknown(option: str, name: str, order: list[str]) -> str:

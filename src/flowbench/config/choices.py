@@ -10,7 +10,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import ConfigError
 
-__all__ = ["refuse_foreign_protocol", "refuse_idle_sweep"]
+OF_SWEEPS = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper")
+
+__all__ = ["idle_groups", "refuse_foreign_protocol", "refuse_idle_sweep"]
+
+
+def idle_groups() -> list[str]:
+    """Sentences about choices for a sweep where there is none."""
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode is RunMode.MULTIRUN:
+        return []
+    words = [word for word in hydra_config.overrides.hydra if word.startswith(OF_SWEEPS)]
+    return [f"{word} has no effect without -m" for word in words]
 
 
 def refuse_idle_sweep() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flowbench.config.combinations import idle
+from flowbench.config.defaults import defaults_of
 from flowbench.config.embedding import split_embedding
 from flowbench.config.settings import (
     Evaluation,
@@ -23,11 +25,12 @@ from flowbench.config.signatures import (
     problems_of_call,
     problems_of_node,
     problems_of_value,
+    target_of,
     without,
 )
 from flowbench.config.words import show
 
-__all__ = ["SIZES", "ConfigError", "Training", "check", "resolved"]
+__all__ = ["SIZES", "ConfigError", "Training", "check", "remarks", "resolved"]
 
 SECTIONS = {
     "paths": Paths,
@@ -37,14 +40,42 @@ SECTIONS = {
     "trainer": TrainerKeys,
 }
 SIZES = {"features", "context_features", "circular"}
-TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
-TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
-# These would have no effect on the training loop, or break it: it counts its own steps, validates
-# on all rows after every epoch, and needs float32.
-TRAINER_OWN |= {"precision", "max_steps", "min_steps", "accumulate_grad_batches"}
-TRAINER_OWN |= {"gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch"}
-TRAINER_OWN |= {"val_check_interval", "limit_train_batches", "limit_val_batches"}
-TRAINER_OWN |= {"overfit_batches", "fast_dev_run", "barebones", "enable_checkpointing"}
+ALL_ROWS = "an epoch is all rows of the data, and trainer.max_epochs limits a training"
+EVERY_EPOCH = "all validation rows are scored after every epoch"
+STEPS = "epochs are counted, not steps: set trainer.max_epochs"
+NO_SPLIT = "there is no such stage, and scripts/evaluate.py scores splits"
+SAVED = "the best and the last epoch are always saved, since the best one is scored"
+CLIPPING = "gradients are clipped by norm: set training.gradient_clip_norm"
+# Keys of the Trainer that a run cannot have: why, and what to set instead.
+REFUSED_OF_TRAINER = {
+    "accumulate_grad_batches": "training.batch_size is the batch of a step, whatever its size",
+    "barebones": SAVED,
+    "callbacks": "flowbench sets it itself: yours go into the section callbacks",
+    "check_val_every_n_epoch": EVERY_EPOCH,
+    "default_root_dir": "it is the folder of the run, below paths.output",
+    "enable_autolog_hparams": "loggers get the configuration of the run",
+    "enable_checkpointing": SAVED,
+    "enable_model_summary": "flowbench sets it itself, and counts the parameters in the result",
+    "fast_dev_run": "it leaves no result, whereas trainer.max_epochs=1 gives a short run",
+    "gradient_clip_algorithm": CLIPPING,
+    "gradient_clip_val": CLIPPING,
+    "limit_predict_batches": NO_SPLIT,
+    "limit_test_batches": NO_SPLIT,
+    "limit_train_batches": ALL_ROWS,
+    "limit_val_batches": EVERY_EPOCH,
+    "logger": "flowbench sets it itself: choose with logger=wandb, csv, …",
+    "max_steps": STEPS,
+    "min_steps": STEPS,
+    "model_registry": "it is of a service that flowbench does not use",
+    "num_sanity_val_steps": "flowbench sets it itself; there is nothing to check before training",
+    "overfit_batches": ALL_ROWS,
+    "plugins": "flowbench sets it itself",
+    "precision": "flows are trained in float32, in which log-likelihoods are exact enough",
+    "reload_dataloaders_every_n_epochs": "rows stay the same in all epochs",
+    "sync_batchnorm": "batch norms of flowbench have the statistics of all rows already",
+    "use_distributed_sampler": "flowbench divides the rows of a batch over devices itself",
+    "val_check_interval": EVERY_EPOCH,
+}
 
 
 class ConfigError(Exception):
@@ -80,6 +111,27 @@ def check(config: DictConfig) -> Settings:
         "trainer": TrainerKeys.of(plain["trainer"]),
     }
     return Settings(**{**plain, **sections}, plain=plain)
+
+
+def remarks(plain: Mapping[str, Any]) -> list[str]:
+    """Sentences about options that are set, but have no effect beside the others.
+
+    Args:
+        plain: a configuration without mistakes, every `${...}` replaced.
+    """
+    found = [told for key in ("model", "data") for told in _idle(key, plain[key])]
+    training = plain["training"]
+    return found + list(idle(Training, training, defaults_of(Training), prefix="training."))
+
+
+def _idle(key: str, node: object) -> Iterator[str]:
+    """Options without effect of a mapping with a `_target_`, and of those inside it."""
+    if not isinstance(node, Mapping):
+        return
+    if (target := target_of(node)) is not None:
+        yield from idle(target, node, defaults_of(target), prefix=f"{key}.")
+    for name, inner in node.items():
+        yield from _idle(f"{key}.{name}", inner)
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -210,5 +262,7 @@ def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
     for one in fields(TrainerKeys):
         if one.name in TrainerKeys.own() and (one.name in trainer or one.default is MISSING):
             yield from problems_of_value(f"trainer.{one.name}", trainer.get(one.name), one.type)
-    rest = without(trainer, {*TrainerKeys.own()})
-    yield from problems_of_call("trainer", pytorch_lightning.Trainer, rest, supplied=TRAINER_OWN)
+    for name in filter(REFUSED_OF_TRAINER.__contains__, trainer):
+        yield f"trainer.{name}: leave it out; {REFUSED_OF_TRAINER[name]}"
+    rest = without(trainer, {*TrainerKeys.own(), *REFUSED_OF_TRAINER})
+    yield from problems_of_call("trainer", pytorch_lightning.Trainer, rest)

@@ -2,7 +2,7 @@
 
 A file in `model/` or `data/` names a class, and all options of that class become keys, as do those
 of `training` and `evaluation` in the primary configuration. Each can be overridden on the command
-line, with a plus or without.
+line, with a plus or without, as can all arguments of the Trainer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 # Further keys, which are no options of the class.
 BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
 SECTIONS = {"training": Training, "evaluation": Evaluation}
-WITH_OR_WITHOUT_PLUS = ("model.", "data.", *(f"{name}." for name in SECTIONS))
+CHECKED_LATER = ("trainer.",)  # all arguments of the Trainer are keys, though no file sets them
 
 _apply = ConfigLoaderImpl._apply_overrides_to_config
 
@@ -62,9 +62,10 @@ def complete_files() -> None:
 
 
 def _apply_with_or_without_plus(overrides: list[Override], cfg: DictConfig) -> None:
-    """Accept a plus before an option that completion has already added."""
+    """Accept a plus before any key, and none before those of the Trainer."""
     for override in overrides:
-        if override.is_add() and override.key_or_group.startswith(WITH_OR_WITHOUT_PLUS):
+        later = override.key_or_group.startswith(CHECKED_LATER)
+        if override.is_add() or (later and override.type is OverrideType.CHANGE):
             override.type = OverrideType.FORCE_ADD
     _apply(overrides, cfg)
 

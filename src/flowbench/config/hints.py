@@ -4,25 +4,33 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flowbench.config.configuration import SIZES
+from flowbench.config.quoting import how_to_quote
 from flowbench.config.signatures import parameters, target_of
 from flowbench.config.words import either
 
-__all__ = ["hydra_sentence", "nearest_keys", "null_sentence"]
+__all__ = ["composition_sentence", "nearest_keys"]
 
 SHORT = {"lr": "learning_rate", "epochs": "max_epochs", "bs": "batch_size", "wd": "weight_decay"}
 
 
-def hydra_sentence(error: HydraException) -> str:
-    """The problem with an override in one sentence, or else Hydra's own message."""
+def composition_sentence(error: Exception, override: str | None) -> str:
+    """Why a configuration cannot be composed, in one sentence.
+
+    Args:
+        error: of Hydra or OmegaConf.
+        override: the word of the command line that causes it, if it is known.
+    """
     cause = error.__cause__
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        near = difflib.get_close_matches(choice, error.options, n=2)
-        return f"{group}={choice} does not exist; {_meant(group + '=', near, error.options)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _other_choice(error.missing_cfg_file)
+    if isinstance(error, OverrideParseException):
+        return how_to_quote(error.override)
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
         word = str(cause.full_key)
         of_hydra = word.startswith("hydra.")
@@ -31,33 +39,56 @@ def hydra_sentence(error: HydraException) -> str:
         keys = [key for key in keys if key.partition(".")[0] != "hydra" or of_hydra]
         beside = [key for key in keys if key.rpartition(".")[0] == word.rpartition(".")[0]]
         near = nearest_keys(word, keys)
+        if word.rpartition(".")[2] in SIZES:
+            return f"{word}: flowbench sets it itself; leave it out"
         if not near and _takes(root, word):
             return f"{word} is not set in its file; +{word}=… adds it"
         return f"{word} is not a key; {_meant('', near, beside)}"
-    words = [str(part).strip() for part in (error, cause) if part is not None]
-    return "\n".join(filter(None, words))
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if override is None:
+        return first
+    if first.startswith("Ambiguous value"):
+        return f"{override}: several values are a sweep, which needs -m; a list is written [1,2]"
+    if override.endswith("=null"):
+        return f"{override}: leave it out; without it there is none"
+    key, sign, _ = override.lstrip("+").partition("=")
+    choices = _choices(key) if sign else []
+    if choices:
+        return f"{override}: expected one of {', '.join(choices)}"
+    return f"{override}: {first}"
+
+
+def _other_choice(missing: str) -> str:
+    """The sentence about a choice that does not exist, such as `model/mfa`."""
+    group, _, choice = missing.partition("/")
+    if group == "hydra":
+        inner, _, choice = choice.partition("/")
+        group = f"{group}/{inner}"
+    known = _choices(group)
+    if not known:
+        return f"{missing} does not exist"
+    near = difflib.get_close_matches(choice, known, n=2)
+    return f"{group}={choice} does not exist; {_meant(group + '=', near, known)}"
+
+
+def _choices(group: str) -> list[str]:
+    """The choices of a group, also those in folders of it, as `folder/choice`."""
+    if not GlobalHydra.instance().is_initialized():
+        return []
+    loader = GlobalHydra.instance().config_loader()
+    inner = set(loader.list_groups(group)) - set(loader.list_groups(""))  # not protocol/data
+    deeper = [f"{name}/{one}" for name in inner for one in _choices(f"{group}/{name}")]
+    return sorted([*loader.get_group_options(group), *deeper])
 
 
 def _takes(root: Any, word: str) -> bool:
     """Whether the class of a section has an option that the section does not set."""
-    section, _, name = word.partition(".")
-    node = root.get(section)
+    section, _, name = word.rpartition(".")
+    node: Any = root
+    for key in section.split("."):
+        node = node.get(key) if isinstance(node, dict) else None
     target = target_of(node) if isinstance(node, dict) else None
     return target is not None and name in (parameters(target) or {})
-
-
-def null_sentence(error: Exception, words: Iterable[str]) -> str:
-    """Advice where a group is set to null, which Hydra cannot do; empty for any other error.
-
-    Example:
-        >>> error = ValueError("Config group override must be a string or a list. Got NoneType")
-        >>> null_sentence(error, ["model=maf", "protocol=null"])
-        'protocol=null: leave it out; without it there is none'
-    """
-    if not str(error).startswith("Config group override must be"):
-        return ""
-    given = " ".join(word for word in words if word.endswith("=null") and "." not in word)
-    return f"{given}: leave it out; without it there is none"
 
 
 def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:

@@ -7,13 +7,18 @@ from typing import Any, Literal
 from flowbench.config.limits import (
     Accelerator,
     AtLeastOne,
+    AtLeastZero,
     Decay,
+    Duration,
     NotNegative,
     Positive,
     Prior,
     Probability,
     Schedule,
     Seed,
+    Text,
+    TimeUnit,
+    TimeUnits,
 )
 
 __all__ = ["Evaluation", "Paths", "Published", "Settings", "TrainerKeys", "Training"]
@@ -76,15 +81,28 @@ class TrainerKeys:
 
     Args:
         max_epochs: passes over the training rows, at most.
+        max_time: wall time of the training, at most, as DD:HH:MM:SS; null (None): no limit.
         accelerator: "auto" (CUDA, else the CPU), "cpu", "gpu", …
+        devices: how many on each machine; "auto" or -1: all there are; or the numbers of GPUs,
+            from 0.
+        num_nodes: machines.
         strategy: "auto", or "ddp" for several devices.
+        min_epochs: passes over the training rows, at least.
+        log_every_n_steps: steps between rows of the loggers.
+        profiler: "simple" or "advanced": measure the parts of the Trainer.
         enable_progress_bar: show the epochs on stderr.
         others: further keys of `pytorch_lightning.Trainer`, as they are.
     """
 
     max_epochs: AtLeastOne
+    max_time: Duration | Mapping[TimeUnit, TimeUnits] | None = None
     accelerator: Accelerator
+    devices: AtLeastOne | Literal["auto", -1] | Sequence[AtLeastZero] = 1
+    num_nodes: AtLeastOne = 1
     strategy: Literal["auto", "ddp"] = "auto"
+    min_epochs: AtLeastZero | None = None
+    log_every_n_steps: AtLeastOne | None = None
+    profiler: Literal["simple", "advanced"] | None = None
     enable_progress_bar: bool = True
     others: Mapping[str, Any] = field(default_factory=dict)
 
@@ -114,9 +132,9 @@ class Paths:
         cache: folder of converted data, which is safe to delete.
     """
 
-    data: str
-    output: str
-    cache: str
+    data: Text
+    output: Text
+    cache: Text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +146,8 @@ class Published:
         model: as the paper names it, e.g. "MAF (5)".
     """
 
-    source: str
-    model: str
+    source: Text
+    model: Text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +177,7 @@ class Settings:
 
     seed: Seed
     overwrite: bool
-    init_from: str | None
+    init_from: Text | None
     save_minutes: Positive
     figures: bool | Sequence[str] = True
     published: Published | None

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, Union
 
-from flowbench.config.annotations import PLAIN, fits, origins, parts, words
+from flowbench.config.annotations import PLAIN, fits, is_too_large, origins, parts, words
+from flowbench.config.combinations import conflicts
 from flowbench.config.words import describe, did_you_mean, near_or_all, show
 
 __all__ = [
@@ -64,6 +65,21 @@ def problems_of_call(
     options = parameters(target)
     if values is None or options is None:
         return
+    found = list(_problems_of_each(key, values, options, supplied))
+    yield from found
+    if not found:
+        prefix = f"{key}." if key else ""
+        defaults = {name: one.default for name, one in options.items()}
+        given = without(values, HYDRA_KEYS)
+        yield from (prefix + problem for problem in conflicts(target, defaults | given))
+
+
+def _problems_of_each(
+    key: str,
+    values: Mapping[str, Any],
+    options: Mapping[str, inspect.Parameter],
+    supplied: Iterable[str],
+) -> Iterator[str]:
     prefix = f"{key}." if key else ""
     keywords = [name for name, one in options.items() if one.kind is not one.VAR_KEYWORD]
     for name, value in without(values, HYDRA_KEYS).items():
@@ -128,7 +144,8 @@ def problems_of_value(key: str, value: object, annotation: Any) -> Iterator[str]
     annotation = _of_plain_values(annotation)
     if all(_is_judged(one) for one in origins(annotation)) and not fits(value, annotation):
         near = did_you_mean(str(value), map(str, words(annotation)))
-        yield f"{key}={show(value)}: expected {describe(annotation)}{near}"
+        what = " is too large" if is_too_large(value, annotation) else ""
+        yield f"{key}={show(value)}{what}: expected {describe(annotation)}{near}"
 
 
 def _of_plain_values(annotation: Any) -> Any:

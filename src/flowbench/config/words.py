@@ -85,6 +85,9 @@ def _alternatives(annotation: Any, *, python: bool) -> Iterator[str]:
         yield from map(repr if python else str, arguments)
     elif origin is Annotated:
         base, *limits = arguments
+        if named := [word for limit in limits for word in getattr(limit, "words", [])]:
+            yield from map(repr, named) if python else named
+            return
         yield f"{describe(base, python=python)} {' and '.join(_bounds(limits))}".strip()
     elif origin in LISTS and arguments:
         entries = (describe(one, python=python) for one in arguments if one is not ...)

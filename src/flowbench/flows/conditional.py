@@ -9,7 +9,7 @@ from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, Positive
 from flowbench.flows.base import Base, log_normal
 from flowbench.nn.mlp import MLP
-from flowbench.nn.options import Function
+from flowbench.nn.options import Activation, Initializer
 from flowbench.transforms import AffineMap
 from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
@@ -45,9 +45,9 @@ class ConditionalNormal(Checked, Base):
         *,
         context_features: AtLeastOne,
         hidden_units: Sequence[AtLeastOne] = (),
-        activation: str | Function | None = "relu",
+        activation: Activation | None = "relu",
         log_scale_bound: Positive | None = LOG_SCALE_BOUND,
-        kernel_initializer: str | Function = "glorot_uniform",
+        kernel_initializer: Initializer = "glorot_uniform",
     ) -> None:
         super().__init__()
         self.features = features

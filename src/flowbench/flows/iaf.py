@@ -1,6 +1,6 @@
 """Inverse autoregressive flow."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from flowbench.config.limits import AtLeastOne
 from flowbench.config.options import options_of
@@ -37,6 +37,9 @@ class IAF(Flow, options=options_of(MAF, without=["base", "components", "dropout"
         >>> x.shape, log_prob.shape
         (torch.Size([7, 3]), torch.Size([7]))
     """
+
+    conflicts = MAF.conflicts
+    needs: ClassVar = MAF.needs
 
     def __init__(self, features: AtLeastOne, *, batch_norm: bool = False, **options: Any) -> None:
         maf = MAF(features, batch_norm=batch_norm, **options)

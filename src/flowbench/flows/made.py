@@ -1,7 +1,7 @@
 """The masked autoencoder for distribution estimation, as a density."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from flowbench.config.limits import AtLeastOne, Positive
 from flowbench.config.options import options_of
@@ -9,7 +9,7 @@ from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.families import BernoulliFamily, Family, GaussianFamily, MixtureFamily
 from flowbench.flows.flow import Flow
 from flowbench.nn import AutoregressiveNetwork
-from flowbench.nn.options import Function
+from flowbench.nn.options import Activation
 from flowbench.transforms import Chain
 from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
@@ -57,6 +57,9 @@ class MADE(Flow, options=options_of(AutoregressiveNetwork, without=OF_THE_NETWOR
         (torch.Size([7]), torch.Size([2, 3]))
     """
 
+    conflicts = AutoregressiveNetwork.conflicts
+    needs: ClassVar = {**AutoregressiveNetwork.needs, "components": {"family": "mixture"}}
+
     def __init__(
         self,
         features: AtLeastOne,
@@ -65,7 +68,7 @@ class MADE(Flow, options=options_of(AutoregressiveNetwork, without=OF_THE_NETWOR
         components: AtLeastOne = 10,
         log_scale_bound: Positive | None = LOG_SCALE_BOUND,
         hidden_units: Sequence[AtLeastOne] = (100, 100),
-        activation: str | Function | None = "relu",
+        activation: Activation | None = "relu",
         **options: Any,
     ) -> None:
         conditional = _family(family, components, log_scale_bound)

@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Unpack
+from typing import Any, ClassVar, Literal, Unpack
 
-from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout, NotNegative
+from flowbench.config.limits import AtLeastOne, AtLeastZero, DrawSeed, Dropout, NotNegative
 from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.base import Base, base_of
 from flowbench.flows.families import MixtureFamily
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Side, distinct_angles, layer_order, stack
+from flowbench.flows.stack import NORM_NEEDS, Side, distinct_angles, layer_order, stack
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.angles import AngularNetwork
 from flowbench.nn.autoregressive import ConditionalInputLayers
 from flowbench.nn.masks import HiddenDegrees, InputOrder
-from flowbench.nn.options import Function
+from flowbench.nn.options import Activation, Initializer
 from flowbench.transforms import MaskedAutoregressive
 from flowbench.transforms.circular import by_feature
 from flowbench.transforms.maps import (
+    MAP_NEEDS,
     MapOptions,
     Univariate,
     bins_of,
@@ -89,6 +90,14 @@ class MAF(Flow, options=map_options()):
         torch.Size([7])
     """
 
+    conflicts = AutoregressiveNetwork.conflicts
+    needs: ClassVar = {
+        **AutoregressiveNetwork.needs,
+        **MAP_NEEDS,
+        **NORM_NEEDS,
+        "components": {"base": "mixture"},
+    }
+
     def __init__(
         self,
         features: AtLeastOne,
@@ -98,7 +107,7 @@ class MAF(Flow, options=map_options()):
         layers: AtLeastOne = 5,
         univariate: Univariate = "affine",
         hidden_units: Sequence[AtLeastOne] = (100, 100),
-        activation: str | Function | None = "relu",
+        activation: Activation | None = "relu",
         input_order: InputOrder = "left-to-right",
         reverse: bool = True,
         hidden_degrees: HiddenDegrees = "equal",
@@ -111,10 +120,10 @@ class MAF(Flow, options=map_options()):
         components: AtLeastOne = 10,
         residual: bool = False,
         dropout: Dropout = 0.0,
-        kernel_initializer: str | Function = "glorot_uniform",
+        kernel_initializer: Initializer = "glorot_uniform",
         zero_output: bool = False,
         output_scale: NotNegative = 0.1,
-        seed: int | None = None,
+        seed: DrawSeed | None = None,
         **options: Unpack[MapOptions],
     ) -> None:
         angles = distinct_angles(circular, features)

@@ -1,7 +1,8 @@
 """NICE: additive coupling layers."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from flowbench.config.combinations import ANY
 from flowbench.config.limits import AtLeastOne
 from flowbench.config.options import options_of
 from flowbench.flows.base import DiagonalNormal
@@ -39,6 +40,9 @@ class NICE(Flow, options=options_of(RealNVP, without=BETWEEN_LAYERS + OF_THE_MAP
         >>> flow.log_prob(torch.zeros(7, 3)).shape
         torch.Size([7])
     """
+
+    conflicts = RealNVP.conflicts
+    needs: ClassVar = {"activation": {"hidden_units": ANY}}
 
     def __init__(self, features: AtLeastOne, *, layers: AtLeastOne = 4, **options: Any) -> None:
         additive = RealNVP(

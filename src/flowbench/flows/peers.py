@@ -39,7 +39,7 @@ class Zuko(Flow):
         flow: Callable[..., nn.Module],
     ) -> None:
         built = _built(flow, features=features, context=context_features)
-        super().__init__(_Zuko(built, features), Chain())
+        super().__init__(_tried(_Zuko(built, features), context_features), Chain())
 
 
 class NFlows(Flow):
@@ -69,7 +69,8 @@ class NFlows(Flow):
         context_features: AtLeastZero = 0,
         flow: Callable[..., nn.Module],
     ) -> None:
-        super().__init__(_NFlows(_by_rows(flow, features, context_features), features), Chain())
+        base = _NFlows(_by_rows(flow, features, context_features), features)
+        super().__init__(_tried(base, context_features), Chain())
 
 
 class NormFlows(Flow):
@@ -94,7 +95,8 @@ class NormFlows(Flow):
         context_features: AtLeastZero = 0,
         flow: Callable[..., nn.Module],
     ) -> None:
-        super().__init__(_NormFlows(_by_rows(flow, features, context_features), features), Chain())
+        base = _NormFlows(_by_rows(flow, features, context_features), features)
+        super().__init__(_tried(base, context_features), Chain())
 
 
 def normflows_spline(
@@ -132,8 +134,24 @@ def normflows_spline(
 def _built(flow: Callable[..., nn.Module], **sizes: int) -> nn.Module:
     try:
         return flow(**sizes)
-    except TypeError as error:
-        raise ValueError(f"model.flow cannot be built: {error}") from error
+    except Exception as error:  # of another library
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"model.flow cannot be built: {reason}") from error
+
+
+def _tried(base: "_Peer", context_features: int) -> "_Peer":
+    """The base, once it has scored a row of zeros; wrong options may show only then."""
+    x = torch.zeros(1, base.features)
+    context = torch.zeros(1, context_features) if context_features else None
+    base.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            base.log_prob(x, context)
+    except Exception as error:  # of another library
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"model.flow cannot score a row: {reason}") from error
+    base.train()
+    return base
 
 
 def _by_rows(flow: Callable[..., nn.Module], features: int, context_features: int) -> nn.Module:

@@ -1,20 +1,22 @@
 """Real NVP: coupling layers."""
 
-from collections.abc import Sequence
-from typing import Literal, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Unpack
 
 from torch import Tensor, nn
 
-from flowbench.config.limits import AtLeastOne, AtLeastZero
+from flowbench.config.combinations import ANY
+from flowbench.config.limits import AtLeastOne, AtLeastZero, DrawSeed, SignedShare
 from flowbench.flows.base import base_of
 from flowbench.flows.flow import Flow
-from flowbench.flows.stack import Side, distinct_angles, stack
+from flowbench.flows.stack import NORM_NEEDS, Side, distinct_angles, stack
 from flowbench.nn.angles import AngularInputs
 from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
-from flowbench.nn.options import Function
+from flowbench.nn.options import Activation, Initializer
 from flowbench.transforms import Coupling, alternating_mask, leading_mask
 from flowbench.transforms.circular import by_feature
 from flowbench.transforms.maps import (
+    MAP_NEEDS,
     MapOptions,
     Univariate,
     bins_of,
@@ -81,6 +83,34 @@ class RealNVP(Flow, options=map_options()):
         torch.Size([7])
     """
 
+    needs: ClassVar = {
+        **MAP_NEEDS,
+        **NORM_NEEDS,
+        "activation": {"hidden_units": ANY},
+        "networks": {"univariate": "affine"},
+        "scale_activation": {"univariate": "affine", "hidden_units": ANY},
+    }
+
+    @classmethod
+    def conflicts(cls, options: Mapping[str, Any]) -> Iterator[str]:
+        """An activation without its networks, and numbers of features that exclude each other."""
+        known = {"networks": "shared", "univariate": "shift", **options}
+        scale = known.get("scale_activation", SCALE_ACTIVATION)
+        shared = known["univariate"] == "affine" and known["networks"] == "shared"
+        if shared and scale != SCALE_ACTIVATION:
+            yield (
+                f"scale_activation={scale!r} acts in separate networks only: expected "
+                "networks='separate' with it"
+            )
+        given = {name: known[name] for name in ("num_masked", "fraction_masked")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) == 2:
+            first, second = (f"{name}={value}" for name, value in given.items())
+            yield f"{first} and {second}: expected one of them"
+        for name, value in given.items():
+            if value == 0:
+                yield f"{name}={value}: no feature would depend on another; expected some masked"
+
     def __init__(
         self,
         features: AtLeastOne,
@@ -90,18 +120,18 @@ class RealNVP(Flow, options=map_options()):
         layers: AtLeastOne = 5,
         univariate: Univariate = "affine",
         hidden_units: Sequence[AtLeastOne] = (100, 100),
-        activation: str | Function | None = "relu",
+        activation: Activation | None = "relu",
         networks: Networks = "shared",
-        scale_activation: str | Function | None = SCALE_ACTIVATION,
+        scale_activation: Activation | None = SCALE_ACTIVATION,
         num_masked: int | None = None,
-        fraction_masked: float | None = None,
+        fraction_masked: SignedShare | None = None,
         batch_norm: bool = True,
         batch_norm_side: Side = "noise",
         batch_norm_statistics: Statistics = "dataset",
         lu_linear: bool = False,
-        kernel_initializer: str | Function = "glorot_uniform",
+        kernel_initializer: Initializer = "glorot_uniform",
         zero_output: bool = False,
-        seed: int | None = None,
+        seed: DrawSeed | None = None,
         **options: Unpack[MapOptions],
     ) -> None:
         each = univariate_map(univariate, **options)
@@ -109,14 +139,9 @@ class RealNVP(Flow, options=map_options()):
         if angles and networks == "separate":
             raise ValueError("networks='separate' has no maps of angles: expected 'shared'")
         affine = univariate == "affine" and not angles
-        if affine and networks == "shared" and scale_activation != SCALE_ACTIVATION:
-            raise ValueError(
-                f"scale_activation={scale_activation!r} acts in separate networks only: "
-                "expected networks='separate' with it"
-            )
 
         def mlp(
-            mask: Tensor, params: int, activation: str | Function | None, kind: type[MLP] = MLP
+            mask: Tensor, params: int, activation: Activation | None, kind: type[MLP] = MLP
         ) -> MLP:
             inputs = mask.nonzero().flatten().tolist()
             return kind(

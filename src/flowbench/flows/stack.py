@@ -10,9 +10,13 @@ from flowbench.transforms import BatchNorm, Chain, LULinear, Transform
 from flowbench.transforms.circular import Selected
 from flowbench.transforms.normalization import Statistics
 
-__all__ = ["Side", "distinct_angles", "layer_order", "stack"]
+__all__ = ["NORM_NEEDS", "Side", "distinct_angles", "layer_order", "stack"]
 
 Side = Literal["noise", "data"]
+NORM_NEEDS = {
+    "batch_norm_side": {"batch_norm": True},
+    "batch_norm_statistics": {"batch_norm": True},
+}
 
 
 def layer_order(

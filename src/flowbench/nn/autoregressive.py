@@ -1,13 +1,14 @@
 """The autoregressive network: MADE, plain or residual, optionally with a context."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from flowbench.config.checked import Checked
-from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout, NotNegative
+from flowbench.config.combinations import ANY
+from flowbench.config.limits import AtLeastOne, AtLeastZero, DrawSeed, Dropout, NotNegative
 from flowbench.nn.activations import ACROSS_UNITS
 from flowbench.nn.linear import MaskedLinear
 from flowbench.nn.masks import (
@@ -15,9 +16,17 @@ from flowbench.nn.masks import (
     InputOrder,
     assign_degrees,
     input_degrees,
+    is_permutation,
     masks_from_degrees,
 )
-from flowbench.nn.options import ACTIVATIONS, Function, resolve
+from flowbench.nn.options import (
+    ACTIVATIONS,
+    Activation,
+    Constraint,
+    Initializer,
+    Regularizer,
+    resolve,
+)
 
 __all__ = ["AutoregressiveNetwork", "ConditionalInputLayers"]
 
@@ -70,6 +79,31 @@ class AutoregressiveNetwork(Checked, nn.Module):
         torch.Size([5, 3, 2])
     """
 
+    needs: ClassVar = {
+        "activation": {"hidden_units": ANY},
+        "hidden_degrees": {"hidden_units": ANY},
+        "dropout": {"hidden_units": ANY},
+    }
+
+    @classmethod
+    def conflicts(cls, options: Mapping[str, Any]) -> Iterator[str]:
+        """Widths that cannot be residual, activations across units, orders that repeat."""
+        hidden_units, activation = list(options["hidden_units"]), options["activation"]
+        order = options["input_order"]
+        if options["residual"] and (len(set(hidden_units)) != 1 or len(hidden_units) % 2 == 0):
+            yield (
+                f"hidden_units={hidden_units}: a residual network needs one layer and then "
+                "pairs of layers (1, 3, 5, …), all of one width"
+            )
+        if isinstance(activation, str) and activation in ACROSS_UNITS:
+            yield (
+                f"activation={activation!r} makes every hidden unit depend on all inputs: "
+                "expected one that acts on each unit by itself"
+            )
+        if not isinstance(order, str) and not is_permutation(order):
+            size = len(list(order))
+            yield f"input_order={list(order)} is no permutation of 0 … {size - 1} or 1 … {size}"
+
     def __init__(
         self,
         features: AtLeastOne,
@@ -80,32 +114,22 @@ class AutoregressiveNetwork(Checked, nn.Module):
         conditional_input_layers: ConditionalInputLayers = "all_layers",
         input_order: InputOrder = "left-to-right",
         hidden_degrees: HiddenDegrees = "equal",
-        activation: str | Function | None = None,
+        activation: Activation | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | Function = "glorot_uniform",
-        bias_initializer: str | Function = "zeros",
-        kernel_regularizer: str | Function | None = None,
-        bias_regularizer: str | Function | None = None,
-        kernel_constraint: str | Function | None = None,
-        bias_constraint: str | Function | None = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        kernel_regularizer: Regularizer | None = None,
+        bias_regularizer: Regularizer | None = None,
+        kernel_constraint: Constraint | None = None,
+        bias_constraint: Constraint | None = None,
         zero_output: bool = False,
         output_scale: NotNegative = 1.0,
         residual: bool = False,
         dropout: Dropout = 0.0,
         validate_args: bool = False,
-        seed: int | None = None,
+        seed: DrawSeed | None = None,
     ) -> None:
         super().__init__()
-        if residual and (len(set(hidden_units)) != 1 or len(hidden_units) % 2 == 0):
-            raise ValueError(
-                f"hidden_units={list(hidden_units)}: a residual network needs one layer and then "
-                "pairs of layers (1, 3, 5, …), all of one width"
-            )
-        if activation in ACROSS_UNITS:
-            raise ValueError(
-                f"activation={activation!r} makes every hidden unit depend on all inputs: "
-                "expected one that acts on each unit by itself"
-            )
         self.features = features
         self.params = params
         self.hidden_units = tuple(hidden_units)

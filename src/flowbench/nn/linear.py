@@ -8,7 +8,9 @@ from flowbench.nn.options import (
     CONSTRAINTS,
     INITIALIZERS,
     REGULARIZERS,
-    Function,
+    Constraint,
+    Initializer,
+    Regularizer,
     resolve,
 )
 
@@ -48,12 +50,12 @@ class MaskedLinear(nn.Module):
         mask: Tensor,
         *,
         use_bias: bool = True,
-        kernel_initializer: str | Function = "glorot_uniform",
-        bias_initializer: str | Function = "zeros",
-        kernel_regularizer: str | Function | None = None,
-        bias_regularizer: str | Function | None = None,
-        kernel_constraint: str | Function | None = None,
-        bias_constraint: str | Function | None = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        kernel_regularizer: Regularizer | None = None,
+        bias_regularizer: Regularizer | None = None,
+        kernel_constraint: Constraint | None = None,
+        bias_constraint: Constraint | None = None,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(mask.shape))

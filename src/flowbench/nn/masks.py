@@ -19,6 +19,7 @@ __all__ = [
     "assign_degrees",
     "autoregressive_masks",
     "input_degrees",
+    "is_permutation",
     "masks_from_degrees",
 ]
 
@@ -72,6 +73,17 @@ def input_degrees(
             f"or 1 … {features}"
         )
     return order
+
+
+def is_permutation(order: Sequence[int]) -> bool:
+    """Whether an order is one of 0, 1, … or of 1, 2, ….
+
+    Example:
+        >>> [is_permutation(order) for order in ([1, 0], [2, 1], [2, 2])]
+        [True, True, False]
+    """
+    found = sorted(map(int, order))
+    return found in (list(range(len(found))), list(range(1, len(found) + 1)))
 
 
 def assign_degrees(

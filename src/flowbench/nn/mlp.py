@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, AtLeastZero
-from flowbench.nn.options import ACTIVATIONS, INITIALIZERS, Function, resolve
+from flowbench.nn.options import ACTIVATIONS, INITIALIZERS, Activation, Initializer, resolve
 
 __all__ = ["MLP", "ShiftAndLogScale", "SplitMLP"]
 
@@ -48,10 +48,10 @@ class MLP(Checked, nn.Module):
         outputs: AtLeastZero,
         hidden_units: Sequence[AtLeastOne] = (),
         context_features: AtLeastZero = 0,
-        activation: str | Function | None = None,
+        activation: Activation | None = None,
         use_bias: bool = True,
-        kernel_initializer: str | Function = "glorot_uniform",
-        bias_initializer: str | Function = "zeros",
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
         zero_output: bool = False,
     ) -> None:
         super().__init__()

@@ -1,10 +1,12 @@
 """Network options that take a name or a callable."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
+from typing_extensions import TypeAliasType
 
+from flowbench.config.limits import OneOf
 from flowbench.nn.activations import ACTIVATIONS
 from flowbench.nn.constraints import CONSTRAINTS
 from flowbench.nn.initializers import INITIALIZERS
@@ -15,11 +17,19 @@ __all__ = [
     "CONSTRAINTS",
     "INITIALIZERS",
     "REGULARIZERS",
+    "Activation",
+    "Constraint",
     "Function",
+    "Initializer",
+    "Regularizer",
     "resolve",
 ]
 
 Function = Callable[[Tensor], Any]
+Activation = TypeAliasType("Activation", Annotated[str, OneOf(ACTIVATIONS)] | Function)
+Initializer = TypeAliasType("Initializer", Annotated[str, OneOf(INITIALIZERS)] | Function)
+Regularizer = TypeAliasType("Regularizer", Annotated[str, OneOf(REGULARIZERS)] | Function)
+Constraint = TypeAliasType("Constraint", Annotated[str, OneOf(CONSTRAINTS)] | Function)
 
 
 def resolve(

@@ -1,17 +1,23 @@
 """Builds the data, the flow and the Lightning module of a run from its settings."""
 
+import warnings
+from collections.abc import Mapping
 from pkgutil import resolve_name
+from typing import Any
 
 from flowbench.checkpoint import build_data, build_flow, saved_values
 from flowbench.config.configuration import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataError, DataModule
 from flowbench.flows import Flow
+from flowbench.nn import AutoregressiveNetwork
 from flowbench.run.folder import RunFolder
 from flowbench.training.flow_module import FlowModule
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
 __all__ = ["flow_of", "module_of", "read_data", "refuse_changed_data", "refuse_other_modules"]
+
+LOOKED_AT = 10_000  # rows
 
 
 def refuse_other_modules(settings: Settings) -> None:
@@ -34,10 +40,13 @@ def read_data(settings: Settings) -> DataModule:
     """The data, set up.
 
     Raises:
+        ConfigError: `data._target_` gives no `DataModule`.
         DataError: the data are missing or damaged.
         ValueError: a batch has too few rows to be split over the ranks.
     """
     data = build_data(settings.data)
+    if not isinstance(data, DataModule):
+        raise ConfigError(_other_class("data", settings.data, DataModule))
     data.prepare_data()
     data.setup()
     data.train_dataloader()  # refuses batches too small for the ranks
@@ -59,16 +68,50 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
     """The flow, with the event and context sizes of the data.
 
     Raises:
-        DataError: a continuous density is given data of 0 and 1.
+        DataError: a continuous density is given data of 0 and 1, or the other way round.
+        ConfigError: `model._target_` gives no `Flow`, or noise is added to data of 0 and 1.
     """
     flow = build_flow(settings.model, **data.sizes)
+    if not isinstance(flow, Flow):
+        raise ConfigError(_other_class("model", settings.model, Flow))
+    model, name = settings.model["name"], settings.data["name"]
     if data.raw.discrete and not flow.discrete:
         raise DataError(
-            f"model={settings.model['name']} is a density of real numbers, which has no bound on "
-            f"the values 0 and 1 of data={settings.data['name']}; expected a distribution of "
-            "these, such as model=made_bernoulli"
+            f"model={model} is a density of real numbers, which has no bound on the values 0 and "
+            f"1 of data={name}; expected a distribution of these, such as model=made_bernoulli"
         )
+    if flow.discrete:
+        first = data.rows["train"].x[:LOOKED_AT]
+        if not ((first == 0) | (first == 1)).all():
+            raise DataError(
+                f"model={model} is a distribution of the values 0 and 1, but data={name} has "
+                "others; expected binary data, such as data=digits data.binarize=threshold"
+            )
+        if settings.training.noise:
+            raise ConfigError(
+                f"training.noise={settings.training.noise} turns the values 0 and 1, of which "
+                f"model={model} is a distribution, into others; expected training.noise=0"
+            )
+    if told := _order_by_chance(settings.model, flow):
+        warnings.warn(told, stacklevel=1)
     return flow
+
+
+def _other_class(key: str, node: Mapping[str, Any], expected: type) -> str:
+    name = f"{expected.__module__}.{expected.__name__}"
+    return f"{key}._target_={node['_target_']}: expected a subclass of {name}"
+
+
+def _order_by_chance(model: Mapping[str, Any], flow: Flow) -> str:
+    """Whether a random order has turned out to be none."""
+    networks = [one for one in flow.modules() if isinstance(one, AutoregressiveNetwork)]
+    natural = list(range(flow.features))
+    if model.get("input_order") != "random" or any(one.order != natural for one in networks):
+        return ""
+    return (
+        f"model.input_order=random with model.seed={model.get('seed')} is left-to-right in all "
+        "layers; another seed may give another"
+    )
 
 
 def module_of(settings: Settings, flow: Flow, data: DataModule) -> FlowModule:

@@ -91,5 +91,6 @@ def _is(known: Mapping[str, Any], key: str, value: Any) -> bool:
 
 def run_directory(config: DictConfig) -> Path:
     """The folder of a run: `<paths.output>/<data>/<model>/<hash>/seed=<n>`."""
-    folder = Path(config.paths.output, config.data.name, config.model.name)
+    output = Path(config.paths.output).expanduser()
+    folder = Path(output, config.data.name, config.model.name)
     return folder / run_hash(config) / f"seed={config.seed}"

@@ -52,9 +52,9 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
     """A finished run in a few lines."""
     training = "in closed form"
     if result["epochs"]:
-        best = result["best_epoch"] + 1
+        best = result["best_epoch"]
         took = duration(result["seconds"])
-        training = f"{result['epochs']} epochs (best: {best}), {took}"
+        training = f"{result['epochs']} epochs (best: epoch {best}, from 0), {took}"
     lines = [
         f"{result['model']} on {result['data']}, seed {result['seed']}: "
         f"{integer(result['parameters'])} trained parameters, {training}",

@@ -16,7 +16,12 @@ from flowbench.config.settings import Training
 from flowbench.data import Batch, DataModule
 from flowbench.flows import Flow
 from flowbench.stored import refuse_other_tensors
-from flowbench.training.optimization import CosineAnnealing, build_optimizer, build_scheduler
+from flowbench.training.optimization import (
+    CosineAnnealing,
+    OptimizationError,
+    build_optimizer,
+    build_scheduler,
+)
 from flowbench.training.random_states import random_states, restore_random_states
 
 __all__ = ["FlowModule", "NonFiniteError", "is_trainable"]
@@ -129,7 +134,12 @@ class FlowModule(pl.LightningModule):
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step the schedule, unless an earlier attempt has done so."""
         if self._is_ahead():
-            super().lr_scheduler_step(scheduler, metric)
+            try:
+                super().lr_scheduler_step(scheduler, metric)
+            except (ArithmeticError, TypeError, ValueError) as error:
+                raise OptimizationError(
+                    f"training.schedule: {type(scheduler).__name__} cannot step: {error}"
+                ) from error
 
     def current_learning_rate(self) -> float:
         """The learning rate of the next step."""

@@ -23,9 +23,10 @@ SIGNALS = [
 
 
 class Interruptions(Callback):
-    """Saves every few minutes, and at the next item after SIGTERM, SIGUSR1 or SIGUSR2.
+    """Saves every few minutes, and at the next item after Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2.
 
-    An earlier handler (submitit's, which requeues the job) is called after saving.
+    An earlier handler (submitit's, which requeues the job) is called after saving. A second Ctrl-C
+    stops the run at once.
 
     Args:
         last: path of the checkpoint.
@@ -50,6 +51,10 @@ class Interruptions(Callback):
         self.saved = time.monotonic()
         for signum in SIGNALS:
             signal.signal(signum, self._note)
+        if (
+            signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):  # not in a background job
+            signal.signal(signal.SIGINT, self._note)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
@@ -65,12 +70,24 @@ class Interruptions(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Handle a signal from the last validation; the run is saved already."""
+        self._leave_ctrl_c()
         signum, _ = self._agreed(pl_module, due=False)
         if signum:
             self._stop(signum)
 
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave Ctrl-C to Python again."""
+        self._leave_ctrl_c()
+
     def _note(self, signum: int, frame: object) -> None:
         self.signum = signum
+        self._leave_ctrl_c()
+
+    def _leave_ctrl_c(self) -> None:
+        if signal.getsignal(signal.SIGINT) == self._note:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _agreed(self, pl_module: pl.LightningModule, *, due: bool) -> tuple[int, bool]:
         """The signal, and whether to save, agreed by all ranks."""

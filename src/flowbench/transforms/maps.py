@@ -13,6 +13,7 @@ from flowbench.transforms.univariate import AffineMap, GatedMap, ShiftMap, Univa
 
 __all__ = [
     "MAPS",
+    "MAP_NEEDS",
     "MapOptions",
     "NamedMap",
     "Univariate",
@@ -42,6 +43,9 @@ MAPS: Mapping[str, NamedMap] = {
     "gated": NamedMap(GatedMap, {}),
     "spline": NamedMap(RationalQuadraticMap, {"bins": "bins", "tail_bound": "bound"}),
 }
+
+
+MAP_NEEDS = {option: {"univariate": name} for name, one in MAPS.items() for option in one.options}
 
 
 class MapOptions(TypedDict, total=False):

@@ -12,8 +12,9 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from flowbench.config.composing import problems_of_overrides
 from flowbench.config.configuration import ConfigError, check, resolved
-from flowbench.config.hints import hydra_sentence
+from flowbench.exits import FAILED
 from flowbench.run.folder import RunFolder, RunFolderError
 from flowbench.run.identity import run_directory
 from flowbench.run.names import config_flags
@@ -64,8 +65,12 @@ class Job:
             config = _plain(composed)
             check(composed)
             folder = RunFolder(run_directory(composed))
-        except HydraException as problem:
-            error = hydra_sentence(problem)
+        except HydraException:
+            error = "\n".join(
+                problems_of_overrides(
+                    lambda words: compose(loader, sweep, words), overrides, sweep=False
+                )
+            )
         except ConfigError as problem:
             error = str(problem)
         return cls(
@@ -156,7 +161,7 @@ def conclude(jobs: Sequence[Job], *lines: str) -> None:
         lines = (*lines, f"{running} running in other processes: the same command tells later")
     print(*lines, sep="\n", end="\n" if lines else "")
     if any(record.status in ("failed", "unfinished") for record in records):
-        sys.exit(1)
+        sys.exit(FAILED)
 
 
 def _status(job: Job, record: "RunRecord") -> str:

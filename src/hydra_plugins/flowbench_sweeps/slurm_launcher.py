@@ -16,7 +16,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import ConfigError
-from flowbench.config.limits import AtLeastOne, AtLeastZero
+from flowbench.config.limits import AtLeastOne, AtLeastZero, Text
+from flowbench.exits import FAILED, MISTAKE
 from flowbench.extras import how_to_install
 from hydra_plugins.flowbench_sweeps.commands import job_arguments, logs
 
@@ -46,9 +47,8 @@ class SlurmJob:
         except SystemExit as stop:
             if stop.code == -1:  # submitit has requeued it
                 raise
-            print(stop.code, file=sys.stderr)
-            if isinstance(stop.code, str):  # the other tasks of the job would wait for this one
-                sys.exit(1)
+            if stop.code in (FAILED, MISTAKE):  # the other tasks of the job would wait for this
+                raise
             return stop.code
         return 0
 
@@ -64,10 +64,21 @@ class SlurmLauncher(Launcher):
 
     Args:
         max_num_timeout: how often a job that reaches its time limit is requeued.
+        job_name: shown by squeue.
+        partition: of the cluster; None: its default.
+        account: to charge; None: the default.
+        constraint: features that a node must have.
+        time: minutes; a job that reaches this limit is saved and requeued.
+        signal_delay_s: seconds before the limit at which the job is signalled.
+        nodes: with several devices per run: trainer.num_nodes.
+        ntasks_per_node: with several devices per run: trainer.devices.
+        gpus_per_node: GPUs on each node.
+        cpus_per_task: cores of each task.
+        mem: memory of each node, e.g. 16GB.
         array_parallelism: number of concurrent jobs; None: no limit.
         setup: shell commands that a job runs first.
         srun_args: further arguments of srun.
-        parameters: of submitit's Slurm executor, e.g. `partition`, `gpus_per_node`, `time`.
+        parameters: further ones of submitit's Slurm executor, e.g. `qos`, `exclude`.
     """
 
     poll_seconds = 2.0
@@ -76,6 +87,17 @@ class SlurmLauncher(Launcher):
         self,
         *,
         max_num_timeout: AtLeastZero,
+        job_name: Text = "flowbench",
+        partition: Text | None = None,
+        account: Text | None = None,
+        constraint: Text | None = None,
+        time: AtLeastOne = 240,
+        signal_delay_s: AtLeastOne = 120,
+        nodes: AtLeastOne = 1,
+        ntasks_per_node: AtLeastOne = 1,
+        gpus_per_node: AtLeastOne | Text | None = None,
+        cpus_per_task: AtLeastOne | None = None,
+        mem: Text | None = None,
         array_parallelism: AtLeastOne | None = None,
         setup: Sequence[str] | None = None,
         srun_args: Sequence[str] | None = None,
@@ -84,6 +106,10 @@ class SlurmLauncher(Launcher):
         self.max_num_timeout = max_num_timeout
         self.array_parallelism = array_parallelism
         own = {"array_parallelism": array_parallelism, "setup": setup, "srun_args": srun_args}
+        own |= {"job_name": job_name, "partition": partition, "account": account}
+        own |= {"constraint": constraint, "time": time, "signal_delay_s": signal_delay_s}
+        own |= {"nodes": nodes, "ntasks_per_node": ntasks_per_node, "mem": mem}
+        own |= {"gpus_per_node": gpus_per_node, "cpus_per_task": cpus_per_task}
         self.parameters = own | parameters
         self.submitted: dict[str, int] = {}  # arrays that have not ended, and their sizes
 

@@ -1,7 +1,8 @@
 """Spoken words as spectra: what all audio data sets have in common."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero, NotNegative, Positive
 from flowbench.config.options import options_of
+from flowbench.config.words import near_or_all
 from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.download.download import download
 from flowbench.data.download.originals import OriginalDataModule
@@ -86,6 +88,21 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
     version = 3
     split_folders: ClassVar[bool] = False  # whether folders train/, val/, test/ may give the split
 
+    needs: ClassVar = {"context_frames": {"window": "sequence"}}
+
+    @classmethod
+    def conflicts(cls, options: Mapping[str, Any]) -> Iterator[str]:
+        """Labels as contexts where there is one label, and frames that do not fit a clip."""
+        if options["train_label"] is not None and options["label_context"]:
+            yield (
+                f"label_context=true needs several labels, but train_label="
+                f"{options['train_label']} leaves one"
+            )
+        try:
+            FeatureOptions(**{one.name: options[one.name] for one in fields(FeatureOptions)})
+        except DataError as error:
+            yield str(error).removeprefix("data.")
+
     def __init__(
         self,
         *,
@@ -122,11 +139,6 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
             step_ms=step_ms,
             fft_length=fft_length,
         )
-        if train_label is not None and label_context:
-            raise DataError(
-                f"data.label_context=true needs several labels, but data.train_label="
-                f"{train_label} leaves one"
-            )
 
     @abstractmethod
     def splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
@@ -162,9 +174,8 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         clips = find_clips(self.root, self.originals(), splits=self.split_folders)
         labels = sorted({clip.label for clip in clips})
         if self.train_label is not None and self.train_label not in labels:
-            raise DataError(
-                f"data.train_label={self.train_label}: no such label; known: {', '.join(labels)}"
-            )
+            near = near_or_all(self.train_label, labels)
+            raise DataError(f"data.train_label={self.train_label}: no such label{near}")
         kept, refused = {}, []
         for split, members in self._all_splits(clips).items():
             known = [c for c in members if split != "train" or self._learnt(c.label)]

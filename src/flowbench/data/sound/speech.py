@@ -50,6 +50,8 @@ class Fsdd(SoundDataModule, options=options_of(SoundDataModule)):
     name = "fsdd"
     source = "it comes from https://github.com/Jakobovski/free-spoken-digit-dataset"
 
+    conflicts = SoundDataModule.conflicts  # pyright: ignore[reportAssignmentType]
+
     def __init__(self, *, sample_rate: AtLeastOne = 8_000, **options: Any) -> None:
         super().__init__(sample_rate=sample_rate, **options)
 
@@ -79,6 +81,8 @@ class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=[
     source = "data.path names a folder of clips"
     split_folders = True
     class_prior: ClassVar[str] = "empirical"
+
+    conflicts = SoundDataModule.conflicts  # pyright: ignore[reportAssignmentType]
 
     def __init__(
         self, *, path: str | Path, fractions: Sequence[Share] = (0.8, 0.1, 0.1), **options: Any
