@@ -12,7 +12,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,6 +28,7 @@ from flowbench.report.write import write_report
 from flowbench.run.config_directory import config_directory
 from flowbench.run.identity import run_directory
 from flowbench.run.run import run as train
+from fuzzing.attempts import Outcome
 from fuzzing.damages import CHECKPOINTS, PICTURE, TEXTS, damage, damage_tree
 
 __all__ = ["campaign"]
@@ -42,25 +42,6 @@ SMALL += ["+trainer.enable_progress_bar=false"]
 
 class Bad(Exception):
     """What must never happen."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How the commands on one damaged folder have ended.
-
-    Attributes:
-        command: the damage.
-        code: 0 if all gave a result, 1 if one gave a sentence.
-        seconds: how long they took.
-        told: the commands, each with its ending.
-        bad: what is wrong; empty if nothing is.
-    """
-
-    command: str
-    code: int
-    seconds: float
-    told: str
-    bad: str
 
 
 def campaign(n: int, *, seed: int) -> Iterator[Outcome]:

@@ -37,14 +37,14 @@ class Exit(SystemExit):
 def exit_code(error: BaseException) -> int:
     """2 for an error that the command or its data are to blame for, else 1.
 
-    A full disk is a failure, as are too little time and numbers that are not finite.
+    A full disk is a failure, as are a dead rank, too little time and numbers that are not finite.
 
     Example:
         >>> exit_code(FileNotFoundError(2, "No such file")), exit_code(OverflowError())
         (2, 1)
     """
     of_the_machine = isinstance(error, OSError) and error.errno in OF_THE_MACHINE
-    failed = of_the_machine or isinstance(error, ArithmeticError | TimeoutError)
+    failed = of_the_machine or isinstance(error, ArithmeticError | ConnectionError | TimeoutError)
     return FAILED if failed else MISTAKE
 
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe|peer", re.IGNORECASE)
 
 
-class DeadRankError(Exception):
+class DeadRankError(ConnectionError):
     """Another process of a distributed training has ended before this one."""
 
 
