@@ -109,4 +109,4 @@ def test_how_a_density_is_scored_enters_where_it_is_changed():
     line = "data=toy evaluation.draws=1 evaluation.class_prior=null"
     assert hashed(line) == hashed("data=toy")
     others = ("evaluation.draws=2", "evaluation.class_prior=uniform", "+evaluation.draws=3")
-    assert len({FIRST["data=toy"], *(hashed(f"data=toy {other}") for other in others)}) == 4
+    assert len({hashed("data=toy"), *(hashed(f"data=toy {other}") for other in others)}) == 4
