@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from flowbench.config.embedding import split_embedding
 from flowbench.config.later_keys import with_first_slope, with_later_keys
+from flowbench.config.signatures import parameters
 from flowbench.density import FORMAT, PREFIX, TrainedDensity
 from flowbench.description import float32_on_cpu
 from flowbench.flows import Flow, equal_blocks
@@ -143,6 +144,7 @@ def build_flow(
     context_shape: Sequence[int] = (),
     blocks: int = 1,
     shared: bool = False,
+    lattice: Mapping[str, Any] | None = None,
 ) -> Flow:
     """The flow that a `model` configuration describes, for events and contexts of these sizes.
 
@@ -156,9 +158,11 @@ def build_flow(
         context_shape: shape of a context that is not a vector.
         blocks: number of equal, independent blocks of an event.
         shared: whether all blocks share the weights of one flow, or each has its own.
+        lattice: what the levels of the data are, if they have any, for a model that asks for it.
 
     Raises:
-        ValueError: the configuration does not describe a `Flow`, or its embedding does not fit the
+        ValueError: the configuration does not describe a `Flow`, a model of levels is given
+            channels that are modelled independently, or its embedding does not fit the
             contexts.
     """
     own, node = split_embedding(model)
@@ -172,7 +176,7 @@ def build_flow(
             "a module that summarises them"
         )
 
-    def flow(features: int, **sizes: int) -> Flow:
+    def flow(features: int, **sizes: Any) -> Flow:
         built = _instantiate(own, features=features, **sizes)
         if not isinstance(built, Flow):
             raise ValueError(
@@ -181,7 +185,14 @@ def build_flow(
             )
         return built
 
-    sizes = {"context_features": context_features} if context_features else {}
+    sizes: dict[str, Any] = {"context_features": context_features} if context_features else {}
+    if "lattice" in (parameters(resolve_name(own["_target_"])) or {}):
+        if blocks > 1:
+            raise ValueError(
+                f"model._target_={own['_target_']} models whole pictures, not channels by "
+                "themselves; expected data.layout=interleaved or planar"
+            )
+        sizes["lattice"] = lattice
     if blocks == 1:
         built = flow(features, **sizes)
     else:

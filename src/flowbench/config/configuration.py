@@ -23,7 +23,7 @@ from flowbench.config.words import show
 __all__ = ["SIZES", "ConfigError", "Training", "check", "resolved"]
 
 SECTIONS = {"paths": Paths, "published": Published, "training": Training, "trainer": TrainerKeys}
-SIZES = {"features", "context_features"}
+SIZES = {"features", "context_features", "lattice"}
 TRAINER_OWN = {"callbacks", "default_root_dir", "logger"}
 TRAINER_OWN |= {"num_sanity_val_steps", "enable_model_summary", "plugins"}
 # These would have no effect on the training loop, or break it: it counts its own steps, validates

@@ -9,10 +9,13 @@ from flowbench.flows.distribution import FlowDistribution
 from flowbench.flows.families import BernoulliFamily, Family, GaussianFamily, MixtureFamily
 from flowbench.flows.flow import Flow
 from flowbench.flows.gaussian import Gaussian
+from flowbench.flows.histogram import Histogram
 from flowbench.flows.iaf import IAF
+from flowbench.flows.lattice_made import LatticeMADE
 from flowbench.flows.made import MADE
 from flowbench.flows.maf import MAF
 from flowbench.flows.nice import NICE
+from flowbench.flows.pixelcnn import PixelCNN
 from flowbench.flows.realnvp import RealNVP
 
 __all__ = [
@@ -33,7 +36,10 @@ __all__ = [
     "FlowDistribution",
     "Gaussian",
     "GaussianFamily",
+    "Histogram",
+    "LatticeMADE",
     "MixtureFamily",
+    "PixelCNN",
     "RealNVP",
     "SharedBlocks",
     "StandardNormal",

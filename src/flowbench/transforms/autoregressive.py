@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from flowbench.nn import AutoregressiveNetwork
-from flowbench.nn.incremental import generate
 from flowbench.transforms.base import Transform, real_event
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
@@ -78,7 +77,7 @@ class MaskedAutoregressive(Transform):
             log_derivatives.append(log_derivative)
             return value
 
-        x = generate(network, next_value, rows=noise.shape[1], context=context)
+        x = network.generate(next_value, rows=noise.shape[1], context=context)
         log_det = torch.cat(log_derivatives, dim=-1).sum(-1)
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 

@@ -75,10 +75,16 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
     @property
     def sizes(self) -> dict[str, Any]:
         """The keyword arguments of `build_flow`; channels modelled independently are blocks."""
-        if not self.layout.endswith("_channels"):
-            return super().sizes
-        shared = self.layout == "shared_channels"
-        return super().sizes | {"blocks": self.channels, "shared": shared}
+        sizes = super().sizes
+        if self.layout.endswith("_channels"):
+            sizes |= {"blocks": self.channels, "shared": self.layout == "shared_channels"}
+        if self.binarize is None:
+            sizes["lattice"] = {
+                "levels": self.levels,
+                "shape": list(self.image_shape),
+                "preprocess": self.raw.preprocess,
+            }
+        return sizes
 
     @property
     def channels(self) -> int:
