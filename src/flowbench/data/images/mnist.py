@@ -38,7 +38,7 @@ class Mnist(ImageDataModule):
         "t10k-labels-idx1-ubyte",
     )
     source = "it comes from http://yann.lecun.com/exdb/mnist/ or any copy of it, gzipped or not"
-    version = 2
+    version = 3
     expected: ClassVar = {
         "train": (50_000, PIXELS),
         "val": (10_000, PIXELS),
