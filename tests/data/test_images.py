@@ -88,8 +88,7 @@ def test_layout_and_its_inverse(batches, layout, pixel_order):
     assert (back != original).mean() < 1e-3  # noise next to the upper end
     apart = layout in LAYOUTS[2:]
     blocks = {"blocks": 3, "shared": layout == "shared_channels"} if apart else {}
-    lattice = {"levels": 256, "shape": [32, 32, 3], "preprocess": data.raw.preprocess}
-    expected = {"features": 3072, "context_features": 0, "lattice": lattice} | blocks
+    expected = {"features": 3072, "context_features": 0, "lattice": data.lattice} | blocks
     assert data.sizes == expected
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.gaussian import labels_of_one_hot
 from flowbench.flows.lattice import LatticeBase, LatticeFlow
-from flowbench.flows.lattice_data import cells, levels_of
+from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import log_shares
 
 __all__ = ["Histogram"]
@@ -25,9 +25,8 @@ class Histogram(LatticeFlow):
     Args:
         features: size of an event.
         context_features: number of classes, 0 for none.
-        lattice: what the levels are, given by the data: `levels`, their number, one for all or one
-            per feature; and, where model space is not the levels themselves, `origin`, `step` and
-            `preprocess` of `LatticeCoordinates`.
+        lattice: of the data, which describe it: plain values with the names and meanings of the
+            attributes of `flowbench.flows.lattice_description.Lattice`.
 
     Raises:
         ValueError: the data are on no lattice, a context is not one-hot, or (in `initialize`) a
@@ -48,8 +47,8 @@ class Histogram(LatticeFlow):
         context_features: AtLeastZero = 0,
         lattice: Mapping[str, Any] | None = None,
     ) -> None:
-        base = _IndependentLevels(levels_of(features, lattice), context_features)
-        super().__init__(base, cells(features, lattice or {}))
+        known = Lattice.of(features, lattice)
+        super().__init__(_IndependentLevels(known, context_features), known)
 
 
 class _IndependentLevels(LatticeBase):
@@ -57,11 +56,11 @@ class _IndependentLevels(LatticeBase):
 
     log_shares: Tensor
 
-    def __init__(self, levels: list[int], classes: int) -> None:
-        super().__init__(levels)
+    def __init__(self, lattice: Lattice, classes: int) -> None:
+        super().__init__(lattice)
         self.context_features = classes
         shares = (1 / self.counts.to(self.anchor.dtype)).log().unsqueeze(-1)
-        shares = shares.expand(max(1, classes), -1, max(levels)).clone()
+        shares = shares.expand(max(1, classes), -1, max(lattice.counts)).clone()
         self.register_buffer("log_shares", shares)
 
     @property

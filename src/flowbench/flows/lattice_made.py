@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from flowbench.config.limits import AtLeastOne
 from flowbench.config.options import options_of
-from flowbench.flows.lattice import AutoregressiveLevels, LatticeFlow
-from flowbench.flows.lattice_data import cells, levels_of
+from flowbench.flows.autoregressive_levels import AutoregressiveLevels
+from flowbench.flows.lattice import LatticeFlow
+from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import family_of
 from flowbench.flows.made import OF_THE_NETWORK_ALONE
 from flowbench.nn import AutoregressiveNetwork
@@ -25,9 +26,8 @@ class LatticeMADE(
 
     Args:
         features: size of an event.
-        lattice: what the levels are, given by the data: `levels`, their number, one for all or one
-            per feature; and, where model space is not the levels themselves, `origin`, `step` and
-            `preprocess` of `LatticeCoordinates`.
+        lattice: of the data, which describe it: plain values with the names and meanings of the
+            attributes of `flowbench.flows.lattice_description.Lattice`.
         family: of the conditionals: "categorical" or "logistic" (a discretised mixture of logistic
             distributions, for many ordered levels).
         components: number of logistic distributions of a mixture.
@@ -60,8 +60,8 @@ class LatticeMADE(
         zero_output: bool = True,
         **options: Any,
     ) -> None:
-        levels = levels_of(features, lattice)
-        conditionals = family_of(family, levels, components=components)
+        known = Lattice.of(features, lattice)
+        conditionals = family_of(family, known.counts, components=components)
         network = AutoregressiveNetwork(
             features,
             conditionals.params,
@@ -70,5 +70,4 @@ class LatticeMADE(
             zero_output=zero_output,
             **options,
         )
-        base = AutoregressiveLevels(network, conditionals, levels)
-        super().__init__(base, cells(features, lattice or {}))
+        super().__init__(AutoregressiveLevels(network, conditionals, known), known)

@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from flowbench.config.limits import AtLeastOne
 from flowbench.config.options import options_of
-from flowbench.flows.lattice import AutoregressiveLevels, LatticeFlow
-from flowbench.flows.lattice_data import cells, levels_of, picture_shape
+from flowbench.flows.autoregressive_levels import AutoregressiveLevels
+from flowbench.flows.lattice import LatticeFlow
+from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import family_of
 from flowbench.nn import ConvolutionalNetwork
 
@@ -21,9 +22,8 @@ class PixelCNN(LatticeFlow, options=options_of(ConvolutionalNetwork, without=["s
 
     Args:
         features: size of an event.
-        lattice: what the levels are, given by the data: `levels`, their number, one for all or one
-            per feature; `shape`, height, width and channels; and, where model space is not the
-            levels themselves, `origin`, `step` and `preprocess` of `LatticeCoordinates`.
+        lattice: of the data, which describe it: plain values with the names and meanings of the
+            attributes of `flowbench.flows.lattice_description.Lattice`.
         family: of the conditionals: "categorical" or "logistic" (a discretised mixture of logistic
             distributions, for many ordered levels).
         components: number of logistic distributions of a mixture.
@@ -54,9 +54,7 @@ class PixelCNN(LatticeFlow, options=options_of(ConvolutionalNetwork, without=["s
         components: AtLeastOne = 10,
         **options: Any,
     ) -> None:
-        levels = levels_of(features, lattice)
-        shape = picture_shape(features, lattice)
-        conditionals = family_of(family, levels, components=components)
-        network = ConvolutionalNetwork(shape, conditionals.params, **options)
-        base = AutoregressiveLevels(network, conditionals, levels)
-        super().__init__(base, cells(features, lattice or {}))
+        known = Lattice.of(features, lattice)
+        conditionals = family_of(family, known.counts, components=components)
+        network = ConvolutionalNetwork(known.picture, conditionals.params, **options)
+        super().__init__(AutoregressiveLevels(network, conditionals, known), known)

@@ -1,7 +1,7 @@
 """Rows of model space in coordinates of the lattice of their data."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -47,6 +47,15 @@ class LatticeCoordinates(Transform):
         super().__init__()
         self.to_data_units = Affine(origin, step, features=features)
         self.preprocess: Chain = build_preprocess(preprocess)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *given: Any) -> Self:
+        """As in any module, but constants keep their dtype: lattice points are exact."""
+
+        def moved(value: Tensor) -> Tensor:
+            new = fn(value)
+            return new if new.dtype == value.dtype else value.to(new.device)
+
+        return super()._apply(moved, *given)
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         data, first = self.to_data_units(widened(u))

@@ -75,16 +75,21 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
     @property
     def sizes(self) -> dict[str, Any]:
         """The keyword arguments of `build_flow`; channels modelled independently are blocks."""
-        sizes = super().sizes
-        if self.layout.endswith("_channels"):
-            sizes |= {"blocks": self.channels, "shared": self.layout == "shared_channels"}
-        if self.binarize is None:
-            sizes["lattice"] = {
-                "levels": self.levels,
-                "shape": list(self.image_shape),
-                "preprocess": self.raw.preprocess,
-            }
-        return sizes
+        if not self.layout.endswith("_channels"):
+            return super().sizes
+        shared = self.layout == "shared_channels"
+        return super().sizes | {"blocks": self.channels, "shared": shared}
+
+    @property
+    def lattice(self) -> dict[str, Any]:
+        """The levels of the pixels, as plain values for a model of levels."""
+        binary = self.binarize is not None
+        return {
+            "levels": 2 if binary else self.levels,
+            "shape": list(self.image_shape),
+            "preprocess": self.raw.preprocess,
+            "discrete": binary,
+        }
 
     @property
     def channels(self) -> int:
