@@ -41,9 +41,9 @@ class AutoregressiveLevels(LatticeBase):
         self.register_buffer("scales", scales, persistent=False)
 
     def log_prob_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:  # noqa: D102
-        most = max(1, PARAMETERS // (self.features * self.family.params))
-        if k.ndim != 2 or len(k) <= most or torch.is_grad_enabled() or not may_overwrite():
+        if k.ndim != 2 or not _may_split():
             return self._log_prob(k, context)
+        most = max(1, PARAMETERS // (self.features * self.family.params))
         parts = k.split(most)
         contexts = [context] * len(parts)
         if context is not None and context.ndim > 1 and len(context) > 1:
@@ -69,3 +69,8 @@ class AutoregressiveLevels(LatticeBase):
     def initialize(self, k: Tensor, context: Tensor | None = None) -> None:
         """Start the family at the shares of the levels."""
         self.family.initialize(k)
+
+
+def _may_split() -> bool:
+    """Whether rows may be computed in turn: where no graph is recorded or traced."""
+    return may_overwrite() and not torch.compiler.is_compiling()

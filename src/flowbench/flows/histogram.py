@@ -35,9 +35,9 @@ class Histogram(LatticeFlow):
     Example:
         >>> import torch
         >>> flow = Histogram(1, lattice={"levels": 4})
-        >>> flow.initialize(torch.tensor([[0.5], [1.5], [1.5], [1.5]]))
+        >>> flow.initialize(torch.tensor([[0.5]] + 9 * [[1.5]]))
         >>> flow.log_prob(torch.tensor([[1.0], [3.0]])).exp()
-        tensor([0.6250, 0.1250])
+        tensor([0.7917, 0.0417])
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class _IndependentLevels(LatticeBase):
         k = torch.zeros((), dtype=torch.long, device=labels.device)
         for label, shares in enumerate(self.log_shares.exp() * self.allowed):
             drawn = torch.multinomial(shares, max(1, shape.numel()), replacement=True).mT
-            k = torch.where(labels == label, drawn[: shape.numel()].view(*shape, -1), k)
+            k = torch.where(labels == label, drawn[: shape.numel()].view(*shape, self.features), k)
         return k
 
     def _labels(self, context: Tensor | None) -> Tensor:

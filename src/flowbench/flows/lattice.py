@@ -20,6 +20,7 @@ __all__ = ["LatticeBase", "LatticeFlow"]
 
 ROUNDING = 1e-8  # of coordinates, in cells
 MARGIN = 2.0**-16  # kept free below the upper edge of a cell, so that rounding does not cross it
+WHOLE = 1e-5  # the largest distance of a whole number from its rounding
 CHUNK = 8192
 SHORTEST_TAIL = 2.0  # in cells
 
@@ -73,16 +74,16 @@ class LatticeBase(Base):
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         k, outside = self.levels(u)
-        log_prob = self.log_prob_of_levels(k, context)
+        log_prob = self.log_prob_of_levels(k, context) + (0 * u).sum(-1)  # constant; NaN stays NaN
         exists = outside == 0
         if self.unbounded:
             exists = outside.isfinite()
             ends = (k == 0) | (k == self.counts - 1)
             tail = outside * self.decay.log() + (1 - self.decay).log()
-            log_prob = log_prob + torch.where(ends, tail, 0.0).sum(-1).to(log_prob.dtype)
+            log_prob = log_prob + torch.where(ends, tail, 0.0).sum(-1)
         if self.discrete:
-            exists = exists & (u == u.round())
-        return log_prob.masked_fill(~exists.all(-1), -torch.inf)
+            exists = exists & ((u - u.round()).abs() < WHOLE)
+        return log_prob.to(self.anchor).masked_fill(~exists.all(-1), -torch.inf)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
         k = self.sample_levels(shape, context)

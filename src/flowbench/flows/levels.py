@@ -114,7 +114,7 @@ class LogisticLevels(Levels):
         >>> import torch
         >>> family = LogisticLevels([256], components=5)
         >>> family.log_prob(torch.arange(256)[:, None], torch.zeros(256, 1, 15)).exp().sum()
-        tensor(1.0000)
+        tensor(1.)
     """
 
     means: Tensor
@@ -175,9 +175,9 @@ def log_shares(k: Tensor, counts: Tensor) -> Tensor:
         `[features, max(counts)]`; 0 for levels that a feature does not have.
 
     Example:
-        >>> k = torch.tensor([[0], [1], [1], [1]])
+        >>> k = torch.tensor([[0]] + 9 * [[1]])
         >>> log_shares(k, torch.tensor([2])).exp()
-        tensor([[0.3000, 0.7000]])
+        tensor([[0.1667, 0.8333]], dtype=torch.float64)
     """
     rows, most = len(k), int(counts.max())
     found = torch.stack([torch.bincount(column, minlength=most) for column in k.mT]).double()
