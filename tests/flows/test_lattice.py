@@ -222,7 +222,7 @@ def test_exported_and_compiled(name):
 @pytest.mark.parametrize("name", ["pixelcnn", "made_lattice_logistic", "pixelcnn_colour"])
 def test_the_density_is_constant_in_a_cell_of_data_units(name):
     """So the noise of dequantized rows does not matter: log p(x) = log P(cell) − Σ log width."""
-    kind, lattice, _ = FLOWS[name]
+    _, lattice, _ = FLOWS[name]
     flow = build(name).float()
     known = Lattice.of(flow.features, lattice)
     density = Preprocessed(flow, build_preprocess(lattice.get("preprocess", [])))
