@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
+from flowbench import fit
 from flowbench.checkpoint import build_flow, load, saved_values
 from flowbench.data import Digits
 from flowbench.data.images.dequantisation import dequantise
@@ -387,3 +388,18 @@ def test_integers_are_seen_in_the_same_nats_by_a_mixture_of_any_family():
     place = (x.floor() / 1000 - 1).squeeze(-1)
     logistic = -place - 2 * nn.functional.softplus(-place) - math.log(1000)
     torch.testing.assert_close(fine.log_prob(x), logistic, rtol=1e-4, atol=1e-4)
+
+
+def test_counts_are_fitted_without_hydra(tmp_path):
+    torch.manual_seed(0)
+    x = torch.poisson(torch.tensor([[2.0, 0.5]]).expand(300, 2))
+    lattice = {"levels": [int(count) for count in x.amax(0) + 1], "unbounded": True}
+    flow = LatticeMADE(2, lattice=lattice, hidden_units=[8])
+    with pytest.raises(ValueError, match=r"standardizing would move the rows"):
+        fit(flow, x)
+    density = fit(flow, x, standardized=False, max_epochs=2)
+    poisson = torch.distributions.Poisson(torch.tensor([2.0, 0.5]))
+    terms = density.log_prob(x)
+    assert terms.mean().item() == pytest.approx(poisson.log_prob(x).sum(-1).mean().item(), abs=0.1)
+    density.save(tmp_path / "counts.ckpt")
+    assert torch.equal(load(tmp_path / "counts.ckpt").log_prob(x), terms)
