@@ -161,8 +161,7 @@ def build_flow(
         lattice: what the levels of the data are, if they have any, for a model that asks for it.
 
     Raises:
-        ValueError: the configuration does not describe a `Flow`, a model of levels is given
-            channels that are modelled independently, or its embedding does not fit the
+        ValueError: the configuration does not describe a `Flow`, or its embedding does not fit the
             contexts.
     """
     own, node = split_embedding(model)
@@ -186,14 +185,9 @@ def build_flow(
         return built
 
     sizes: dict[str, Any] = {"context_features": context_features} if context_features else {}
-    if "lattice" in (parameters(resolve_name(own["_target_"])) or {}):
-        if blocks > 1:
-            raise ValueError(
-                f"model._target_={own['_target_']} models whole pictures, not channels by "
-                "themselves; expected data.layout=interleaved or planar"
-            )
-        sizes["lattice"] = lattice
     if blocks == 1:
+        if "lattice" in (parameters(resolve_name(own["_target_"])) or {}):
+            sizes["lattice"] = lattice
         built = flow(features, **sizes)
     else:
         built = equal_blocks(features, **sizes, blocks=blocks, shared=shared, flow=flow)

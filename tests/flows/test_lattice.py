@@ -370,7 +370,7 @@ def test_pictures_are_learned_saved_and_drawn_in_their_levels(model, digits, tmp
 
 def test_data_that_a_model_of_levels_cannot_have_are_refused(digits):
     node = MODELS["pixelcnn"]
-    with pytest.raises(ValueError, match=r"needs data on a lattice: pictures, or a table"):
+    with pytest.raises(ValueError, match=r"needs data on a lattice: whole pictures"):
         build_flow(node, features=4, context_features=0)
     with pytest.raises(
         ValueError, match=r"needs data of pictures, with height, width and channel"

@@ -14,6 +14,7 @@ from flowbench.flows.iaf import IAF
 from flowbench.flows.lattice_made import LatticeMADE
 from flowbench.flows.made import MADE
 from flowbench.flows.maf import MAF
+from flowbench.flows.mixture import Mixture, mixture_of
 from flowbench.flows.nice import NICE
 from flowbench.flows.pixelcnn import PixelCNN
 from flowbench.flows.realnvp import RealNVP
@@ -38,10 +39,12 @@ __all__ = [
     "GaussianFamily",
     "Histogram",
     "LatticeMADE",
+    "Mixture",
     "MixtureFamily",
     "PixelCNN",
     "RealNVP",
     "SharedBlocks",
     "StandardNormal",
     "equal_blocks",
+    "mixture_of",
 ]

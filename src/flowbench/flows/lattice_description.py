@@ -44,8 +44,9 @@ class Lattice:
         """
         if given is None:
             raise ValueError(
-                "a model of levels needs data on a lattice: pictures, or a table of such columns "
-                "with data.dequantize=true; in Python, e.g. lattice={'levels': 256}"
+                "a model of levels needs data on a lattice: whole pictures (data.layout="
+                "interleaved or planar), or a table of such columns with data.dequantize=true; in "
+                "Python, e.g. lattice={'levels': 256}"
             )
         levels = given["levels"]
         levels = list(levels) if isinstance(levels, Sequence) else [levels] * features
