@@ -9,7 +9,7 @@ from flowbench.config.configuration import check, resolved
 from flowbench.run.config_directory import config_directory
 
 FILES = sorted((config_directory() / "model").glob("*.yaml"))
-OF_LEVELS = ("pixelcnn", "made_lattice", "histogram")
+OF_LEVELS = ("pixelcnn", "made_lattice", "made_lattice_mixture", "histogram")
 EACH = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -24,7 +24,7 @@ def test_every_model_has_a_file():
     expected = {"gaussian", "made", "made_mog", "made_bernoulli", "maf", "maf_mog", "maf_spline"}
     expected |= {"maf_strong", "iaf", "realnvp", "realnvp_spline", "nice", "blockwise"}
     expected |= {"zuko", "nflows", "normflows", "pixelcnn", "made_lattice", "histogram"}
-    expected |= {"mixture"}
+    expected |= {"made_lattice_mixture"}
     assert expected <= {file.stem for file in FILES}
 
 
