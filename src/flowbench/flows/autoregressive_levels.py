@@ -12,6 +12,7 @@ from flowbench.tracing import may_overwrite
 __all__ = ["AutoregressiveLevels"]
 
 PARAMETERS = 2**24  # computed at once, where no gradients are needed
+SAMPLES = 1024  # drawn at once
 
 
 class AutoregressiveLevels(LatticeBase):
@@ -63,7 +64,14 @@ class AutoregressiveLevels(LatticeBase):
             level = self.family.sample(params.squeeze(1), feature)
             return (level * self.scales[feature] - 1).unsqueeze(-1)
 
-        values = self.network.generate(next_value, rows=shape.numel(), context=context)
+        values = torch.cat(
+            [
+                self.network.generate(
+                    next_value, rows=len(part), context=None if context is None else context[part]
+                )
+                for part in torch.arange(shape.numel()).split(SAMPLES)
+            ]
+        )
         return ((values + 1) / self.scales).round().long().reshape(*shape, self.features)
 
     def initialize(self, k: Tensor, context: Tensor | None = None) -> None:
