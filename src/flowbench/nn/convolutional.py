@@ -8,6 +8,7 @@ depends on all pixels before its own, and in its own pixel on the channels befor
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from math import prod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -151,37 +152,22 @@ class ConvolutionalNetwork(Checked, nn.Module):
         self.gated = gated
         self.activation = resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
         self.dropout = nn.Dropout(dropout)
-        groups = {"groups": channels}
-        self.first = MaskedConvolution(2 * channels, units, size=first_kernel, own=False, **groups)
+        self.first = MaskedConvolution(
+            2 * channels, units, size=first_kernel, groups=channels, own=False
+        )
         here = torch.get_default_device()
         self.positions = nn.Parameter(torch.zeros(*shape[:2], units, device=here))
-        self.blocks = nn.ModuleList()
-        for _, dilation in zip(range(blocks), cycle(dilations), strict=False):
-            self.blocks.append(
-                nn.ModuleDict(
-                    {
-                        "narrow": MaskedConvolution(units, inner_units, **groups),
-                        "kernel": MaskedConvolution(
-                            inner_units,
-                            (1 + gated) * inner_units,
-                            size=kernel,
-                            dilation=dilation,
-                            **groups,
-                        ),
-                        "widen": MaskedConvolution(inner_units, units, **groups),
-                    }
-                )
-            )
-        self.middle = MaskedConvolution(units, units, **groups)
-        self.last = MaskedConvolution(units, channels * params, **groups)
+        self.blocks = nn.ModuleList(
+            _Block(units, inner_units, size=kernel, step=step, gated=gated, groups=channels)
+            for _, step in zip(range(blocks), cycle(dilations), strict=False)
+        )
         self.context_layers = nn.ModuleList(
             nn.Linear(context_features, inner_units, bias=False, device=here)
             for _ in range(blocks if context_features else 0)
         )
-        with torch.no_grad():
-            for layer in (self.last, *(block["widen"] for block in self.blocks)):  # type: ignore[index]
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        self.middle = MaskedConvolution(units, units, groups=channels)
+        self.last = MaskedConvolution(units, channels * params, groups=channels)
+        _start_at_zero(self.last)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Compute the parameters of every value.
@@ -200,12 +186,13 @@ class ConvolutionalNetwork(Checked, nn.Module):
             context = context.expand(*batch, -1).reshape(-1, 1, 1, self.context_features)
         pixels = x.expand(*batch, -1).reshape(-1, *self.shape)
         hidden = self.first(self.inputs(pixels)) + self.positions
-        for index, block in enumerate(self.blocks):
-            inner = block["narrow"](self.activation(hidden))  # type: ignore[index, operator]
+        blocks: Any = self.blocks
+        for index, block in enumerate(blocks):
+            inner = block.narrow(self.activation(hidden))
             if context is not None:
                 inner = inner + self.context_layers[index](context)
-            inner = self.after_kernel(block["kernel"](self.activation(inner)))  # type: ignore[index, operator]
-            hidden = hidden + block["widen"](self.dropout(inner))  # type: ignore[index, operator]
+            inner = self.after_kernel(block.kernel(self.activation(inner)))
+            hidden = hidden + block.widen(self.dropout(inner))
         middle = self.activation(self.middle(self.activation(hidden)))
         return self.last(middle).reshape(*batch, self.features, self.params)
 
@@ -244,3 +231,24 @@ class ConvolutionalNetwork(Checked, nn.Module):
     ) -> Tensor:
         """Generate values in raster order; see `flowbench.nn.raster.generate`."""
         return generate(self, next_value, rows=rows, context=context)
+
+
+class _Block(nn.Module):
+    """The layers of a residual block, which at first adds nothing."""
+
+    def __init__(
+        self, units: int, inner_units: int, *, size: int, step: int, gated: bool, groups: int
+    ) -> None:
+        super().__init__()
+        computed = 2 * inner_units if gated else inner_units
+        self.narrow = MaskedConvolution(units, inner_units, groups=groups)
+        self.kernel = MaskedConvolution(
+            inner_units, computed, size=size, dilation=step, groups=groups
+        )
+        self.widen = MaskedConvolution(inner_units, units, groups=groups)
+        _start_at_zero(self.widen)
+
+
+def _start_at_zero(layer: MaskedConvolution) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)

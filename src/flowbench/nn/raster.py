@@ -92,7 +92,9 @@ class _Maps:
             follow, (network.first, network.middle, network.last)
         )
         blocks: Any = network.blocks
-        self.blocks = [{name: follow(layer) for name, layer in one.items()} for one in blocks]
+        self.blocks = [
+            {name: follow(layer) for name, layer in one.named_children()} for one in blocks
+        ]
         self.contexts = [layer(context).mT for layer in network.context_layers]
 
     def params(self, line: int, column: int, group: int) -> Tensor:
