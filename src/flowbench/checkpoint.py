@@ -186,7 +186,7 @@ def build_flow(
 
     sizes: dict[str, Any] = {"context_features": context_features} if context_features else {}
     if blocks == 1:
-        if "lattice" in (parameters(resolve_name(own["_target_"])) or {}):
+        if lattice is not None and "lattice" in (parameters(resolve_name(own["_target_"])) or {}):
             sizes["lattice"] = lattice
         built = flow(features, **sizes)
     else:

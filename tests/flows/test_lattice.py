@@ -403,3 +403,15 @@ def test_counts_are_fitted_without_hydra(tmp_path):
     assert terms.mean().item() == pytest.approx(poisson.log_prob(x).sum(-1).mean().item(), abs=0.1)
     density.save(tmp_path / "counts.ckpt")
     assert torch.equal(load(tmp_path / "counts.ckpt").log_prob(x), terms)
+
+
+@EITHER
+def test_many_rows_are_computed_in_turn_where_no_gradients_are_needed(name, classes, monkeypatch):
+    flow = build(name, classes)
+    x, context = rows(flow, 5, 2), one_hot(5, 1) if classes else None
+    whole = flow.log_prob(x, context)
+    monkeypatch.setattr("flowbench.flows.autoregressive_levels.PARAMETERS", 40)
+    monkeypatch.setattr("flowbench.flows.autoregressive_levels.SAMPLES", 3)
+    with torch.no_grad():
+        torch.testing.assert_close(flow.log_prob(x, context), whole)
+    assert flow.sample(4, context).shape == (4, *((5, 1) if classes else ()), flow.features)

@@ -1,5 +1,7 @@
 """Autoregressive probabilities of levels: a product of conditionals."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -42,14 +44,15 @@ class AutoregressiveLevels(LatticeBase):
         self.register_buffer("scales", scales, persistent=False)
 
     def log_prob_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:  # noqa: D102
-        if k.ndim != 2 or not _may_split():
-            return self._log_prob(k, context)
         most = max(1, PARAMETERS // (self.features * self.family.params))
-        parts = k.split(most)
-        contexts = [context] * len(parts)
-        if context is not None and context.ndim > 1 and len(context) > 1:
-            contexts = list(context.split(most))
-        return torch.cat([*map(self._log_prob, parts, contexts)])
+        batch = k.shape[:-1]
+        if not _may_split() or batch.numel() <= most:
+            return self._log_prob(k, context)
+        parts = k.reshape(-1, self.features).split(most)
+        contexts: Sequence[Tensor | None] = [None] * len(parts)
+        if context is not None:
+            contexts = context.expand(*batch, -1).flatten(0, -2).split(most)
+        return torch.cat([*map(self._log_prob, parts, contexts)]).view(batch)
 
     def _log_prob(self, k: Tensor, context: Tensor | None) -> Tensor:
         return self.family.log_prob(k, self.network(k * self.scales - 1, context)).sum(-1)
