@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowbench.checkpoint import load
-    from flowbench.flows import IAF, MADE, MAF, NICE, Blockwise, Flow, Gaussian, RealNVP
+    from flowbench.flows import (
+        IAF,
+        MADE,
+        MAF,
+        NICE,
+        Blockwise,
+        Flow,
+        Gaussian,
+        Histogram,
+        LatticeMADE,
+        Mixture,
+        PixelCNN,
+        RealNVP,
+    )
     from flowbench.training.fitting import fit
 
 __version__ = "0.1.0.dev0"
@@ -18,6 +31,10 @@ __all__ = [
     "Blockwise",
     "Flow",
     "Gaussian",
+    "Histogram",
+    "LatticeMADE",
+    "Mixture",
+    "PixelCNN",
     "RealNVP",
     "__version__",
     "fit",

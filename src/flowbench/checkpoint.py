@@ -180,6 +180,7 @@ def build_flow(
     blocks: int = 1,
     shared: bool = False,
     circular: Sequence[int] = (),
+    lattice: Mapping[str, Any] | None = None,
 ) -> Flow:
     """The flow that a `model` configuration describes, for events and contexts of these sizes.
 
@@ -194,6 +195,7 @@ def build_flow(
         blocks: number of equal, independent blocks of an event.
         shared: whether all blocks share the weights of one flow, or each has its own.
         circular: features that are angles in radians.
+        lattice: what the levels of the data are, if they have any, for a model that asks for it.
 
     Raises:
         ValueError: the configuration does not describe a `Flow`, its embedding does not fit the
@@ -228,6 +230,8 @@ def build_flow(
             )
         sizes["circular"] = list(circular)
     if blocks == 1:
+        if lattice is not None and "lattice" in (parameters(resolve_name(own["_target_"])) or {}):
+            sizes["lattice"] = lattice
         built = flow(features, **sizes)
     else:
         built = equal_blocks(features, **sizes, blocks=blocks, shared=shared, flow=flow)

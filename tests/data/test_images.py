@@ -88,7 +88,8 @@ def test_layout_and_its_inverse(batches, layout, pixel_order):
     assert (back != original).mean() < 1e-3  # noise next to the upper end
     apart = layout in LAYOUTS[2:]
     blocks = {"blocks": 3, "shared": layout == "shared_channels"} if apart else {}
-    assert data.sizes == {"features": 3072, "context_features": 0} | blocks
+    expected = {"features": 3072, "context_features": 0, "lattice": data.lattice} | blocks
+    assert data.sizes == expected
 
 
 def test_pixels_are_the_integer_part(batches):

@@ -9,6 +9,7 @@ from flowbench.config.configuration import check, resolved
 from flowbench.run.config_directory import config_directory
 
 FILES = sorted((config_directory() / "model").glob("*.yaml"))
+OF_LEVELS = ("pixelcnn", "made_lattice", "made_lattice_mixture", "histogram")
 EACH = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -22,7 +23,8 @@ def composed(file, *overrides):
 def test_every_model_has_a_file():
     expected = {"gaussian", "made", "made_mog", "made_bernoulli", "maf", "maf_mog", "maf_spline"}
     expected |= {"maf_strong", "iaf", "realnvp", "realnvp_spline", "nice", "blockwise"}
-    expected |= {"zuko", "nflows", "normflows"}
+    expected |= {"zuko", "nflows", "normflows", "pixelcnn", "made_lattice", "histogram"}
+    expected |= {"made_lattice_mixture"}
     assert expected <= {file.stem for file in FILES}
 
 
@@ -42,8 +44,11 @@ def test_it_takes_a_step(file, context_features):
         with pytest.raises(ValueError, match=r"cannot be built: .*context_features"):
             build_flow(model, features=6, context_features=context_features)
         return
-    flow = build_flow(model, features=6, context_features=context_features)
+    lattice = {"levels": 3, "shape": [2, 3, 1]}
+    flow = build_flow(model, features=6, context_features=context_features, lattice=lattice)
     x = torch.randn(32, 6)
+    if file.stem in OF_LEVELS:
+        x = 3 * torch.rand(32, 6)
     if file.stem == "made_bernoulli":
         x = (x > 0).float()
     context = torch.eye(context_features).repeat(16, 1) if context_features else None
@@ -65,6 +70,10 @@ def test_it_takes_a_step(file, context_features):
 def test_it_models_channels_apart(file, shared):
     torch.manual_seed(0)
     model = resolved(composed(file))["model"]
+    if file.stem in OF_LEVELS:
+        with pytest.raises(ValueError, match=r"\(data.layout=interleaved or planar\)"):
+            build_flow(model, features=12, context_features=0, blocks=3, lattice={"levels": 3})
+        return
     flow = build_flow(model, features=12, context_features=0, blocks=3, shared=shared)
     if file.stem == "normflows":  # starts at the identity, whatever its blocks
         for parameter in flow.parameters():

@@ -17,6 +17,7 @@ from flowbench import memory
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, Seed
 from flowbench.data.chunks import chunks
+from flowbench.data.levels import lattice_of
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.data.options import DataError
 from flowbench.data.resolution import warn_of_merged_values
@@ -197,7 +198,19 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
             sizes |= {"context_shape": list(self.context_shape)}
         if self.raw.circular:
             sizes |= {"circular": list(self.raw.circular)}
+        if self.lattice is not None:
+            sizes |= {"lattice": self.lattice}
         return sizes
+
+    @property
+    def lattice(self) -> dict[str, Any] | None:
+        """The lattice of all columns, as plain values for a model of levels; None: they have none.
+
+        See `flowbench.flows.lattice_description.Lattice`.
+        """
+        raw = self.raw
+        found = lattice_of(raw.x["train"], raw.feature_names, raw.lattices)
+        return None if found is None else found | {"preprocess": raw.preprocess}
 
     @property
     def batches(self) -> dict[str, Any]:

@@ -9,10 +9,14 @@ from flowbench.flows.distribution import FlowDistribution
 from flowbench.flows.families import BernoulliFamily, Family, GaussianFamily, MixtureFamily
 from flowbench.flows.flow import Flow
 from flowbench.flows.gaussian import Gaussian
+from flowbench.flows.histogram import Histogram
 from flowbench.flows.iaf import IAF
+from flowbench.flows.lattice_made import LatticeMADE
 from flowbench.flows.made import MADE
 from flowbench.flows.maf import MAF
+from flowbench.flows.mixture import Mixture, mixture_of
 from flowbench.flows.nice import NICE
+from flowbench.flows.pixelcnn import PixelCNN
 from flowbench.flows.realnvp import RealNVP
 
 __all__ = [
@@ -33,9 +37,14 @@ __all__ = [
     "FlowDistribution",
     "Gaussian",
     "GaussianFamily",
+    "Histogram",
+    "LatticeMADE",
+    "Mixture",
     "MixtureFamily",
+    "PixelCNN",
     "RealNVP",
     "SharedBlocks",
     "StandardNormal",
     "equal_blocks",
+    "mixture_of",
 ]

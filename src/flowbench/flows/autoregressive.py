@@ -8,7 +8,6 @@ from torch import Tensor
 from flowbench.flows.base import Base
 from flowbench.flows.families import Family, GaussianFamily
 from flowbench.nn import AutoregressiveNetwork
-from flowbench.nn.incremental import generate
 
 __all__ = ["Autoregressive"]
 
@@ -82,5 +81,5 @@ class Autoregressive(Base):
         if self.network.check_context(context) is not None:
             assert context is not None
             context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
-        u = generate(self.network, next_value, rows=rows, context=context)
+        u = self.network.generate(next_value, rows=rows, context=context)
         return u.reshape(*shape, self.features)

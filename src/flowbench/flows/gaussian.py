@@ -12,7 +12,7 @@ from flowbench.flows.flow import Flow
 from flowbench.tracing import holds
 from flowbench.transforms import Transform, TriangularAffine
 
-__all__ = ["Gaussian"]
+__all__ = ["Gaussian", "labels_of_one_hot"]
 
 
 class Gaussian(Flow):
@@ -91,10 +91,22 @@ class _PerClass(Transform):
         return output, log_det
 
     def _labels(self, context: Tensor | None) -> Tensor:
-        classes = len(self.classes)
-        if context is None:
-            raise ValueError(f"context_features={classes}, but a context was not given")
-        one_hot = ((context == 0) | (context == 1)).all(-1) & (context.sum(-1) == 1)
-        if context.shape[-1] != classes or not holds(one_hot):
-            raise ValueError(f"the context must name one of {classes} classes in one-hot form")
-        return context.argmax(-1)
+        return labels_of_one_hot(context, len(self.classes))
+
+
+def labels_of_one_hot(context: Tensor | None, classes: int) -> Tensor:
+    """The labels of one-hot contexts `[..., classes]`, integers `[...]`.
+
+    Raises:
+        ValueError: the context is missing, or not one-hot.
+
+    Example:
+        >>> labels_of_one_hot(torch.eye(3), 3)
+        tensor([0, 1, 2])
+    """
+    if context is None:
+        raise ValueError(f"context_features={classes}, but a context was not given")
+    one_hot = ((context == 0) | (context == 1)).all(-1) & (context.sum(-1) == 1)
+    if context.shape[-1] != classes or not holds(one_hot):
+        raise ValueError(f"the context must name one of {classes} classes in one-hot form")
+    return context.argmax(-1)

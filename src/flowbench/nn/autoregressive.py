@@ -1,6 +1,6 @@
 """The autoregressive network: MADE, plain or residual, optionally with a context."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,6 +10,7 @@ from flowbench.config.checked import Checked
 from flowbench.config.combinations import ANY
 from flowbench.config.limits import AtLeastOne, AtLeastZero, DrawSeed, Dropout, NotNegative
 from flowbench.nn.activations import ACROSS_UNITS
+from flowbench.nn.incremental import generate
 from flowbench.nn.linear import MaskedLinear
 from flowbench.nn.masks import (
     HiddenDegrees,
@@ -220,6 +221,16 @@ class AutoregressiveNetwork(Checked, nn.Module):
             if self.residual and index % 2 == 0 and index < last:
                 hidden = skip = skip + hidden
         return hidden.unflatten(-1, (self.features, self.params))
+
+    def generate(
+        self,
+        next_value: Callable[[Tensor, int], Tensor],
+        *,
+        rows: int,
+        context: Tensor | None = None,
+    ) -> Tensor:
+        """Generate features in the network's order; see `flowbench.nn.incremental.generate`."""
+        return generate(self, next_value, rows=rows, context=context)
 
     def check_context(self, context: Tensor | None) -> Tensor | None:
         """The context, after checking that one is given if and only if one was declared.

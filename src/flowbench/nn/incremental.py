@@ -10,13 +10,15 @@ Units are rows and samples are columns, so that known units are a contiguous sli
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from flowbench.nn.autoregressive import AutoregressiveNetwork
 from flowbench.tracing import may_overwrite
+
+if TYPE_CHECKING:
+    from flowbench.nn.autoregressive import AutoregressiveNetwork
 
 __all__ = ["generate"]
 
@@ -24,7 +26,7 @@ BLOCK_UNITS = 64
 
 
 def generate(
-    network: AutoregressiveNetwork,
+    network: "AutoregressiveNetwork",
     next_value: Callable[[Tensor, int], Tensor],
     *,
     rows: int,
@@ -45,6 +47,7 @@ def generate(
         The samples `[rows, features]`.
 
     Example:
+        >>> from flowbench.nn import AutoregressiveNetwork
         >>> network = AutoregressiveNetwork(3, params=1, hidden_units=[8], activation="tanh")
         >>> x = generate(network, lambda params, feature: params[..., 0] + 1.0, rows=2)
         >>> torch.allclose(x, network(x)[..., 0] + 1.0)
@@ -75,7 +78,7 @@ def generate(
 
 
 def _advance(
-    network: AutoregressiveNetwork,
+    network: "AutoregressiveNetwork",
     layers: list["_Layer"],
     known: list["_Buffer | _Pieces"],
     received: list[Tensor],
@@ -127,7 +130,7 @@ class _Layer(NamedTuple):
 
 
 def _sorted_layers(
-    network: AutoregressiveNetwork, context: Tensor | None, rows: int
+    network: "AutoregressiveNetwork", context: Tensor | None, rows: int
 ) -> list[_Layer]:
     """The layers of a network sorted by degree, with biases and contexts summed."""
     params = network.params

@@ -26,6 +26,7 @@ from flowbench.data import DataModule
 from flowbench.data.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.flows import Flow
 from flowbench.flows.arguments import kind
+from flowbench.flows.lattice import LatticeFlow
 from flowbench.frames import column_names
 from flowbench.training.accelerator import chosen
 from flowbench.training.averaging import averages
@@ -112,6 +113,11 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         raise ValueError(
             "the flow is on the meta device, where parameters have no values; expected it on a "
             'CPU or GPU: build it there, or flow.to_empty(device="cpu") and load a state dict'
+        )
+    if isinstance(flow, LatticeFlow) and standardized:
+        raise ValueError(
+            "the flow is one of the levels of a lattice, from which standardizing would move the "
+            "rows; pass standardized=False"
         )
     if flow.discrete and standardized:
         raise ValueError(

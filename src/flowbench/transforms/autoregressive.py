@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.angles import AngularNetwork
-from flowbench.nn.incremental import generate
 from flowbench.transforms.base import Transform, real_event
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
@@ -81,11 +80,7 @@ class MaskedAutoregressive(Transform):
             log_derivatives.append(log_derivative)
             return value
 
-        rows = noise.shape[1]
-        if isinstance(network, AngularNetwork):
-            x = network.generate(next_value, rows=rows, context=context)
-        else:
-            x = generate(network, next_value, rows=rows, context=context)
+        x = network.generate(next_value, rows=noise.shape[1], context=context)
         log_det = torch.cat(log_derivatives, dim=-1).sum(-1)
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 

@@ -82,6 +82,17 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         return super().sizes | {"blocks": self.channels, "shared": shared}
 
     @property
+    def lattice(self) -> dict[str, Any]:
+        """The levels of the pixels, as plain values for a model of levels."""
+        binary = self.binarize is not None
+        return {
+            "levels": 2 if binary else self.levels,
+            "shape": list(self.image_shape),
+            "preprocess": self.raw.preprocess,
+            "discrete": binary,
+        }
+
+    @property
     def channels(self) -> int:
         """Number of channels of an image."""
         return self.image_shape[2]

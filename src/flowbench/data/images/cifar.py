@@ -44,7 +44,7 @@ class Cifar10(ImageDataModule, options=options_of(ImageDataModule)):
         "it comes out of https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz "
         "or is a folder train/<class>/ beside test/<class>/"
     )
-    version = 2
+    version = 3
     expected: ClassVar = {"val": (5_000, 3_072), "test": (10_000, 3_072)}
 
     def __init__(self, *, flips: bool = True, alpha: Alpha = 0.05, **options: Any) -> None:

@@ -17,13 +17,15 @@ def dequantise(
 ) -> NDArray[np.float32]:
     """Pixels with noise, x = pixel + U[0, 1), rounded so that ⌊x⌋ remains the pixel.
 
+    It remains so after the logit in float32 and back: the noise is at most 1 − 2⁻¹⁶.
+
     Example:
         >>> x = dequantise(np.array([0, 255], np.uint8), np.random.RandomState(42))
         >>> x, np.floor(x)
         (array([  0.37454012, 255.95071   ], dtype=float32), array([  0., 255.], dtype=float32))
     """
     x = (pixels + rng.random(pixels.shape)).astype(np.float32)
-    return np.minimum(x, np.nextafter(pixels.astype(np.float32) + 1, np.float32(0)))
+    return np.minimum(x, pixels + np.float32(1 - 2**-16))
 
 
 def write_pictures(

@@ -35,7 +35,7 @@ class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=[
 
     name = "images"
     source = "data.path names a folder of pictures"
-    version = 2
+    version = 3
     expected: ClassVar = {}
     class_prior: ClassVar[str] = "empirical"
 

@@ -1,0 +1,87 @@
+"""Autoregressive probabilities of levels: a product of conditionals."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from flowbench.flows.lattice import LatticeBase
+from flowbench.flows.lattice_description import Lattice
+from flowbench.flows.levels import Levels
+from flowbench.nn import AutoregressiveNetwork, ConvolutionalNetwork
+from flowbench.tracing import may_overwrite
+
+__all__ = ["AutoregressiveLevels"]
+
+PARAMETERS = 2**24  # computed at once, where no gradients are needed
+SAMPLES = 1024  # drawn at once
+
+
+class AutoregressiveLevels(LatticeBase):
+    r"""P(k) = Πᵢ P(kᵢ | k before i, context), with conditionals from one family.
+
+    The network sees the levels scaled to [−1, 1].
+
+    Args:
+        network: maps features and a context to `[..., features, family.params]`.
+        family: of the conditionals.
+        lattice: of the data.
+    """
+
+    scales: Tensor
+
+    def __init__(
+        self,
+        network: AutoregressiveNetwork | ConvolutionalNetwork,
+        family: Levels,
+        lattice: Lattice,
+    ) -> None:
+        super().__init__(lattice)
+        self.network = network
+        self.family = family
+        self.context_features = network.context_features
+        scales = 2 / (self.counts - 1).clamp(min=1).to(self.anchor)
+        self.register_buffer("scales", scales, persistent=False)
+
+    def log_prob_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:  # noqa: D102
+        most = max(1, PARAMETERS // (self.features * self.family.params))
+        batch = k.shape[:-1]
+        if not _may_split() or batch.numel() <= most:
+            return self._log_prob(k, context)
+        parts = k.reshape(-1, self.features).split(most)
+        contexts: Sequence[Tensor | None] = [None] * len(parts)
+        if context is not None:
+            contexts = context.expand(*batch, -1).flatten(0, -2).split(most)
+        return torch.cat([*map(self._log_prob, parts, contexts)]).view(batch)
+
+    def _log_prob(self, k: Tensor, context: Tensor | None) -> Tensor:
+        return self.family.log_prob(k, self.network(k * self.scales - 1, context)).sum(-1)
+
+    @torch.no_grad()
+    def sample_levels(self, shape: torch.Size, context: Tensor | None) -> Tensor:  # noqa: D102
+        if self.network.check_context(context) is not None:
+            assert context is not None
+            context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
+
+        def next_value(params: Tensor, feature: int) -> Tensor:
+            level = self.family.sample(params.squeeze(1), feature)
+            return (level * self.scales[feature] - 1).unsqueeze(-1)
+
+        values = torch.cat(
+            [
+                self.network.generate(
+                    next_value, rows=len(part), context=None if context is None else context[part]
+                )
+                for part in torch.arange(shape.numel()).split(SAMPLES)
+            ]
+        )
+        return ((values + 1) / self.scales).round().long().reshape(*shape, self.features)
+
+    def initialize(self, k: Tensor, context: Tensor | None = None) -> None:
+        """Start the family at the shares of the levels."""
+        self.family.initialize(k)
+
+
+def _may_split() -> bool:
+    """Whether rows may be computed in turn: where no graph is recorded or traced."""
+    return may_overwrite() and not torch.compiler.is_compiling()

@@ -1,0 +1,124 @@
+"""Mixtures of flows with equal weights."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.config.limits import AtLeastOne, AtLeastZero
+from flowbench.flows.base import Base
+from flowbench.flows.flow import Flow
+from flowbench.transforms import Chain
+from flowbench.transforms.base import common_size
+
+__all__ = ["Mixture", "mixture_of"]
+
+
+class Mixture(Flow):
+    r"""p(x) = (1/K) Σₖ pₖ(x) of K flows.
+
+    In training mode it returns (1/K) Σₖ log pₖ(x), which is a lower bound: each flow learns all
+    rows, as if it were trained alone.
+
+    Args:
+        flows: of equal sizes; all get the same context.
+
+    Raises:
+        ValueError: `flows` is empty, or they differ in size.
+
+    Example:
+        >>> import torch
+        >>> from flowbench.flows import MADE
+        >>> flow = Mixture([MADE(2), MADE(2)])
+        >>> flow.log_prob(torch.zeros(7, 2)).shape, flow.sample((4,)).shape
+        (torch.Size([7]), torch.Size([4, 2]))
+    """
+
+    base: "_Mixed"
+
+    def __init__(self, flows: Sequence[Flow]) -> None:
+        if len({flow.features for flow in flows}) != 1:
+            raise ValueError(f"{len(flows)} flows: expected at least one, all of equal size")
+        super().__init__(_Mixed(flows), Chain())
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Initialise every flow with the training rows."""
+        for flow in self.base.members:
+            flow.initialize(x, context)
+
+    @torch.no_grad()
+    def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Recompute the statistics of every flow from the training rows."""
+        for flow in self.base.members:
+            flow.recompute_statistics(x, context)
+
+
+class _Mixed(Base):
+    """Densities with equal weights."""
+
+    def __init__(self, flows: Sequence[Flow]) -> None:
+        super().__init__()
+        self.flows = nn.ModuleList(flows)
+        self.features = flows[0].features
+        self.context_features = common_size(flows)
+        self.has_rsample = False
+        self.discrete = all(flow.discrete for flow in flows)
+
+    @property
+    def members(self) -> list[Any]:
+        """The flows."""
+        return list(self.flows)
+
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        terms = torch.stack([flow(u, context) for flow in self.flows])
+        if self.training:
+            return terms.mean(0)
+        return terms.logsumexp(0) - math.log(len(terms))
+
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
+        if context is not None:  # then it carries the whole shape
+            context, size = context.expand(*shape, -1), torch.Size()
+        else:
+            size = shape
+        drawn = [flow.sample_and_log_prob(size, context)[0] for flow in self.members]
+        like = drawn[0][..., :1]
+        chosen = (torch.rand_like(like) * len(drawn)).long()
+        x = drawn[0]
+        for member, other in enumerate(drawn[1:], start=1):
+            x = torch.where(chosen == member, other, x)
+        return x.detach()
+
+
+def mixture_of(
+    features: AtLeastOne,
+    *,
+    context_features: AtLeastZero = 0,
+    lattice: Mapping[str, Any] | None = None,
+    components: AtLeastOne = 4,
+    flow: Callable[..., Flow],
+) -> Mixture:
+    """A mixture of flows that are built alike, with weights of their own.
+
+    Args:
+        features: size of the event.
+        context_features: size of the context, 0 for none.
+        lattice: of the data, for flows that ask for it.
+        components: K, number of flows.
+        flow: builds one from `features`, and `context_features` if there are any.
+
+    Example:
+        >>> from functools import partial
+        >>> from flowbench.flows import MADE
+        >>> len(mixture_of(6, components=3, flow=partial(MADE, hidden_units=[8])).base.flows)
+        3
+    """
+    sizes: dict[str, Any] = {"features": features}
+    if context_features:
+        sizes["context_features"] = context_features
+    if "lattice" in inspect.signature(flow).parameters:
+        sizes["lattice"] = lattice
+    return Mixture([flow(**sizes) for _ in range(components)])
