@@ -47,6 +47,8 @@ class Sizes(TypedDict):
     context_shape: NotRequired[list[int]]
     blocks: NotRequired[int]
     shared: NotRequired[bool]
+    circular: NotRequired[list[int]]
+    lattice: NotRequired[dict[str, Any]]
 
 
 class Step(TypedDict):
