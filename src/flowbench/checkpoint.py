@@ -151,10 +151,13 @@ def _preprocess(steps: Sequence[Mapping[str, Any]], features: int) -> Chain:
     """
     chain = build_preprocess(steps)
     for step in chain.transforms:
+        columns = getattr(step, "columns", None)
+        size = features if columns is None else len(columns)
         for name, values in step.named_buffers():
-            indices = name == "columns"
-            fits = values.max() < features if indices else len(values) == features
-            if values.ndim and not fits:
+            if not values.ndim:
+                continue
+            fits = values.max() < features if name == "columns" else len(values) == size
+            if not fits:
                 raise ValueError(
                     f"{type(step).__name__} has {name} for rows of another size than {features}"
                 )
