@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from flowbench.config.configuration import ConfigError, check
+from flowbench.config.configuration import SIZES, ConfigError, check
 from flowbench.config.defaults import defaults_of
 from flowbench.config.signatures import target_of
 from flowbench.run.config_directory import config_directory
@@ -67,7 +67,7 @@ def test_every_option_of_the_class_is_a_key(path):
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
             choice = f"{path.parent.relative_to(FOLDER)}={path.stem}"
             node = compose("train", [choice], return_hydra_config=True).hydra[path.parent.name]
-    assert set(defaults_of(target_of(node))) - {"context_features"} <= set(node)
+    assert set(defaults_of(target_of(node))) - SIZES <= set(node)
 
 
 @pytest.mark.parametrize(
