@@ -143,6 +143,7 @@ def test_shapes_broadcast_and_rows_do_not_depend_on_each_other(name, classes):
         assert flow.sample((3, 2)).shape == (3, 2, flow.features)
         assert flow.sample().shape == (flow.features,)
         assert flow.sample(0).shape == (0, flow.features)
+        assert flow.log_prob(x[:0]).shape == (0, 1)
 
 
 @EITHER
