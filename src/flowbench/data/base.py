@@ -194,8 +194,8 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         sizes |= {"context_features": self.context_features}
         if len(self.context_shape) > 1:
             sizes |= {"context_shape": list(self.context_shape)}
-        if self.lattice is not None:
-            sizes |= {"lattice": self.lattice}
+        if (lattice := self.lattice) is not None:
+            sizes |= {"lattice": lattice}
         return sizes
 
     @property
