@@ -292,6 +292,7 @@ def test_an_unbounded_lattice_has_levels_on_and_on():
     masses = 2 * flow.log_prob(x).exp()
     assert masses.sum().item() == pytest.approx(1, abs=1e-6)
     drawn = flow.sample(20_000)
+    assert flow.train().log_prob(torch.tensor([-torch.inf]).double()) == -torch.inf
     outside = (drawn < 10) | (drawn >= 70)
     expected = masses[((x < 10) | (x >= 70)).squeeze(-1)].sum().item()
     assert outside.double().mean().item() == pytest.approx(expected, abs=0.01)
