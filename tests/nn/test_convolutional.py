@@ -12,7 +12,7 @@ SMALL = {"units": 6, "inner_units": 6, "blocks": 2, "first_kernel": 5, "activati
 NETWORKS = {
     "grey": ((4, 5, 1), {}),
     "one line": ((1, 7, 1), {}),
-    "colour": ((3, 3, 3), {}),
+    "colour": ((3, 3, 3), {"units": 7, "inner_units": 4}),
     "gated": ((3, 4, 2), {"gated": True}),
     "dilated": ((5, 5, 1), {"dilations": [1, 2], "kernel": 5}),
     "without blocks": ((4, 4, 1), {"blocks": 0, "first_kernel": 3}),
@@ -105,8 +105,7 @@ def test_contexts_are_given_where_they_are_declared():
     [
         ({"kernel": 4}, "kernel=4: expected an odd width"),
         ({"first_kernel": 2}, "first_kernel=2: expected an odd width"),
-        ({"units": 16}, "units=16: expected a multiple of 3 channels"),
-        ({"inner_units": 4}, "inner_units=4: expected a multiple of 3 channels"),
+        ({"dilations": []}, r"dilations=\[\]: expected at least one"),
         ({"activation": "softmax"}, "expected one that acts on single units"),
         ({"activation": "rely"}, "'rely' is unknown"),
         ({"blocks": -1}, "blocks=-1: expected an integer at least 0"),

@@ -198,8 +198,8 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
             sizes |= {"context_shape": list(self.context_shape)}
         if self.raw.circular:
             sizes |= {"circular": list(self.raw.circular)}
-        if self.lattice is not None:
-            sizes |= {"lattice": self.lattice}
+        if (lattice := self.lattice) is not None:
+            sizes |= {"lattice": lattice}
         return sizes
 
     @property

@@ -67,7 +67,8 @@ class LatticeBase(Base):
 
     def levels(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """The levels of coordinates, and how many cells each coordinate is outside of them."""
-        place = torch.floor(u.detach() + ROUNDING).nan_to_num(0.0) + self.unbounded
+        place = torch.floor(u.detach() + ROUNDING) + self.unbounded
+        place = place.masked_fill(place.isnan(), 0.0)
         highest = (self.counts - 1).to(place.dtype)
         k = place.clamp(torch.zeros_like(highest), highest)
         return k.long(), (place - k).abs()

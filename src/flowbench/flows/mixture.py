@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowbench.config.limits import AtLeastOne, AtLeastZero
+from flowbench.config.limits import AtLeastOne, AtLeastZero, Seed
 from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Chain
@@ -99,6 +99,7 @@ def mixture_of(
     context_features: AtLeastZero = 0,
     lattice: Mapping[str, Any] | None = None,
     components: AtLeastOne = 4,
+    seed: Seed | None = None,
     flow: Callable[..., Flow],
 ) -> Mixture:
     """A mixture of flows that are built alike, with weights of their own.
@@ -108,6 +109,8 @@ def mixture_of(
         context_features: size of the context, 0 for none.
         lattice: of the data, for flows that ask for it.
         components: K, number of flows.
+        seed: of the orders drawn by the first flow; the others have the seeds that follow. None:
+            PyTorch's generator draws them.
         flow: builds one from `features`, and `context_features` if there are any.
 
     Example:
@@ -119,6 +122,8 @@ def mixture_of(
     sizes: dict[str, Any] = {"features": features}
     if context_features:
         sizes["context_features"] = context_features
-    if "lattice" in inspect.signature(flow).parameters:
+    taken = inspect.signature(flow).parameters
+    if "lattice" in taken:
         sizes["lattice"] = lattice
-    return Mixture([flow(**sizes) for _ in range(components)])
+    seeds = [{"seed": None if seed is None else seed + index} for index in range(components)]
+    return Mixture([flow(**sizes, **(own if "seed" in taken else {})) for own in seeds])

@@ -94,8 +94,8 @@ class ConvolutionalNetwork(Checked, nn.Module):
     Args:
         shape: height, width and channels of a picture.
         params: outputs per value.
-        units: hidden units of a pixel.
-        inner_units: units of a pixel between W₁ and W₂.
+        units: hidden units of a pixel, rounded up to a multiple of the channels.
+        inner_units: units of a pixel between W₁ and W₂, rounded likewise.
         blocks: number of residual blocks.
         first_kernel: odd width of the first kernel.
         kernel: odd width of the other kernels.
@@ -106,7 +106,8 @@ class ConvolutionalNetwork(Checked, nn.Module):
         dropout: probability of dropping a hidden unit in training.
 
     Raises:
-        ValueError: a kernel has an even width, or the channels do not divide the units.
+        ValueError: a kernel has an even width, there are no dilations, or an option is out of
+            range.
 
     References:
         Van den Oord et al. 2016, "Pixel recurrent neural networks" (arXiv:1601.06759), section 3,
@@ -140,9 +141,9 @@ class ConvolutionalNetwork(Checked, nn.Module):
         for name, size in (("first_kernel", first_kernel), ("kernel", kernel)):
             if size % 2 == 0:
                 raise ValueError(f"{name}={size}: expected an odd width")
-        for name, count in (("units", units), ("inner_units", inner_units)):
-            if count % channels:
-                raise ValueError(f"{name}={count}: expected a multiple of {channels} channels")
+        if not dilations:
+            raise ValueError("dilations=[]: expected at least one")
+        units, inner_units = (-(-n // channels) * channels for n in (units, inner_units))
         if activation in ACROSS_UNITS:
             raise ValueError(f"activation={activation!r}: expected one that acts on single units")
         self.shape = tuple(shape)

@@ -64,7 +64,7 @@ class LatticeCoordinates(Transform):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         exact = widened(x)
-        highest = exact + exact.detach().abs() * (torch.finfo(x.dtype).eps / 2)
+        highest = exact * (1 + exact.detach().sign() * torch.finfo(x.dtype).eps / 2)
         data, first = self.preprocess(highest)
         place, second = self.to_data_units.inverse(data)
         return place, (first + second).to(x.dtype)

@@ -27,6 +27,7 @@ class Digits(ImageDataModule, options=options_of(ImageDataModule, without=["path
     source = "it is part of every installation of scikit-learn"
     expected: ClassVar = {"train": (1_457, 64), "val": (161, 64), "test": (179, 64)}
     levels = 17
+    version = 2
 
     def __init__(self, *, dequantize: Dequantize = "epoch", **options: Any) -> None:
         super().__init__(dequantize=dequantize, **options)
