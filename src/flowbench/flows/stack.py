@@ -45,7 +45,7 @@ def distinct_angles(circular: Sequence[int], features: int) -> list[int]:
         [0, 2]
     """
     angles = sorted(map(int, circular))
-    if len(set(angles)) < len(angles) or not set(angles) <= set(range(features)):
+    if len(set(angles)) < len(angles) or not all(0 <= angle < features for angle in angles):
         raise ValueError(
             f"circular={list(circular)}: expected different features from 0 to {features - 1}"
         )
