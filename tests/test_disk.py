@@ -93,7 +93,7 @@ def test_a_table_larger_than_its_disk_is_one_sentence(tmp_path):
     try:
         np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(100_000, 3)))
         table = Table(path=tmp_path / "x.npy", cache_dir=small / "cache")
-        with pytest.raises(DataError, match=rf"{small}/cache.* free\)"):
+        with pytest.raises(DataError, match=rf"{small}/cache.* of free space, but "):
             table.prepare_data()
         with pytest.raises(FullDiskError, match=r"2\.4 MB needed, .* free"):
             mapped_array(small / "y.npy", dtype=np.float64, shape=(100_000, 3))

@@ -92,6 +92,7 @@ def town(tmp_path_factory):
         "data.context_columns=[year]",
         "data.categorical_columns=[town]",
         "training.batch_size=64",
+        "training.learning_rate=0.01",
     )
     return folder, rows, path
 

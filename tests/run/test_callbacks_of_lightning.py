@@ -28,7 +28,7 @@ def epochs_of(path):
 
 @pytest.mark.parametrize("monitor", ["val/log_likelihood", "train/log_likelihood"])
 def test_early_stopping_stops_where_its_patience_ends(tmp_path, monitor):
-    stop = added("EarlyStopping", f"monitor: {monitor}, mode: min, patience: 2")  # it rises
+    stop = added("EarlyStopping", f"monitor: {monitor}, min_delta: 99, mode: max, patience: 2")
     _, result = train(tmp_path, *SMALL, "trainer.max_epochs=9", stop)
     assert result["epochs"] == 3
     again = train(tmp_path, *SMALL, "trainer.max_epochs=9", stop)[1]

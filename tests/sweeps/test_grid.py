@@ -9,7 +9,7 @@ from sweep_commands import ROOT, statuses, table
 from flowbench.run.folder import RunFolder
 from flowbench.run.main import config_directory
 
-FAILS = "the training split has 400 rows, fewer than training.batch_size=5000"
+FAILS = "the log-likelihood is not finite"
 
 
 def results(output):
@@ -17,17 +17,17 @@ def results(output):
 
 
 def test_a_failed_job_neither_stops_nor_hides_the_others(sweep, tmp_path):
-    done = sweep(tmp_path, "training.batch_size=100,5000,x,50")
+    done = sweep(tmp_path, "training.learning_rate=0.001,1e20,x,0.002")
     assert done.returncode == 1, done.stderr
     assert statuses(done.stdout) == ["done", "failed", "failed", "done"]
     assert FAILS in done.stdout
-    assert "training.batch_size=x: expected an integer" in done.stdout
+    assert "training.learning_rate=x: expected" in done.stdout
     before = results(tmp_path)
     assert len(before) == 2
     [error] = tmp_path.glob("*/*/*/*/error.json")
-    assert json.loads(error.read_text())["type"] == "ValueError"
+    assert json.loads(error.read_text())["type"] == "NonFiniteError"
 
-    again = sweep(tmp_path, "training.batch_size=100,50,200")
+    again = sweep(tmp_path, "training.learning_rate=0.001,0.002,0.003")
     assert again.returncode == 0, again.stderr
     assert statuses(again.stdout) == ["skipped", "skipped", "done"]
     assert before.items() <= results(tmp_path).items()
@@ -86,7 +86,7 @@ def test_jobs_side_by_side_are_processes_with_the_configuration_that_the_command
     text = (path / "model" / "realnvp.yaml").read_text().replace("name: realnvp", "name: other")
     (extra / "model" / "other.yaml").write_text(text)
     flags = [f"--config-path={path}", f"--config-dir={extra}", "--config-name=mine"]
-    words = ["hydra/launcher=local", "hydra.launcher.jobs=2", "training.batch_size=100,5000"]
+    words = ["hydra/launcher=local", "hydra.launcher.jobs=2", "training.learning_rate=0.001,1e20"]
     done = sweep(tmp_path, *words, *flags)
     assert done.returncode == 1, done.stderr
     assert statuses(done.stdout) == ["done", "failed"], done.stdout + done.stderr

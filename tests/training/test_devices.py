@@ -65,7 +65,7 @@ def here(monkeypatch, capsys):
         try:
             main.main()
         except SystemExit as stop:
-            ending = stop.code
+            ending = str(stop)
         told = capsys.readouterr()
         return ending, told.out, told.err
 

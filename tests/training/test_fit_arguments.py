@@ -72,8 +72,8 @@ def test_mistakes_end_in_one_sentence(x, context, sentence):
         ({"max_epochs": None}, "max_epochs=None: expected an integer at least 1"),
         (
             {"accelerator": "cpus"},
-            "accelerator='cpus' is unknown: expected 'auto', 'cpu', 'gpu', 'cuda', 'mps' or "
-            "'tpu'; did you mean 'cpu' or 'tpu'?",
+            "accelerator='cpus' is unknown: expected 'auto', 'cpu', 'gpu', 'cuda' or 'mps'; did "
+            "you mean 'cpu' or 'mps'?",
         ),
         ({"seed": -1}, "seed=-1: expected an integer at least 0 and below 4294967296"),
         ({"progress": 1}, "progress=1: expected True or False"),

@@ -80,7 +80,7 @@ def write_samples(
         raise ValueError(
             f"none of the {n} samples is finite: the density has run away from the data"
         )
-    samples = without_noise(samples, run.density.lattices, names=run.data.raw.feature_names)
+    samples = without_noise(samples, run.density.lattices, names=run.density.feature_names)
     lost = np.flatnonzero(~np.isfinite(samples).all(axis=0)).tolist()
     samples = samples[finite]
     writers = _writers(run, None if contexts is None else contexts[torch.from_numpy(finite)])
@@ -88,7 +88,7 @@ def write_samples(
     several = out.suffix == ".wav"  # each a file
     with nullcontext(out) if several else replacing(out) as part:
         writers[out.suffix](samples, part)
-    names = run.data.raw.feature_names
+    names = run.density.feature_names
     return Written(
         count=len(samples),
         borrowed=contexts is not None and label is None and context is None,

@@ -13,6 +13,7 @@ The configuration of a run:
 
 * `settings`: all keys of a run, typed, with defaults and meanings
 * `configuration`: from the composed configuration to settings, or all its problems at once
+* `errors`: the error of a configuration
 * `files`, `defaults`: configuration files, completed by the options that they leave out
 * `first_keys`: the keys that enter every hash
 * `choices`: presets that do not apply to this command

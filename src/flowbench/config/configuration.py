@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from flowbench.config.combinations import idle
 from flowbench.config.defaults import defaults_of
 from flowbench.config.embedding import split_embedding
+from flowbench.config.errors import ConfigError
 from flowbench.config.settings import (
     Evaluation,
     Paths,
@@ -76,10 +77,6 @@ REFUSED_OF_TRAINER = {
     "use_distributed_sampler": "flowbench divides the rows of a batch over devices itself",
     "val_check_interval": EVERY_EPOCH,
 }
-
-
-class ConfigError(Exception):
-    """Mistakes in a configuration, one sentence per line, each with the full key."""
 
 
 def check(config: DictConfig) -> Settings:

@@ -150,7 +150,8 @@ class MAF(Flow, options=map_options()):
             )
 
         each = univariate_map(univariate, **options)
-        each = by_feature(each, [i in angles for i in range(features)], bins=bins_of(options))
+        if angles:
+            each = by_feature(each, [i in angles for i in range(features)], bins=bins_of(options))
         chain = stack(
             [MaskedAutoregressive(network(layer, each.params), each) for layer in range(layers)],
             features,

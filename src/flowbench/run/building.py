@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from flowbench.checkpoint import build_data, build_flow, saved_values
-from flowbench.config.configuration import ConfigError
+from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataError, DataModule
 from flowbench.flows import Flow

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from flowbench import ranks
 from flowbench.checkpoint import start_from
-from flowbench.config.configuration import ConfigError
+from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataModule
 from flowbench.flows import Flow

@@ -14,7 +14,7 @@ from flowbench.checkpoint import (
     read_checkpoint,
     refuse_foreign,
 )
-from flowbench.config.configuration import ConfigError
+from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.config.signatures import without
 from flowbench.data import DataError, DataModule, RawData

@@ -2,7 +2,7 @@
 
 import torch
 
-from flowbench.config.configuration import ConfigError
+from flowbench.config.errors import ConfigError
 from flowbench.config.settings import TrainerKeys
 from flowbench.config.words import show
 

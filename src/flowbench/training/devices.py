@@ -10,7 +10,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from flowbench.config.configuration import ConfigError
+from flowbench.config.errors import ConfigError
 from flowbench.config.settings import TrainerKeys
 from flowbench.training.accelerator import chosen
 from flowbench.training.checkpoint_files import CheckpointFiles

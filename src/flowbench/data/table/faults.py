@@ -214,7 +214,7 @@ class Faults:
         elif not rows and not problems:
             raise DataError(f"{where} has no rows, expected at least one")
         told = [*problems, *told]
-        if told:
+        if told and (problems or self.any() or not kept):
             more = len(told) - SHOWN
             text = "; ".join(told[:SHOWN]) + (f"; and {more} more columns" if more > 0 else "")
             raise DataError(f"{where}: {text}{self._way_out(few=kept < rows / 2)}")
