@@ -128,7 +128,7 @@ BAD_CSV = [
     (
         "a,b\n" + "3,1\n4,1\n" * 30,
         {"context_columns": ["b"]},
-        r"'b' must vary, .* data.context_columns=\[\]$",
+        r"constant is 'b' .*; data.context_columns=\[\] leaves it out$",
     ),
     (lines(), {"columns": ["aa"]}, "has no column 'aa'; did you mean 'a'?"),
     (lines(), {"context_columns": ["weight"]}, "has no column 'weight'; it has a, b"),

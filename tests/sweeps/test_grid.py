@@ -53,6 +53,7 @@ def test_a_sweep_of_which_no_job_can_run_is_refused_at_once(sweep, tmp_path):
     assert done.returncode == 2
     assert [line.split(";")[0] for line in done.stderr.splitlines()] == [
         "model.layers is not a key",
+        "model.hidden_units is not a key",
         "model=nosuch does not exist",
     ]
     assert not done.stdout

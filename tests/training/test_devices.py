@@ -19,6 +19,7 @@ from flowbench.data import Batch, Fsdd, Rows
 from flowbench.data.loader import SequentialLoader
 from flowbench.evaluation import evaluate, log_likelihoods, summarize
 from flowbench.evaluation.runs import open_run
+from flowbench.exits import Exit
 from flowbench.flows import MAF
 from flowbench.run import main
 from flowbench.run.folder import RunFolder, RunFolderError
@@ -65,7 +66,7 @@ def here(monkeypatch, capsys):
         try:
             main.main()
         except SystemExit as stop:
-            ending = str(stop)
+            ending = str(stop) if isinstance(stop, Exit) else stop.code
         told = capsys.readouterr()
         return ending, told.out, told.err
 
