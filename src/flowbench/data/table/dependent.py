@@ -8,6 +8,7 @@ from flowbench.data.dependence import Dependent, dependent_columns
 from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
 from flowbench.data.table.columns import Columns
+from flowbench.data.table.overrides import override
 
 __all__ = ["independent_targets"]
 
@@ -55,11 +56,12 @@ def independent_targets(
         return names
     kept = [name for name in names if name not in dependent]
     told = _listed(list(dependent.values()))
-    chosen = ",".join(kept) if 0 < len(kept) <= NAMED else "..."
+    named = 0 < len(kept) <= NAMED
+    chosen = override("data.columns", kept) if named else "data.columns=[...]"
     if not drop:
         raise DataError(
             f"training rows of {path}: {told} (to 10⁻⁵ of a standard deviation), where a density "
-            f"has no bound; data.drop_dependent=true or data.columns=[{chosen}] leaves out "
+            f"has no bound; data.drop_dependent=true or {chosen} leaves out "
             f"{_listed(list(dependent))}"
         )
     if not kept:
