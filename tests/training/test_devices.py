@@ -138,9 +138,11 @@ def steps():
     x = torch.randn(101, 3, dtype=torch.float64) ** 3
     flow = MAF(3, layers=3, hidden_units=[8], batch_norm=True, activation="tanh").double()
     flow.transform.transforms[0].beta.data.fill_(0.5)
-    module = MaximumLikelihood(flow, Training(learning_rate=0.01, weight_decay=0.0))
+    module = MaximumLikelihood(
+        flow, Training(learning_rate=0.01, weight_decay=0.0, engine="plain")
+    )
     optimizer = module.configure_optimizers()
-    module.flat.attach_gradients()
+    module.arithmetic.begin()
     mine = x.tensor_split(ranks.size())[ranks.rank()]
     for _ in range(20):
         module._optimise(optimizer, Batch(mine, None))

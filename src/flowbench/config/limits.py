@@ -12,6 +12,7 @@ __all__ = [
     "Bins",
     "Decay",
     "Dropout",
+    "Engine",
     "NotNegative",
     "Positive",
     "Schedule",
@@ -30,3 +31,4 @@ Bins = TypeAliasType("Bins", Annotated[int, Ge(1), Le(500)])
 Seed = TypeAliasType("Seed", Annotated[int, Ge(0), Lt(2**32)])
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
 Schedule = Literal["constant", "cosine"]
+Engine = Literal["auto", "plain", "native"]

@@ -47,6 +47,7 @@ class FlowModule(pl.LightningModule):
         step: optimiser steps so far, of the first optimiser if there are several.
         scores: of the latest epoch, `train/…` and `val/log_likelihood`.
         gradient_norm: of the latest step, before clipping.
+        engine: what computes the steps, as in `training.engine`.
         saved: plain values in every checkpoint, for `flowbench.load`.
 
     Raises:
@@ -68,6 +69,7 @@ class FlowModule(pl.LightningModule):
         self.options = Training() if training is None else training
         self.saved: dict[str, Any] = {}
         self.step = 0
+        self.engine = ""  # not chosen yet
         self.gradient_norm = torch.tensor(math.nan)
         self.scores: dict[str, float] = {}
         self.annealing: CosineAnnealing | None = None
@@ -86,16 +88,19 @@ class FlowModule(pl.LightningModule):
         """An optimiser with the schedule of `training`, as `configure_optimizers` returns it."""
         schedule = self.options.schedule
         if schedule == "cosine":
-            loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-            assert self.trainer.max_epochs is not None
-            total_steps = self.trainer.max_epochs * loader.steps
             self.annealing = CosineAnnealing(
-                optimizer, total_steps=total_steps, step=lambda: self.step
+                optimizer, total_steps=self.steps_at_most(), step=lambda: self.step
             )
         if isinstance(schedule, str):
             return optimizer
         self.scheduler = build_scheduler(schedule, optimizer)
         return [optimizer], [{"scheduler": self.scheduler, "interval": "step"}]
+
+    def steps_at_most(self) -> int:
+        """The steps of the whole training, if it does not stop early."""
+        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        assert self.trainer.max_epochs is not None
+        return self.trainer.max_epochs * loader.steps
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step the schedule, unless an earlier attempt has done so."""
@@ -219,6 +224,7 @@ class FlowModule(pl.LightningModule):
         checkpoint["flowbench"] = self.saved
         checkpoint["progress"] = {
             "step": self.step,
+            "engine": self.engine or "plain",
             "gradient_norm": self.gradient_norm.item(),
             "position": self._position(),
             "training": self._training.tolist(),
@@ -230,6 +236,7 @@ class FlowModule(pl.LightningModule):
         """Restore the position and the random states."""
         progress = checkpoint["progress"]
         self.step = progress["step"]
+        self.engine = progress.get("engine", "plain")
         self.gradient_norm = torch.tensor(progress["gradient_norm"])
         self._start = progress["position"]
         self._training = torch.tensor(progress["training"], dtype=torch.float64)
