@@ -35,6 +35,7 @@ class Fitted:
         history: one row of metrics per epoch.
         best_epoch: counted from 0; −1 if nothing was trained.
         device: the one it was trained on.
+        engine: that trained it; None if nothing was trained.
         leads: whether this process writes the results and prints.
     """
 
@@ -42,6 +43,7 @@ class Fitted:
     history: list[dict[str, Any]]
     best_epoch: int
     device: torch.device
+    engine: str | None
     leads: bool
 
 
@@ -96,6 +98,7 @@ def fit(
         history=history.rows,
         best_epoch=best.best_epoch,
         device=device,
+        engine=(module.engine or "plain") if is_trainable(module) else None,
         leads=trainer.is_global_zero,
     )
 

@@ -52,14 +52,12 @@ class Native:
         buffers = buffers_of(self.module.flow)
         signature = [norm.training for norm in self.norms] + [one.data_ptr() for one in buffers]
         if signature != self.signature:
-            words = self._words()
-            self.program = self.calls.make(words.buffer_info()[0])
-            weakref.finalize(self, self.calls.free, self.program)
-            self.signature, self.held = signature, buffers
+            self.program = _Program(self.calls, self._words(), buffers)
+            self.signature = signature
         self.module.flat.attach_gradients()
         (self.gradients,) = self.module.flat.gradients
         self.addresses = (self.flat.data_ptr(), self.gradients.data_ptr())
-        self.calls.clear(self.program, self.flat.data_ptr())
+        self.calls.clear(self.program.address, self.flat.data_ptr())
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
         """Set the gradients for a batch."""
@@ -67,7 +65,9 @@ class Native:
         if len(x) < 2 and any(norm.training for norm in self.norms):
             self.module.log_likelihood(batch)  # refuses it
         given = None if context is None else context.data_ptr()
-        value = self.calls.gradient(self.program, *self.addresses, x.data_ptr(), given, len(x))
+        value = self.calls.gradient(
+            self.program.address, *self.addresses, x.data_ptr(), given, len(x)
+        )
         total = self.module.total(batch, value)
         if ranks.size() > 1:
             self.gradients.mul_(len(x) / total[1])
@@ -77,7 +77,7 @@ class Native:
         """Shorten the gradients of the next step to a norm; returns that of before."""
         norm = self.calls.norm(self.addresses[1], self.flat.numel())
         self.optimizer.factor = 1.0 if longest is None else min(1.0, longest / (norm + 1e-6))
-        return torch.tensor(norm)
+        return self.flat.new_tensor(norm)
 
     def _plain(self, part: Tensor | None) -> Tensor | None:
         return None if part is None else part.to(self.flat.dtype).contiguous()
@@ -120,6 +120,15 @@ class FlatAdam(Adam):
         tensors = (flat, flat.grad, state["exp_avg"], state["exp_avg_sq"])
         addresses = [tensor.data_ptr() for tensor in tensors]
         self.calls.adam(*addresses, flat.numel(), self.factor, rates)
+
+
+class _Program:
+    """A flow as the library knows it, with the tensors whose addresses it knows."""
+
+    def __init__(self, calls: "_Calls", words: array, tensors: list[Tensor]) -> None:
+        self.tensors = tensors
+        self.address = calls.make(words.buffer_info()[0])
+        weakref.finalize(self, calls.free, self.address)
 
 
 class _Rates(ctypes.Structure):
