@@ -185,6 +185,26 @@ def test_a_part_in_evaluation_mode_keeps_its_statistics_from_the_next_item_on():
     torch.testing.assert_close(*grads, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("x", "context"),
+    [
+        (torch.zeros(9, 4), torch.zeros(9, CONTEXT)),
+        (torch.zeros(9, 5), torch.zeros(9, CONTEXT + 1)),
+        (torch.zeros(9, 5), torch.zeros(8, CONTEXT)),
+        (torch.zeros(9, 5), None),
+        (torch.zeros(1, 5), torch.zeros(1, CONTEXT)),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_refused_as_by_the_plain_engine(x, context):
+    told = []
+    for engine in (Plain, Native):
+        module = module_of(FLOWS["a context"](), engine)
+        with pytest.raises(ValueError) as refusal:
+            module.arithmetic.gradient(Batch(x, context))
+        told.append(str(refusal.value))
+    assert told[0] == told[1]
+
+
 class Scaled(MAF):
     def log_prob(self, x, context=None):
         return 2 * super().log_prob(x, context)

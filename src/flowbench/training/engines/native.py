@@ -61,13 +61,12 @@ class Native:
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
         """Set the gradients for a batch."""
+        if not self._fits(batch):
+            self.module.log_likelihood(batch)  # tells what is wrong with it
+            raise ValueError("the batch has not one row of features and of contexts for each")
         x, context = (self._plain(part) for part in batch)
-        if len(x) < 2 and any(norm.training for norm in self.norms):
-            self.module.log_likelihood(batch)  # refuses it
-        given = None if context is None else context.data_ptr()
-        value = self.calls.gradient(
-            self.program.address, *self.addresses, x.data_ptr(), given, len(x)
-        )
+        rows = (x.data_ptr(), None if context is None else context.data_ptr(), len(x))
+        value = self.calls.gradient(self.program.address, *self.addresses, *rows)
         total = self.module.total(batch, value)
         if ranks.size() > 1:
             self.gradients.mul_(len(x) / total[1])
@@ -78,6 +77,13 @@ class Native:
         norm = self.calls.norm(self.addresses[1], self.flat.numel())
         self.optimizer.factor = 1.0 if longest is None else min(1.0, longest / (norm + 1e-6))
         return self.flat.new_tensor(norm)
+
+    def _fits(self, batch: Batch) -> bool:
+        flow, rows = self.module.flow, len(batch.x)
+        normed = any(norm.training for norm in self.norms)
+        contexts = (rows, flow.context_features) if flow.context_features else None
+        given = None if batch.context is None else batch.context.shape
+        return batch.x.shape == (rows, flow.features) and given == contexts and rows > normed
 
     def _plain(self, part: Tensor | None) -> Tensor | None:
         return None if part is None else part.to(self.flat.dtype).contiguous()
