@@ -14,7 +14,7 @@ import flowbench
 from flowbench.config.settings import Training
 from flowbench.data import Batch
 from flowbench.flows import MADE, MAF, NICE, Flow, RealNVP, StandardNormal
-from flowbench.nn import MaskedLinear
+from flowbench.nn import AutoregressiveNetwork, MaskedLinear
 from flowbench.nn.mlp import MLP, ShiftAndLogScale
 from flowbench.training.engines import build
 from flowbench.training.engines.choice import WORTHWHILE, engine_for
@@ -128,6 +128,20 @@ def test_float32_is_as_exact_as_that_of_the_plain_engine(name):
     assert error(native) <= 2 * error(plain) + 1e-6 * size
 
 
+def constrained():
+    network = AutoregressiveNetwork(3, hidden_units=[8], kernel_constraint="max_norm")
+    return Flow(StandardNormal(3), MaskedAutoregressive(network))
+
+
+def regularized():
+    network = AutoregressiveNetwork(3, hidden_units=[8], kernel_regularizer="l2")
+    return Flow(StandardNormal(3), MaskedAutoregressive(network))
+
+
+TRAINED = {
+    "norms": lambda: MAF(3, activation="tanh", **SMALL),
+    "constraints": constrained,
+}
 SETTINGS = {
     "the defaults": {},
     "a short gradient": {"gradient_clip_norm": 0.1},
@@ -142,12 +156,15 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_a_training_is_that_of_the_plain_engine(name):
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [*((name, "norms") for name in SETTINGS), ("the defaults", "constraints")],
+)
+def test_a_training_is_that_of_the_plain_engine(name, trained):
     x = torch.randn(1110, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) ** 3
     densities = []
     for engine in ("plain", "native"):
-        flow = prepared(lambda: MAF(3, activation="tanh", **SMALL))
+        flow = prepared(TRAINED[trained])
         options = {"batch_size": 100, "max_epochs": 2, "learning_rate": 0.01} | SETTINGS[name]
         densities.append(flowbench.fit(flow, x, engine=engine, progress=False, **options))
     plain, native = (density.flow.state_dict() for density in densities)
@@ -205,6 +222,26 @@ def test_a_batch_that_does_not_fit_is_refused_as_by_the_plain_engine(x, context)
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("which", ["module", "parameter"])
+def test_a_hook_that_comes_later_is_called(which):
+    module = module_of(FLOWS["a MAF"](), Native)
+    batch, seen = batch_for(module.flow, 20, torch.float32), []
+    module.arithmetic.gradient(batch)
+    if which == "module":
+        handle = module.flow.register_forward_hook(lambda *_: seen.append(1))
+    else:
+        handle = next(module.flow.parameters()).register_hook(lambda _: seen.append(1))
+    by_hand = module.flat.gradients[0].clone()
+    module.arithmetic.begin()
+    module.arithmetic.gradient(batch)
+    torch.testing.assert_close(module.flat.gradients[0], by_hand)
+    handle.remove()
+    module.arithmetic.begin()
+    module.arithmetic.gradient(batch)
+    assert torch.equal(module.flat.gradients[0], by_hand)
+    assert seen == [1]
+
+
 class Scaled(MAF):
     def log_prob(self, x, context=None):
         return 2 * super().log_prob(x, context)
@@ -246,6 +283,7 @@ UNKNOWN = {
     "hook of a parameter": watched,
     "not trained": frozen,
     "shared between layers": shared,
+    "regularizers": regularized,
 }
 
 

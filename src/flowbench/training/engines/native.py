@@ -13,7 +13,8 @@ from flowbench import ranks
 from flowbench.data import Batch
 from flowbench.training.engines.base import Trained
 from flowbench.training.engines.build import library
-from flowbench.training.engines.program import Unsupported, buffers_of, words_of
+from flowbench.training.engines.plain import differentiate
+from flowbench.training.engines.program import Unsupported, added_to, buffers_of, words_of
 from flowbench.transforms import BatchNorm
 
 __all__ = ["Native"]
@@ -48,22 +49,23 @@ class Native:
         self.signature: list[Any] | None = None
 
     def begin(self) -> None:
-        """Follow what may have changed between steps: modes, masks, addresses."""
+        """Follow what may have changed between steps: hooks, modes, masks, addresses."""
+        self.module.flat.attach_gradients()
         buffers = buffers_of(self.module.flow)
         signature = [norm.training for norm in self.norms] + [one.data_ptr() for one in buffers]
-        if signature != self.signature:
+        self.known = not added_to(self.module.flow)
+        if self.known and signature != self.signature:
             self.program = _Program(self.calls, self._words(), buffers)
             self.signature = signature
-        self.module.flat.attach_gradients()
         (self.gradients,) = self.module.flat.gradients
         self.addresses = (self.flat.data_ptr(), self.gradients.data_ptr())
-        self.calls.clear(self.program.address, self.flat.data_ptr())
+        if self.known:
+            self.calls.clear(self.program.address, self.flat.data_ptr())
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
         """Set the gradients for a batch."""
-        if not self._fits(batch):
-            self.module.log_likelihood(batch)  # tells what is wrong with it
-            raise ValueError("the batch has not one row of features and of contexts for each")
+        if not self.known or not self._fits(batch):
+            return differentiate(self.module, batch)  # which tells what is wrong with the batch
         x, context = (self._plain(part) for part in batch)
         rows = (x.data_ptr(), None if context is None else context.data_ptr(), len(x))
         value = self.calls.gradient(self.program.address, *self.addresses, *rows)

@@ -12,7 +12,7 @@ from flowbench.nn import regularization
 from flowbench.training.engines.base import Trained
 from flowbench.training.optimization import build_optimizer
 
-__all__ = ["Plain"]
+__all__ = ["Plain", "differentiate"]
 
 
 class Plain:
@@ -36,16 +36,20 @@ class Plain:
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
         """Set the gradients for a batch."""
-        module = self.module
-        for gradient in module.flat.gradients:
-            gradient.zero_()
-        log_likelihood = module.log_likelihood(batch).mean()
-        rows = len(batch.x)
-        total = module.total(batch, log_likelihood.item() * rows)
-        penalty = regularization(module.flow) if module.regularized else 0.0
-        (penalty / ranks.size() - log_likelihood * (rows / total[1])).backward()
-        return total
+        return differentiate(self.module, batch)
 
     def clip(self, longest: float | None) -> Tensor:
         """Shorten the gradients to a norm; returns that of before."""
         return clip_grad_norm_(self.module.flat.tensors, math.inf if longest is None else longest)
+
+
+def differentiate(module: Trained, batch: Batch) -> tuple[float, float]:
+    """Set the gradients for a batch by automatic differentiation."""
+    for gradient in module.flat.gradients:
+        gradient.zero_()
+    log_likelihood = module.log_likelihood(batch).mean()
+    rows = len(batch.x)
+    total = module.total(batch, log_likelihood.item() * rows)
+    penalty = regularization(module.flow) if module.regularized else 0.0
+    (penalty / ranks.size() - log_likelihood * (rows / total[1])).backward()
+    return total

@@ -24,7 +24,7 @@ from flowbench.transforms import (
 )
 from flowbench.transforms.base import layers_from_data
 
-__all__ = ["Unsupported", "buffers_of", "words_of"]
+__all__ = ["Unsupported", "added_to", "buffers_of", "words_of"]
 
 KNOWN = ("linear", "relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid", "silu")
 NONE = (-1, -1)  # no parameter in a flat tensor, no row of a network's output
@@ -51,7 +51,8 @@ def words_of(flow: Flow, places: dict[nn.Parameter, int]) -> array:
         Traceback (most recent call last):
         flowbench.training.engines.program.Unsupported: the map RationalQuadraticMap
     """
-    _refuse(flow)
+    if added := added_to(flow):
+        raise Unsupported(added)
     words = _Words(places)
     layers = layers_from_data(flow.transform)
     words.add(flow.features, flow.context_features or 0)
@@ -87,23 +88,18 @@ class _Words:
         return self.places.pop(parameter)
 
 
-def _refuse(flow: Flow) -> None:
-    """Refuse what another class, or a hook, adds to the arithmetic of the known parts.
-
-    Raises:
-        Unsupported: there is such a part.
-    """
+def added_to(flow: Flow) -> str:
+    """What another class, or a hook, adds to the arithmetic of the known parts; empty: nothing."""
     if type(flow).forward is not Flow.forward or type(flow).log_prob is not Flow.log_prob:
-        raise Unsupported(f"the log_prob of {type(flow).__name__}")
+        return f"the log_prob of {type(flow).__name__}"
     if flow.embedding is not None:
-        raise Unsupported("the embedding of contexts")
+        return "the embedding of contexts"
     for module in flow.modules():
-        hooks = (module._forward_hooks, module._forward_pre_hooks)
-        hooks += (module._backward_hooks, module._backward_pre_hooks)
-        if any(hooks):
-            raise Unsupported(f"the hook of {type(module).__name__}")
-    if any(one._backward_hooks for one in flow.parameters()):
-        raise Unsupported("the hook of a parameter")
+        forward = module._forward_hooks or module._forward_pre_hooks
+        if forward or module._backward_hooks or module._backward_pre_hooks:
+            return f"the hook of {type(module).__name__}"
+    watched = any(parameter._backward_hooks for parameter in flow.parameters())
+    return "the hook of a parameter" if watched else ""
 
 
 def _layer(words: _Words, layer: Transform, contexts: int) -> None:
