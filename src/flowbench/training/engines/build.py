@@ -18,10 +18,10 @@ from flowbench.atomic_files import replacing
 __all__ = ["BuildError", "library"]
 
 HERE = Path(__file__).parent
-SOURCES = [HERE / name for name in ("steps.cpp", "products.h", "vectors.h")]
+SOURCES = [HERE / name for name in ("steps.cpp", "products.h", "team.h", "vectors.h")]
 NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
 FLAGS = (
-    "-O3 -std=c++17 -shared -fPIC -fvisibility=hidden "
+    "-O3 -std=c++17 -pthread -shared -fPIC -fvisibility=hidden "
     f"-fno-math-errno -fno-trapping-math -ffp-contract=fast {NATIVE}"
 ).split()
 PATIENCE = 300  # seconds for another process that builds

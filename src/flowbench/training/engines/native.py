@@ -59,6 +59,7 @@ class Native:
             self.signature = signature
         (self.gradients,) = self.module.flat.gradients
         self.addresses = (self.flat.data_ptr(), self.gradients.data_ptr())
+        self.threads = torch.get_num_threads()
         if self.known:
             self.calls.clear(self.program.address, self.flat.data_ptr())
 
@@ -68,7 +69,7 @@ class Native:
             return differentiate(self.module, batch)  # which tells what is wrong with the batch
         x, context = (self._plain(part) for part in batch)
         rows = (x.data_ptr(), None if context is None else context.data_ptr(), len(x))
-        value = self.calls.gradient(self.program.address, *self.addresses, *rows)
+        value = self.calls.gradient(self.program.address, *self.addresses, *rows, self.threads)
         total = self.module.total(batch, value)
         if ranks.size() > 1:
             self.gradients.mul_(len(x) / total[1])
@@ -154,7 +155,7 @@ class _Calls:
         self.make = self._function("make", pointer, [pointer])
         self.free = self._function("free", None, [pointer])
         self.clear = self._function("clear", None, [pointer] * 2)
-        self.gradient = self._function("gradient", number, [pointer] * 5 + [size])
+        self.gradient = self._function("gradient", number, [pointer] * 5 + [size, ctypes.c_int])
         self.norm = self._function("norm", number, [pointer, size])
         rates = ctypes.POINTER(_Rates)
         self.adam = self._function("adam", None, [pointer] * 4 + [size, number, rates])

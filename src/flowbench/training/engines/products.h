@@ -6,6 +6,7 @@
 #include <array>
 #include <vector>
 
+#include "team.h"
 #include "vectors.h"
 
 namespace {
@@ -159,19 +160,24 @@ struct Batch {
 };
 
 template <class T>
-void forward(const Linear<T>& layer, Batch batch, const T* theta, const T* from, const T* context,
-             T* to) {
-  for (const Strip& strip : layer.rows)
+void forward(Team& team, const Linear<T>& layer, Batch batch, const T* theta, const T* from,
+             const T* context, T* to) {
+  team.each(int(layer.rows.size()), [&](int s, int) {
+    const Strip& strip = layer.rows[s];
     for (int p = 0; p < batch.panels; p++)
       forward_strips<T>[strip.count - 1](
           layer, strip, theta, from + Index(p) * layer.in * LANES<T>,
           context + Index(p) * layer.contexts * LANES<T>, to + Index(p) * layer.out * LANES<T>);
+  });
 }
 
+// `space` has room for TILE · layer.out numbers for each member of the team.
 template <class T>
-void backward(const Linear<T>& layer, Batch batch, const T* theta, const T* gradient, T* packed,
-              T* to) {
-  for (const Strip& strip : layer.columns) {
+void backward(Team& team, const Linear<T>& layer, Batch batch, const T* theta, const T* gradient,
+              T* space, T* to) {
+  team.each(int(layer.columns.size()), [&](int s, int member) {
+    const Strip& strip = layer.columns[s];
+    T* packed = space + Index(member) * TILE * layer.out;
     const T* weight = theta + layer.weight + strip.first;
     for (Index row = strip.low; row < strip.high; row++)
       for (int m = 0; m < strip.count; m++)
@@ -180,33 +186,36 @@ void backward(const Linear<T>& layer, Batch batch, const T* theta, const T* grad
       backward_strips<T>[strip.count - 1](strip, packed,
                                           gradient + Index(p) * layer.out * LANES<T>,
                                           to + Index(p) * layer.in * LANES<T>);
-  }
+  });
 }
 
 // Panels [panel][feature][lane] as [group of features][row of the batch][feature in the group].
 template <class T>
-void turn(Batch batch, int features, const T* from, T* to) {
+void turn(Team& team, Batch batch, int features, const T* from, T* to) {
   constexpr int S = LANES<T>;
-  for (int first = 0; first < features; first += S)
-    for (int p = 0; p < batch.panels; p++, to += S * S) {
+  team.each((features + S - 1) / S, [&](int group, int) {
+    const int first = group * S, count = std::min(S, features - first);
+    for (int p = 0; p < batch.panels; p++) {
       const T* block = from + (Index(p) * features + first) * S;
-      if (first + S <= features) {
-        transpose(block, to);
+      T* turned = to + (Index(group) * batch.panels + p) * S * S;
+      if (count == S) {
+        transpose(block, turned);
         continue;
       }
       alignas(64) T padded[S * S] = {};
-      std::copy_n(block, (features - first) * S, padded);
-      transpose(padded, to);
+      std::copy_n(block, count * S, padded);
+      transpose(padded, turned);
     }
+  });
 }
 
 // grad = (or +=) gradient fromᵀ, where the mask keeps it; `turned` is `from` after `turn`.
 template <class T>
-void outer(const Linear<T>& layer, Batch batch, const T* gradient, const T* turned, T* grad,
-           bool add) {
+void outer(Team& team, const Linear<T>& layer, Batch batch, const T* gradient, const T* turned,
+           T* grad, bool add) {
   constexpr int S = LANES<T>;
-  alignas(64) T tile[TILE * S];
-  for (int g = 0; g < layer.groups(); g++)
+  team.each(layer.groups(), [&](int g, int) {
+    alignas(64) T tile[TILE * S];
     for (std::size_t s = 0; s < layer.rows.size(); s++) {
       const Strip& strip = layer.rows[s];
       const Kept kept = layer.kept[s * layer.groups() + g];
@@ -223,6 +232,7 @@ void outer(const Linear<T>& layer, Batch batch, const T* gradient, const T* turn
         }
       }
     }
+  });
 }
 
 }  // namespace

@@ -107,6 +107,8 @@ struct Reader {
   }
 };
 
+constexpr double WORTHWHILE = 2e7;  // weights times rows, above which threads pay
+
 struct Free {
   void operator()(void* p) const { std::free(p); }
 };
@@ -134,10 +136,13 @@ class Program {
   }
 
   // Σ log p(row), and (or plus) the gradient of −(1/rows) of it.
-  double gradient(const T* theta, T* grad, const T* x, const T* c, Index rows) {
+  double gradient(const T* theta, T* grad, const T* x, const T* c, Index rows, int threads) {
     Index size = rows;
     if (std::none_of(layers.begin(), layers.end(), [](auto& l) { return l.norm && !l.frozen; }))
       size = std::min(rows, chunk());
+    const bool worthwhile = double(parameters) * double(size) > WORTHWHILE;
+    Team members(team_size = worthwhile ? threads : 1);
+    team = &members;
     double total = 0;
     for (Index done = 0; done < rows; done += size) {
       batch.rows = int(std::min(size, rows - done));
@@ -170,6 +175,8 @@ class Program {
   Batch batch{};
   bool add = false;
   double share = 0;
+  Team* team = nullptr;
+  int team_size = 1, members_with_space = 0;
 
   static int padded(int size) { return (size + LANES<T> - 1) / LANES<T> * LANES<T>; }
 
@@ -194,7 +201,8 @@ class Program {
   void reserve() {
     const std::size_t needed = std::size_t(lines) * batch.panels * LANES<T>;
     if (needed > reserved) space.reset(allocate(reserved = needed));
-    if (!packed) packed.reset(allocate(std::size_t(longest) * TILE));
+    if (members_with_space < team_size)
+      packed.reset(allocate(std::size_t(longest) * TILE * (members_with_space = team_size)));
   }
 
   void read(Reader& r, Layer<T>& layer) {
@@ -273,7 +281,7 @@ class Program {
     enter(x, features, at(start));
     if (contexts) {
       enter(c, contexts, at(context));
-      turn(batch, contexts, at(context), at(turned_context));
+      turn(*team, batch, contexts, at(context), at(turned_context));
     }
     std::fill_n(at(log_det), batch.panels * LANES<T>, T(0));
     for (int i = 0; i < batch.panels * LANES<T>; i++)
@@ -427,7 +435,7 @@ class Program {
       for (std::size_t i = 0; i < network.layers.size(); i++) {
         const auto& linear = network.layers[i];
         T* to = at(network.output[i]);
-        forward(linear, batch, theta, from, at(context), to);
+        forward(*team, linear, batch, theta, from, at(context), to);
         if (i + 1 < network.layers.size())
           activate(network.activation, Index(linear.out) * batch.panels, to,
                    at(network.slope[i]));
@@ -508,11 +516,11 @@ class Program {
     for (std::size_t i = network.layers.size(); i-- > 0;) {
       const auto& linear = network.layers[i];
       const T* from = i ? at(network.output[i - 1]) : at(network.input);
-      turn(batch, linear.in, from, at(turned));
-      outer(linear, batch, gradient, at(turned), grad + linear.weight, add);
+      turn(*team, batch, linear.in, from, at(turned));
+      outer(*team, linear, batch, gradient, at(turned), grad + linear.weight, add);
       if (linear.context >= 0) {
-        outer(network.given[i], batch, gradient, at(turned_context), grad + linear.context,
-              add);
+        outer(*team, network.given[i], batch, gradient, at(turned_context),
+              grad + linear.context, add);
       }
       for (int o = 0; linear.bias >= 0 && o < linear.out; o++) {
         V<T> acc[N] = {};
@@ -525,7 +533,7 @@ class Program {
       }
       if (!i && !through) return;
       T* to = at(scratch[i % 2]);
-      backward(linear, batch, theta, gradient, packed.get(), to);
+      backward(*team, linear, batch, theta, gradient, packed.get(), to);
       if (i)
         times_slope(network.activation, Index(linear.in) * batch.panels, from,
                     at(network.slope[i - 1]), to);
@@ -590,8 +598,8 @@ void adam(T* __restrict theta, T* __restrict grad, T* __restrict mean, T* __rest
   }                                                                                               \
   EXPORT void free_##NAME(void* program) { delete static_cast<Program<T>*>(program); }            \
   EXPORT double gradient_##NAME(void* program, const T* theta, T* grad, const T* x, const T* c,   \
-                                Index rows) {                                                     \
-    return static_cast<Program<T>*>(program)->gradient(theta, grad, x, c, rows);                  \
+                                Index rows, int threads) {                                        \
+    return static_cast<Program<T>*>(program)->gradient(theta, grad, x, c, rows, threads);         \
   }                                                                                               \
   EXPORT void clear_##NAME(void* program, T* theta) {                                             \
     static_cast<Program<T>*>(program)->clear(theta);                                              \
