@@ -35,6 +35,7 @@ class Native:
 
     def __init__(self, module: Trained) -> None:
         self.module = module
+        self.sizes = (module.flow.features, module.flow.context_features)
         self.norms = [one for one in module.flow.modules() if isinstance(one, BatchNorm)]
         if module.options.optimizer is not None:
             raise Unsupported("training.optimizer")
@@ -59,6 +60,7 @@ class Native:
             self.signature = signature
         (self.gradients,) = self.module.flat.gradients
         self.addresses = (self.flat.data_ptr(), self.gradients.data_ptr())
+        self.fewest = 2 if any(norm.training for norm in self.norms) else 1
         self.threads = torch.get_num_threads()
         if self.known:
             self.calls.clear(self.program.address, self.flat.data_ptr())
@@ -82,11 +84,10 @@ class Native:
         return self.flat.new_tensor(norm)
 
     def _fits(self, batch: Batch) -> bool:
-        flow, rows = self.module.flow, len(batch.x)
-        normed = any(norm.training for norm in self.norms)
-        contexts = (rows, flow.context_features) if flow.context_features else None
+        rows, features, contexts = len(batch.x), *self.sizes
+        needed = (rows, contexts) if contexts else None
         given = None if batch.context is None else batch.context.shape
-        return batch.x.shape == (rows, flow.features) and given == contexts and rows > normed
+        return batch.x.shape == (rows, features) and given == needed and rows >= self.fewest
 
     def _plain(self, part: Tensor | None) -> Tensor | None:
         return None if part is None else part.to(self.flat.dtype).contiguous()

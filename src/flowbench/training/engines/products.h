@@ -137,22 +137,22 @@ void outer_strip(int rows, int size, const T* gradient, const T* turned, T* tile
   put<T, M>(tile, acc);
 }
 
-// The same function for every height of a strip.
-template <class Make, std::size_t... H>
-constexpr auto by_height(Make make, std::index_sequence<H...>) {
-  return std::array{make(std::integral_constant<int, int(H) + 1>())...};
+// The functions that `make` gives for the numbers 0, 1, 2, …
+template <class Make, std::size_t... I>
+constexpr auto by_number(Make make, std::index_sequence<I...>) {
+  return std::array{make(std::integral_constant<int, int(I)>())...};
 }
 using Heights = std::make_index_sequence<TILE>;
 
 template <class T>
 constexpr auto forward_strips =
-    by_height([](auto m) { return &forward_strip<T, decltype(m)::value>; }, Heights());
+    by_number([](auto h) { return &forward_strip<T, decltype(h)::value + 1>; }, Heights());
 template <class T>
 constexpr auto backward_strips =
-    by_height([](auto m) { return &backward_strip<T, decltype(m)::value>; }, Heights());
+    by_number([](auto h) { return &backward_strip<T, decltype(h)::value + 1>; }, Heights());
 template <class T>
 constexpr auto outer_strips =
-    by_height([](auto m) { return &outer_strip<T, decltype(m)::value>; }, Heights());
+    by_number([](auto h) { return &outer_strip<T, decltype(h)::value + 1>; }, Heights());
 
 // Rows of a batch in panels.
 struct Batch {
@@ -179,9 +179,14 @@ void backward(Team& team, const Linear<T>& layer, Batch batch, const T* theta, c
     const Strip& strip = layer.columns[s];
     T* packed = space + Index(member) * TILE * layer.out;
     const T* weight = theta + layer.weight + strip.first;
-    for (Index row = strip.low; row < strip.high; row++)
-      for (int m = 0; m < strip.count; m++)
-        packed[(row - strip.low) * TILE + m] = weight[row * layer.in + m];
+    const Index size = Index(layer.in) * layer.out - strip.first;  // of what follows
+    for (Index row = strip.low; row < strip.high; row++) {
+      T* to = packed + (row - strip.low) * TILE;
+      if (row * layer.in + TILE <= size)
+        std::copy_n(weight + row * layer.in, TILE, to);
+      else
+        std::copy_n(weight + row * layer.in, strip.count, to);
+    }
     for (int p = 0; p < batch.panels; p++)
       backward_strips<T>[strip.count - 1](strip, packed,
                                           gradient + Index(p) * layer.out * LANES<T>,
@@ -225,11 +230,15 @@ void outer(Team& team, const Linear<T>& layer, Batch batch, const T* gradient, c
       const int width = std::min(S, layer.in - g * S);
       for (int m = 0; m < strip.count; m++) {
         const Index place = Index(strip.first + m) * layer.in + g * S;
-        T* row = grad + place;
-        for (int c = 0; c < width; c++) {
-          const T value = tile[m * S + c] * (kept == some ? layer.mask[place + c] : T(1));
-          row[c] = add ? row[c] + value : value;
-        }
+        T *row = grad + place, *values = tile + m * S;
+        if (kept == some)
+          for (int c = 0; c < width; c++) values[c] *= layer.mask[place + c];
+        if (add)
+          for (int c = 0; c < width; c++) values[c] += row[c];
+        if (width == S)
+          std::copy_n(values, S, row);
+        else
+          std::copy_n(values, width, row);
       }
     }
   });

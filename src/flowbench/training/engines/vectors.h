@@ -78,11 +78,17 @@ inline V<T> all(T value) {
   return V<T>{} + value;
 }
 
-template <class T>
+template <class T, int D, std::size_t... L>
+inline V<T> rotated(V<T> v, std::index_sequence<L...>) {
+  return __builtin_shufflevector(v, v, ((int(L) + D) % WIDTH<T>)...);
+}
+
+template <class T, int D = WIDTH<T> / 2>
 inline T sum(V<T> v) {
-  T total = 0;
-  for (int i = 0; i < WIDTH<T>; i++) total += v[i];
-  return total;
+  if constexpr (D == 0)
+    return v[0];
+  else
+    return sum<T, D / 2>(v + rotated<T, D>(v, std::make_index_sequence<WIDTH<T>>()));
 }
 
 // e^x = scale (1 + rest), with |rest| < 0.42 and `scale` a power of two in two factors.
