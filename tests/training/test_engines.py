@@ -1,6 +1,7 @@
 """Every engine computes what the plain one does, and is used where it can be."""
 
 import copy
+import math
 import os
 import sys
 
@@ -270,7 +271,42 @@ def shared():
     return Flow(StandardNormal(3), Chain([layer, MaskedAutoregressive(layer.conditioner)]))
 
 
+class Twice(nn.Module):
+    """A conditioner of one's own, which tells no size."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, x, context=None):
+        return (self.scale * x.cumsum(-1) - self.scale * x)[..., None].expand(*x.shape, 2)
+
+
+class Doubled(Chain):
+    def inverse(self, x, context=None):
+        u, log_det = super().inverse(x, context)
+        return 2 * u, log_det + 3 * math.log(2)
+
+
+def replaced():
+    flow = MAF(3, **SMALL)
+    layer = flow.transform.transforms[0]
+    layer.inverse = lambda x, context=None, inverse=layer.inverse: inverse(x, context)
+    return flow
+
+
+def of_two_types():
+    flow = MAF(3, **SMALL)
+    flow.transform.transforms[0].double()
+    return flow
+
+
 UNKNOWN = {
+    "network Twice": lambda: Flow(StandardNormal(3), MaskedAutoregressive(Twice())),
+    "transform Doubled": lambda: Flow(
+        StandardNormal(3), Doubled(MAF(3, **SMALL).transform.transforms)
+    ),
+    "replaced method of BatchNorm": replaced,
     "RationalQuadraticMap": lambda: MAF(3, univariate="spline", **SMALL),
     "LULinear": lambda: MAF(3, lu_linear=True, **SMALL),
     "base Autoregressive": lambda: MAF(3, base="mixture", **SMALL),
@@ -319,6 +355,13 @@ def test_the_engine_follows_from_configuration_and_steps(
     module.flat = FlatParameters(module)
     assert engine_for(module, asked, lambda: steps).name == expected
     assert capsys.readouterr().err == ""
+
+
+def test_numbers_of_several_types_are_left_to_the_plain_engine(capsys):
+    module = MaximumLikelihood(of_two_types(), Training())
+    module.flat = FlatParameters(module)
+    assert engine_for(module, "native", int).name == "plain"
+    assert "several types" in capsys.readouterr().err
 
 
 def test_a_module_of_ones_own_is_trained_by_the_plain_engine(capsys):
@@ -394,6 +437,19 @@ def test_processes_that_start_together_build_once(no_library, monkeypatch):
         process.join(PATIENCE)
         assert process.exitcode == 0
     assert log.read_text() == "built\n"
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_threads_change_no_digit(batch_norm):
+    flow = MAF(30, hidden_units=[200, 200], layers=2, batch_norm=batch_norm)
+    batch, found = batch_for(flow, 300, torch.float32), []
+    before = torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        module = module_of(copy.deepcopy(flow), Native)
+        found.append([*module.arithmetic.gradient(batch), module.flat.gradients[0]])
+    torch.set_num_threads(before)
+    assert all(torch.equal(*map(torch.as_tensor, pair)) for pair in zip(*found, strict=True))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -38,7 +38,7 @@ def run_hash(config: DictConfig) -> str:
     symbolic.paths = {key: f"<paths.{key}>" for key in config.paths}
     plain = resolved(symbolic)
     defaults = defaults_of(Training)
-    kept = {
+    kept: dict[str, Any] = {
         "model": _changed("model", plain["model"], config.model),
         "data": without(_changed("data", plain["data"], config.data), {"data_dir", "cache_dir"}),
         "training": {

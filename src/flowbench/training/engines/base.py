@@ -35,11 +35,15 @@ class Engine(Protocol):
 
     Attributes:
         name: as in `training.engine`.
-        optimizer: of the flat parameters; its state dict does not depend on the engine.
+        optimizer: its state dict does not depend on the engine.
     """
 
     name: str
-    optimizer: Optimizer
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimiser of the flat parameters."""
+        ...
 
     def begin(self) -> None:
         """Prepare for some steps; the Trainer may have released gradients before them."""

@@ -69,7 +69,8 @@ class Native:
         """Set the gradients for a batch."""
         if not self.known or not self._fits(batch):
             return differentiate(self.module, batch)  # which tells what is wrong with the batch
-        x, context = (self._plain(part) for part in batch)
+        x = self._plain(batch.x)
+        context = None if batch.context is None else self._plain(batch.context)
         rows = (x.data_ptr(), None if context is None else context.data_ptr(), len(x))
         value = self.calls.gradient(self.program.address, *self.addresses, *rows, self.threads)
         total = self.module.total(batch, value)
@@ -89,8 +90,8 @@ class Native:
         given = None if batch.context is None else batch.context.shape
         return batch.x.shape == (rows, features) and given == needed and rows >= self.fewest
 
-    def _plain(self, part: Tensor | None) -> Tensor | None:
-        return None if part is None else part.to(self.flat.dtype).contiguous()
+    def _plain(self, part: Tensor) -> Tensor:
+        return part.to(self.flat.dtype).contiguous()
 
     def _words(self) -> array:
         (group,) = self.module.flat.groups

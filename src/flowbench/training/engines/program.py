@@ -2,9 +2,11 @@
 
 import struct
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from flowbench.flows import Flow
@@ -17,6 +19,7 @@ from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
 from flowbench.transforms import (
     AffineMap,
     BatchNorm,
+    Chain,
     Coupling,
     MaskedAutoregressive,
     ShiftMap,
@@ -28,6 +31,9 @@ __all__ = ["Unsupported", "added_to", "buffers_of", "words_of"]
 
 KNOWN = ("linear", "relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid", "silu")
 NONE = (-1, -1)  # no parameter in a flat tensor, no row of a network's output
+
+
+OVERRIDABLE = {"forward", "inverse", "log_prob"}
 
 
 class Unsupported(Exception):
@@ -47,12 +53,17 @@ def words_of(flow: Flow, places: dict[nn.Parameter, int]) -> array:
     Example:
         >>> from flowbench.flows import MAF
         >>> flow = MAF(2, layers=1, hidden_units=[4], univariate="spline")
-        >>> words_of(flow, {})
+        >>> words_of(flow, dict.fromkeys(flow.parameters(), 0))
         Traceback (most recent call last):
         flowbench.training.engines.program.Unsupported: the map RationalQuadraticMap
     """
     if added := added_to(flow):
         raise Unsupported(added)
+    if {one.dtype for one in [*places, *buffers_of(flow)]} not in (
+        {torch.float32},
+        {torch.float64},
+    ):
+        raise Unsupported("numbers of several types")
     words = _Words(places)
     layers = layers_from_data(flow.transform)
     words.add(flow.features, flow.context_features or 0)
@@ -74,10 +85,10 @@ class _Words:
         self.words = array("q")
         self.places = places
 
-    def add(self, *values: float) -> None:
+    def add(self, *values: Any) -> None:
         for value in values:
-            bits = struct.pack("d", value) if isinstance(value, float) else None
-            self.words.append(struct.unpack("q", bits)[0] if bits else value)
+            number = isinstance(value, float)
+            self.words.append(struct.unpack("q", struct.pack("d", value))[0] if number else value)
 
     def place(self, parameter: nn.Parameter | None) -> int:
         """Where a parameter begins; each belongs to one place in the flow."""
@@ -95,6 +106,10 @@ def added_to(flow: Flow) -> str:
     if flow.embedding is not None:
         return "the embedding of contexts"
     for module in flow.modules():
+        if isinstance(module, Chain) and type(module) is not Chain:
+            return f"the transform {type(module).__name__}"
+        if not OVERRIDABLE.isdisjoint(vars(module)):
+            return f"the replaced method of {type(module).__name__}"
         forward = module._forward_hooks or module._forward_pre_hooks
         if forward or module._backward_hooks or module._backward_pre_hooks:
             return f"the hook of {type(module).__name__}"
@@ -118,8 +133,10 @@ def _layer(words: _Words, layer: Transform, contexts: int) -> None:
     words.add(0, 0.0 if bound is None else float(bound))
     if isinstance(layer, Coupling):
         inputs, mapped = layer.masked.tolist(), layer.mapped.tolist()
+    elif isinstance(layer.conditioner, AutoregressiveNetwork):
+        inputs = mapped = list(range(layer.conditioner.features))
     else:
-        inputs = mapped = list(range(layer.conditioner.features))  # type: ignore[arg-type]
+        raise Unsupported(f"the network {type(layer.conditioner).__name__}")
     networks, sources = _conditioner(layer.conditioner, len(mapped))
     words.add(len(networks))
     for network in networks:
@@ -188,16 +205,15 @@ def _is(one: Callable[..., Tensor], other: Callable[..., Tensor]) -> bool:
     return one is other
 
 
-def _linear(words: _Words, layer: nn.Module) -> tuple[int, int]:
+def _linear(words: _Words, layer: Any) -> tuple[int, int]:
     if type(layer) not in (MaskedLinear, nn.Linear):
         raise Unsupported(f"the layer {type(layer).__name__}")
-    assert isinstance(layer, MaskedLinear | nn.Linear)
     if isinstance(layer, MaskedLinear) and layer.regularized:
         raise Unsupported("regularizers")
     return words.place(layer.weight), words.place(layer.bias)
 
 
-def _context(words: _Words, given: list[nn.Module], index: int) -> tuple[int, ...]:
+def _context(words: _Words, given: Sequence[Any], index: int) -> tuple[int, ...]:
     return _linear(words, given[index])[:1] if index < len(given) else (-1,)
 
 
