@@ -254,7 +254,10 @@ def _tfp(work: Work, count: int) -> tuple[Step, str] | None:
     for _ in range(LAYERS):
         if work.kind == "maf":
             network: Any = bijectors.AutoregressiveNetwork(
-                params=2, event_shape=[work.features], hidden_units=work.hidden, activation="relu"
+                params=2,
+                event_shape=[work.features],
+                hidden_units=list(work.hidden),
+                activation="relu",
             )
             parts.append(bijectors.MaskedAutoregressiveFlow(network))
         else:

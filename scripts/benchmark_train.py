@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -19,14 +20,13 @@ __all__ = ["add_options", "fit", "train"]
 
 TURN = 0.2  # seconds of CPU time that a turn takes, at least
 WARM = 3  # calls before any are timed
-# What the peers need that flowbench does not, by peer; torch as here.
-REQUIREMENTS = {
-    "zuko": ["torch", "zuko"],
-    "nflows": ["torch", "nflows"],
-    "normflows": ["torch", "normflows"],
+# What is installed for a peer: beside the torch of here, or in an environment of its own.
+BESIDE = {"zuko": ["zuko"], "nflows": ["nflows", "UMNN"], "normflows": ["normflows"]}
+APART = {
     "flowjax": ["flowjax", "optax"],
     "tfp": ["tensorflow-cpu", "tf_keras", "tensorflow-probability"],
 }
+PEERS = [*BESIDE, *APART]
 MODULES = {"tfp": "tensorflow_probability"}
 
 
@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch", default="100,1024", help=f"train, fit: batch sizes, {listed}")
     parser.add_argument(
-        "--peers", default="zuko", help=f"train, fit: {', '.join(REQUIREMENTS)}, or '' for none"
+        "--peers", default="zuko", help=f"train, fit: {', '.join(PEERS)}, or '' for none"
     )
     parser.add_argument("--json", type=Path, help="train, fit: a file for the rows of the table")
     parser.add_argument(
@@ -63,11 +63,11 @@ def fit(options: argparse.Namespace) -> None:
 
 def _compare(kind: str, options: argparse.Namespace) -> None:
     works = _known(options.work, WORKS, "--work")
-    peers = _known(options.peers, REQUIREMENTS, "--peers")
+    peers = _known(options.peers, PEERS, "--peers")
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", options.batch):
         raise SystemExit(f"--batch={options.batch}: expected sizes from 1, such as 100,1024")
     libraries = ["flowbench", *(["floor"] if kind == "train" else []), *peers]
-    workers = {name: Worker(_python(name, options.environments)) for name in libraries}
+    workers = {name: _worker(name, options.environments) for name in libraries}
     print("work  batch       peer    peer ms    ours ms  ratio  quartiles    floor  engine")
     rows = []
     for work in works:
@@ -85,29 +85,29 @@ def _known(given: str, known: Any, option: str) -> list[str]:
     return names
 
 
-def _python(library: str, environments: Path) -> str:
-    """The interpreter of a library: this one where it has it, else that of its environment."""
-    if library not in REQUIREMENTS or find_spec(MODULES.get(library, library)):
-        return sys.executable
+def _worker(library: str, environments: Path) -> "Worker":
+    """The process of a library, which is installed where it is missing."""
+    if library not in PEERS or find_spec(MODULES.get(library, library)):
+        return Worker(sys.executable)
     folder = environments / library
-    python = folder / "bin" / "python"
-    if not python.exists():
-        print(f"making {folder}", file=sys.stderr)
+    if library in BESIDE:
+        if not folder.exists():
+            _install(library, folder, sys.executable, "--no-deps", "--target", str(folder))
+        return Worker(sys.executable, PYTHONPATH=str(folder))
+    python = str(folder / "bin" / "python")
+    if not folder.exists():
         venv.create(folder, with_pip=True)
-        wanted = [_as_here(name) for name in REQUIREMENTS[library]]
-        command = [str(python), "-m", "pip", "install", "-q", "numpy", *wanted]
-        if subprocess.run(command, check=False).returncode:
-            python.unlink()
-            raise SystemExit(f"{library} cannot be installed in {folder}; see above")
-    return str(python)
+        _install(library, folder, python)
+    return Worker(python)
 
 
-def _as_here(name: str) -> str:
-    if name != "torch":
-        return name
-    from importlib.metadata import version
-
-    return f"torch=={version('torch').partition('+')[0]}"
+def _install(library: str, folder: Path, python: str, *options: str) -> None:
+    print(f"installing {library} in {folder}", file=sys.stderr)
+    wanted = (BESIDE | APART)[library]
+    command = [python, "-m", "pip", "install", "-q", *options, *wanted]
+    if subprocess.run(command, check=False).returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise SystemExit(f"{library} cannot be installed in {folder}; see above")
 
 
 class Worker:
@@ -115,14 +115,16 @@ class Worker:
 
     Args:
         python: its interpreter.
+        environment: further variables of its environment.
     """
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, **environment: str) -> None:
         self.process = subprocess.Popen(
             [python, str(Path(__file__).with_name("benchmark_worker.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, **environment},
         )
 
     def ask(self, **question: Any) -> Any:
