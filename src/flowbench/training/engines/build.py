@@ -18,7 +18,7 @@ from flowbench.atomic_files import replacing
 __all__ = ["BuildError", "library"]
 
 HERE = Path(__file__).parent
-SOURCES = [HERE / name for name in ("steps.cpp", "products.h", "team.h", "vectors.h")]
+SOURCES = [HERE / "steps.cpp", *sorted(HERE.glob("*.h"))]
 NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
 FLAGS = (
     "-O3 -std=c++17 -pthread -shared -fPIC -fvisibility=hidden "

@@ -3,58 +3,11 @@
 #include <memory>
 #include <new>
 
+#include "activations.h"
+#include "adam.h"
 #include "products.h"
 
 namespace {
-
-enum Activation { linear, relu, leaky_relu, elu, selu, tanh_, sigmoid_, silu, ACTIVATIONS };
-constexpr double SELU_SCALE = 1.0507009873554805, SELU_ALPHA = 1.6732632423543772;
-
-// Applies an activation in place; `slope` is its derivative, where the output does not tell it.
-template <class T, int A>
-void activate(Index lines, T* x, T* slope) {
-  for (Index i = 0; A != linear && i < lines * LANES<T>; i += WIDTH<T>) {
-    V<T> v = load(x + i);
-    if constexpr (A == relu) v = v > 0 ? v : V<T>{};
-    if constexpr (A == leaky_relu) v = v > 0 ? v : v * T(0.2);
-    if constexpr (A == elu) v = v > 0 ? v : expm1<T>(v);
-    if constexpr (A == selu) v = T(SELU_SCALE) * (v > 0 ? v : T(SELU_ALPHA) * expm1<T>(v));
-    if constexpr (A == tanh_) v = tanh<T>(v);
-    if constexpr (A == sigmoid_) v = sigmoid<T>(v);
-    if constexpr (A == silu) {
-      const V<T> s = sigmoid<T>(v);
-      store(slope + i, s * (1 + v * (1 - s)));
-      v = v * s;
-    }
-    store(x + i, v);
-  }
-}
-
-// gradient *= derivative of the activation, from its output y.
-template <class T, int A>
-void times_slope(Index lines, const T* y, const T* slope, T* gradient) {
-  for (Index i = 0; A != linear && i < lines * LANES<T>; i += WIDTH<T>) {
-    const V<T> v = load(y + i);
-    V<T> g = load(gradient + i);
-    if constexpr (A == relu) g = v > 0 ? g : V<T>{};
-    if constexpr (A == leaky_relu) g = v > 0 ? g : g * T(0.2);
-    if constexpr (A == elu) g = v > 0 ? g : g * (v + 1);
-    if constexpr (A == selu)
-      g = g * (v > 0 ? all(T(SELU_SCALE)) : v + T(SELU_SCALE * SELU_ALPHA));
-    if constexpr (A == tanh_) g = g * (1 - v * v);
-    if constexpr (A == sigmoid_) g = g * v * (1 - v);
-    if constexpr (A == silu) g = g * load(slope + i);
-    store(gradient + i, g);
-  }
-}
-
-using Kinds = std::make_index_sequence<ACTIVATIONS>;
-template <class T>
-constexpr auto activating =
-    by_number([](auto a) { return &activate<T, decltype(a)::value>; }, Kinds());
-template <class T>
-constexpr auto slopes =
-    by_number([](auto a) { return &times_slope<T, decltype(a)::value>; }, Kinds());
 
 // A conditioner: linear layers with activations between them.
 template <class T>
@@ -549,46 +502,6 @@ class Program {
       }
   }
 };
-
-template <class T>
-double norm(const T* values, Index count) {
-  double total = 0;
-  for (Index i = 0; i < count;) {
-    V<T> acc[4] = {};
-    const Index end = std::min(count, i + 4096);
-    for (; i + 4 * WIDTH<T> <= end; i += 4 * WIDTH<T>)
-      for (int k = 0; k < 4; k++) {
-        const V<T> v = load(values + i + k * WIDTH<T>);
-        acc[k] += v * v;
-      }
-    T rest = 0;
-    for (; i < end; i++) rest += values[i] * values[i];
-    total += double(sum<T>((acc[0] + acc[1]) + (acc[2] + acc[3]))) + rest;
-  }
-  return std::sqrt(total);
-}
-
-struct Rates {
-  double rate, decay, beta1, beta2, epsilon, step;
-};
-
-// One step of Adam with gradients times `factor`, which are kept.
-template <class T>
-void adam(T* __restrict theta, T* __restrict grad, T* __restrict mean, T* __restrict square,
-          Index count, double factor, const Rates& r) {
-  const T size = T(r.rate / (1 - std::pow(r.beta1, r.step)));
-  const T root = T(1 / std::sqrt(1 - std::pow(r.beta2, r.step)));
-  const T decay = T(r.decay), forget = T(1 - r.beta1), keep = T(r.beta2);
-  const T fresh = T(1 - r.beta2), epsilon = T(r.epsilon), shrink = T(factor);
-  for (Index i = 0; i < count; i++) {
-    T g = grad[i] * shrink;
-    grad[i] = g;
-    g += decay * theta[i];
-    mean[i] += forget * (g - mean[i]);
-    square[i] = keep * square[i] + fresh * g * g;
-    theta[i] -= size * mean[i] / (std::sqrt(square[i]) * root + epsilon);
-  }
-}
 
 }  // namespace
 
