@@ -1,6 +1,7 @@
 """Speed beside a peer, as ratios of interleaved repeats in one process on one thread.
 
     python scripts/benchmark.py train --work W1,W2,W4 --batch 100,1024 --peers zuko --json FILE
+    python scripts/benchmark.py fit --work W1 --batch 100 --peers zuko
     python scripts/benchmark.py sampling                 # MAF: flowbench against its peers
     python scripts/benchmark.py growth                   # how sampling time grows with features
     python scripts/benchmark.py step                     # one optimiser step
@@ -22,7 +23,7 @@ from typing import Any
 
 import torch
 from benchmark_peers import samplers, zuko_maf
-from benchmark_train import add_options, train
+from benchmark_train import add_options, fit, train
 from torch import Tensor, nn
 
 from flowbench.data import BatchLoader, Rows
@@ -237,6 +238,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "training": training,
     "devices": devices,
     "train": train,
+    "fit": fit,
 }
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import multiprocessing
 
 from flowbench import ranks
+from flowbench.config.settings import Training
 from flowbench.data import Batch
 from flowbench.flows import MAF
 from flowbench.training.maximum_likelihood import MaximumLikelihood
@@ -74,9 +75,9 @@ def _work(pipe: Connection, rank: int, group: Path | None) -> None:
     share = torch.randn(ROWS, FEATURES).tensor_split(ranks.size())[ranks.rank()]
     while True:
         width, steps = pipe.recv()
-        module = MaximumLikelihood(_flow(width))
+        module = MaximumLikelihood(_flow(width), Training(engine="plain"))
         optimizer = module.configure_optimizers()
-        module.flat.attach_gradients()
+        module.arithmetic.begin()
         module._optimise(optimizer, Batch(share, None))
         start = time.perf_counter()
         for _ in range(steps):

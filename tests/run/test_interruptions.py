@@ -101,8 +101,12 @@ def wait_for(condition, *, process):
     )
 
 
-def train_killed_in_mid_epoch(output, *overrides):
-    """Kill it within the second epoch, complete it, and tell where it stood."""
+def train_killed_in_mid_epoch(output, *overrides, then=()):
+    """Kill it within the second epoch, complete it, and tell where it stood.
+
+    Args:
+        then: overrides of the command that completes it.
+    """
     process = start(output, *overrides)
 
     def within_the_second_epoch():
@@ -113,7 +117,7 @@ def train_killed_in_mid_epoch(output, *overrides):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     position = progress(output)["position"]
-    again = start(output, *overrides)
+    again = start(output, *overrides, *then)
     again.join()
     assert again.exitcode == 0
     return position
@@ -130,6 +134,16 @@ def test_killed_with_a_moving_average_a_schedule_and_noise(tmp_path):
     position = train_killed_in_mid_epoch(tmp_path / "killed", *overrides)
     whole.join()
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole"), position
+
+
+def test_killed_under_the_native_engine_which_then_goes_on(tmp_path):
+    overrides = ["model.dropout=0", "training.engine=native", "training.ema=0.99"]
+    whole = start(tmp_path / "whole", *overrides)
+    killed = tmp_path / "killed"
+    position = train_killed_in_mid_epoch(killed, *overrides, then=["training.engine=plain"])
+    whole.join()
+    assert numbers(killed) == numbers(tmp_path / "whole"), position
+    assert json.loads((folder_of(killed) / "result.json").read_text())["engine"] == "native"
 
 
 def test_killed_between_the_last_item_of_an_epoch_and_its_end(undisturbed, tmp_path):

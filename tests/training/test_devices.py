@@ -130,23 +130,30 @@ def test_two_ranks_equal_one_process(here, tmp_path, batch_norm, ema):
     assert told.startswith("this run is finished")
 
 
-def steps():
+def steps(engine, *, batch_norm):
     """The parameters after twenty steps in float64 on shares of 101 rows.
 
     The shift at the noise starts where it has a gradient: Adam would make steps of rounding.
     """
     torch.manual_seed(0)
     x = torch.randn(101, 3, dtype=torch.float64) ** 3
-    flow = MAF(3, layers=3, hidden_units=[8], batch_norm=True, activation="tanh").double()
-    flow.transform.transforms[0].beta.data.fill_(0.5)
-    module = MaximumLikelihood(flow, Training(learning_rate=0.01, weight_decay=0.0))
+    flow = MAF(3, layers=3, hidden_units=[8], batch_norm=batch_norm, activation="tanh").double()
+    if batch_norm:
+        flow.transform.transforms[0].beta.data.fill_(0.5)
+    module = MaximumLikelihood(flow, Training(learning_rate=0.01, weight_decay=0.0, engine=engine))
     optimizer = module.configure_optimizers()
-    module.flat.attach_gradients()
+    module.arithmetic.begin()
     mine = x.tensor_split(ranks.size())[ranks.rank()]
     for _ in range(20):
         module._optimise(optimizer, Batch(mine, None))
     flow.eval().recompute_statistics(x[ranks.rank() :: ranks.size()].clone())
     return flow.state_dict()
+
+
+STEPS = {
+    "batch norm": (["plain"], {"batch_norm": True}),
+    "native": (["native"], {"batch_norm": False}),
+}
 
 
 def score():
@@ -196,7 +203,8 @@ def work(rank, size, path):
     """Do all of it, on each rank, and save what they give."""
     if size > 1:
         dist.init_process_group("gloo", f"file://{path}.init", rank=rank, world_size=size)
-    found = {"steps": steps(), "score": score(), "clips": clips(path), "starts": starts(path)}
+    found = {name: steps(*given, **named) for name, (given, named) in STEPS.items()}
+    found |= {"score": score(), "clips": clips(path), "starts": starts(path)}
     torch.save(found, f"{path}.{rank}")
     if size > 1:
         dist.destroy_process_group()
@@ -214,10 +222,12 @@ def ranks_and_one(tmp_path_factory):
     return [torch.load(folder / name) for name in ("together.0", "together.1", "alone.0")]
 
 
-def test_batch_norm_over_ranks_is_that_of_one_process(ranks_and_one):
-    first, _, alone = ranks_and_one
-    for name, value in alone["steps"].items():
-        torch.testing.assert_close(first["steps"][name], value, rtol=1e-8, atol=1e-8)
+@pytest.mark.parametrize("which", STEPS)
+def test_steps_over_ranks_are_those_of_one_process(ranks_and_one, which):
+    first, second, alone = (found[which] for found in ranks_and_one)
+    for name, value in alone.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-8, atol=1e-8)
+        assert torch.equal(first[name], second[name])
 
 
 def test_scores_of_ranks_are_those_of_one_process_to_the_last_digit(ranks_and_one):

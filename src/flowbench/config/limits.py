@@ -16,6 +16,7 @@ __all__ = [
     "DrawSeed",
     "Dropout",
     "Duration",
+    "Engine",
     "NotNegative",
     "OneOf",
     "Positive",
@@ -103,3 +104,4 @@ TimeUnits = TypeAliasType("TimeUnits", Annotated[int, Ge(0), Lt(10**6)])
 TimeUnit = Literal["weeks", "days", "hours", "minutes", "seconds"]
 Schedule = Literal["constant", "cosine"]
 Prior = Literal["uniform", "empirical"]
+Engine = Literal["auto", "plain", "native"]

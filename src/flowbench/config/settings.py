@@ -10,6 +10,7 @@ from flowbench.config.limits import (
     AtLeastZero,
     Decay,
     Duration,
+    Engine,
     NotNegative,
     Positive,
     Prior,
@@ -45,6 +46,10 @@ class Training:
             every optimiser step.
         patience: early stopping after this many epochs without a better validation
             log-likelihood; null (None): no early stopping.
+        engine: what computes a step, to the same numbers up to rounding: "plain", PyTorch;
+            "native", compiled for this processor on first use, for stacks of affine
+            autoregressive or coupling layers on the CPU ("plain" for all others); "auto",
+            "native" for a training of 3000 steps or more at most.
     """
 
     batch_size: AtLeastOne = 256
@@ -56,6 +61,7 @@ class Training:
     optimizer: Mapping[str, Any] | None = None
     schedule: Schedule | Mapping[str, Any] = "constant"
     patience: AtLeastOne | None = 30
+    engine: Engine = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

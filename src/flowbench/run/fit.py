@@ -42,6 +42,7 @@ class Fitted:
         history: one row of metrics per epoch.
         best_epoch: counted from 0; −1 if nothing was trained.
         device: the one it was trained on.
+        engine: that trained it; None if nothing was trained.
         leads: whether this process writes the results and prints.
     """
 
@@ -49,6 +50,7 @@ class Fitted:
     history: list[dict[str, Any]]
     best_epoch: int
     device: torch.device
+    engine: str | None
     leads: bool
 
 
@@ -106,6 +108,7 @@ def fit(
         history=history.rows,
         best_epoch=best.best_epoch,
         device=device,
+        engine=(module.engine or "plain") if is_trainable(module) else None,
         leads=trainer.is_global_zero,
     )
 

@@ -20,6 +20,7 @@ __all__ = ["run_directory", "run_hash"]
 
 ELSEWHERE = {"accelerator", "devices", "num_nodes", "strategy"}
 DISPLAY = {"enable_progress_bar", "log_every_n_steps", "profiler"}
+ROUNDING = {"engine"}
 
 
 def run_hash(config: DictConfig) -> str:
@@ -37,12 +38,12 @@ def run_hash(config: DictConfig) -> str:
     symbolic.paths = {key: f"<paths.{key}>" for key in config.paths}
     plain = resolved(symbolic)
     defaults = defaults_of(Training)
-    kept = {
+    kept: dict[str, Any] = {
         "model": _changed("model", plain["model"], config.model),
         "data": without(_changed("data", plain["data"], config.data), {"data_dir", "cache_dir"}),
         "training": {
             key: value
-            for key, value in plain["training"].items()
+            for key, value in without(plain["training"], ROUNDING).items()
             if key in FIRST_TRAINING_KEYS or not _is(defaults, key, value)
         },
         "trainer": without(plain["trainer"], ELSEWHERE | DISPLAY),

@@ -72,5 +72,6 @@ def record(
         "epochs": len(history),
         "seconds": history[-1]["seconds"] if history else None,
         "samples_per_second": samples_per_second,
+        "engine": fitted.engine,
         **environment(fitted.device, memory),
     }

@@ -55,6 +55,8 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
         best = result["best_epoch"]
         took = duration(result["seconds"])
         training = f"{result['epochs']} epochs (best: epoch {best}, from 0), {took}"
+        if engine := result.get("engine"):
+            training += f", engine {engine}"
     lines = [
         f"{result['model']} on {result['data']}, seed {result['seed']}: "
         f"{integer(result['parameters'])} trained parameters, {training}",

@@ -54,6 +54,7 @@ class FlowModule(pl.LightningModule):
             `global_step` follows it.
         scores: of the latest epoch, `train/…` and `val/log_likelihood`.
         gradient_norm: of the latest step, before clipping.
+        engine: what computes the steps, as in `training.engine`.
         saved: plain values in every checkpoint, for `flowbench.load`.
 
     Raises:
@@ -81,6 +82,7 @@ class FlowModule(pl.LightningModule):
             )
         self.saved: dict[str, Any] = {}
         self._step = 0
+        self.engine = ""  # not chosen yet
         self.gradient_norm = torch.tensor(math.nan)
         self.scores: dict[str, float] = {}
         self.annealing: CosineAnnealing | None = None
@@ -120,16 +122,19 @@ class FlowModule(pl.LightningModule):
         """An optimiser with the schedule of `training`, as `configure_optimizers` returns it."""
         schedule = self.options.schedule
         if schedule == "cosine":
-            loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-            assert self.trainer.max_epochs is not None
-            total_steps = self.trainer.max_epochs * loader.steps
             self.annealing = CosineAnnealing(
-                optimizer, total_steps=total_steps, step=lambda: self.step
+                optimizer, total_steps=self.steps_at_most(), step=lambda: self.step
             )
         if isinstance(schedule, str):
             return optimizer
         self.scheduler = build_scheduler(schedule, optimizer)
         return [optimizer], [{"scheduler": self.scheduler, "interval": "step"}]
+
+    def steps_at_most(self) -> int:
+        """The steps of the whole training, if it does not stop early."""
+        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        assert self.trainer.max_epochs is not None
+        return self.trainer.max_epochs * loader.steps
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step the schedule, unless an earlier attempt has done so."""
@@ -263,6 +268,7 @@ class FlowModule(pl.LightningModule):
         checkpoint["flowbench"] = self.saved
         checkpoint["progress"] = {
             "step": self.step,
+            "engine": self.engine or "plain",
             "gradient_norm": self.gradient_norm.item(),
             "position": self._position(),
             "training": self._training.tolist(),
@@ -280,6 +286,7 @@ class FlowModule(pl.LightningModule):
         progress = checkpoint["progress"]
         self._step = progress["step"]
         self._tell_trainer()
+        self.engine = progress.get("engine", "plain")
         self.gradient_norm = torch.tensor(progress["gradient_norm"])
         self._start = progress["position"]
         self._training = torch.tensor(progress["training"], dtype=torch.float64)

@@ -1,5 +1,6 @@
 """The default Lightning module: a flow trained by maximum likelihood."""
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -10,11 +11,12 @@ from flowbench import ranks
 from flowbench.config.settings import Training
 from flowbench.data import Batch
 from flowbench.flows import Flow
-from flowbench.nn import MaskedLinear, constrain, regularization
+from flowbench.nn import MaskedLinear, constrain
 from flowbench.training.diagnosis import first_non_finite
+from flowbench.training.engines.choice import engine_for
 from flowbench.training.flat import FlatParameters
 from flowbench.training.flow_module import FlowModule, NonFiniteError
-from flowbench.training.optimization import OptimizationError, build_optimizer
+from flowbench.training.optimization import OptimizationError
 
 __all__ = ["MaximumLikelihood", "NonFiniteError"]
 
@@ -50,14 +52,14 @@ class MaximumLikelihood(FlowModule):
         self.gradient_norm = torch.zeros(())
 
     def configure_optimizers(self) -> Any:
-        """The optimiser of `training`: Adam over all parameters in one tensor, or another one.
+        """The optimiser of the engine: Adam over all parameters in one tensor, or another one.
 
         Others get the parameters one by one, since they may depend on their shapes.
         """
         self.flat = FlatParameters(self)
-        one_by_one = [parameter for group in self.flat.groups for parameter in group]
-        tensors = self.flat.tensors if self.options.optimizer is None else one_by_one
-        optimizer = build_optimizer(self.options, tensors)
+        self.arithmetic = engine_for(self, self._wanted_engine(), self.steps_at_most)
+        self.engine = self.arithmetic.name
+        optimizer = self.arithmetic.optimizer
         if isinstance(optimizer, torch.optim.LBFGS):
             raise OptimizationError(
                 "training.optimizer._target_=torch.optim.LBFGS evaluates the loss several times "
@@ -75,32 +77,40 @@ class MaximumLikelihood(FlowModule):
             return
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
-        self.flat.attach_gradients()  # the Trainer releases gradients before it validates
-        for batch in item:
-            self._training += self._optimise(optimizer, batch)
+        self.arithmetic.begin()
+        sums = [self._optimise(optimizer, self.noisy(batch)) for batch in item]
+        self._training += torch.tensor(sums, dtype=torch.float64).sum(0)
 
-    def _optimise(self, optimizer: Optimizer, batch: Batch) -> Tensor:
+    def _optimise(self, optimizer: Optimizer, batch: Batch) -> tuple[float, float]:
         """One step; returns the sum of log-likelihoods over all ranks' rows, and their number."""
-        optimizer.zero_grad(set_to_none=False)
-        batch = self.noisy(batch)
-        log_likelihood = self.log_likelihood(batch).mean()
-        rows = len(batch.x)
-        local = torch.tensor([log_likelihood.item() * rows, rows], dtype=torch.float64)
-        total = self._summed(local)
-        if not total.isfinite().all():
-            self._fail(batch, here=not local.isfinite().all())
-        share = rows / total[1].item()
-        penalty = regularization(self.flow) if self.regularized else 0.0
-        (penalty / ranks.size() - log_likelihood * share).backward()
+        total = self.arithmetic.gradient(batch)
         for gradient in self.flat.gradients:
             ranks.summed(gradient)
-        self._clip(self.flat.tensors)
+        self.gradient_norm = self.arithmetic.clip(self.options.gradient_clip_norm)
         optimizer.step()
         if self.constrained:
             constrain(self.flow)
         if self.scheduler:
             self.scheduler.step()
         return total
+
+    def total(self, batch: Batch, log_likelihood: float) -> tuple[float, float]:
+        """The log-likelihood of a batch and its rows, each summed over all ranks.
+
+        Raises:
+            NonFiniteError: it is not finite.
+        """
+        total = (log_likelihood, float(len(batch.x)))
+        if ranks.size() > 1:
+            summed = self._summed(torch.tensor(total, dtype=torch.float64))
+            total = (summed[0].item(), summed[1].item())
+        if not math.isfinite(total[0]):
+            self._fail(batch, here=not math.isfinite(log_likelihood))
+        return total
+
+    def _wanted_engine(self) -> str:
+        """The engine to use if it can: the one that began the training, or the settings' own."""
+        return self.engine or (self.options.engine if type(self) is MaximumLikelihood else "plain")
 
     def _fail(self, batch: Batch, *, here: bool) -> None:
         if ranks.size() > 1:
