@@ -38,7 +38,12 @@ class Outcome:
 
 
 def attempt(
-    main: Callable[[], object], words: list[str], folder: Path, *, seconds: float = LONGEST
+    main: Callable[[], object],
+    words: list[str],
+    folder: Path,
+    *,
+    seconds: float = LONGEST,
+    memory: int = MEMORY,
 ) -> Outcome:
     """Call the main function of a command in a folder.
 
@@ -47,12 +52,13 @@ def attempt(
         words: `sys.argv`.
         folder: where it runs.
         seconds: after which it is killed.
+        memory: bytes that it may take.
     """
     log = folder / "told"
     started = time.monotonic()
     child = os.fork()
     if not child:
-        os._exit(_run(main, words, folder, log))
+        os._exit(_run(main, words, folder, log, memory))
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         if time.monotonic() - started > seconds:
             os.kill(child, signal.SIGKILL)
@@ -68,10 +74,12 @@ def attempt(
     )
 
 
-def _run(main: Callable[[], object], words: list[str], folder: Path, log: Path) -> int:
+def _run(
+    main: Callable[[], object], words: list[str], folder: Path, log: Path, memory: int
+) -> int:
     """The child: what its interpreter would exit with."""
     os.setsid()
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     for descriptor in (1, 2):
         os.dup2(file, descriptor)
