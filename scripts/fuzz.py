@@ -15,12 +15,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
-from fuzzing import configurations, folders, tables
+from fuzzing import configurations, folders, interruptions, tables
 
 CAMPAIGNS = {
     "configurations": configurations.campaign,
     "folders": folders.campaign,
     "tables": tables.campaign,
+    "interruptions": interruptions.campaign,
 }
 
 

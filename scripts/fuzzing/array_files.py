@@ -92,7 +92,7 @@ def _write_h5(
         if edited and random.random() < 0.4:
             kind = random.choice(["claimed", "elsewhere", "nowhere", "group", "circle", "filled"])
             if kind in ("claimed", "filled"):
-                file.create_dataset("x", shape=(10**12, 3), chunks=(1000, 3), fillvalue=1.0)
+                file.create_dataset("x", shape=(10**12, 3), chunks=(1000, 3), dtype="f8")
             elif kind == "elsewhere":
                 file["x"] = h5py.ExternalLink("/etc/passwd", "/x")
             elif kind == "nowhere":
@@ -106,5 +106,5 @@ def _write_h5(
             try:
                 file[name] = array
             except TypeError:  # a type that it does not have
-                file[name] = np.array("x")
+                file[name] = "x"
     return told

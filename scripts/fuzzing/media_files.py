@@ -108,7 +108,7 @@ def _write_sound(path: Path, name: str, random: Random, *, edited: bool) -> tupl
             subtype = "FLOAT" if name == ".wav" else None
         try:
             soundfile.write(file, samples, rate, subtype=subtype)
-        except (RuntimeError, ValueError):  # not in this format
+        except (AssertionError, RuntimeError, ValueError):  # not in this format
             file.write_bytes(b"")
         kind += f" {shape} {rate}"
     return file, kind
