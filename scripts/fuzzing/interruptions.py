@@ -63,10 +63,14 @@ def campaign(n: int, *, seed: int = 0) -> Iterator[Outcome]:
             kinds += [runs.dead_rank] if random.random() < 0.6 else []
             started, bad, told, code = time.monotonic(), "", "", 0
             kind = random.choice(kinds)
+            together = kind == runs.dead_rank
             try:
+                if together not in runs.numbers:
+                    with runs.fresh():
+                        runs.complete(together=together)
                 with runs.fresh():
                     told, code = kind(random)
-                    runs.complete(together=kind == runs.dead_rank)
+                    runs.complete(together=together)
             except Bad as error:
                 bad = str(error)
             yield Outcome(
@@ -89,8 +93,6 @@ class Runs:
             shutil.copytree(self.outputs, place / "other")
         [folder] = (place / "other").glob("*/*/*/seed=0")
         folder.rename(folder.with_name("seed=1"))
-        with self.fresh():
-            self.complete(together=True)
 
     @contextmanager
     def fresh(self) -> Iterator[None]:
