@@ -15,9 +15,14 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
-from fuzzing import configurations, folders
+from fuzzing import configurations, folders, interruptions, tables
 
-CAMPAIGNS = {"configurations": configurations.campaign, "folders": folders.campaign}
+CAMPAIGNS = {
+    "configurations": configurations.campaign,
+    "folders": folders.campaign,
+    "tables": tables.campaign,
+    "interruptions": interruptions.campaign,
+}
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from flowbench.stored import to_write
 
-__all__ = ["CHECKPOINTS", "PICTURE", "TEXTS", "damage", "damage_tree"]
+__all__ = ["CHECKPOINTS", "PICTURE", "TEXTS", "damage", "damage_bytes", "damage_tree"]
 
 CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")
 TEXTS = ("result.json", "config.yaml", "metrics.csv", "data.json", "error.json", "pruned.json")
@@ -54,7 +54,7 @@ def damage(folder: Path, name: str, random: Random) -> tuple[str, bool]:
     path = folder / name
     path.parent.mkdir(exist_ok=True)
     path.touch()
-    kinds = [_bytes, _bytes, _other_file]
+    kinds = [damage_bytes, damage_bytes, _other_file]
     if name.endswith(".json"):
         kinds += [_json] * 5
     elif name.endswith(".yaml"):
@@ -67,7 +67,8 @@ def damage(folder: Path, name: str, random: Random) -> tuple[str, bool]:
     return f"{name}: {told}", told.endswith("(signed)")
 
 
-def _bytes(path: Path, random: Random) -> str:
+def damage_bytes(path: Path, random: Random) -> str:
+    """Flip, cut, empty, zero or lengthen the bytes of a file, and tell what was done."""
     content = bytearray(path.read_bytes())
     kind = random.choice(["flipped", "cut", "emptied", "zeroed", "lengthened"])
     place = random.randrange(len(content) + 1)

@@ -135,3 +135,18 @@ def test_the_net_catches_every_error(tmp_path, error):
         raise error
     reason = str(error).partition("\n")[0] or type(error).__name__
     assert str(caught.value) == f"{tmp_path / 't.npy'} is no readable .npy file: {reason}"
+
+
+@pytest.mark.parametrize("value", [-1e308, 1e200])
+def test_a_column_whose_variance_is_beyond_float64_is_named(tmp_path, value):
+    x = X.copy()
+    x[7, 1] = value
+    np.save(tmp_path / "t.npy", x)
+    with pytest.raises(DataError, match=r"variance .* is infinite or 0 in '1' \("):
+        open_table(tmp_path / "t.npy", fractions=[0.9, 0.05, 0.05], seed=1)
+
+
+def test_a_column_whose_variance_is_below_float64_is_named(tmp_path):
+    np.save(tmp_path / "t.npy", X * [1, 1e-200])
+    with pytest.raises(DataError, match=r"variance .* is infinite or 0 in '1' \("):
+        open_table(tmp_path / "t.npy")

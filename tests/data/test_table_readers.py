@@ -115,6 +115,12 @@ def test_another_form_of_csv_is_told(tmp_path, text, encoding, options, message)
     refused(tmp_path / "t.csv", message, **options)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_row_of_another_length_that_is_no_utf_8_is_told_without_a_traceback(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a,b\n1.5,2.5\n\x85,1,2\n")
+    refused(tmp_path / "t.csv", "is no UTF-8 text; data.encoding=")
+
+
 def parquet(path, **columns):
     pyarrow.parquet.write_table(pa.table(columns), path)
 

@@ -11,6 +11,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from flowbench.run.folder import RunFolder, RunFolderError
+from flowbench.run.same_start import refuse_different_starts
 
 COMMAND = "python train.py model=maf"
 
@@ -38,6 +39,13 @@ def test_a_second_process_is_refused_at_once(folder):
     assert "another process is running this configuration and seed" in other.stderr
     with folder.lock():  # free again
         pass
+
+
+def test_one_process_compares_nothing_and_so_does_not_read_a_huge_checkpoint(folder, monkeypatch):
+    read = []
+    monkeypatch.setattr(RunFolder, "standing", read.append)
+    refuse_different_starts(folder)
+    assert read == []
 
 
 def test_an_error_inside_the_lock_stays_itself(folder):

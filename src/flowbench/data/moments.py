@@ -45,7 +45,8 @@ def moments(x: NDArray[Any] | Selection, *, ddof: int = 0) -> Moments:
     found = [(part.sum(axis=0), part.min(axis=0), part.max(axis=0)) for _, part in _parts(x)]
     sums, lows, highs = zip(*found, strict=True)
     mean = np.sum(sums, axis=0) / len(x)
-    squares = np.sum([((part - mean) ** 2).sum(axis=0) for _, part in _parts(x)], axis=0)
+    with np.errstate(over="ignore"):  # told by those who need it finite
+        squares = np.sum([((part - mean) ** 2).sum(axis=0) for _, part in _parts(x)], axis=0)
     std = np.sqrt(squares / (len(x) - ddof))
     return Moments(mean, std, np.min(lows, axis=0), np.max(highs, axis=0))
 
@@ -85,11 +86,12 @@ def standardize(
         constant: accept constant columns, which are only centred.
 
     Raises:
-        DataError: a column is constant.
+        DataError: a column is constant, or its variance is too large or too small for float64.
     """
     found = moments(x, ddof=ddof)
     if not constant:
         refuse_constant(found, names, where=where)
+    _refuse_immeasurable(found, names, where=where)
     std = np.where(found.low == found.high, 1.0, found.std)
     return [{"name": "Standardize", "mean": found.mean.tolist(), "std": std.tolist()}]
 
@@ -120,6 +122,19 @@ def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None
     ]
     if constant:
         raise DataError(f"{where}: a column must vary, but constant is {', '.join(constant)}")
+
+
+def _refuse_immeasurable(found: Moments, names: Sequence[str], *, where: str) -> None:
+    columns = [
+        f"{name!r} ({low:g} to {high:g})"
+        for name, low, high, std in zip(names, found.low, found.high, found.std, strict=True)
+        if low < high and not 0 < std < np.inf
+    ]
+    if columns:
+        raise DataError(
+            f"{where}: the variance in float64 is infinite or 0 in {', '.join(columns)}; change "
+            "the unit of such a column, or correct its outliers"
+        )
 
 
 def refuse_non_finite(x: NDArray[Any] | Selection, names: Sequence[str], *, where: str) -> None:

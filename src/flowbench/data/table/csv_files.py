@@ -1,12 +1,13 @@
 """A user's table as text or as a sheet: lines of cells."""
 
 import csv
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -118,6 +119,7 @@ class CsvPart:
             return "skip"
 
         with ExitStack() as stack:
+            stack.enter_context(_undecodable_rows_unprinted())
             lines, separator = self._open(stack)
             self._header(lines, separator) if self.form.header is not None else None
             try:
@@ -242,3 +244,19 @@ def _different(names: Sequence[str]) -> list[str]:
 def _named(separator: str) -> str:
     words = {",": "commas", ";": "semicolons", "\t": "tabs", " ": "blanks"}
     return words.get(separator, repr(separator))
+
+
+@contextmanager
+def _undecodable_rows_unprinted() -> Iterator[None]:
+    """PyArrow prints a traceback for a row of another length that is no UTF-8, and then fails."""
+    printed = sys.unraisablehook
+
+    def hook(told: Any) -> None:
+        if not isinstance(told.exc_value, UnicodeDecodeError):
+            printed(told)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = printed
