@@ -267,7 +267,7 @@ def test_jobs_outlive_their_sweep_and_save_when_they_are_cancelled(tmp_path):
 
 def test_what_slurm_refuses_is_told_in_one_sentence(tmp_path):
     words = ["-m", "hydra/launcher=slurm", "seed=0,1", "hydra.launcher.partition=nowhere"]
-    assert ending(start(tmp_path, *words)) == 1
+    assert ending(start(tmp_path, *words)) == 2
     log = (tmp_path / "log").read_text()
     assert log.splitlines()[-1] == (
         "Slurm refuses hydra.launcher: Batch job submission failed: "

@@ -85,7 +85,7 @@ FORMS = {  # text, the options that its refusal names, the columns that are mode
     "months": (lines(["Jan 2020"] * 60, B), {"columns": ["b"]}, "b"),
     "names": (lines([f"n{index}" for index in range(60)], B), {"columns": ["b"]}, "b"),
     "cities": (lines(CITY, B), {"categorical_columns": ["a"]}, "b"),
-    "constant": (lines([7] * 60, B), {"columns": ["b"]}, "b"),
+    "constant": (lines([7] * 60, B), {"drop_dependent": True, "columns": ["b"]}, "b"),
     "large numbers": (lines([2**60 + i for i in range(60)], B), {"columns": ["b"]}, "b"),
     "index": (lines(range(60), B, header=",b"), {"columns": ["b"]}, "b"),
     "equal names": (lines(header="a,a"), {"columns": ["a", "a.1"]}, ["a", "a.1"]),

@@ -85,6 +85,7 @@ def test_a_cell_of_the_maf_paper(row):
     data, model = config["data"]["name"], config["model"]
     assert config["training"] == {
         "batch_size": 100,
+        "engine": "auto",
         "learning_rate": 1e-4 if row["model"].startswith(("MAF", "Real")) else 1e-3,
         "weight_decay": 1e-6,
         "noise": 0.0,
@@ -124,6 +125,7 @@ def test_a_cell_of_the_nsf_paper(model, data):
     batch, epochs, rate, width, layers, dropout, bins, steps = NSF_SETTINGS[data]
     assert config["training"] == {
         "batch_size": batch,
+        "engine": "auto",
         "learning_rate": rate,
         "weight_decay": 0.0,
         "noise": 0.0,

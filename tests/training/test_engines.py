@@ -56,7 +56,6 @@ FLOWS = {
     "adjacent parameters": lambda: Flow(
         StandardNormal(3), Coupling(3, MLP(2, outputs=1, hidden_units=[9]), num_masked=-2)
     ),
-    "nothing masked": lambda: RealNVP(3, num_masked=0, context_features=CONTEXT, **SMALL),
     "NICE": lambda: NICE(6),
     **{
         name: lambda name=name: MAF(5, activation=name, **SMALL)
