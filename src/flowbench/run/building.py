@@ -78,8 +78,8 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
         raise ConfigError(_other_class("model", settings.model, Flow))
     if data.batch_size == 1 and any(isinstance(one, BatchNorm) for one in flow.modules()):
         raise ConfigError(
-            "training.batch_size=1: batch norms need at least two rows per step; expected at least "
-            "2, or model.batch_norm=false"
+            "training.batch_size=1: batch norms need at least two rows per step; expected at "
+            "least 2, or model.batch_norm=false"
         )
     model, name = settings.model["name"], settings.data["name"]
     if data.raw.discrete and not flow.discrete:
