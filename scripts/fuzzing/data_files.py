@@ -12,7 +12,7 @@ from fuzzing.text_files import edited_frame, edited_text, packed, sound_frame, t
 __all__ = ["FORMATS", "write"]
 
 TEXTS = (".csv", ".tsv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst", ".csv.zip")
-FORMATS = dict.fromkeys(TEXTS, "text")  # extension → kind
+FORMATS: dict[str, str] = dict.fromkeys(TEXTS, "text")  # extension → kind
 FORMATS |= dict.fromkeys((".parquet", ".feather"), "frame")
 FORMATS |= {".xlsx": "frame"} if find_spec("openpyxl") else {}
 FORMATS |= dict.fromkeys((".npy", ".npz", ".h5"), "array") | {"idx": "idx"}

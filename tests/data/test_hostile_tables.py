@@ -137,6 +137,7 @@ def test_the_net_catches_every_error(tmp_path, error):
     assert str(caught.value) == f"{tmp_path / 't.npy'} is no readable .npy file: {reason}"
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("value", [-1e308, 1e200])
 def test_a_column_whose_variance_is_beyond_float64_is_named(tmp_path, value):
     x = X.copy()

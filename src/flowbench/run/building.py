@@ -14,6 +14,7 @@ from flowbench.nn import AutoregressiveNetwork
 from flowbench.run.folder import RunFolder
 from flowbench.training.flow_module import FlowModule
 from flowbench.training.maximum_likelihood import MaximumLikelihood
+from flowbench.transforms import BatchNorm
 
 __all__ = ["flow_of", "module_of", "read_data", "refuse_changed_data", "refuse_other_modules"]
 
@@ -69,11 +70,17 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
 
     Raises:
         DataError: a continuous density is given data of 0 and 1, or the other way round.
-        ConfigError: `model._target_` gives no `Flow`, or noise is added to data of 0 and 1.
+        ConfigError: `model._target_` gives no `Flow`, batch norms would see one row at a time, or
+            noise is added to data of 0 and 1.
     """
     flow = build_flow(settings.model, **data.sizes)
     if not isinstance(flow, Flow):
         raise ConfigError(_other_class("model", settings.model, Flow))
+    if data.batch_size == 1 and any(isinstance(one, BatchNorm) for one in flow.modules()):
+        raise ConfigError(
+            "training.batch_size=1: batch norms need at least two rows per step; expected at "
+            "least 2, or model.batch_norm=false"
+        )
     model, name = settings.model["name"], settings.data["name"]
     if data.raw.discrete and not flow.discrete:
         raise DataError(

@@ -48,10 +48,10 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     if sys.stderr.isatty() and _is_first():
         print("loading …", end="\r", file=sys.stderr, flush=True)  # the next line goes over it
-    sys.argv[1:] = map(quoted, sys.argv[1:])
-    complete_files()
-    register_help()
     with explained():
+        sys.argv[1:] = map(quoted, sys.argv[1:])
+        complete_files()
+        register_help()
         _compose_and_run()
 
 

@@ -203,8 +203,9 @@ def _multiples(values: Doubles, weights: Doubles, strays: float) -> _Grid | None
     for share in (0, 0.02, 0.1, 0.25, 0.5):
         first = np.quantile(gaps, share, method="lower")
         near = gaps[(gaps < 1.5 * first) & (gaps > first / 1.5)]
-        multiples = gaps / near.mean()  # rounding errors average out
-        good = (np.abs(multiples - np.rint(multiples)) < 0.05) & (multiples > 0.5)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite multiples are no good ones
+            multiples = gaps / near.mean()  # rounding errors average out
+            good = (np.abs(multiples - np.rint(multiples)) < 0.05) & (multiples > 0.5)
         if good.mean() < 0.5:
             continue
         step = float(gaps[good].sum() / np.rint(multiples[good]).sum())
