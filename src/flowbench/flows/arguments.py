@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from flowbench.nn.contexts import declared
+
 if TYPE_CHECKING:
     from flowbench.flows.flow import Flow
 
@@ -111,9 +113,7 @@ def refuse_context(flow: "Flow", context: Tensor | None) -> None:
     size = flow.context_features
     if size is None:
         return
-    if (context is None) == (size > 0):
-        given = "not " if context is None else ""
-        raise ValueError(f"context_features={size}, but a context was {given}given")
+    declared(context, size)
     if context is not None and context.shape[-1:] != (size,):
         raise ValueError(f"context has shape {tuple(context.shape)}, expected [..., {size}]")
 

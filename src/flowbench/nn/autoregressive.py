@@ -10,6 +10,7 @@ from flowbench.config.checked import Checked
 from flowbench.config.combinations import ANY
 from flowbench.config.limits import AtLeastOne, AtLeastZero, DrawSeed, Dropout, NotNegative
 from flowbench.nn.activations import ACROSS_UNITS
+from flowbench.nn.contexts import declared
 from flowbench.nn.incremental import generate
 from flowbench.nn.linear import MaskedLinear
 from flowbench.nn.masks import (
@@ -233,17 +234,8 @@ class AutoregressiveNetwork(Checked, nn.Module):
         return generate(self, next_value, rows=rows, context=context)
 
     def check_context(self, context: Tensor | None) -> Tensor | None:
-        """The context, after checking that one is given if and only if one was declared.
-
-        Raises:
-            ValueError: the check fails.
-        """
-        if (context is None) != (self.context_features == 0):
-            raise ValueError(
-                f"context_features={self.context_features}, but a context was "
-                f"{'not ' if context is None else ''}given"
-            )
-        return context
+        """The context; see `flowbench.nn.contexts.declared`."""
+        return declared(context, self.context_features)
 
     def _activated(self, hidden: Tensor) -> Tensor:
         """Apply the activation; a relu works in place where nothing else reads its input."""

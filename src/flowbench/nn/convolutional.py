@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout
 from flowbench.nn.activations import ACROSS_UNITS
+from flowbench.nn.contexts import declared
 from flowbench.nn.options import ACTIVATIONS, Function, resolve
 from flowbench.nn.raster import generate
 
@@ -211,17 +212,8 @@ class ConvolutionalNetwork(Checked, nn.Module):
         return (value * gate.sigmoid()).flatten(-2)
 
     def check_context(self, context: Tensor | None) -> Tensor | None:
-        """The context, after checking that one is given if and only if one was declared.
-
-        Raises:
-            ValueError: the check fails.
-        """
-        if (context is None) != (self.context_features == 0):
-            raise ValueError(
-                f"context_features={self.context_features}, but a context was "
-                f"{'not ' if context is None else ''}given"
-            )
-        return context
+        """The context; see `flowbench.nn.contexts.declared`."""
+        return declared(context, self.context_features)
 
     def generate(
         self,

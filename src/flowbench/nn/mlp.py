@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, AtLeastZero
+from flowbench.nn.contexts import declared
 from flowbench.nn.options import ACTIVATIONS, INITIALIZERS, Activation, Initializer, resolve
 
 __all__ = ["MLP", "ShiftAndLogScale", "SplitMLP"]
@@ -96,11 +97,7 @@ class MLP(Checked, nn.Module):
         Returns:
             `[..., outputs, params]`; batch dimensions of x and context broadcast.
         """
-        if (context is None) != (self.context_layer is None):
-            raise ValueError(
-                f"context_features={self.context_features}, but a context was "
-                f"{'not ' if context is None else ''}given"
-            )
+        declared(context, self.context_features)
         hidden = self.layers[0](x)
         if self.context_layer is not None:
             hidden = hidden + self.context_layer(context)

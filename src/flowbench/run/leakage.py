@@ -17,6 +17,7 @@ from flowbench.checkpoint import (
 from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.config.signatures import without
+from flowbench.config.words import show
 from flowbench.data import DataError, DataModule, RawData
 from flowbench.data.chunks import chunks
 
@@ -109,4 +110,4 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """The options in which two data sections differ, as overrides."""
     names = sorted(({*theirs} | {*ours}) - OWN)
     differing = [name for name in names if theirs.get(name) != ours.get(name)]
-    return " ".join(f"data.{name}={theirs.get(name)}" for name in differing)
+    return " ".join(f"data.{name}={show(theirs.get(name))}" for name in differing)

@@ -110,7 +110,10 @@ def _surviving(logger: Logger) -> Iterator[None]:
         yield
     except Exception as error:  # loggers fail in many ways
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        print(f"{type(logger).__name__}: {reason}; the result is complete", file=sys.stderr)
+        print(
+            f"{type(logger).__name__}: {reason}; the folder of the run has everything",
+            file=sys.stderr,
+        )
 
 
 def _per_row(block: Mapping[str, Any]) -> float:

@@ -4,8 +4,6 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from flowbench.atomic_files import replacing
 from flowbench.config.settings import Settings
 from flowbench.config.signatures import without
@@ -22,7 +20,7 @@ def continue_shorter(settings: Settings, folder: RunFolder) -> bool:
 
     The two differ in `trainer.max_epochs` and `training.patience` alone, neither of which was
     larger there. With a constant learning rate the result is that of a single long run, bit for
-    bit. Other schedules may depend on the number of epochs, so that such a run starts from the
+    bit where both use one engine: a training continues with that of its checkpoint. Other schedules may depend on the number of epochs, so that such a run starts from the
     beginning.
 
     Args:
@@ -35,8 +33,8 @@ def continue_shorter(settings: Settings, folder: RunFolder) -> bool:
     shorter = [other for other in _neighbours(folder) if _is_extended_by(other, settings)]
     if not shorter:
         return False
-    longest = max(shorter, key=lambda other: other.read_result()["epochs"])
-    done = f"{longest.path} ({longest.read_result()['epochs']} epochs)"
+    longest = max(shorter, key=_epochs)
+    done = f"{longest.path} ({_epochs(longest)} epochs)"
     if settings.training.schedule != "constant":
         print(f"not continued from {done}: training.schedule may depend on trainer.max_epochs")
         return False
@@ -69,13 +67,17 @@ def _neighbours(folder: RunFolder) -> list[RunFolder]:
 
 def _is_extended_by(other: RunFolder, settings: Settings) -> bool:
     try:
-        config, result = other.read_config(), other.read_result()
+        config, epochs = other.read_config(), _epochs(other)
         limits, ours = _limits(config), _limits(settings.plain)
         same = _without_limits(config) == _without_limits(settings.plain)
-    except (RunFolderError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (RunFolderError, KeyError, TypeError):
         return False
     shorter = all(mine >= theirs for mine, theirs in zip(ours, limits, strict=True))
-    return same and shorter and isinstance(result.get("epochs"), int) and result["epochs"] > 0
+    return same and shorter and epochs > 0
+
+
+def _epochs(finished: RunFolder) -> int:
+    return finished.read_result()["epochs"]
 
 
 def _limits(config: Mapping[str, Any]) -> tuple[float, float]:
