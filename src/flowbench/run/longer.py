@@ -20,8 +20,8 @@ def continue_shorter(settings: Settings, folder: RunFolder) -> bool:
 
     The two differ in `trainer.max_epochs` and `training.patience` alone, neither of which was
     larger there. With a constant learning rate the result is that of a single long run, bit for
-    bit where both use one engine: a training continues with that of its checkpoint. Other schedules may depend on the number of epochs, so that such a run starts from the
-    beginning.
+    bit if both have one engine: a training continues with that of its checkpoint. Other schedules
+    may depend on the number of epochs, so that such a run starts from the beginning.
 
     Args:
         settings: of this run.
