@@ -24,6 +24,7 @@ ROOMS = [
     "training",
     "figures",
     "run",
+    "sklearn",
     "report",
     "commands flowbench_configs flowbench_sweeps",
 ]

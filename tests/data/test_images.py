@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from flowbench.data import Cifar10, DataError, Digits, ImageFolder
 from flowbench.figures.pictures import grid, save_pictures
@@ -163,10 +164,9 @@ def test_missing_batches_are_one_sentence(tmp_path):
 
 
 def test_digits_are_those_of_scikit_learn(tmp_path):
-    sklearn = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
     data = Digits(cache_dir=tmp_path, label_context=True)
     data.setup()
-    known = sklearn.load_digits()
+    known = load_digits()
     pixels = np.concatenate([np.floor(data.raw.x[split]) for split in ("train", "val", "test")])
     np.testing.assert_array_equal(pixels, known.data)
     labels = torch.cat([data.rows[split].context for split in ("train", "val", "test")])
@@ -177,7 +177,6 @@ def test_digits_are_those_of_scikit_learn(tmp_path):
 
 
 def test_the_threshold_is_of_the_pixel_alone(tmp_path):
-    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     grey, binary = Digits(cache_dir=tmp_path), Digits(cache_dir=tmp_path, binarize="threshold")
     for data in (grey, binary):
         data.setup()

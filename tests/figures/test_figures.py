@@ -70,7 +70,6 @@ def test_of_many_features_the_base_space_is_a_band(tmp_path):
 
 @pytest.mark.parametrize("label_context", [True, False])
 def test_pictures_get_grids_of_samples_and_of_test_rows(tmp_path, label_context):
-    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
     data = Digits(cache_dir=tmp_path / "cache", label_context=label_context)
     data.prepare_data()
     data.setup()

@@ -10,8 +10,6 @@ from flowbench.data import DataError
 from flowbench.flows import MADE, equal_blocks
 from flowbench.run.result import summary
 
-pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-
 BINARY = ["data=digits", "logger=csv", "trainer.max_epochs=1", "training.batch_size=200"]
 
 

@@ -9,8 +9,6 @@ from run_commands import script, train
 
 import flowbench
 
-pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-
 QUICK = ["logger=csv", "figures=false"]
 TINY = ["model.units=8", "model.inner_units=8", "model.blocks=1"]
 PICTURES = ["experiment=digits_pixelcnn", "trainer.max_epochs=1", *QUICK, *TINY]

@@ -11,7 +11,6 @@ from flowbench.data.download.originals import last_tenths
 from flowbench.data.images.base import Dequantize, ImageDataModule
 from flowbench.data.images.dequantisation import chunked, write_pictures
 from flowbench.data.options import DataError
-from flowbench.extras import how_to_install
 
 __all__ = ["Digits"]
 
@@ -33,17 +32,10 @@ class Digits(ImageDataModule, options=options_of(ImageDataModule, without=["path
         super().__init__(dequantize=dequantize, **options)
 
     def originals(self) -> list[Path]:
-        """The file shipped with scikit-learn.
-
-        Raises:
-            DataError: scikit-learn is not installed.
-        """
+        """The file shipped with scikit-learn."""
         package = find_spec("sklearn")
-        if package is None or package.origin is None:
-            raise DataError(
-                "data=digits takes its pictures from scikit-learn, which is not installed: "
-                f"{how_to_install('scores')}"
-            )
+        assert package is not None
+        assert package.origin is not None
         return [Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"]
 
     def build(self, folder: Path) -> dict[str, Any]:

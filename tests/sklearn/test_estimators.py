@@ -1,0 +1,150 @@
+"""Flows as estimators: the rules of scikit-learn, and what its users do with estimators."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from flowbench.sklearn import ConditionalFlowDensity, FlowDensity, FlowOutlierDetector
+
+SMALL = {"layers": 1, "hidden_units": [8], "max_epochs": 2, "random_state": 0}
+NEEDS_Y = "the score of a conditional density needs the targets: score_samples(X, y)"
+
+
+def expected_failures(estimator):
+    if not isinstance(estimator, ConditionalFlowDensity):
+        return {}
+    return {
+        "check_methods_sample_order_invariance": NEEDS_Y,
+        "check_methods_subset_invariance": NEEDS_Y,
+    }
+
+
+@parametrize_with_checks(
+    [
+        FlowDensity("gaussian"),
+        FlowDensity(max_epochs=1, random_state=0),
+        FlowOutlierDetector("gaussian"),
+        ConditionalFlowDensity(max_epochs=1, random_state=0),
+    ],
+    expected_failed_checks=expected_failures,
+)
+def test_the_rules_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return np.random.default_rng(0).normal(size=(300, 3)) * [1, 10, 0.1] + [0, 100, 5]
+
+
+@pytest.fixture(scope="module")
+def fitted(rows):
+    return FlowDensity(**SMALL).fit(pd.DataFrame(rows, columns=["a", "b", "c"]))
+
+
+def test_settings_are_parameters(rows):
+    estimator = FlowDensity(layers=3, learning_rate=1e-4)
+    assert clone(estimator).get_params()["layers"] == 3
+    assert estimator.set_params(hidden_units=[8]).get_params()["hidden_units"] == [8]
+    assert repr(estimator) == "FlowDensity(hidden_units=[8], layers=3, learning_rate=0.0001)"
+
+
+def test_settings_reach_the_flow(fitted):
+    assert len(fitted.density_.flow.transform.transforms) <= 2
+    assert fitted.density_.feature_names == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"model": "mav"}, "model='mav' is unknown; did you mean maf?"),
+        ({"layrs": 1}, "layrs is no setting of model='maf'; did you mean layers?"),
+        ({"layers": 0}, "layers=0: expected an integer at least 1"),
+        ({"learning_rate": -1}, "learning_rate=-1"),
+        ({"minutes": 0}, "minutes=0"),
+    ],
+)
+def test_a_mistake_is_one_sentence(rows, parameters, told):
+    with pytest.raises(ValueError, match="^" + told.replace("?", r"\?")):
+        FlowDensity(**parameters).fit(rows)
+
+
+def test_frames_of_pandas_and_polars_are_the_same(rows, fitted):
+    polars = pytest.importorskip("polars")
+    given = polars.DataFrame(rows, schema=["a", "b", "c"])
+    again = FlowDensity(**SMALL).fit(given)
+    np.testing.assert_array_equal(again.score_samples(given), fitted.score_samples(given))
+
+
+def test_a_pickle_is_the_same_density(rows, fitted):
+    again = pickle.loads(pickle.dumps(fitted))
+    frame = pd.DataFrame(rows, columns=["a", "b", "c"])
+    np.testing.assert_array_equal(again.score_samples(frame), fitted.score_samples(frame))
+    samples = [one.sample(5, random_state=3) for one in (again, fitted)]
+    np.testing.assert_array_equal(*samples)
+
+
+def test_density_in_the_units_of_the_rows(rows):
+    scores = FlowDensity("gaussian").fit(rows).score_samples(rows)
+    covariance = np.cov(rows.T)
+    centred = rows - rows.mean(0)
+    quadratic = (centred @ np.linalg.inv(covariance) * centred).sum(1)
+    exact = -0.5 * (quadratic + np.linalg.slogdet(2 * np.pi * covariance)[1])
+    assert np.abs(scores - exact).mean() < 0.1  # fitted to nine tenths of the rows
+
+
+def test_grid_search_over_models_and_pipelines_with_frames(rows):
+    grid = {"model": ["gaussian", "maf"], "random_state": [0]}
+    search = GridSearchCV(FlowDensity(max_epochs=1), grid, cv=2).fit(rows)
+    means = search.cv_results_["mean_test_score"]
+    assert np.isfinite(means).all()
+    assert search.best_score_ == means.max()
+    scaler = StandardScaler().set_output(transform="pandas")
+    pipeline = make_pipeline(scaler, FlowDensity("gaussian"))
+    pipeline.fit(pd.DataFrame(rows, columns=["a", "b", "c"]))
+    assert list(pipeline[-1].feature_names_in_) == ["a", "b", "c"]
+
+
+def test_conditional_densities():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(600, 1))
+    y = np.stack([3 * X[:, 0], -X[:, 0]], 1) + [0.5, 0.1] * generator.normal(size=(600, 2))
+    estimator = ConditionalFlowDensity(
+        layers=2, hidden_units=[16], max_epochs=60, learning_rate=1e-2, random_state=0
+    ).fit(X, y)
+    at = np.array([[1.0], [-1.0]])
+    np.testing.assert_allclose(estimator.predict(at), [[3, -1], [-3, 1]], atol=0.4)
+    low, high = estimator.quantiles(at, [0.1, 0.9])
+    assert low.shape == (2, 2)
+    np.testing.assert_allclose((high - low)[:, 0], 2 * 1.2816 * 0.5, rtol=0.4)
+    assert estimator.sample(at, 7).shape == (7, 2, 2)
+    assert estimator.score(X, y) == pytest.approx(estimator.score_samples(X, y).mean())
+
+
+def test_threshold_of_outliers(rows):
+    detector = FlowOutlierDetector("gaussian", contamination=0.05).fit(rows)
+    assert (detector.predict(rows) == -1).sum() == 15
+    with pytest.raises(ValueError, match=r"contamination=0\.6"):
+        FlowOutlierDetector(contamination=0.6).fit(rows)
+
+
+def test_training_ends_in_time(rows):
+    many = np.tile(rows, (20, 1)) + np.random.default_rng(0).normal(size=(6000, 3))
+    estimator = FlowDensity(minutes=0.02, max_epochs=100_000, patience=None, random_state=0)
+    assert estimator.fit(many).density_.history[-1]["seconds"] < 30
+
+
+def test_neither_hydra_nor_wandb_is_imported():
+    code = (
+        "import flowbench.sklearn, sys; sys.exit(not {'hydra', 'wandb'}.isdisjoint(sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
