@@ -1,9 +1,11 @@
 """How a command ends: its exit code, and one sentence where it was not done."""
 
 import errno
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "SAVED", "Exit", "exit_code", "explained"]
@@ -49,11 +51,12 @@ def exit_code(error: BaseException) -> int:
 
 
 @contextmanager
-def explained(*expected: type[Exception]) -> Iterator[None]:
+def explained(*expected: type[Exception], interrupted: str = "interrupted") -> Iterator[None]:
     """The body of a command: expected errors and Ctrl-C end it with a sentence and a code.
 
     Args:
         expected: errors whose message tells the user what to do, besides `Exit`.
+        interrupted: the sentence after Ctrl-C, also where a library has turned it into an error.
 
     Raises:
         Exit: the body raised one of them.
@@ -64,14 +67,37 @@ def explained(*expected: type[Exception]) -> Iterator[None]:
         Traceback (most recent call last):
         flowbench.exits.Exit: --seed=-1: expected a whole number, at least 0
     """
+    with _noticed_interrupts() as interrupts:
+        try:
+            yield
+        except (Exception, Exit, KeyboardInterrupt) as error:
+            if interrupts or isinstance(error, KeyboardInterrupt):
+                _tell(Exit(interrupted, INTERRUPTED), error)
+            if isinstance(error, Exit):
+                _tell(error)
+            if isinstance(error, expected):
+                _tell(Exit(str(error), exit_code(error)), error)
+            raise
+
+
+@contextmanager
+def _noticed_interrupts() -> Iterator[list[int]]:
+    """The signals of Ctrl-C so far; each still raises `KeyboardInterrupt`."""
+    seen: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # a caller's own, or not the main thread
+        yield seen
+        return
+
+    def notice(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, notice)
     try:
-        yield
-    except Exit as stop:
-        _tell(stop)
-    except expected as error:
-        _tell(Exit(str(error), exit_code(error)), error)
-    except KeyboardInterrupt as error:
-        _tell(Exit("interrupted", INTERRUPTED), error)
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _tell(stop: Exit, error: BaseException | None = None) -> NoReturn:

@@ -16,6 +16,7 @@ from flowbench.flows import (
     DiagonalNormal,
     Flow,
     Gaussian,
+    GaussianMixture,
     RealNVP,
     equal_blocks,
 )
@@ -105,6 +106,7 @@ def embedded(features, *, context_features=0, seed=None):
 
 FLOWS = {
     "gaussian": gaussian,
+    "gaussian_mixture": partial(GaussianMixture, components=2),
     "made": partial(MADE, **SMALL),
     "made_mixture": partial(MADE, **SMALL, family="mixture", components=3),
     "made_bernoulli": partial(MADE, **SMALL, family="bernoulli"),
@@ -142,6 +144,7 @@ FLOWS = {
     "pixels": pixels,
     "embedded": embedded,
 }
+CLOSED_FORMS = ("gaussian", "gaussian_mixture")  # without parameters; contexts are classes
 WITHOUT_CONTEXT = [name for name in FLOWS if name != "embedded"]
 EITHER = pytest.mark.parametrize(
     ("name", "classes"),

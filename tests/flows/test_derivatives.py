@@ -6,6 +6,7 @@ from flow_table import (
     ALL,
     CLASSES,
     CLOSE,
+    CLOSED_FORMS,
     FEATURES,
     build,
     classes_of,
@@ -22,7 +23,7 @@ def test_second_derivatives_in_x_and_the_context(name):
     if name == "made_bernoulli":
         pytest.skip("a discrete distribution has no derivative in x")
     flow = build(name, CLASSES, features=2)
-    context = one_hot(3).requires_grad_(name != "gaussian")  # whose context is a class
+    context = one_hot(3).requires_grad_(name not in CLOSED_FORMS)
     inputs = events(name, 3, 2).requires_grad_(), context
     assert torch.autograd.gradgradcheck(flow.log_prob, inputs)
     flow.train()
@@ -34,7 +35,7 @@ def test_second_derivatives_in_x_and_the_context(name):
 @pytest.mark.parametrize("training", [False, True])
 def test_losses_of_derivatives_train(name, training):
     """The gradient of a score penalty, along a direction of all parameters together."""
-    if name in ("made_bernoulli", "gaussian"):
+    if name in ("made_bernoulli", *CLOSED_FORMS):
         pytest.skip("no derivative in x, or no parameters")
     flow = build(name, classes_of(name), features=2).train(training)
     x, context = events(name, 6, 2).requires_grad_(), context_of(name, 6)
@@ -83,7 +84,7 @@ def test_transforms_of_torch_func(name):
 def test_gradients_of_torch_func_in_training(name):
     flow = build(name, classes_of(name)).train()
     x, context = data(name, classes_of(name), 6)
-    if name == "gaussian":
+    if name in CLOSED_FORMS:
         pytest.skip("nothing in it is trained")
     parameters = dict(flow.named_parameters())
     by_func = grad(lambda given: functional_call(flow, given, (x, context)).sum())(parameters)

@@ -9,6 +9,7 @@ TRACED = pytest.mark.parametrize(
     ("name", "classes"),
     [
         ("gaussian", CLASSES),
+        ("gaussian_mixture", CLASSES),
         ("made_mixture", 0),
         ("made_bernoulli", 0),
         ("maf", CLASSES),

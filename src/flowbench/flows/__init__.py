@@ -9,6 +9,7 @@ from flowbench.flows.distribution import FlowDistribution
 from flowbench.flows.families import BernoulliFamily, Family, GaussianFamily, MixtureFamily
 from flowbench.flows.flow import Flow
 from flowbench.flows.gaussian import Gaussian
+from flowbench.flows.gaussian_mixture import GaussianMixture
 from flowbench.flows.histogram import Histogram
 from flowbench.flows.iaf import IAF
 from flowbench.flows.lattice_made import LatticeMADE
@@ -37,6 +38,7 @@ __all__ = [
     "FlowDistribution",
     "Gaussian",
     "GaussianFamily",
+    "GaussianMixture",
     "Histogram",
     "LatticeMADE",
     "Mixture",

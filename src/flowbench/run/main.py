@@ -48,7 +48,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     if sys.stderr.isatty() and _is_first():
         print("loading …", end="\r", file=sys.stderr, flush=True)  # the next line goes over it
-    with explained():
+    with explained(interrupted=f"interrupted; {AGAIN}"):
         sys.argv[1:] = map(quoted, sys.argv[1:])
         complete_files()
         register_help()
@@ -67,8 +67,6 @@ def _compose_and_run() -> None:
     try:
         directory = str(config_directory())
         hydra.main(version_base="1.3", config_path=directory, config_name="train")(job)()
-    except KeyboardInterrupt as error:
-        raise Exit(f"interrupted; {AGAIN}", INTERRUPTED) from error
     except Interrupted as stop:
         raise Exit(f"{stop}; {AGAIN}", stop.code) from stop
     except Exit:

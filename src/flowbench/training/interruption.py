@@ -51,9 +51,7 @@ class Interruptions(Callback):
         self.saved = time.monotonic()
         for signum in SIGNALS:
             signal.signal(signum, self._note)
-        if (
-            signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):  # not in a background job
+        if callable(signal.getsignal(signal.SIGINT)):  # a job in the background ignores it
             signal.signal(signal.SIGINT, self._note)
 
     def on_train_batch_end(

@@ -163,6 +163,11 @@ class TriangularAffine(Transform):
     def _log_det(self) -> Tensor:
         return self.cholesky.diagonal().log().sum()
 
+    @property
+    def scales(self) -> Tensor:
+        """The standard deviation of every feature."""
+        return self.cholesky.norm(dim=-1)
+
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None, chunk: int = 8192) -> None:
         """Fit mean and covariance (biased, maximum likelihood) of `[rows, features]`, in float64.
