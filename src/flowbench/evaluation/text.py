@@ -7,6 +7,7 @@ from flowbench.evaluation.score import reported, score_in
 from flowbench.formatting import fixed
 
 __all__ = [
+    "calibration_line",
     "describe",
     "diagnostic_lines",
     "least_likely_line",
@@ -16,6 +17,7 @@ __all__ = [
 ]
 
 SHOWN = 6  # labels with their probabilities
+TOLD_LEVEL = 0.95
 
 # A number in the block of a split → its name, and its value in words.
 NUMBERS = {
@@ -71,6 +73,17 @@ def _prior(block: Mapping[str, Any]) -> str:
     few = len(shares) <= SHOWN and kind != "uniform"
     told = ", ".join(f"{label} {share:.3g}" for label, share in shares.items()) if few else ""
     return f"  (p(label) {kind}{': ' if told else ''}{told})"
+
+
+def calibration_line(found: Mapping[str, Any]) -> str:
+    """What `calibration` has found, in a sentence."""
+    [at] = [one for one in found["coverage"] if one["level"] == TOLD_LEVEL]
+    share = f"{100 * at['share']:.1f} ± {100 * at['two_standard_errors']:.1f} %"
+    told = f"{TOLD_LEVEL:.0%} regions hold {share} of {found['rows']:,} test rows"
+    if test := found["two_sample"]:
+        auroc = f"{test['auroc']:.3f} ± {test['two_standard_errors']:.3f}"
+        told += f"; a classifier tells samples from rows with AUROC {auroc} (0.5: by chance)"
+    return line("calibration", told)
 
 
 def least_likely_line(block: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ def record(
     *,
     scores: Mapping[str, Mapping[str, Any]],
     samples_per_second: float,
+    calibration: Mapping[str, Any] | None,
     reference: Mapping[str, Any] | None,
     memory: PeakMemory,
 ) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def record(
         fitted: the outcome of the training.
         scores: split → its evaluation.
         samples_per_second: as measured.
+        calibration: of the test rows, see `evaluation.calibration`.
         reference: the published result to compare with, if there is one.
         memory: counting since the run began.
     """
@@ -66,6 +68,7 @@ def record(
         "parameters": sum(parameter.numel() for parameter in fitted.flow.parameters()),
         "rows": {split: len(rows) for split, rows in data.rows.items()},
         **scores,
+        "calibration": calibration,
         "published": reference,
         "steps": step_summary(folder.path, curve),
         "best_epoch": fitted.best_epoch,

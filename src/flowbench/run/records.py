@@ -99,6 +99,29 @@ class Block(TypedDict):
     anomaly: NotRequired[Anomaly]
 
 
+class Coverage(TypedDict):
+    """The share of rows in a region of highest density."""
+
+    level: float
+    share: float
+    two_standard_errors: float
+
+
+class TwoSample(TypedDict):
+    """How well a classifier tells samples from rows."""
+
+    auroc: float
+    two_standard_errors: float
+
+
+class Calibration(TypedDict):
+    """What `evaluation.calibration` says."""
+
+    rows: int
+    coverage: list[Coverage]
+    two_sample: TwoSample | None
+
+
 class Published(TypedDict):
     """A published result."""
 
@@ -146,6 +169,7 @@ class Result(TypedDict):
     samples_per_second: float
     test: Block
     val: Block
+    calibration: NotRequired[Calibration | None]
     published: Published | None
     steps: NotRequired[Steps | None]
     device: NotRequired[str]

@@ -13,6 +13,7 @@ from flowbench import ranks
 from flowbench.config.settings import Settings
 from flowbench.console import say
 from flowbench.evaluation import evaluate
+from flowbench.evaluation.calibration import calibration
 from flowbench.evaluation.prior import refuse_idle
 from flowbench.figures.figures import chosen, draw_figures
 from flowbench.run.building import (
@@ -99,10 +100,11 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
         if not fitted.leads:
             return {}
         speed = sampling_speed(fitted.flow, data.rows["test"].context)
+        calibrated = calibration(fitted.flow, data.rows["test"])
         draw_figures(fitted.flow.cpu(), data, fitted.history, folder.figures, figures)
         result = record(
             settings, folder, data, fitted, scores=scores, samples_per_second=speed,
-            reference=reference, memory=memory,
+            calibration=calibrated, reference=reference, memory=memory,
         )  # fmt: skip
         result |= {"hash": folder.path.parent.name, "command": command}
         folder.write_result(result)

@@ -1,0 +1,171 @@
+"""Is a density calibrated: do held-out rows lie where its samples do, as often as it says?"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowbench.data import Rows
+from flowbench.evaluation.likelihood import device_of
+from flowbench.flows import Flow
+
+__all__ = ["calibration", "density_ranks", "two_sample_test"]
+
+LEVELS = (0.5, 0.9, 0.95, 0.99)
+ROWS, FEW_ROWS = 2_000, 500  # without and with contexts
+SAMPLES, SAMPLES_PER_ROW, FEW_SAMPLES_PER_ROW = 10_000, 50, 10
+SAMPLED_VALUES = 2_000_000
+SEED = 6021023  # of nobody else's data
+FEATURES_PER_SPLIT = 64
+FEWEST = 20
+MOST_FEATURES = 4096
+CHUNK = 8192
+
+
+@torch.no_grad()
+def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
+    r"""Coverage of regions of highest density, and a test of samples against held-out rows.
+
+    A region {x: log p(x) ≥ c} of probability α should hold a share α of held-out rows. Densities
+    of samples tell c, in model space; where the density is conditional, for the context of each
+    row. Random numbers of its own make the result repeatable.
+
+    Args:
+        flow: the density; it is put into evaluation mode.
+        rows: held-out rows, up to 2,000 of which are looked at (500 where they have contexts).
+
+    Returns:
+        `rows`: how many; `coverage`: for each of some `level`s the `share` of rows that its region
+        holds, with `two_standard_errors`; and `two_sample`, see `two_sample_test`. None for events
+        of more than 4,096 features, which would take long to sample.
+
+    Example:
+        >>> from flowbench.flows import Gaussian
+        >>> rows = Rows(torch.randn(2000, 2), None, torch.zeros(2000))
+        >>> found = calibration(Gaussian(2), rows)
+        >>> abs(found["coverage"][0]["share"] - 0.5) < 0.05
+        True
+    """
+    if flow.features > MOST_FEATURES:
+        return None
+    flow.eval()
+    most = ROWS if rows.context is None else FEW_ROWS
+    places = torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()
+    x, context = (None if part is None else part[places] for part in (rows.x, rows.context))
+    assert x is not None
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        ranks, samples = density_ranks(flow, x, context)
+        numbers = [part.cpu().double().flatten(1).numpy() for part in (x, samples)]
+        given = None if context is None else context.cpu().double().flatten(1).numpy()
+    independent = 1 / len(x) + (1 / SAMPLES if context is None else 0.0)
+    return {
+        "rows": len(x),
+        "coverage": [
+            {
+                "level": level,
+                "share": (ranks <= level).double().mean().item(),
+                "two_standard_errors": 2 * math.sqrt(level * (1 - level) * independent),
+            }
+            for level in LEVELS
+        ],
+        "two_sample": two_sample_test(*numbers, given),
+    }
+
+
+def density_ranks(flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The probability of a density higher than that of each row, and a sample for each.
+
+    If the rows are drawn from the density, ranks are uniform on [0, 1]; equal densities, as those
+    of the levels of a lattice, are ordered by chance.
+
+    Args:
+        flow: in evaluation mode.
+        x: `[rows, features]` in model space.
+        context: `[rows, …]`, or None.
+
+    Returns:
+        Float64 `[rows]`, and `[rows, features]`.
+    """
+    device = device_of(flow)
+    if context is None:
+        count = max(len(x), min(SAMPLES, SAMPLED_VALUES // flow.features))
+        samples = torch.cat([flow.sample(part) for part in _sizes(count)])
+        drawn = _scores(flow, samples, None).sort().values
+        own = _scores(flow, x.to(device), None)
+        below, upto = (torch.searchsorted(drawn, own, right=right) for right in (False, True))
+        return _rank(count - upto, upto - below, count), samples[: len(x)].cpu()
+    above = torch.zeros(len(x), dtype=torch.float64)
+    equal = torch.zeros(len(x), dtype=torch.float64)
+    own, samples = _scores(flow, x.to(device), context.to(device)), x
+    count = min(SAMPLES_PER_ROW, SAMPLED_VALUES // x.numel())
+    count = max(FEW_SAMPLES_PER_ROW, count)
+    for _ in range(count):
+        samples = flow.sample((), context.to(device))
+        drawn = _scores(flow, samples, context.to(device))
+        above += drawn > own
+        equal += drawn == own
+    return _rank(above, equal, count), samples.cpu()
+
+
+def _rank(above: Tensor, equal: Tensor, count: int) -> Tensor:
+    """The rank of a row among its samples and itself, on [0, 1]."""
+    chance = torch.rand(above.shape, dtype=torch.float64)
+    return (above + chance * (equal + 1)) / (count + 1)
+
+
+def _scores(flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
+    contexts = [None] * -(-len(x) // CHUNK) if context is None else context.split(CHUNK)
+    parts = [flow.log_prob(*pair) for pair in zip(x.split(CHUNK), contexts, strict=True)]
+    return torch.cat(parts).cpu().double().nan_to_num(nan=-torch.inf, neginf=-torch.inf)
+
+
+def _sizes(count: int) -> list[int]:
+    return [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
+
+
+def two_sample_test(
+    rows: NDArray[Any], samples: NDArray[Any], context: NDArray[Any] | None = None
+) -> dict[str, float] | None:
+    """How well a classifier tells samples from rows, which it should not be able to.
+
+    Gradient-boosted trees, trained on one half and scored on the other, both ways round.
+
+    Args:
+        rows: held-out rows `[n, features]`.
+        samples: as many.
+        context: of both, `[n, context_features]`.
+
+    Returns:
+        `auroc`, near ½ where samples are like the rows, and the `two_standard_errors` that it has
+        if they are (Mann & Whitney 1947); None for fewer than 20 rows.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> found = two_sample_test(rng.normal(size=(400, 2)), 9 + rng.normal(size=(400, 2)))
+        >>> found["auroc"] > 0.99
+        True
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+
+    n = len(rows)
+    if n < FEWEST:
+        return None
+    x = np.concatenate([rows, samples])
+    x[~np.isfinite(x)] = np.nan
+    if context is not None:
+        x = np.concatenate([x, np.tile(context, (2, 1))], axis=1)
+    y = np.repeat([0, 1], n)
+    share = min(1.0, FEATURES_PER_SPLIT / x.shape[1])
+    trees = HistGradientBoostingClassifier(max_iter=30, max_features=share, random_state=0)
+    pairs = np.tile(np.arange(n), 2)  # of one context, which would tell the other's class
+    scores = cross_val_predict(
+        trees, x, y, groups=pairs, cv=GroupKFold(2), method="decision_function"
+    )
+    error = 2 * math.sqrt((2 * n + 1) / (12 * n * n))
+    return {"auroc": float(roc_auc_score(y, scores)), "two_standard_errors": error}
