@@ -30,8 +30,8 @@ SMALL = [
 ]
 RESULT_KEYS = (
     "data model seed hash status command features context_features parameters rows test val "
-    "calibration published steps best_epoch epochs seconds samples_per_second engine peak_memory_bytes "
-    "device threads versions git"
+    "calibration published steps best_epoch epochs seconds samples_per_second engine "
+    "peak_memory_bytes device threads versions git"
 ).split()
 
 

@@ -59,8 +59,7 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         ranks, samples = density_ranks(flow, x, context)
-        numbers = [part.cpu().double().flatten(1).numpy() for part in (x, samples)]
-        given = None if context is None else context.cpu().double().flatten(1).numpy()
+    given = None if context is None else _numbers(context)
     independent = 1 / len(x) + (1 / SAMPLES if context is None else 0.0)
     return {
         "rows": len(x),
@@ -72,7 +71,7 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
             }
             for level in LEVELS
         ],
-        "two_sample": two_sample_test(*numbers, given),
+        "two_sample": two_sample_test(_numbers(x), _numbers(samples), given),
     }
 
 
@@ -121,6 +120,10 @@ def _scores(flow: Flow, x: Tensor, context: Tensor | None) -> Tensor:
     contexts = [None] * -(-len(x) // CHUNK) if context is None else context.split(CHUNK)
     parts = [flow.log_prob(*pair) for pair in zip(x.split(CHUNK), contexts, strict=True)]
     return torch.cat(parts).cpu().double().nan_to_num(nan=-torch.inf, neginf=-torch.inf)
+
+
+def _numbers(part: Tensor) -> NDArray[Any]:
+    return part.cpu().double().flatten(1).numpy()
 
 
 def _sizes(count: int) -> list[int]:
