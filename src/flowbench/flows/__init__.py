@@ -12,10 +12,11 @@ from flowbench.flows.gaussian import Gaussian
 from flowbench.flows.gaussian_mixture import GaussianMixture
 from flowbench.flows.histogram import Histogram
 from flowbench.flows.iaf import IAF
+from flowbench.flows.kernel import KernelDensity
 from flowbench.flows.lattice_made import LatticeMADE
 from flowbench.flows.made import MADE
 from flowbench.flows.maf import MAF
-from flowbench.flows.mixture import Mixture, mixture_of
+from flowbench.flows.mixture import Mixture, ensemble, mixture_of
 from flowbench.flows.nice import NICE
 from flowbench.flows.pixelcnn import PixelCNN
 from flowbench.flows.realnvp import RealNVP
@@ -40,6 +41,7 @@ __all__ = [
     "GaussianFamily",
     "GaussianMixture",
     "Histogram",
+    "KernelDensity",
     "LatticeMADE",
     "Mixture",
     "MixtureFamily",
@@ -47,6 +49,7 @@ __all__ = [
     "RealNVP",
     "SharedBlocks",
     "StandardNormal",
+    "ensemble",
     "equal_blocks",
     "mixture_of",
 ]

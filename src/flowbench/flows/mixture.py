@@ -1,33 +1,34 @@
-"""Mixtures of flows with equal weights."""
+"""Mixtures of flows."""
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from flowbench.config.limits import AtLeastOne, AtLeastZero, Seed
+from flowbench.config.limits import AtLeastOne, AtLeastZero, Positive, Seed
 from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Chain
 from flowbench.transforms.base import common_size
 
-__all__ = ["Mixture", "mixture_of"]
+__all__ = ["Mixture", "ensemble", "mixture_of"]
 
 
 class Mixture(Flow):
-    r"""p(x) = (1/K) Σₖ pₖ(x) of K flows.
+    r"""p(x) = Σₖ wₖ pₖ(x) of K flows.
 
-    In training mode it returns (1/K) Σₖ log pₖ(x), which is a lower bound: each flow learns all
-    rows, as if it were trained alone.
+    In training mode it returns Σₖ wₖ log pₖ(x), which is a lower bound: each flow learns all rows,
+    as if it were trained alone.
 
     Args:
         flows: of equal sizes; all get the same context.
+        weights: wₖ, which are not trained, up to a common factor; None: equal.
 
     Raises:
-        ValueError: `flows` is empty, or they differ in size.
+        ValueError: `flows` is empty, they differ in size, or there is not one positive weight for
+            each.
 
     Example:
         >>> import torch
@@ -39,10 +40,16 @@ class Mixture(Flow):
 
     base: "_Mixed"
 
-    def __init__(self, flows: Sequence[Flow]) -> None:
+    def __init__(
+        self, flows: Sequence[Flow], *, weights: Sequence[Positive] | None = None
+    ) -> None:
         if len({flow.features for flow in flows}) != 1:
             raise ValueError(f"{len(flows)} flows: expected at least one, all of equal size")
-        super().__init__(_Mixed(flows), Chain())
+        if weights is not None and len(weights) != len(flows):
+            raise ValueError(
+                f"{len(weights)} weights of {len(flows)} flows: expected one for each"
+            )
+        super().__init__(_Mixed(flows, weights or [1.0] * len(flows)), Chain())
 
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
@@ -58,10 +65,13 @@ class Mixture(Flow):
 
 
 class _Mixed(Base):
-    """Densities with equal weights."""
+    """Densities with weights."""
 
-    def __init__(self, flows: Sequence[Flow]) -> None:
+    log_weights: Tensor
+
+    def __init__(self, flows: Sequence[Flow], weights: Sequence[float]) -> None:
         super().__init__()
+        self.register_buffer("log_weights", torch.tensor(weights).log().log_softmax(0), persistent=False)
         self.flows = nn.ModuleList(flows)
         self.features = flows[0].features
         self.context_features = common_size(flows)
@@ -74,10 +84,10 @@ class _Mixed(Base):
         return list(self.flows)
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        terms = torch.stack([flow(u, context) for flow in self.flows])
+        terms = torch.stack([flow(u, context) for flow in self.flows], -1)
         if self.training:
-            return terms.mean(0)
-        return terms.logsumexp(0) - math.log(len(terms))
+            return terms @ self.log_weights.exp()
+        return (terms + self.log_weights).logsumexp(-1)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
         if context is not None:  # then it carries the whole shape
@@ -85,9 +95,9 @@ class _Mixed(Base):
         else:
             size = shape
         drawn = [flow.sample_and_log_prob(size, context)[0] for flow in self.members]
-        like = drawn[0][..., :1]
-        chosen = (torch.rand_like(like) * len(drawn)).long()
         x = drawn[0]
+        ends = self.log_weights.exp().cumsum(0)[:-1]
+        chosen = torch.bucketize(torch.rand_like(x[..., :1]), ends, right=True)
         for member, other in enumerate(drawn[1:], start=1):
             x = torch.where(chosen == member, other, x)
         return x.detach()
@@ -119,11 +129,51 @@ def mixture_of(
         >>> len(mixture_of(6, components=3, flow=partial(MADE, hidden_units=[8])).base.flows)
         3
     """
+    seeds = [None if seed is None else seed + index for index in range(components)]
+    return Mixture([_built(flow, features, context_features, lattice, own) for own in seeds])
+
+
+def ensemble(
+    features: AtLeastOne,
+    *,
+    context_features: AtLeastZero = 0,
+    lattice: Mapping[str, Any] | None = None,
+    seed: Seed | None = None,
+    flows: Sequence[Callable[..., Flow]],
+    weights: Sequence[Positive] | None = None,
+) -> Mixture:
+    """A mixture of flows of several kinds.
+
+    Args:
+        features: size of the event.
+        context_features: size of the context, 0 for none.
+        lattice: of the data, for flows that ask for it.
+        seed: of the orders that flows draw.
+        flows: each builds one from `features`, and `context_features` if there are any.
+        weights: of the flows, see `Mixture`.
+
+    Example:
+        >>> from functools import partial
+        >>> from flowbench.flows import MADE, Gaussian
+        >>> kinds = [Gaussian, partial(MADE, hidden_units=[8])]
+        >>> ensemble(6, flows=kinds, weights=[0.1, 0.9]).features
+        6
+    """
+    built = [_built(flow, features, context_features, lattice, seed) for flow in flows]
+    return Mixture(built, weights=weights)
+
+
+def _built(
+    flow: Callable[..., Flow],
+    features: int,
+    context_features: int,
+    lattice: Mapping[str, Any] | None,
+    seed: int | None,
+) -> Flow:
+    """A flow of these sizes, with those of the other arguments that it takes."""
     sizes: dict[str, Any] = {"features": features}
     if context_features:
         sizes["context_features"] = context_features
     taken = inspect.signature(flow).parameters
-    if "lattice" in taken:
-        sizes["lattice"] = lattice
-    seeds = [{"seed": None if seed is None else seed + index} for index in range(components)]
-    return Mixture([flow(**sizes, **(own if "seed" in taken else {})) for own in seeds])
+    own = {"lattice": lattice, "seed": seed}
+    return flow(**sizes, **{name: value for name, value in own.items() if name in taken})
