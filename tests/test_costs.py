@@ -20,6 +20,8 @@ import flowbench
 assert "torch" not in sys.modules
 flowbench.MAF(2)
 density = flowbench.load(sys.argv[1])
+from flowbench import data
+data.Toy().setup()
 print(*sys.modules)
 sys.modules |= dict.fromkeys(["hydra", "omegaconf", "soundfile", "wandb"])  # not installed
 flowbench.fit(density.flow, [[0.0, 1.0], [2.0, 3.0], [1.0, 5.0]] * 50, max_epochs=1)
@@ -32,6 +34,20 @@ brought = set(sys.modules)
 from flowbench.run.main import main
 main()
 print(*set(sys.modules) - brought)
+"""
+
+
+ANSWERS = """
+import sys
+from flowbench.run.main import main
+for word in sys.argv[1:]:
+    sys.argv[1:] = [word]
+    try:
+        main()
+    except SystemExit:
+        pass
+print()
+print(*sys.modules)
 """
 
 
@@ -70,6 +86,12 @@ def test_a_run_imports_nothing_that_it_does_not_use(tmp_path):
     found = packages(COMMAND, *words, f"paths.output={tmp_path}")
     assert "flowbench" in found
     assert found.isdisjoint(OF_SOME_RUNS)
+
+
+def test_help_and_the_answer_to_a_mistake_come_without_lightning():
+    found = packages(ANSWERS, "model.layrs=3", "trainer.max_epochs=no", "--help")
+    assert "torch" in found
+    assert found.isdisjoint(("lightning_fabric", *OF_A_RUN[2:], *OF_SOME_RUNS))
 
 
 @pytest.mark.parametrize("name", ON_FIRST_USE)

@@ -18,6 +18,7 @@ from flowbench.run import run as run_module
 from flowbench.run.identity import run_directory
 from flowbench.run.loggers import LoggerError
 from flowbench.run.wandb_run import WandbRun
+from flowbench.run.weights_and_biases import wandb_run
 from flowbench.training.maximum_likelihood import NonFiniteError
 
 SMALL = ["data.train_rows=1000", "data.val_rows=200", "training.batch_size=100"]
@@ -250,7 +251,7 @@ def test_online_the_rows_that_the_server_has_are_left_out():
     run = types.SimpleNamespace(
         resumed=True, summary={"trainer/global_step": 20}, log=lambda values: logged.append(values)
     )
-    logger = WandbRun(offline=False)
+    logger = wandb_run(offline=False)
     logger._experiment = run
     for step in (10, 20, 30):
         logger.log_metrics({"epoch": step // 10}, step=step)

@@ -35,6 +35,7 @@ from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.flow_module import is_trainable
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 from flowbench.training.quiet import quiet
+from flowbench.training.trainer_data import TrainerData
 
 __all__ = ["fit"]
 
@@ -220,4 +221,4 @@ def _train(
             num_sanity_val_steps=0,
             enable_model_summary=False,
             enable_progress_bar=any(isinstance(one, EpochBar) for one in callbacks),
-        ).fit(module, datamodule=data)
+        ).fit(module, datamodule=TrainerData(data))
