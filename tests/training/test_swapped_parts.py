@@ -126,7 +126,8 @@ SGD = target("torch.optim.SGD", lr=0.01, momentum=0.9)
 STEP_LR = target("torch.optim.lr_scheduler.StepLR", step_size=70, gamma=0.5)
 PARTS = {
     "module, schedule, average": (
-        [f"module={target('Smoothed', scale=0.1)}", f"training.schedule={STEP_LR}", "training.ema=0.9"], 150,
+        [f"module={target('Smoothed', scale=0.1)}", f"training.schedule={STEP_LR}",
+         "training.ema=0.9"], 150,
     ),
     "module, cosine, optimiser": (
         [f"module={target('Smoothed')}", "training.schedule=cosine", f"training.optimizer={SGD}"],
