@@ -11,7 +11,6 @@ from flowbench.data import Digits, Rows, Table
 from flowbench.evaluation import evaluate
 from flowbench.flows import MAF
 from flowbench.training.maximum_likelihood import MaximumLikelihood
-from flowbench.training.trainer_data import TrainerData
 
 
 def fit(data, *, accelerator="cpu", callbacks=(), **options):
@@ -32,7 +31,7 @@ def fit(data, *, accelerator="cpu", callbacks=(), **options):
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
-    ).fit(module, datamodule=TrainerData(data))
+    ).fit(module, datamodule=data)
     assert data.rows["train"] is data_rows
     return module
 

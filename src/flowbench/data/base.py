@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
@@ -101,7 +102,7 @@ def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-class DataModule(Checked, ABC):
+class DataModule(Checked, pl.LightningDataModule, ABC):
     """A data set for density estimation.
 
     A subclass provides its rows (`read`) and may convert originals once (`prepare_data`). After
@@ -121,6 +122,7 @@ class DataModule(Checked, ABC):
     steps_per_item: int | None = 64  # how training gets its minibatches: see `BatchLoader`
 
     def __init__(self, *, batch_size: AtLeastOne = 256, seed: Seed = 0) -> None:
+        super().__init__()
         self.batch_size = batch_size
         self.seed = seed
         self.rows: dict[str, Rows] = {}
@@ -145,9 +147,6 @@ class DataModule(Checked, ABC):
             The SHA-256, or None if the data are gone.
         """
         return self._read().sha256
-
-    def prepare_data(self) -> None:
-        """Convert originals, if need be; nothing by default."""
 
     def setup(self, stage: str | None = None) -> None:
         """Map all splits to model space, once."""

@@ -58,7 +58,7 @@ class Curve(Callback, ABC):
 
     def add(self, trainer: pl.Trainer, module: Any, **place: float) -> None:
         """Measure on all ranks, and write on rank 0."""
-        data: DataModule = trainer.datamodule.data  # type: ignore[attr-defined]
+        data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
         with modes_kept(module.flow):
             self.rows.append({**place, **self.measure(module.flow, data)})
         if trainer.is_global_zero:
@@ -96,7 +96,7 @@ class LabelCurve(Curve):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuse data without such labels."""
-        data = trainer.datamodule.data  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, SoundDataModule):
             raise ValueError(f"LabelCurve needs data of sound, got {type(data).__name__}")
         known = list(data.scored_of("test"))

@@ -29,7 +29,6 @@ from flowbench.training.checkpoint_files import best_state, resuming
 from flowbench.training.devices import build_trainer
 from flowbench.training.flow_module import FlowModule, is_trainable
 from flowbench.training.interruption import Interruptions
-from flowbench.training.trainer_data import TrainerData
 
 __all__ = ["Fitted", "fit"]
 
@@ -95,7 +94,7 @@ def fit(
     if is_trainable(module):
         _tell_of_small_split(data)
         with resuming(resume):
-            trainer.fit(module, datamodule=TrainerData(data), ckpt_path=resume, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
         module.flow.recompute_statistics(*data.rows["train"].batch())
         _save(trainer, module, folder.best)

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 from flowbench.checkpoint import TrainedDensity, saved_values, start_from
 from flowbench.config.annotations import fits
 from flowbench.config.checked import takes
-from flowbench.config.limits import Accelerator, AtLeastOne, NotNegative, Seed, Share
+from flowbench.config.limits import Accelerator, AtLeastOne, NotNegative, Positive, Seed, Share
 from flowbench.config.options import options_of
 from flowbench.config.settings import Training
 from flowbench.config.words import describe
@@ -35,7 +36,6 @@ from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.flow_module import is_trainable
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 from flowbench.training.quiet import quiet
-from flowbench.training.trainer_data import TrainerData
 
 __all__ = ["fit"]
 
@@ -52,6 +52,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     standardized: bool = True,
     init_from: str | Path | None = None,
     max_epochs: AtLeastOne = 1000,
+    minutes: Positive | None = None,
     accelerator: Accelerator = "cpu",
     seed: Seed = 0,
     progress: bool = True,
@@ -80,6 +81,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             that does not vary is only centred. Rows of 0 and 1 need False.
         init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
         max_epochs: passes over the training rows, at most.
+        minutes: wall time of the training, at most, after which the best epoch so far is kept;
+            None: no limit.
         accelerator: "cpu", "gpu", "mps" or "auto" (a GPU of CUDA if there is one, else "cpu").
         seed: of the split, of the order of batches, of noise.
         progress: show the epochs on stderr: in a terminal as a bar, in a notebook as a line every
@@ -151,7 +154,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         if is_trainable(module):
             bar = [EpochBar()] if progress and _is_watched() else []
             callbacks = [*averages(options), *bar, history, keeper]
-            _train(module, data, callbacks, max_epochs, accelerator)
+            _train(module, data, callbacks, max_epochs, minutes, accelerator)
             flow.load_state_dict(keeper.best_state())
         else:
             flow.recompute_statistics(*data.rows["train"].batch())
@@ -208,11 +211,13 @@ def _train(
     data: DataModule,
     callbacks: list[Callback],
     max_epochs: int,
+    minutes: float | None,
     accelerator: str,
 ) -> None:
     with quiet():
         pl.Trainer(
             max_epochs=int(max_epochs),
+            max_time=None if minutes is None else timedelta(minutes=minutes),
             accelerator=chosen(accelerator),
             devices=1,
             callbacks=callbacks,
@@ -221,4 +226,4 @@ def _train(
             num_sanity_val_steps=0,
             enable_model_summary=False,
             enable_progress_bar=any(isinstance(one, EpochBar) for one in callbacks),
-        ).fit(module, datamodule=TrainerData(data))
+        ).fit(module, datamodule=data)

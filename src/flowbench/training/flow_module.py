@@ -132,7 +132,7 @@ class FlowModule(pl.LightningModule):
 
     def steps_at_most(self) -> int:
         """The steps of the whole training, if it does not stop early."""
-        loader = self._data().train_dataloader()
+        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
         assert self.trainer.max_epochs is not None
         return self.trainer.max_epochs * loader.steps
 
@@ -159,7 +159,7 @@ class FlowModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Move the training rows to a CUDA device if they fit, so that no batch is copied."""
-        data = self._data()
+        data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         self._steps_per_item = data.steps_per_item
         if self.takes_items:
             self.trainer.log_every_n_steps = 1  # type: ignore[attr-defined]  # once per item
@@ -173,7 +173,7 @@ class FlowModule(pl.LightningModule):
 
     def on_fit_end(self) -> None:
         """Move the training rows back, as they were last drawn."""
-        data = self._data()
+        data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         data.steps_per_item = self._steps_per_item
         self._home.x.copy_(data.rows["train"].x)
         data.rows["train"] = self._home
@@ -186,9 +186,6 @@ class FlowModule(pl.LightningModule):
             restore_random_states(self._random_states[rank])
         elif rank:
             torch.manual_seed(torch.initial_seed() + rank)
-
-    def _data(self) -> DataModule:
-        return self.trainer.datamodule.data  # type: ignore[attr-defined]
 
     def _count(self) -> None:
         self.step += 1
@@ -227,7 +224,7 @@ class FlowModule(pl.LightningModule):
     def on_validation_start(self) -> None:
         """Recompute batch-norm statistics over the whole training set."""
         self._validation.zero_()
-        rows = self._data().rows["train"].share()
+        rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
         self.flow.recompute_statistics(*rows.batch())
         self.trainer.model.eval()  # type: ignore[union-attr]
 
