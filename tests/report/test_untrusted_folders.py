@@ -70,6 +70,8 @@ DAMAGES = [
     ("config.yaml", text("a: &a [*a]"), "more than 100,000 values"),
     ("config.yaml", text(bomb()), "more than 100,000 values"),
     ("config.yaml", text("!!python/object/apply:os.mkdir [MADE]"), "not readable as YAML"),
+    ("config.yaml", text("[" * 10_000), "not readable as YAML"),
+    ("config.yaml", text("model: " + "{a: " * 600 + "}" * 600), "nested more than 50 deep"),
     ("config.yaml", text("seed: 2020-01-01"), "holds a date, expected numbers and text"),
     ("metrics.csv", text(""), "not readable as CSV"),
     ("metrics.csv", text("epoch,seconds\n0,1\n"), "has no column val/log_likelihood"),

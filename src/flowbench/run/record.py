@@ -1,11 +1,14 @@
 """The contents of `result.json`."""
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 from flowbench.config.settings import Settings
+from flowbench.config.signatures import parameters
 from flowbench.data import DataModule
 from flowbench.evaluation.curves import step_summary
+from flowbench.evaluation.paired import rows_sha256
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
 from flowbench.run.fit import Fitted
 from flowbench.run.folder import RunFolder
@@ -65,6 +68,8 @@ def record(
         "context_features": data.context_features,
         "parameters": sum(parameter.numel() for parameter in fitted.flow.parameters()),
         "rows": {split: len(rows) for split, rows in data.rows.items()},
+        "test_rows_sha256": rows_sha256(data.raw.x["test"]),
+        "knows_lattice": "lattice" in (parameters(resolve_name(settings.model["_target_"])) or {}),
         **scores,
         "published": reference,
         "steps": step_summary(folder.path, curve),
