@@ -12,6 +12,8 @@ import pytest
 
 from flowbench.report import collect, settings_of
 from flowbench.report.collect import ReportError, survey
+from flowbench.report.latex import latex_table
+from flowbench.report.results import results_table
 from flowbench.report.text import markdown_report
 from flowbench.report.write import write_report
 
@@ -67,7 +69,7 @@ DAMAGES = [
     ("config.yaml", text(""), "the whole is null, expected a mapping"),
     ("config.yaml", text("- 1"), "the whole is a list of 1"),
     ("config.yaml", text("model: [maf]"), "model is a list of 1, expected a mapping"),
-    ("config.yaml", text("a: &a [*a]"), "more than 100,000 values"),
+    ("config.yaml", text("a: &a [*a]"), "nested more than 50 deep"),
     ("config.yaml", text(bomb()), "more than 100,000 values"),
     ("config.yaml", text("!!python/object/apply:os.mkdir [MADE]"), "not readable as YAML"),
     ("config.yaml", text("[" * 10_000), "not readable as YAML"),
@@ -162,7 +164,8 @@ def test_names_mean_nothing_in_markdown(tree):
     other = replace(
         run, path=run.path.parents[1] / "h" / "seed=0", config=config, command="```\n# x"
     )
-    told = markdown_report(settings_of([run, other]), title=evil)
+    settings = settings_of([run, other])
+    told = markdown_report(settings, title=evil, table=results_table(settings))
     [line] = [line for line in told.splitlines() if "src=x" in line and line.startswith("| a")]
     assert len(re.findall(r"(?<!\\)\|", line)) == len(
         re.findall(r"\|", next(one for one in told.splitlines() if one.startswith("| data")))
@@ -170,3 +173,16 @@ def test_names_mean_nothing_in_markdown(tree):
     for meaning in (r"(?<!\\)`c", r"(?<!\\)<img", r"\]\(http", r"(?<!\\)\*d", "^# g"):
         assert not re.search(meaning, told, re.MULTILINE)
     assert "````sh" in told
+
+
+def test_names_start_no_command_in_latex(tree):
+    evil = r"50% a_b \input{x} $c$ #1 ~d^2 {e} & \\ \end{tabular}" + "\n% f"
+    run = next(run for run in collect(tree) if run.model == "gaussian")
+    config = run.config | {"data": run.config["data"] | {"name": evil}}
+    told = latex_table(results_table(settings_of([replace(run, config=config)])))
+    [line] = [line for line in told.splitlines() if "input" in line]
+    kept = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum)\{\}|\\[&%$#_{}]", "", line)
+    assert "textbackslash" in line
+    name = kept.partition(" & ")[0]
+    assert not re.search(r"[\\&%$#_{}~^]", name)
+    assert line.endswith(r"\\")

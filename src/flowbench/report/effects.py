@@ -63,18 +63,23 @@ class Sweep:
 
 
 def sweeps(settings: Sequence[Setting]) -> Iterator[Sweep]:
-    """One per ranking and model with at least four runs that differ in an option."""
+    """One per ranking and model with at least four runs, some of which differ in one option."""
     for members in rankings(settings).values():
         for model in dict.fromkeys(setting.model for setting in members):
             swept = [setting for setting in members if setting.model == model]
             keys = list(dict.fromkeys(key for setting in swept for key in setting.keys))
-            if keys and sum(len(setting.runs) for setting in swept) >= RUNS:
-                title = f"{model} on {members[0].ranking}"
-                yield Sweep(title=title, effects={key: _effects(swept, key) for key in keys})
+            if sum(len(setting.runs) for setting in swept) < RUNS:
+                continue
+            effects = {key: found for key in keys if len(found := _effects(swept, key)) > 1}
+            if effects:
+                yield Sweep(title=f"{model} on {members[0].ranking}", effects=effects)
 
 
 def _effects(settings: Sequence[Setting], key: str) -> list[Effect]:
-    """The values of one option; the reference is the one with most results."""
+    """The values of one option that have pairs or failures, held against the reference.
+
+    The reference is the value with most results.
+    """
     runs: dict[str, list[RunRecord]] = {}
     results: dict[str, dict[Any, float]] = {}
     for setting in settings:
@@ -87,11 +92,12 @@ def _effects(settings: Sequence[Setting], key: str) -> list[Effect]:
     levels = sorted(runs, key=_by_size)
     reference = max(levels, key=lambda level: len(results.get(level, ())))
     levels.sort(key=lambda level: level != reference)
-    return [
+    effects = [
         _effect(level, runs[level], results.get(level, {}), results.get(reference, {}),
                 is_reference=level == reference)
         for level in levels
     ]  # fmt: skip
+    return [one for one in effects if one.is_reference or one.pairs or one.failed]
 
 
 def _effect(

@@ -59,7 +59,7 @@ def _number(cell: Cell) -> str:
     if not (found := NUMBER.match(cell.text)):
         return _escaped(cell.text)
     number = found[0].replace("−", "-").replace(",", "{,}").replace("±", r"\pm")
-    return f"${number}${_escaped(cell.text[found.end() :])}"
+    return f"${number}$ {_escaped(cell.text[found.end() :])}".rstrip()
 
 
 def _one_line(text: str) -> str:

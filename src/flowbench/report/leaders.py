@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from flowbench.report.settings import Setting, best_by_validation, rankings
 from flowbench.run.records import RunFolderError, read_scores
@@ -51,28 +51,38 @@ def behind_leaders(settings: Sequence[Setting]) -> list[Behind | None]:
 
 
 def _behind(setting: Setting, leader: Setting, theirs: Scores, problem: str) -> Behind:
-    over_seeds = math.hypot(_seeds_error(setting), _seeds_error(leader))
     ours, own_problem = _scores(setting)
-    common = [rows for rows in ours if rows in theirs and _lengths(ours, theirs, rows) == 1]
-    if not common:
-        errors = (setting.two_standard_errors or 0.0, leader.two_standard_errors or 0.0)
-        mean = (setting.log_likelihood("test") or 0.0) - (leader.log_likelihood("test") or 0.0)
-        reason = own_problem or problem or "other test rows"
-        error = math.hypot(*errors, over_seeds)
-        return Behind(mean=mean, two_standard_errors=error, unpaired=reason)
-    pairs = [np.mean(ours[rows], axis=0) - np.mean(theirs[rows], axis=0) for rows in common]
-    difference = np.concatenate(pairs)
-    over_rows = 2 * difference.std(ddof=min(1, len(difference) - 1)) / math.sqrt(len(difference))
-    error = math.hypot(over_rows, over_seeds)
+    pairs = [(ours[rows], theirs[rows]) for rows in ours if rows in theirs]
+    pairs = [pair for pair in pairs if len({len(scores) for side in pair for scores in side}) == 1]
+    if not pairs:
+        return _unpaired(setting, leader, own_problem or problem or "other test rows")
+    by_rows = [np.mean(one, axis=0) - np.mean(other, axis=0) for one, other in pairs]
+    difference = np.concatenate(by_rows)
+    sides = [[np.mean(scores) for scores in side] for side in pairs[0]]
+    if len(by_rows) > 1:  # every seed has test rows of its own
+        sides = [[np.mean(differences) for differences in by_rows]]
+    error = math.hypot(_two_standard_errors(difference), *map(_two_standard_errors, sides))
     return Behind(mean=float(difference.mean()), two_standard_errors=error)
 
 
-def _lengths(ours: Scores, theirs: Scores, rows: str) -> int:
-    return len({len(scores) for scores in ours[rows] + theirs[rows]})
+def _unpaired(setting: Setting, leader: Setting, reason: str) -> Behind:
+    """The difference of the means, whose errors add up as if they were independent."""
+    one, other = setting.log_likelihood("test"), leader.log_likelihood("test")
+    assert one is not None
+    assert other is not None
+    errors = [s.two_standard_errors or 0.0 for s in (setting, leader)]
+    errors += [
+        2 * (s.sd_over_seeds or 0.0) / math.sqrt(len(s.finished)) for s in (setting, leader)
+    ]
+    return Behind(mean=one - other, two_standard_errors=math.hypot(*errors), unpaired=reason)
 
 
-def _seeds_error(setting: Setting) -> float:
-    return 2 * (setting.sd_over_seeds or 0.0) / math.sqrt(max(1, len(setting.finished)))
+def _two_standard_errors(values: ArrayLike) -> float:
+    """Of the mean of values; 0 of a single one."""
+    known = np.asarray(values, np.float64)
+    if len(known) == 1:
+        return 0.0
+    return float(2 * known.std(ddof=1) / math.sqrt(len(known)))
 
 
 def _scores(setting: Setting) -> tuple[Scores, str]:
@@ -85,7 +95,9 @@ def _scores(setting: Setting) -> tuple[Scores, str]:
             problem = "no test_scores.npy"
             continue
         try:
-            scores.setdefault(rows, []).append(read_scores(run.test_scores))
+            read = read_scores(run.test_scores)
         except RunFolderError as error:
             problem = str(error).removeprefix(f"{run.test_scores}: ")
+        else:
+            scores.setdefault(rows, []).append(read)
     return scores, problem

@@ -15,7 +15,7 @@ from flowbench.report.collect import RunRecord
 from flowbench.report.curves import learning_curves
 from flowbench.report.effects import Effect, Sweep
 from flowbench.report.overview import overview
-from flowbench.report.recorded import recorded_curves
+from flowbench.report.recorded import has_recorded, recorded_curves
 from flowbench.report.results import Table
 from flowbench.report.settings import Setting
 from flowbench.report.svg import Chart
@@ -25,8 +25,8 @@ from flowbench.report.text import EFFECTS, effects_table
 __all__ = ["render_page"]
 
 STATUSES = ("finished", "unfinished", "pruned", "failed")
-TOLD_IN_FULL = 200  # runs, with the scores of every label
-RECORDED = 40  # charts
+TOLD_IN_FULL = 100  # runs, with the scores of every label
+RECORDED = 20  # runs
 GALLERY = 60  # pictures
 SAMPLES = ("samples", "pairs", "density")  # the first of these that a run has
 LONGEST = 600  # letters of an error
@@ -67,7 +67,7 @@ def render_page(
     }
     counts = {status: sum(run.status == status for run in runs) for status in STATUSES}
     cells = overview(settings)
-    recorded = list(recorded_curves(settings))
+    recording = [run for setting in settings for run in setting.runs if has_recorded(run)]
     return environment.get_template("page.html").render(
         title=title,
         counts={status: count for status, count in counts.items() if count},
@@ -80,8 +80,8 @@ def render_page(
         curves=_drawn(learning_curves(settings)),
         sweeps=[(sweep.title, effects_table(sweep), _intervals(sweep)) for sweep in sweeps],
         effects_note=EFFECTS,
-        recorded=_drawn(recorded[:RECORDED]),
-        not_drawn=max(0, len(recorded) - RECORDED),
+        recorded=_drawn(recorded_curves(settings, runs=RECORDED)),
+        not_drawn=max(0, len(recording) - RECORDED),
         n=formatting,
         told=lambda run: _told(run, in_full=len(runs) <= TOLD_IN_FULL),
         score=score_of,

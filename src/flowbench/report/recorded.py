@@ -1,21 +1,33 @@
 """Charts of the curves that runs recorded during training: test rows by step, words by epoch."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from flowbench.evaluation.published import published_curve
 from flowbench.report.collect import RunRecord
 from flowbench.report.settings import Setting
 from flowbench.report.svg import COLORS, OTHER, Chart, Line, curve_range
 
-__all__ = ["recorded_curves"]
+__all__ = ["has_recorded", "recorded_curves"]
 
 UNIT = "log-likelihood (nats per row)"
 WORD_UNIT = "log-likelihood (nats per clip)"
 
 
-def recorded_curves(settings: Sequence[Setting]) -> Iterator[Chart]:
-    """One chart per run and curve that has recorded something."""
-    for setting, run in ((s, run) for s in settings for run in s.runs):
+def has_recorded(run: RunRecord) -> bool:
+    """Whether a run has recorded a curve during training."""
+    return not (run.steps.empty and run.labels.empty)
+
+
+def recorded_curves(settings: Sequence[Setting], *, runs: int | None = None) -> Iterator[Chart]:
+    """One chart per curve that a run has recorded.
+
+    Args:
+        settings: whose runs are looked at.
+        runs: charts of the first so many runs; None: of all.
+    """
+    known = ((s, run) for s in settings for run in s.runs if has_recorded(run))
+    for setting, run in islice(known, runs):
         title = f"{setting.model} on {setting.data}, seed {run.seed}"
         if not run.steps.empty:
             yield _steps(run, f"{title}: by step")

@@ -21,7 +21,8 @@ EXPLANATION = (
 )
 LEADER = (
     "The leader has the highest validation log-likelihood on its data; differences to it are "
-    "means of row-wise differences in nats, ± two standard errors over rows and seeds"
+    "means of row-wise differences in nats, over the test rows that both have scored, ± two "
+    "standard errors over rows and seeds"
 )
 WITHIN = (
     "A difference is within error where |ours − published| ≤ √(e² + p² + (2 sd/√n)²), e and p "

@@ -14,7 +14,8 @@ COLORS = 8  # of the classes c0, c1, … in the style sheet
 OTHER = "other"
 WIDTH, HEIGHT = 560, 320
 LEFT, RIGHT, TOP, BOTTOM = 76, 12, 10, 44
-POINTS = 80
+POINTS = 1200  # of a chart, about
+MOST, LEAST = 80, 12  # of a line
 TOLD = 12
 HUGE = 1e100
 
@@ -95,7 +96,8 @@ class Chart:
         low, high = self.range or _spread([y for _, _, y in drawn], margin=0.05)
         across = _Scale(x_low, x_high, LEFT, WIDTH - RIGHT)
         up = _Scale(low, high, HEIGHT - BOTTOM, TOP)
-        lines = (_polyline(line, across(x), up(y)) for line, x, y in drawn if len(x))
+        most = max(LEAST, min(MOST, POINTS // max(1, len(drawn))))
+        lines = (_polyline(line, across(x), up(y), most) for line, x, y in drawn if len(x))
         parts = [*_horizontal(self.x, across), *_vertical(self.y, up), *_clipped(lines)]
         return Markup(
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{escape(self.title)}</title>'
@@ -143,7 +145,7 @@ def curve_range(curves: Sequence[ArrayLike]) -> tuple[float, float] | None:
     return low - margin, high + margin
 
 
-def thinned(y: Floats, most: int = POINTS) -> NDArray[np.intp]:
+def thinned(y: Floats, most: int = MOST) -> NDArray[np.intp]:
     """The places of about so many points that show a curve: both ends, lowest and highest between.
 
     Example:
@@ -158,8 +160,8 @@ def thinned(y: Floats, most: int = POINTS) -> NDArray[np.intp]:
     return np.unique([*ends, *extremes])
 
 
-def _polyline(line: Line, x: Floats, y: Floats) -> str:
-    kept = thinned(y)
+def _polyline(line: Line, x: Floats, y: Floats, most: int) -> str:
+    kept = thinned(y, most)
     points = " ".join(f"{a:.4g},{b:.4g}" for a, b in zip(x[kept], y[kept], strict=True))
     title = f"<title>{escape(line.title or line.name)}</title>"
     if len(kept) == 1:

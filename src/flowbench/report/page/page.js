@@ -57,5 +57,6 @@ for (const button of table.querySelectorAll(".command button")) {
     button.textContent = "copied";
   });
 }
+for (const link of table.querySelectorAll(".figures a")) link.href = link.firstChild.src;
 filter.addEventListener("input", applyFilter);
 document.documentElement.dataset.ready = "true";
