@@ -31,7 +31,7 @@ class Behind:
 
 
 def behind_leaders(settings: Sequence[Setting]) -> list[Behind | None]:
-    """The difference of each setting to its leader; None where it has no result.
+    """The difference of each setting to its leader; None without a result, or without others.
 
     The leader is the setting with the highest validation log-likelihood, so that no test row has
     a part in its choice; a setting may have a higher test log-likelihood.
@@ -39,7 +39,7 @@ def behind_leaders(settings: Sequence[Setting]) -> list[Behind | None]:
     found: dict[int, Behind] = {}
     for members in rankings(settings).values():
         leader = best_by_validation(members)
-        if leader is None:
+        if leader is None or sum(bool(setting.finished) for setting in members) == 1:
             continue
         known, problem = _scores(leader)
         for setting in members:

@@ -1,11 +1,9 @@
 """The contents of `result.json`."""
 
 from collections.abc import Mapping
-from pkgutil import resolve_name
 from typing import Any
 
 from flowbench.config.settings import Settings
-from flowbench.config.signatures import parameters
 from flowbench.data import DataModule
 from flowbench.evaluation.curves import step_summary
 from flowbench.evaluation.paired import rows_sha256
@@ -14,6 +12,7 @@ from flowbench.run.fit import Fitted
 from flowbench.run.folder import RunFolder
 from flowbench.run.peak_memory import PeakMemory
 from flowbench.run.result import environment
+from flowbench.transforms.lattice import LatticeCoordinates
 
 __all__ = ["published_result", "record"]
 
@@ -69,7 +68,9 @@ def record(
         "parameters": sum(parameter.numel() for parameter in fitted.flow.parameters()),
         "rows": {split: len(rows) for split, rows in data.rows.items()},
         "test_rows_sha256": rows_sha256(data.raw.x["test"]),
-        "knows_lattice": "lattice" in (parameters(resolve_name(settings.model["_target_"])) or {}),
+        "knows_lattice": any(
+            isinstance(part, LatticeCoordinates) for part in fitted.flow.modules()
+        ),
         **scores,
         "published": reference,
         "steps": step_summary(folder.path, curve),

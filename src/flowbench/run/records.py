@@ -7,7 +7,6 @@ import io
 import json
 import os
 import stat
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
@@ -15,6 +14,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from flowbench.schema import LARGEST as LARGEST_NUMBER
 from flowbench.schema import is_text, problem
 
 if TYPE_CHECKING:
@@ -275,11 +275,13 @@ def read_scores(path: Path) -> NDArray[np.float64]:
     """
     try:
         scores = np.load(io.BytesIO(_content(path)), allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
+    except RunFolderError:
+        raise
+    except Exception as error:  # a damaged header makes numpy raise all kinds of errors
         reason = " ".join(str(error).split()[:30])
         raise RunFolderError(f"{path}: not readable as an array ({reason}); {WAY_OUT}") from error
     is_array = isinstance(scores, np.ndarray) and scores.dtype == np.float64 and scores.ndim == 1
-    if not (is_array and len(scores) and np.isfinite(scores).all()):
+    if not (is_array and len(scores) and (np.abs(scores) < LARGEST_NUMBER).all()):
         raise RunFolderError(f"{path}: holds no finite numbers, one per event; {WAY_OUT}")
     return scores
 
