@@ -248,13 +248,16 @@ def test_other_measures_are_in_other_rankings(settings):
     assert any("different measures" in note for note in table.notes)
 
 
-def test_deviations_from_a_protocol_are_told(settings, tmp_path):
+def test_deviations_from_a_protocol_are_told(settings):
     [run] = next(s for s in settings if s.model == "gaussian").runs
     command = "python train.py protocol=maf_paper model=maf trainer.max_epochs=3 seed=1 logger=csv"
     assert run.deviations == []
     assert replace(run, command=command).deviations == ["trainer.max_epochs=3"]
     told = replace(run, result=run.result | {"deviations": ["30 epochs"]})
     assert told.deviations == ["30 epochs"]
+    settings = settings_of([told])
+    page = render_page([told], settings, title="", table=results_table(settings), picture=str)
+    assert "Beside the protocol: 30 epochs" in page
 
 
 def test_learning_curves_hold_every_epoch(settings):
