@@ -1,5 +1,6 @@
 """A run folder may come from strangers: what is wrong in it is told, and nothing else is read."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -155,6 +156,38 @@ def test_only_pictures_of_the_run_are_shown(small, damage, sentence):
     assert re.search(sentence, record.left_out["pairs"])
     page = (write_report(small.parents[3]) / "report.html").read_text()
     assert "pairs is not shown: " in page
+
+
+PLANTED = [
+    (".report.part.html", None),
+    ("report.html", None),
+    ("report_files", "report_files: is a link"),
+    ("report_files/{picture}.png", None),
+    ("report_files/.{picture}.part.png", None),
+    (".", "report: is a link"),
+]
+
+
+@pytest.mark.parametrize(("name", "sentence"), PLANTED)
+def test_nothing_is_written_through_a_link(small, tmp_path, name, sentence):
+    """Neither to a file nor into a folder that a stranger's tree points to."""
+    picture = (small / "figures" / "pairs.png").read_bytes()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "file").write_bytes(bytes(len(picture)))
+    report = small.parents[3] / "report"
+    link = report / name.format(picture=hashlib.sha256(picture).hexdigest()[:16])
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(mine if sentence else mine / "file")
+    if sentence:
+        with pytest.raises(ReportError, match=sentence):
+            write_report(small.parents[3])
+    else:
+        page = (write_report(small.parents[3]) / "report.html").read_text()
+        shown = {(report / one).read_bytes() for one in re.findall(r'src="(report_[^"]*)"', page)}
+        assert picture in shown
+    assert [path.name for path in mine.iterdir()] == ["file"]
+    assert (mine / "file").read_bytes() == bytes(len(picture))
 
 
 def test_names_mean_nothing_in_markdown(tree):

@@ -39,7 +39,7 @@ class Pictures:
         """
         content = read_picture(path)
         copy = self.folder / f"{hashlib.sha256(content).hexdigest()[:16]}.png"
-        if not (copy.is_file() and copy.stat().st_size == len(content)):
+        if not _is_file(copy, size=len(content)):
             self.folder.mkdir(exist_ok=True)
             with replacing(copy, durable=False) as part:
                 part.write_bytes(content)
@@ -61,3 +61,8 @@ class Pictures:
             (self.folder / name).unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def _is_file(path: Path, *, size: int) -> bool:
+    """Whether there is a regular file of that size, not a link to one."""
+    return path.is_file() and not path.is_symlink() and path.stat().st_size == size

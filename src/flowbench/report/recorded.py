@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+import numpy as np
+
 from flowbench.evaluation.published import published_curve
 from flowbench.report.collect import RunRecord
 from flowbench.report.settings import Setting
@@ -43,7 +45,7 @@ def _steps(run: RunRecord, title: str) -> Chart:
         Line(name="under N(0, I)", x=step, y=base, style=OTHER),
     ]
     if known := published_curve(source, run.data) if source else []:
-        x, y = ([point[key] for point in known] for key in ("step", "test"))
+        x, y = np.array([[point[key] for point in known] for key in ("step", "test")], np.float64)
         lines.append(Line(name="published, test", x=x, y=y, style="c1 dotted"))
     return Chart(title=title, x="optimiser step", y=UNIT, lines=lines)
 
