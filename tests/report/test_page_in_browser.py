@@ -91,6 +91,14 @@ def test_nothing_is_cut_off(page, width):
     page.locator(".summary:visible button").first.click()
 
 
+def test_nothing_is_cut_off_on_paper(page):
+    page.set_viewport_size({"width": 700, "height": 900})  # A4
+    page.emulate_media(media="print")
+    rights = [part.evaluate(RIGHT_EDGE) for part in page.locator("table, .chart").all()]
+    page.emulate_media(media="screen")
+    assert max(rights) <= 700
+
+
 @pytest.mark.parametrize(("media", "width"), [("screen", 1200), ("screen", 390), ("print", 800)])
 def test_screen_readers_find_no_serious_fault(page, media, width):
     page.set_viewport_size({"width": width, "height": 900})

@@ -145,7 +145,7 @@ def _mean(*path: str, text: Callable[[float | None], str]) -> Callable[..., Cell
 
 
 def _places(digits: int) -> Callable[[float | None], str]:
-    return lambda value: MISSING if value is None else f"{value:.{digits}f}"
+    return lambda value: MISSING if value is None else f"{value:z.{digits}f}".replace("-", "−")
 
 
 COLUMNS: dict[str, Callable[[Setting, Behind | None], Cell]] = {
