@@ -11,7 +11,7 @@ from flowbench.flows import MAF
 from flowbench.transforms import Chain
 
 OF_A_RUN = ("hydra", "omegaconf", "pydantic", "pytorch_lightning", "torchmetrics")
-OF_SOME_RUNS = ("h5py", "matplotlib", "optuna", "pandas", "plotly", "pyarrow")
+OF_SOME_RUNS = ("h5py", "matplotlib", "optuna", "pandas", "pyarrow")
 OF_SOME_RUNS += ("soundfile", "torchaudio", "wandb")
 
 LIBRARY = """
