@@ -11,8 +11,7 @@ from flowbench.flows import MAF
 from flowbench.transforms import Chain
 
 OF_A_RUN = ("hydra", "omegaconf", "pydantic", "pytorch_lightning", "torchmetrics")
-OF_SOME_RUNS = ("h5py", "matplotlib", "optuna", "pandas", "plotly", "pyarrow")
-OF_SOME_RUNS += ("scipy", "sklearn", "soundfile", "torchaudio", "wandb")
+OF_SOME_RUNS = ("h5py", "matplotlib", "optuna", "soundfile", "torchaudio", "wandb")
 
 LIBRARY = """
 import sys
@@ -31,6 +30,21 @@ import hydra, pytorch_lightning
 brought = set(sys.modules)
 from flowbench.run.main import main
 main()
+print(*set(sys.modules) - brought)
+"""
+
+ANSWERS = """
+import sys
+import hydra, pytorch_lightning
+brought = set(sys.modules)
+from flowbench.run.main import main
+for word in sys.argv[1:]:
+    sys.argv[1:] = [word]
+    try:
+        main()
+    except SystemExit:
+        pass
+print()
 print(*set(sys.modules) - brought)
 """
 
@@ -70,6 +84,12 @@ def test_a_run_imports_nothing_that_it_does_not_use(tmp_path):
     found = packages(COMMAND, *words, f"paths.output={tmp_path}")
     assert "flowbench" in found
     assert found.isdisjoint(OF_SOME_RUNS)
+
+
+def test_help_and_mistakes_load_nothing_of_training():
+    found = packages(ANSWERS, "model.layrs=3", "trainer.max_epochs=no", "--help")
+    assert "flowbench" in found
+    assert found.isdisjoint({*OF_SOME_RUNS, "pandas", "sklearn"})
 
 
 @pytest.mark.parametrize("name", ON_FIRST_USE)

@@ -13,10 +13,11 @@ import yaml
 
 from flowbench.stored import to_write
 
-__all__ = ["CHECKPOINTS", "PICTURE", "TEXTS", "damage", "damage_bytes", "damage_tree"]
+__all__ = ["CHECKPOINTS", "PICTURE", "SCORES", "TEXTS", "damage", "damage_bytes", "damage_tree"]
 
 CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")
 TEXTS = ("result.json", "config.yaml", "metrics.csv", "data.json", "error.json", "pruned.json")
+SCORES = "test_scores.npy"
 PICTURE = "figures/learning_curve.png"
 
 DEEP: Any = []

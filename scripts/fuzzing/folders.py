@@ -29,7 +29,7 @@ from flowbench.run.config_directory import config_directory
 from flowbench.run.identity import run_directory
 from flowbench.run.run import run as train
 from fuzzing.attempts import Outcome
-from fuzzing.damages import CHECKPOINTS, PICTURE, TEXTS, damage, damage_tree
+from fuzzing.damages import CHECKPOINTS, PICTURE, SCORES, TEXTS, damage, damage_tree
 
 __all__ = ["campaign"]
 
@@ -79,7 +79,7 @@ class Sound:
                 self.folder = self.train(self.origin, f"seed={seed}")
         self.inside = self.folder.relative_to(self.origin)
         self.density = flowbench.load(self.folder).log_prob(torch.zeros(1, 2))
-        self.names = [*TEXTS, PICTURE, *CHECKPOINTS * 5]
+        self.names = [*TEXTS, PICTURE, SCORES, *CHECKPOINTS * 5]
 
     def train(self, tree: Path, *overrides: str) -> Path:
         """The same command, in this process."""

@@ -34,6 +34,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         with naming_full_disk(path):
+            if part.is_symlink():  # it would lead the text elsewhere
+                part.unlink()
             yield part
             if durable:
                 with part.open("rb") as file:

@@ -65,10 +65,11 @@ def test_compiled_in_one_graph(name, classes):
 @TRACED
 @pytest.mark.filterwarnings("ignore")
 def test_sampling_compiled_in_one_graph(name, classes):
+    """Without gradients: what `torch.compile` makes of its graph is of no interest here."""
     flow = build(name, classes)
     context = one_hot(2) if classes else None
     torch.compiler.reset()
-    compiled = torch.compile(flow.sample, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(flow.sample, fullgraph=True, backend="eager")
     drawn = []
     for draw in (flow.sample, compiled):
         torch.manual_seed(0)

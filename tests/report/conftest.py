@@ -8,6 +8,7 @@ import pytest
 from run_commands import train
 
 from flowbench.figures import figures
+from flowbench.report import collect, settings_of
 
 SMALL = ["data.train_rows=500", "data.val_rows=200", "training.batch_size=100", "model.layers=1"]
 SMALL += ["model.hidden_units=[8]", "trainer.max_epochs=2"]
@@ -40,3 +41,13 @@ def tree(tmp_path_factory):
     [result] = root.glob("outputs/table/realnvp/*/*/result.json")
     os.unlink(result)
     return root / "outputs"
+
+
+@pytest.fixture(scope="module")
+def runs(tree):
+    return collect(tree)
+
+
+@pytest.fixture(scope="module")
+def settings(runs):
+    return settings_of(runs)

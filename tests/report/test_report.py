@@ -3,31 +3,28 @@
 import json
 import re
 import runpy
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from flowbench.evaluation.published import published_curve
 from flowbench.report import collect, settings_of, tidy
-from flowbench.report.charts import learning_curves, sweeps
 from flowbench.report.collect import ReportError
+from flowbench.report.curves import learning_curves
+from flowbench.report.effects import sweeps
 from flowbench.report.overview import overview
+from flowbench.report.page import render_page
 from flowbench.report.recorded import recorded_curves
+from flowbench.report.results import results_table
+from flowbench.report.svg import Chart, Line
 from flowbench.report.table import score_of
 from flowbench.report.text import BEGIN, END
-from flowbench.report.write import write_report
-
-
-@pytest.fixture(scope="module")
-def runs(tree):
-    return collect(tree)
-
-
-@pytest.fixture(scope="module")
-def settings(runs):
-    return settings_of(runs)
+from flowbench.report.write import FORMATS, write_report
 
 
 def files(folder):
@@ -131,25 +128,23 @@ def test_missing_cells_are_shown_as_missing(settings):
     assert best.log_likelihood("val") == max(validated)
 
 
-def test_a_sweep_is_drawn_over_the_keys_that_vary(settings):
-    grid = [s for s in settings if s.model == "maf" and s.finished]
-    assert len(grid) == 4
-    for setting in grid:  # as it is without the run that failed
-        for key in set(setting.keys) - {"model.activation", "model.batch_norm"}:
-            del setting.keys[key]
-    [(title, chart)] = sweeps(grid)
-    assert title == "maf on toy"
-    assert chart.data[0].type == "heatmap"
-    assert {len(line) for line in chart.data[0].z} == {2}
-    [(_, chart)] = sweeps(settings_of([run for s in settings for run in s.runs]))
-    assert {trace.type for trace in chart.data} == {"scatter"}
-    assert len(chart.data) == 4
-
-
 def test_learning_curves_hold_every_epoch(settings):
-    charts = dict(learning_curves(settings))
-    assert set(charts) == {"toy", "table"}
-    assert {len(trace.x) for trace in charts["table"].data} == {2}
+    charts = {chart.title: chart for chart in learning_curves(settings)}
+    assert set(charts) == {"Learning curves on toy", "Learning curves on table"}
+    assert {len(line.x) for line in charts["Learning curves on table"].lines} == {2}
+
+
+def test_charts_can_be_read_aloud_and_stay_small():
+    values = np.sin(np.arange(100_000) / 1000)
+    values[50_000] = 40
+    lines = [Line(name="a<b", x=np.arange(100_000), y=values, style="c1 dotted")]
+    lines += [Line(name="gap", x=[0, 1, 2], y=[np.nan, 1e300, 1.0]), Line(name="none", x=[], y=[])]
+    svg = str(Chart(title="<t>", x="epoch", y="nats", lines=lines).svg())
+    assert "<title>&lt;t&gt;</title><desc>nats by epoch. Last values: a&lt;b " in svg
+    assert ElementTree.fromstring(svg).tag == "svg"
+    assert len(svg) < 4000
+    highest = min(float(y) for y in re.findall(r"[\d.]+,([\d.]+)", svg.partition("polyline")[2]))
+    assert highest < 30  # the one value far above is drawn
 
 
 def test_what_runs_recorded_is_drawn_beside_what_is_published(runs):
@@ -164,15 +159,19 @@ def test_what_runs_recorded_is_drawn_beside_what_is_published(runs):
     steps = pd.DataFrame({"step": [0, 9], "test": [-9.0, -8.0], "base/test": [-11.0, -11.0]})
     for labels, names in ((words, ["cat", "zero"]), (many, ["21 others"] * 21 + ["zero"])):
         recorded = replace(run, config=config, steps=steps, labels=pd.DataFrame(labels))
-        (_, by_step), (_, by_word) = recorded_curves(settings_of([recorded]))
-        assert [line.name for line in by_step.data] == ["test", "under N(0, I)", "published, test"]
-        assert by_step.data[0].y == (-9.0, -8.0)
-        assert by_step.data[2].y == article
-        assert [line.name for line in by_word.data] == names
-        assert by_word.data[-1].y == (1.0, 2.0)
+        by_step, by_word = recorded_curves(settings_of([recorded]))
+        assert [line.name for line in by_step.lines] == [
+            "test",
+            "under N(0, I)",
+            "published, test",
+        ]
+        assert list(by_step.lines[0].y) == [-9.0, -8.0]
+        assert tuple(by_step.lines[2].y) == article
+        assert [line.name for line in by_word.lines] == names
+        assert list(by_word.lines[-1].y) == [1.0, 2.0]
     table = config | {"published": {"source": "Papamakarios et al. 2017", "model": "MAF (5)"}}
-    [(_, chart)] = recorded_curves(settings_of([replace(run, config=table, steps=steps)]))
-    assert [line.name for line in chart.data] == ["test", "under N(0, I)"]
+    [chart] = recorded_curves(settings_of([replace(run, config=table, steps=steps)]))
+    assert [line.name for line in chart.lines] == ["test", "under N(0, I)"]
     assert list(recorded_curves(settings_of(runs))) == []
 
 
@@ -181,7 +180,9 @@ def test_the_report_is_a_pure_function_of_the_tree(tree, tmp_path):
     first = write_report(tree, out=tmp_path / "first")
     second = write_report(tree, out=tmp_path / "second")
     assert files(tree) == before
-    for name in ("report.html", "report.md", "runs.csv"):
+    names = {path.relative_to(first) for path in first.rglob("*") if path.is_file()}
+    assert {Path(file) for file, _ in FORMATS.values()} <= names
+    for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert len(pd.read_csv(first / "runs.csv")) == 8
 
@@ -192,26 +193,85 @@ def test_the_page_needs_nothing_from_outside(tree, tmp_path):
     for word in ("<script src", '<link rel="stylesheet"', "@import", "url("):
         assert word not in head
     assert "<script src" not in page
-    pictures = len(list(tree.rglob("*.png")))
-    assert page.count('<figure><img src="data:image/png;base64') == pictures > 0
+    shown = set(re.findall(r'<img src="(report_files/[^"]*)"', page))
+    assert {(tmp_path / name).read_bytes() for name in shown} == {
+        path.read_bytes() for path in tree.rglob("figures/*.png")
+    }
+    assert page.count("<img ") == page.count('loading="lazy"') > 0
 
 
-def test_the_command_prints_markdown_and_rewrites_a_readme(tree, tmp_path, monkeypatch, capsys):
+def test_pictures_of_the_former_page_are_removed_and_nothing_else(tree, tmp_path):
+    outputs = tmp_path / "outputs"
+    shutil.copytree(tree, outputs)
+    page, folder = outputs / "report" / "report.html", outputs / "report" / "report_files"
+    write_report(outputs, formats=["html"])
+    first = {path.name for path in folder.iterdir()}
+    others = ["0123456789abcdef.png", "mine.png"]
+    for name in others:
+        (folder / name).touch()
+    picture = next(outputs.glob("*/gaussian/*/*/figures/pairs.png"))
+    picture.write_bytes(picture.read_bytes() + b"changed")
+    write_report(outputs, formats=["html"])
+    second = {path.name for path in folder.iterdir()}
+    assert len(first - second) == 1
+    assert second >= set(others)
+    assert len(second) == len(first) + 2
+    for name in re.findall(r'src="report_files/([^"]*)"', page.read_text()):
+        assert (folder / name).is_file()
+    shutil.rmtree(folder)
+    folder.symlink_to(tmp_path)
+    with pytest.raises(ReportError, match="is a link, expected a folder"):
+        write_report(outputs)
+
+
+def test_a_page_of_a_thousand_runs_stays_small(runs, tmp_path):
+    run = next(run for run in runs if run.model == "gaussian")
+    steps = pd.DataFrame({"step": range(1000), "test": -1.0, "base/test": -2.0})
+    labels = pd.DataFrame({"epoch": range(50)} | {f"word{n}": 1.0 for n in range(35)})
+    score = {"mean": 0.0, "two_standard_errors": 0.1, "auroc": 0.9, "average_precision": 0.9}
+    anomaly = {"unit": "clips", "learnt": "word0", "above": 0, "mean_auroc": 0.9}
+    anomaly |= {"worst_auroc": 0.9, "others": {"auroc": 0.9, "average_precision": 0.9}}
+    anomaly |= {"labels": {f"word{n}": score for n in range(35)}}
+    result = run.result | {"test": run.result["test"] | {"anomaly": anomaly}}
+    many = []
+    for n in range(1000):
+        config = run.config | {"model": run.config["model"] | {"hidden_units": n, "layers": -n}}
+        path = run.path.parent.with_name(f"{n:08x}") / "seed=0"
+        changes = {"config": config, "path": path, "result": result}
+        changes |= {"steps": steps, "labels": labels}
+        many.append(replace(run, **changes))
+    settings = settings_of(many)
+    page = render_page(
+        many, settings, title="many", table=results_table(settings),
+        sweeps=list(sweeps(settings)), picture=lambda path: f"report_files/{'0' * 16}.png",
+    )  # fmt: skip
+    assert len(page.encode()) < 2e6
+    assert page.count("<article>") == 1000
+
+
+def test_the_command_writes_formats_and_rewrites_a_readme(tree, tmp_path, monkeypatch, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     script = Path(__file__).parents[2] / "scripts" / "report.py"
-    words = [script, tree, "--out", tmp_path / "report", "--markdown", "--readme", readme]
+    out = tmp_path / "report"
+    words = [script, tree, "--out", out, "--readme", readme, "--format", "md", "latex"]
     monkeypatch.setattr("sys.argv", list(map(str, words)))
     runpy.run_path(str(script), run_name="__main__")
-    told = capsys.readouterr().out
-    assert "| table | gaussian |" in told
-    assert "## Runs" in told
-    assert re.search(r"\| failed +\| toy .*\| step \d+: the log-likelihood is not", told)
+    told = capsys.readouterr().out.split()
+    assert told == [str(out / "report.md"), str(out / "report.tex")]
+    assert sorted(path.name for path in out.iterdir()) == ["report.md", "report.tex"]
+    markdown = (out / "report.md").read_text()
+    assert "| table | gaussian |" in markdown
+    assert "## Effects of options: maf on toy" in markdown
+    assert re.search(r"\| failed +\| toy .*\| step \d+: the log-likelihood is not", markdown)
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| table | gaussian |" in text
+    latex = (out / "report.tex").read_text()
+    assert latex.count("\\\\\n") == 1 + len(results_table(settings_of(collect(tree))).lines)
+    assert re.search(r"\ntable & gaussian & .*\$-4\.\d+ \\pm 0\.\d+\$", latex)
 
 
 def test_mistakes_are_one_sentence(tree, tmp_path):

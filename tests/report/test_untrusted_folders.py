@@ -1,5 +1,6 @@
 """A run folder may come from strangers: what is wrong in it is told, and nothing else is read."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -12,6 +13,8 @@ import pytest
 
 from flowbench.report import collect, settings_of
 from flowbench.report.collect import ReportError, survey
+from flowbench.report.latex import latex_table
+from flowbench.report.results import results_table
 from flowbench.report.text import markdown_report
 from flowbench.report.write import write_report
 
@@ -67,9 +70,11 @@ DAMAGES = [
     ("config.yaml", text(""), "the whole is null, expected a mapping"),
     ("config.yaml", text("- 1"), "the whole is a list of 1"),
     ("config.yaml", text("model: [maf]"), "model is a list of 1, expected a mapping"),
-    ("config.yaml", text("a: &a [*a]"), "more than 100,000 values"),
+    ("config.yaml", text("a: &a [*a]"), "nested more than 50 deep"),
     ("config.yaml", text(bomb()), "more than 100,000 values"),
     ("config.yaml", text("!!python/object/apply:os.mkdir [MADE]"), "not readable as YAML"),
+    ("config.yaml", text("[" * 10_000), "not readable as YAML"),
+    ("config.yaml", text("model: " + "{a: " * 600 + "}" * 600), "nested more than 50 deep"),
     ("config.yaml", text("seed: 2020-01-01"), "holds a date, expected numbers and text"),
     ("metrics.csv", text(""), "not readable as CSV"),
     ("metrics.csv", text("epoch,seconds\n0,1\n"), "has no column val/log_likelihood"),
@@ -153,6 +158,38 @@ def test_only_pictures_of_the_run_are_shown(small, damage, sentence):
     assert "pairs is not shown: " in page
 
 
+PLANTED = [
+    (".report.part.html", None),
+    ("report.html", None),
+    ("report_files", "report_files: is a link"),
+    ("report_files/{picture}.png", None),
+    ("report_files/.{picture}.part.png", None),
+    (".", "report: is a link"),
+]
+
+
+@pytest.mark.parametrize(("name", "sentence"), PLANTED)
+def test_nothing_is_written_through_a_link(small, tmp_path, name, sentence):
+    """Neither to a file nor into a folder that a stranger's tree points to."""
+    picture = (small / "figures" / "pairs.png").read_bytes()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "file").write_bytes(bytes(len(picture)))
+    report = small.parents[3] / "report"
+    link = report / name.format(picture=hashlib.sha256(picture).hexdigest()[:16])
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(mine if sentence else mine / "file")
+    if sentence:
+        with pytest.raises(ReportError, match=sentence):
+            write_report(small.parents[3])
+    else:
+        page = (write_report(small.parents[3]) / "report.html").read_text()
+        shown = {(report / one).read_bytes() for one in re.findall(r'src="(report_[^"]*)"', page)}
+        assert picture in shown
+    assert [path.name for path in mine.iterdir()] == ["file"]
+    assert (mine / "file").read_bytes() == bytes(len(picture))
+
+
 def test_names_mean_nothing_in_markdown(tree):
     evil = "a|b `c` <img src=x> *d* ![e](http://f)\n# g"
     run = next(run for run in collect(tree) if run.model == "gaussian")
@@ -160,7 +197,8 @@ def test_names_mean_nothing_in_markdown(tree):
     other = replace(
         run, path=run.path.parents[1] / "h" / "seed=0", config=config, command="```\n# x"
     )
-    told = markdown_report(settings_of([run, other]), title=evil)
+    settings = settings_of([run, other])
+    told = markdown_report(settings, title=evil, table=results_table(settings))
     [line] = [line for line in told.splitlines() if "src=x" in line and line.startswith("| a")]
     assert len(re.findall(r"(?<!\\)\|", line)) == len(
         re.findall(r"\|", next(one for one in told.splitlines() if one.startswith("| data")))
@@ -168,3 +206,16 @@ def test_names_mean_nothing_in_markdown(tree):
     for meaning in (r"(?<!\\)`c", r"(?<!\\)<img", r"\]\(http", r"(?<!\\)\*d", "^# g"):
         assert not re.search(meaning, told, re.MULTILINE)
     assert "````sh" in told
+
+
+def test_names_start_no_command_in_latex(tree):
+    evil = r"50% a_b \input{x} $c$ #1 ~d^2 {e} & \\ \end{tabular}" + "\n% f"
+    run = next(run for run in collect(tree) if run.model == "gaussian")
+    config = run.config | {"data": run.config["data"] | {"name": evil}}
+    told = latex_table(results_table(settings_of([replace(run, config=config)])))
+    [line] = [line for line in told.splitlines() if "input" in line]
+    kept = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum)\{\}|\\[&%$#_{}]", "", line)
+    assert "textbackslash" in line
+    name = kept.partition(" & ")[0]
+    assert not re.search(r"[\\&%$#_{}~^]", name)
+    assert line.endswith(r"\\")

@@ -36,6 +36,10 @@ def test_pictures_from_training_to_samples(folder, label_context, capsys):
     test = result["test"]
     assert 1.9 < test["bits_per_dim"] < 2.45  # the histogram has 2.36
     assert ("accuracy" in test) == label_context
+    assert result["knows_lattice"]
+    terms = np.load(path / "test_scores.npy")
+    told = test["marginal" if label_context else "log_likelihood"]["data_space"]["mean"]
+    assert terms.mean() == pytest.approx(told)
     script("sample")([str(path), "-n", "3", "--out", str(folder / "samples.npy")])
     samples = np.load(folder / "samples.npy")
     assert samples.shape == (3, 64)

@@ -18,10 +18,11 @@ from flowbench.run import run as run_module
 from flowbench.run.identity import run_directory
 from flowbench.run.loggers import LoggerError
 from flowbench.run.wandb_run import WandbRun
+from flowbench.run.weights_and_biases import wandb_run
 from flowbench.training.maximum_likelihood import NonFiniteError
 
 SMALL = ["data.train_rows=1000", "data.val_rows=200", "training.batch_size=100"]
-SMALL += ["model.layers=1", "model.hidden_units=[8]", "trainer.max_epochs=3"]
+SMALL += ["model.layers=1", "model.hidden_units=[8]", "trainer.max_epochs=3", "figures=false"]
 DIVERGES = ["training.learning_rate=1e4", "training.gradient_clip_norm=null"]
 DIVERGES += ["model.batch_norm=false", "model.log_scale_bound=null", "trainer.max_epochs=30"]
 VALIDATION = "val/log_likelihood"
@@ -45,13 +46,13 @@ def fail_once(monkeypatch):
     """The first evaluation fails, after training."""
     attempts = []
 
-    def evaluate(*arguments, real=run_module.evaluate, **options):
+    def evaluate(*arguments, real=run_module.scored, **options):
         if not attempts:
             attempts.append(True)
             raise OSError("the disk is full")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(run_module, "evaluate", evaluate)
+    monkeypatch.setattr(run_module, "scored", evaluate)
 
 
 def segments(folder):
@@ -79,7 +80,7 @@ def rows(records):
 def test_wandb_has_config_metrics_tables_and_pictures_and_another_run_after_overwriting(
     start, tmp_path, capsys
 ):
-    result = start("logger=wandb", "logger.wandb.checkpoint=true")
+    result = start("logger=wandb", "logger.wandb.checkpoint=true", "figures=[density,pairs]")
     [records] = segments(tmp_path)
     [run] = of_kind(records, "run")
     assert run["run_id"] == f"{result['hash']}-0"
@@ -91,7 +92,7 @@ def test_wandb_has_config_metrics_tables_and_pictures_and_another_run_after_over
     mean = result["test"]["log_likelihood"]["model_space"]["mean"]
     assert mean in [item.get("test/log_likelihood") for item in items]
     files = {one["path"] for part in of_kind(records, "files") for one in part["files"]}
-    for figure in ("density", "pairs", "base_space", "learning_curve"):
+    for figure in ("density", "pairs"):
         [path] = [name for name in files if name.startswith(f"media/images/figures/{figure}_")]
         [picture] = tmp_path.glob(f"outputs/**/files/{path}")
         assert picture.read_bytes().startswith(b"\x89PNG")
@@ -145,7 +146,7 @@ def test_tensorboard_shows_every_epoch_once_after_a_failure(start, tmp_path, fai
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     with pytest.raises(OSError, match="disk is full"):
         start("logger=tensorboard")
-    result = start("logger=tensorboard")
+    result = start("logger=tensorboard", "figures=[density,pairs]")
     [folder] = {path.parent for path in tmp_path.glob("outputs/**/events.out.tfevents.*")}
     events = reader.EventAccumulator(str(folder))
     events.Reload()
@@ -167,7 +168,7 @@ def test_mlflow_keeps_one_run_with_every_epoch_once_after_a_failure(start, tmp_p
     [experiment] = [e for e in client.search_experiments() if e.name == "flowbench"]
     [failed] = client.search_runs([experiment.experiment_id])
     assert failed.info.status == "FAILED"
-    start("logger=mlflow")
+    start("logger=mlflow", "figures=[density]")
     [run] = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "maf on toy, seed 0"
@@ -250,7 +251,7 @@ def test_online_the_rows_that_the_server_has_are_left_out():
     run = types.SimpleNamespace(
         resumed=True, summary={"trainer/global_step": 20}, log=lambda values: logged.append(values)
     )
-    logger = WandbRun(offline=False)
+    logger = wandb_run(offline=False)
     logger._experiment = run
     for step in (10, 20, 30):
         logger.log_metrics({"epoch": step // 10}, step=step)

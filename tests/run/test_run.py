@@ -30,6 +30,7 @@ SMALL = [
 ]
 RESULT_KEYS = (
     "data model seed hash status command features context_features parameters rows test val "
+    "test_rows_sha256 knows_lattice "
     "calibration published steps best_epoch epochs seconds samples_per_second engine "
     "peak_memory_bytes device threads versions git"
 ).split()
@@ -76,6 +77,10 @@ def test_a_run_leaves_its_folder_and_the_same_command_returns_it(start, tmp_path
                  "figures/learning_curve.png", "metrics.csv", "data.json"):  # fmt: skip
         assert (folder / name).stat().st_size > 0
     assert yaml.safe_load((folder / "config.yaml").read_text())["model"]["layers"] == 2
+    terms = np.load(folder / "test_scores.npy")
+    mean = result["test"]["log_likelihood"]["data_space"]["mean"]
+    assert (terms.shape, terms.mean()) == ((100_000,), pytest.approx(mean))
+    assert not result["knows_lattice"]
 
     capsys.readouterr()
     before = (folder / "metrics.csv").stat().st_mtime_ns

@@ -16,7 +16,7 @@ from flowbench.stored import to_write
 from flowbench.training.checkpoint_files import CheckpointFiles
 
 SMALL = ["data=table", "model.layers=1", "model.hidden_units=[4]", "training.batch_size=100",
-         "trainer=cpu", "trainer.max_epochs=2", "logger=csv"]  # fmt: skip
+         "trainer=cpu", "trainer.max_epochs=2", "logger=csv", "figures=false"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

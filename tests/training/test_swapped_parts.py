@@ -125,9 +125,9 @@ def interrupt_after(monkeypatch, items):
 SGD = target("torch.optim.SGD", lr=0.01, momentum=0.9)
 STEP_LR = target("torch.optim.lr_scheduler.StepLR", step_size=70, gamma=0.5)
 PARTS = {
-    "module": ([f"module={target('Smoothed', scale=0.1)}"], 150),
     "module, schedule, average": (
-        [f"module={target('Smoothed')}", f"training.schedule={STEP_LR}", "training.ema=0.9"], 150,
+        [f"module={target('Smoothed', scale=0.1)}", f"training.schedule={STEP_LR}",
+         "training.ema=0.9"], 150,
     ),
     "module, cosine, optimiser": (
         [f"module={target('Smoothed')}", "training.schedule=cosine", f"training.optimizer={SGD}"],
@@ -135,13 +135,11 @@ PARTS = {
     ),
     "module's own optimiser": ([f"module={target('OwnOptimizer')}"], 120),
     "ours derived": ([f"module={target('Weighted')}"], 3),
-    "optimiser": ([f"training.optimizer={SGD}"], 3),
     "optimiser, average, noise": (
         [f"training.optimizer={target('torch.optim.RMSprop')}", "training.ema=0.9",
          "training.noise=0.1"], 3,
     ),
-    "cosine": (["training.schedule=cosine"], 3),
-    "schedule": ([f"training.schedule={STEP_LR}"], 3),
+    "optimiser, cosine": ([f"training.optimizer={SGD}", "training.schedule=cosine"], 3),
     "schedule of ones own": ([f"training.schedule={target('warmup', steps=150)}"], 3),
 }  # fmt: skip
 
@@ -171,9 +169,10 @@ def test_a_run_with_swapped_parts_resumes_to_the_same_digits(tmp_path, rows, nam
 
 
 def test_a_module_of_ones_own_follows_the_settings(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr("flowbench.run.run.draw_figures", draw_figures)
     module = f"module={target('Smoothed', scale=0.0)}"
-    folder, result = train(tmp_path, *SMALL, rows, module)
+    with monkeypatch.context() as patch:
+        patch.setattr("flowbench.run.run.draw_figures", draw_figures)
+        folder, result = train(tmp_path, *SMALL, rows, module, "figures=[learning_curve]")
     ours = train(tmp_path, *SMALL, rows)[0]
     mine, others = history(folder), history(ours)
     assert [float(row["train/loss"]) for row in mine] == pytest.approx(

@@ -6,7 +6,7 @@ from pathlib import Path
 from flowbench.console import in_console
 from flowbench.exits import explained
 from flowbench.report.collect import ReportError
-from flowbench.report.write import write_report
+from flowbench.report.write import FORMATS, write_report
 from flowbench.run.folder import RunFolderError
 
 __all__ = ["main"]
@@ -18,12 +18,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, help="folder of run folders, e.g. outputs/")
     parser.add_argument("--out", type=Path, help="where to write; default: <root>/report")
-    parser.add_argument("--markdown", action="store_true", help="print the Markdown as well")
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=FORMATS,
+        default=list(FORMATS),
+        help="a page, tables in Markdown, all numbers of every run as CSV, a table for a paper; "
+        "default: all of them",
+    )
     parser.add_argument("--readme", type=Path, help="rewrite the results table in this file")
     options = parser.parse_args()
     with explained(ReportError, RunFolderError, OSError):
-        folder = write_report(options.root, out=options.out, readme=options.readme)
-    if options.markdown:
-        print((folder / "report.md").read_text(encoding="utf-8"))
-    for name in ("report.html", "report.md", "runs.csv"):
-        print(folder / name)
+        folder = write_report(
+            options.root, out=options.out, formats=options.format, readme=options.readme
+        )
+    for name in options.format:
+        print(folder / FORMATS[name][0])

@@ -254,12 +254,13 @@ def _of_named(key: str, node: object, *, supplied: set[str]) -> Iterator[str]:
 
 def _of_trainer(trainer: Mapping[str, Any]) -> Iterator[str]:
     """Problems of the Trainer's keys; some are checked more strictly than by the Trainer."""
-    import pytorch_lightning
-
     for one in fields(TrainerKeys):
         if one.name in TrainerKeys.own() and (one.name in trainer or one.default is MISSING):
             yield from problems_of_value(f"trainer.{one.name}", trainer.get(one.name), one.type)
     for name in filter(REFUSED_OF_TRAINER.__contains__, trainer):
         yield f"trainer.{name}: leave it out; {REFUSED_OF_TRAINER[name]}"
     rest = without(trainer, {*TrainerKeys.own(), *REFUSED_OF_TRAINER})
-    yield from problems_of_call("trainer", pytorch_lightning.Trainer, rest)
+    if rest:
+        from pytorch_lightning import Trainer  # slow to import
+
+        yield from problems_of_call("trainer", Trainer, rest)

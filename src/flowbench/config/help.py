@@ -100,12 +100,14 @@ def _section(prefix: str, title: str, target: Callable[..., Any], node: DictConf
 
 def _of_trainer(node: DictConfig) -> list[str]:
     """Keys of flowbench's own, and others with the first sentence from the Trainer's docstring."""
-    from pytorch_lightning import Trainer
+    told, options = meanings(TrainerKeys), parameters(TrainerKeys) or {}
+    if not set(node) <= set(TrainerKeys.own()):
+        from pytorch_lightning import Trainer  # slow to import
 
-    told = {name: text.partition(". ")[0] for name, text in meanings(Trainer).items()}
-    options = (parameters(Trainer) or {}) | (parameters(TrainerKeys) or {})
+        further = {name: text.partition(". ")[0] for name, text in meanings(Trainer).items()}
+        told, options = further | told, (parameters(Trainer) or {}) | options
     types = {name: one.annotation for name, one in options.items()}
-    return ["== trainer ==", *_keys("trainer.", node, told | meanings(TrainerKeys), types)]
+    return ["== trainer ==", *_keys("trainer.", node, told, types)]
 
 
 def _keys(

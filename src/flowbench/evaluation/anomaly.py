@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from flowbench.data import SoundDataModule
 from flowbench.evaluation.clips import per_event
@@ -82,6 +81,11 @@ def separation(own: Tensor, others: Tensor) -> dict[str, float]:
         `auroc`: the probability that a positive event has the higher score, ties counted half;
         `average_precision`: the area below precision over recall, in steps.
     """
+    from torchmetrics.functional.classification import (  # slow to import
+        binary_auroc,
+        binary_average_precision,
+    )
+
     # Ranks, which lie in [0, 1]: torchmetrics applies a sigmoid to scores outside of it.
     _, place = torch.unique(torch.cat([own, others]), return_inverse=True)
     score = place.double() / max(1, place.max().item())

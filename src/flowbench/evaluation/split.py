@@ -17,7 +17,7 @@ from flowbench.evaluation.prior import class_prior, labels_of
 from flowbench.evaluation.score import Score, summarize
 from flowbench.flows import Flow
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "scored"]
 
 
 def evaluate(
@@ -38,6 +38,27 @@ def evaluate(
         the dequantisation noise the log-likelihoods are means of, where the rows hold some. Given
         labels there are also `marginal`, `accuracy` (means over the draws too) and `class_prior`;
         of one label, `anomaly`.
+
+    Raises:
+        DataError: the options do not fit the data.
+    """
+    return scored(flow, data, split, options=options)[0]
+
+
+def scored(
+    flow: Flow, data: DataModule, split: str, *, options: Evaluation | None = None
+) -> tuple[dict[str, Any], Tensor]:
+    """What `evaluate` says of a split, and the log-likelihoods behind the score of tables.
+
+    Args:
+        flow: as for `evaluate`.
+        data: as for `evaluate`.
+        split: as for `evaluate`.
+        options: as for `evaluate`.
+
+    Returns:
+        The block of `result.json`, and one log-likelihood per event in data units, float64
+        `[events]`: of log p(x) where a density is given labels.
 
     Raises:
         DataError: the options do not fit the data.
@@ -73,4 +94,5 @@ def evaluate(
         }
     if isinstance(data, SoundDataModule) and data.train_label is not None and split != "train":
         block["anomaly"] = evaluate_anomaly(flow, data, "val" if split == "val" else "test")
-    return block
+    terms = mean["marginal" if prior else "given"] + mean["log_det"]
+    return block, terms.double().cpu()

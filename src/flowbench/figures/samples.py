@@ -83,7 +83,7 @@ def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
 
 def _title(features: int, shown: int) -> str:
     part = f", first {shown} of {features} features" if shown < features else ""
-    return f"test rows (grey, below) and samples (blue, above){part}"
+    return f"test rows (grey, below) and samples (blue, above), data units{part}"
 
 
 def _limits(values: NDArray[np.floating]) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Records of all runs in a tree of run folders, whatever became of them."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from flowbench.schema import is_text
 __all__ = ["ReportError", "RunRecord", "collect", "read_run", "survey"]
 
 FIGURES = ("samples", "test_rows", "density", "pairs", "base_space", "learning_curve")
+PROTOCOL_SECTIONS = ("model.", "data.", "training.", "trainer.", "evaluation.")
 Status = Literal["finished", "failed", "pruned", "unfinished"]
 
 
@@ -37,6 +39,7 @@ class RunRecord:
         history: the rows of `metrics.csv`.
         steps: those of `steps.csv`, log-likelihoods by optimiser step, where they were asked for.
         labels: those of `labels.csv`, log-likelihoods of test clips of each label by epoch.
+        test_scores: file of the log-likelihood of every test event, if there is one.
         figures: name → PNG file.
         left_out: name → why the file of that name is not among them.
     """
@@ -50,6 +53,7 @@ class RunRecord:
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     steps: pd.DataFrame = field(default_factory=pd.DataFrame)
     labels: pd.DataFrame = field(default_factory=pd.DataFrame)
+    test_scores: Path | None = None
     figures: Mapping[str, Path] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,6 +80,18 @@ class RunRecord:
     def model(self) -> str:
         """Name of the model."""
         return self._named("model", level=-3)
+
+    @property
+    def deviations(self) -> list[str]:
+        """What the run does otherwise than its protocol; as its command says unless it is told."""
+        told = self.result.get("deviations")
+        return _beside_protocol(self.command) if told is None else list(told)
+
+    @property
+    def measure(self) -> str:
+        """What the density is one with respect to: volume, or points that have probabilities."""
+        points = self.config.get("data", {}).get("binarize")
+        return self.result.get("measure") or ("lattice" if points else "lebesgue")
 
     @property
     def hash(self) -> str:
@@ -160,9 +176,21 @@ def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
         history=_rows(folder.metrics, "epoch", "val/log_likelihood"),
         steps=_rows(folder.steps, "step", "test", "base/test"),
         labels=_rows(folder.labels, "epoch"),
+        test_scores=folder.test_scores if folder.test_scores.is_file() else None,
         figures=figures,
         left_out=left_out,
     )
+
+
+def _beside_protocol(command: str) -> list[str]:
+    """The options that a command with a protocol sets beside it."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # it is not one that a run has recorded
+        return []
+    if not any(word.lstrip("+").startswith("protocol=") for word in words):
+        return []
+    return [word for word in words if word.lstrip("+~").startswith(PROTOCOL_SECTIONS)]
 
 
 def _encodable(value: object) -> str:

@@ -24,18 +24,18 @@ class Cell:
 
 
 def overview(settings: Sequence[Setting]) -> dict[str, dict[str, Cell]]:
-    """Model → data set → cell; of several settings the best on validation rows stands there."""
+    """Model → ranking → cell; of several settings the best on validation rows stands there."""
     models = sorted({setting.model for setting in settings})
-    data_sets = sorted({setting.data for setting in settings})
-    groups = {
-        (model, data): [s for s in settings if (s.model, s.data) == (model, data)]
-        for model in models
-        for data in data_sets
+    data_sets = sorted({setting.ranking for setting in settings})
+    groups: dict[tuple[str, str], list[Setting]] = {
+        (model, data): [] for model in models for data in data_sets
     }
+    for setting in settings:
+        groups[setting.model, setting.ranking].append(setting)
     chosen = {place: best_by_validation(group) for place, group in groups.items()}
     highest = {
         data: max(
-            (s.log_likelihood("test") or 0.0 for (_, d), s in chosen.items() if s and d == data),
+            (s.log_likelihood("test") or 0.0 for model in models if (s := chosen[model, data])),
             default=None,
         )
         for data in data_sets

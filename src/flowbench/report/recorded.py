@@ -1,83 +1,71 @@
 """Charts of the curves that runs recorded during training: test rows by step, words by epoch."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
-import plotly.graph_objects as go
+import numpy as np
 
 from flowbench.evaluation.published import published_curve
-from flowbench.report.charts import AXIS, COLORS, curve_range, new_figure
 from flowbench.report.collect import RunRecord
 from flowbench.report.settings import Setting
+from flowbench.report.svg import COLORS, OTHER, Chart, Line, curve_range
 
-__all__ = ["recorded_curves"]
+__all__ = ["has_recorded", "recorded_curves"]
 
-OTHERS = "rgba(138,143,152,0.55)"
 UNIT = "log-likelihood (nats per row)"
 WORD_UNIT = "log-likelihood (nats per clip)"
 
 
-def recorded_curves(settings: Sequence[Setting]) -> Iterator[tuple[str, go.Figure]]:
-    """One chart per run that has recorded something."""
-    for setting, run in ((s, run) for s in settings for run in s.runs):
+def has_recorded(run: RunRecord) -> bool:
+    """Whether a run has recorded a curve during training."""
+    return not (run.steps.empty and run.labels.empty)
+
+
+def recorded_curves(settings: Sequence[Setting], *, runs: int | None = None) -> Iterator[Chart]:
+    """One chart per curve that a run has recorded.
+
+    Args:
+        settings: whose runs are looked at.
+        runs: charts of the first so many runs; None: of all.
+    """
+    known = ((s, run) for s in settings for run in s.runs if has_recorded(run))
+    for setting, run in islice(known, runs):
         title = f"{setting.model} on {setting.data}, seed {run.seed}"
         if not run.steps.empty:
-            yield f"{title}: by step", _steps(run)
+            yield _steps(run, f"{title}: by step")
         if not run.labels.empty:
-            yield f"{title}: test clips by word", _words(run)
+            yield _words(run, f"{title}: test clips by word")
 
 
-def _steps(run: RunRecord) -> go.Figure:
-    figure = new_figure(height=320)
+def _steps(run: RunRecord, title: str) -> Chart:
     source = (run.config.get("published") or {}).get("source")
-    for name, key, color in (("test", "test", COLORS[0]), ("under N(0, I)", "base/test", OTHERS)):
-        _line(figure, run.steps.step, run.steps[key], name=name, color=color)
+    step, test, base = (run.steps[key] for key in ("step", "test", "base/test"))
+    lines = [
+        Line(name="test", x=step, y=test),
+        Line(name="under N(0, I)", x=step, y=base, style=OTHER),
+    ]
     if known := published_curve(source, run.data) if source else []:
-        steps, test = ([point[key] for point in known] for key in ("step", "test"))
-        _line(figure, steps, test, name="published, test", color=COLORS[1], dash="dot")
-    figure.update_layout(xaxis={**AXIS, "title": "optimiser step"}, yaxis={**AXIS, "title": UNIT})
-    return figure
+        x, y = np.array([[point[key] for point in known] for key in ("step", "test")], np.float64)
+        lines.append(Line(name="published, test", x=x, y=y, style="c1 dotted"))
+    return Chart(title=title, x="optimiser step", y=UNIT, lines=lines)
 
 
-def _words(run: RunRecord) -> go.Figure:
+def _words(run: RunRecord, title: str) -> Chart:
     """The learnt word in front; of more than a few others none has a colour of its own."""
-    figure = new_figure(height=320)
     learnt = run.config.get("data", {}).get("train_label")
     others = [label for label in run.labels if label not in ("epoch", learnt)]
-    few = len(others) < len(COLORS)
-    colors = COLORS[1:] if few else itertools.repeat(OTHERS)
-    for index, (label, color) in enumerate(zip(others, colors, strict=False)):
-        _line(figure, run.labels.epoch, run.labels[label], name=label, color=color)
-        if not few:
-            figure.data[-1].update(
-                name=f"{len(others)} others", legendgroup="others", showlegend=index == 0
-            )
+    few = len(others) < COLORS
+    lines = [
+        Line(
+            name=label if few else f"{len(others)} others",
+            x=run.labels.epoch,
+            y=run.labels[label],
+            style=f"c{place + 1}" if few else OTHER,
+            title=label,
+        )
+        for place, label in enumerate(others)
+    ]
     if learnt in run.labels:
-        _line(figure, run.labels.epoch, run.labels[learnt], name=learnt, color=COLORS[0])
-        figure.data[-1].update(line={"width": 3})
-    values = [run.labels[label].to_numpy() for label in run.labels if label != "epoch"]
-    figure.update_layout(
-        xaxis={**AXIS, "title": "epoch"},
-        yaxis={**AXIS, "title": WORD_UNIT, "range": curve_range(values)},
-    )
-    return figure
-
-
-def _line(
-    figure: go.Figure,
-    x: Iterable[Any],
-    y: Iterable[Any],
-    *,
-    name: str,
-    color: str,
-    dash: str = "solid",
-) -> None:
-    figure.add_scatter(
-        x=list(x),
-        y=list(y),
-        mode="lines",
-        name=name,
-        line={"color": color, "width": 1.5, "dash": dash},
-        hovertemplate=f"{name}<br>%{{x}}: %{{y:.4f}}<extra></extra>",
-    )
+        lines.append(Line(name=learnt, x=run.labels.epoch, y=run.labels[learnt], style="c0 bold"))
+    curves = curve_range([line.y for line in lines])
+    return Chart(title=title, x="epoch", y=WORD_UNIT, lines=lines, range=curves)

@@ -12,7 +12,7 @@ from flowbench.evaluation.score import Score
 from flowbench.report.collect import RunRecord
 from flowbench.report.table import differing_keys, flat, score_of
 
-__all__ = ["Setting", "best_by_validation", "settings_of"]
+__all__ = ["Setting", "best_by_validation", "rankings", "settings_of", "shown"]
 
 TOLD = ("data.label_context", "data.train_label", "data.window")
 
@@ -26,12 +26,14 @@ class Setting:
         model: name of the model.
         keys: the other keys in which settings of this data set and model differ.
         runs: one per seed.
+        measure: of the log-likelihoods, see `RunRecord.measure`.
     """
 
     data: str
     model: str
     keys: dict[str, Any]
     runs: Sequence[RunRecord]
+    measure: str = "lebesgue"
 
     @cached_property
     def finished(self) -> list[RunRecord]:
@@ -39,10 +41,20 @@ class Setting:
         return [run for run in self.runs if run.result]
 
     @property
+    def ranking(self) -> str:
+        """The name of the ranking in which it stands: its data set, and an unusual measure."""
+        return self.data + ("" if self.measure == "lebesgue" else f", {self.measure} measure")
+
+    @property
+    def knows_lattice(self) -> bool:
+        """Whether the model is told on which lattice the data lie."""
+        return any(run.result.get("knows_lattice") for run in self.finished)
+
+    @property
     def name(self) -> str:
         """The keys with their values, without their section; empty where there is but one."""
         named = {key.partition(".")[2] or key: value for key, value in self.keys.items()}
-        return ", ".join(f"{name}={_show(value)}" for name, value in named.items())
+        return ", ".join(f"{name}={shown(value)}" for name, value in named.items())
 
     @property
     def status(self) -> str:
@@ -123,9 +135,18 @@ def settings_of(runs: Sequence[RunRecord]) -> list[Setting]:
                         model=members[0].model,
                         keys={key: values[key] for key in keys if key in values},
                         runs=members,
+                        measure=_measure(members, model_runs, data_runs),
                     )
                 )
     return sorted(settings, key=_rank)
+
+
+def rankings(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
+    """Settings whose scores may be compared: on the same data, with respect to one measure."""
+    groups: dict[str, list[Setting]] = {}
+    for setting in settings:
+        groups.setdefault(setting.ranking, []).append(setting)
+    return groups
 
 
 def best_by_validation(settings: Sequence[Setting]) -> Setting | None:
@@ -134,9 +155,17 @@ def best_by_validation(settings: Sequence[Setting]) -> Setting | None:
     return max(known, key=lambda pair: pair[0] or 0.0, default=(None, None))[1]
 
 
+def _measure(*groups: Sequence[RunRecord]) -> str:
+    """That of a setting; if it has no result, that of its model or else of others on its data."""
+    for group in groups:
+        if known := [run.measure for run in group if run.result]:
+            return statistics.mode(known)
+    return groups[0][0].measure
+
+
 def _rank(setting: Setting) -> tuple[str, float, str, str]:
     value = setting.log_likelihood("test")
-    return setting.data, math.inf if value is None else -value, setting.model, setting.name
+    return setting.ranking, math.inf if value is None else -value, setting.model, setting.name
 
 
 def _grouped(runs: Sequence[RunRecord], attribute: str) -> dict[str, list[RunRecord]]:
@@ -162,10 +191,11 @@ def _option(key: str, value: object) -> str:
     name = key.removeprefix("data.")
     if value is None or value is False:
         return ""
-    return name if value is True else f"{name}={_show(value)}"
+    return name if value is True else f"{name}={shown(value)}"
 
 
-def _show(value: object) -> str:
+def shown(value: object) -> str:
+    """A value of an option as text."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

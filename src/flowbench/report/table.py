@@ -32,11 +32,14 @@ def tidy(runs: Sequence[RunRecord]) -> pd.DataFrame:
     Args:
         runs: as `collect` gives them.
     """
+    alike: dict[tuple[str, str], list[RunRecord]] = {}
+    for run in runs:
+        alike.setdefault((run.data, run.model), []).append(run)
+    keys = {place: differing_keys(group) for place, group in alike.items()}
     rows = []
     for run in runs:
-        alike = [one for one in runs if (one.data, one.model) == (run.data, run.model)]
         own = flat(run.config)
-        rows.append(_row(run) | {key: own[key] for key in differing_keys(alike) if key in own})
+        rows.append(_row(run) | {key: own[key] for key in keys[run.data, run.model] if key in own})
     return pd.DataFrame(rows)
 
 
@@ -96,6 +99,8 @@ def _row(run: RunRecord) -> dict[str, Any]:
         "hash": run.hash,
         "seed": run.seed,
         "status": run.status,
+        "measure": run.measure,
+        "knows_lattice": result.get("knows_lattice"),
         **_scores(run),
         "published": published.get("mean"),
         "published_two_standard_errors": published.get("two_standard_errors"),
@@ -104,6 +109,7 @@ def _row(run: RunRecord) -> dict[str, Any]:
         "epochs": result.get("epochs", len(run.history)),
         "best_epoch": result.get("best_epoch"),
         "seconds": result.get("seconds"),
+        "peak_memory_bytes": result.get("peak_memory_bytes"),
         "samples_per_second": result.get("samples_per_second"),
         "device": result.get("device"),
         "threads": result.get("threads"),

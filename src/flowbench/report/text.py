@@ -7,25 +7,47 @@ from pathlib import Path
 from flowbench import formatting
 from flowbench.atomic_files import write_text
 from flowbench.report.collect import ReportError, RunRecord
+from flowbench.report.effects import Sweep
+from flowbench.report.results import Cell, Table
 from flowbench.report.settings import Setting, settings_of
 from flowbench.report.table import score_of
 
-__all__ = ["markdown_report", "markdown_table", "rewrite_readme", "run_table"]
+__all__ = ["effects_table", "markdown_report", "markdown_table", "rewrite_readme", "run_table"]
 
+EFFECTS = (
+    "Effects are mean differences of validation log-likelihoods, in nats, to the reference value, "
+    "over pairs of runs with the same seed that differ in this option alone, ± two standard "
+    "errors over the pairs."
+)
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
-def markdown_table(settings: Sequence[Setting]) -> str:
-    """Results beside the published ones, one line per setting."""
-    header = ["data", "model", "setting", "seeds", "test log-likelihood"]
-    header += ["published", "difference", "parameters", "epochs", "wall time", "samples/s"]
-    rule = ["---"] * 3 + ["--:"] * (len(header) - 3)
-    lines = [header, rule, *map(_row, settings)]
-    hidden = set() if any(setting.name for setting in settings) else {"setting"}
-    if not any(setting.published for setting in settings):
-        hidden |= {"published", "difference"}
-    shown = [place for place, name in enumerate(header) if name not in hidden]
-    return "\n".join(f"| {' | '.join(cells[place] for place in shown)} |" for cells in lines)
+def markdown_table(table: Table) -> str:
+    """A table in Markdown; its notes are not in it."""
+    rule = ["---"] * table.words + ["--:"] * (len(table.headings) - table.words)
+    lines = [table.headings, rule, *([_cell(cell.text) for cell in line] for line in table.lines)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def effects_table(sweep: Sweep) -> Table:
+    """What each option of a sweep does, for every format."""
+    lines = []
+    for option, effects in sweep.effects.items():
+        for effect in effects:
+            error = effect.two_standard_errors
+            text = formatting.MISSING
+            if effect.is_reference:
+                text = "reference"
+            elif effect.difference is not None:
+                text = formatting.signed(effect.difference, error or abs(effect.difference) / 10)
+                text += "" if error is None else f" ± {formatting.rounded(error, error)}"
+            counts = (effect.pairs, effect.finished, effect.failed)
+            numbers = (Cell(str(count), count) for count in counts)
+            lines.append(
+                [Cell(option), Cell(effect.level), Cell(text, effect.difference), *numbers]
+            )
+    headings = ["option", "value", "effect (nats)", "pairs", "finished runs", "failed runs"]
+    return Table(headings=headings, words=2, lines=lines, notes=[EFFECTS])
 
 
 def run_table(runs: Sequence[RunRecord], statuses: Sequence[str] | None = None) -> str:
@@ -86,16 +108,26 @@ def _fenced(commands: Iterable[str]) -> list[str]:
 
 
 def markdown_report(
-    settings: Sequence[Setting], *, title: str, unreadable: Mapping[Path, str] | None = None
+    settings: Sequence[Setting],
+    *,
+    title: str,
+    table: Table,
+    sweeps: Sequence[Sweep] = (),
+    unreadable: Mapping[Path, str] | None = None,
 ) -> str:
-    """The table, the commands that reproduce it, and what became of every run.
+    """The tables, the commands that reproduce them, and what became of every run.
 
     Args:
         settings: as `settings_of` groups them.
         title: of the whole.
+        table: of their results.
+        sweeps: the effects of swept options.
         unreadable: run folder → why it cannot be read.
     """
-    lines = [f"# {_cell(title)}", "", _explanation(settings), "", markdown_table(settings), ""]
+    lines = [f"# {_cell(title)}", "", *_with_notes(table), ""]
+    for sweep in sweeps:
+        lines += [f"## Effects of options: {_cell(sweep.title)}", ""]
+        lines += [*_with_notes(effects_table(sweep)), ""]
     runs = [run for setting in settings for run in setting.runs]
     lines += ["## Commands", "", *_fenced(run.command for run in runs), ""]
     lines += ["## Runs", "", run_table(runs), ""]
@@ -106,7 +138,11 @@ def markdown_report(
     return "\n".join(lines)
 
 
-def rewrite_readme(readme: str | Path, settings: Sequence[Setting]) -> None:
+def _with_notes(table: Table) -> list[str]:
+    return [markdown_table(table), "", " ".join(map(_cell, table.notes))]
+
+
+def rewrite_readme(readme: str | Path, table: Table) -> None:
     """Replace what stands between the marks for results in a file.
 
     Raises:
@@ -117,43 +153,5 @@ def rewrite_readme(readme: str | Path, settings: Sequence[Setting]) -> None:
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if len(pattern.findall(text)) != 1:
         raise ReportError(f"{path}: expected the line {BEGIN} and after it {END}, each once")
-    table = f"{BEGIN}\n{markdown_table(settings)}\n\n{_explanation(settings)}\n{END}"
-    write_text(path, pattern.sub(lambda _: table, text))
-
-
-def _row(setting: Setting) -> list[str]:
-    finished, ran = len(setting.finished), len(setting.runs)
-    published = setting.published or {}
-    difference = ""
-    if setting.published:
-        signed = formatting.signed(setting.difference, setting.combined_error)
-        difference = f"{signed} ({setting.verdict})"
-    score = setting.status
-    if setting.finished:
-        score = formatting.with_error(setting.log_likelihood("test"), setting.two_standard_errors)
-    if setting.sd_over_seeds is not None:
-        score += f" (sd {formatting.rounded(setting.sd_over_seeds, setting.two_standard_errors)})"
-    return [
-        _cell(setting.data),
-        _cell(setting.model),
-        _cell(setting.name),
-        str(ran) if finished == ran else f"{finished} of {ran}",
-        score,
-        formatting.with_error(published.get("mean"), published.get("two_standard_errors")),
-        difference or formatting.MISSING,
-        formatting.integer(setting.mean("parameters")),
-        formatting.integer(setting.mean("epochs")),
-        formatting.duration(setting.mean("seconds")),
-        formatting.rate(setting.mean("samples_per_second")),
-    ]
-
-
-def _explanation(settings: Sequence[Setting]) -> str:
-    sources = dict.fromkeys(s.published["source"] for s in settings if s.published)
-    text = (
-        "Nats per row in model space (per clip, the sum over its frames, with window=sequence), "
-        "± two standard errors over the test rows or clips, sd over seeds; "
-        "of densities given labels, log p(x) = log Σ p(x | label) p(label) with the p(label) of "
-        "each result; epochs, wall time and rows sampled per second are means over seeds."
-    )
-    return f"{text} Published: {_cell('; '.join(sources))}." if sources else text
+    written = "\n".join([BEGIN, *_with_notes(table), END])
+    write_text(path, pattern.sub(lambda _: written, text))

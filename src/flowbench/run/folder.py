@@ -9,10 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
-from flowbench.atomic_files import write_text
+from flowbench.atomic_files import replacing, write_text
 from flowbench.config.sentences import cause, sentence
 from flowbench.run import earlier
 from flowbench.run.records import (
@@ -56,6 +58,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"
         self.steps = self.path / "steps.csv"
         self.labels = self.path / "labels.csv"
+        self.test_scores = self.path / "test_scores.npy"
         self.best = self.path / "checkpoints" / "best.ckpt"
         self.last = self.path / "checkpoints" / "last.ckpt"
         self.figures = self.path / "figures"
@@ -198,6 +201,11 @@ class RunFolder:
             if not math.isfinite(value):
                 raise RunFolderError(f"{key}={value}: a result holds finite numbers only")
         _write_json(self.result, result)
+
+    def write_test_scores(self, scores: NDArray[np.float64]) -> None:
+        """Write the log-likelihood of every test event, in nats in data units, float64."""
+        with replacing(self.test_scores) as part:
+            np.save(part, scores)
 
     def read_result(self) -> dict[str, Any]:
         """The result of the run; empty unless it is finished."""

@@ -131,7 +131,7 @@ def _table(blocks: Mapping[str, Any]) -> list[list[Any]]:
 
 def _build(name: str, node: Mapping[str, Any], settings: Settings, folder: RunFolder) -> Logger:
     options: dict[str, Any] = {"save_dir": str(folder.path.absolute())}
-    if node["_target_"].endswith((".WandbLogger", ".WandbRun")):
+    if node["_target_"].endswith((".WandbLogger", ".wandb_run")):
         os.environ.setdefault("WANDB_SILENT", "true")
         options["id"] = run_identity(folder, overwrite=settings.overwrite)
         options |= {"name": run_name(settings.plain), "group": run_group()}

@@ -6,11 +6,13 @@ from typing import Any
 from flowbench.config.settings import Settings
 from flowbench.data import DataModule
 from flowbench.evaluation.curves import step_summary
+from flowbench.evaluation.paired import rows_sha256
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
 from flowbench.run.fit import Fitted
 from flowbench.run.folder import RunFolder
 from flowbench.run.peak_memory import PeakMemory
 from flowbench.run.result import environment
+from flowbench.transforms.lattice import LatticeCoordinates
 
 __all__ = ["published_result", "record"]
 
@@ -67,6 +69,10 @@ def record(
         "context_features": data.context_features,
         "parameters": sum(parameter.numel() for parameter in fitted.flow.parameters()),
         "rows": {split: len(rows) for split, rows in data.rows.items()},
+        "test_rows_sha256": rows_sha256(data.raw.x["test"]),
+        "knows_lattice": any(
+            isinstance(part, LatticeCoordinates) for part in fitted.flow.modules()
+        ),
         **scores,
         "calibration": calibration,
         "published": reference,

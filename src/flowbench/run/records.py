@@ -10,8 +10,11 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
+from flowbench.schema import LARGEST as LARGEST_NUMBER
 from flowbench.schema import is_text, problem
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ __all__ = [
     "RunFolderError",
     "read_json",
     "read_picture",
+    "read_scores",
     "read_table",
     "read_text",
     "read_yaml",
@@ -34,6 +38,8 @@ __all__ = [
 WAY_OUT = "restore it, or start over with overwrite=true"
 LARGEST = 16 * 2**20  # bytes of a file
 MOST_VALUES = 100_000  # of a configuration: YAML can repeat a part without end
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of libyaml, where it is there
+DEEPEST = 50
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -172,6 +178,11 @@ class Result(TypedDict):
     calibration: NotRequired[Calibration | None]
     published: Published | None
     steps: NotRequired[Steps | None]
+    test_rows_sha256: NotRequired[str]
+    knows_lattice: NotRequired[bool]
+    measure: NotRequired[str]
+    deviations: NotRequired[list[str]]
+    peak_memory_bytes: NotRequired[int | None]
     device: NotRequired[str]
     threads: NotRequired[int]
 
@@ -250,7 +261,7 @@ def read_yaml(path: Path, kind: Any) -> Any:
         RunFolderError: it cannot be read, or holds something else.
     """
     try:
-        values = yaml.safe_load(read_text(path))
+        values = yaml.load(read_text(path), Loader=LOADER)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split()[:30])
         raise RunFolderError(f"{path}: not readable as YAML ({reason}); {WAY_OUT}") from error
@@ -278,6 +289,25 @@ def read_table(path: Path, *columns: str) -> "pd.DataFrame":
         if table[name].dtype.kind not in "fiu":
             raise RunFolderError(f"{path}: the column {name} holds no numbers; {WAY_OUT}")
     return table
+
+
+def read_scores(path: Path) -> NDArray[np.float64]:
+    """The log-likelihoods in a file that `RunFolder.write_test_scores` wrote, `[events]`.
+
+    Raises:
+        RunFolderError: it cannot be read, or holds something else.
+    """
+    try:
+        scores = np.load(io.BytesIO(_content(path)), allow_pickle=False)
+    except RunFolderError:
+        raise
+    except Exception as error:  # a damaged header makes numpy raise all kinds of errors
+        reason = " ".join(str(error).split()[:30])
+        raise RunFolderError(f"{path}: not readable as an array ({reason}); {WAY_OUT}") from error
+    is_array = isinstance(scores, np.ndarray) and scores.dtype == np.float64 and scores.ndim == 1
+    if not (is_array and len(scores) and (np.abs(scores) < LARGEST_NUMBER).all()):
+        raise RunFolderError(f"{path}: holds no finite numbers, one per event; {WAY_OUT}")
+    return scores
 
 
 def read_picture(path: Path) -> bytes:
@@ -319,15 +349,17 @@ def _checked(values: Any, kind: Any, path: Path) -> Any:
 
 
 def _refuse_other_than_plain(values: Any, path: Path) -> None:
-    waiting, count = [values], 0
+    waiting, count = [(values, 0)], 0
     while waiting:
-        value, count = waiting.pop(), count + 1
+        (value, depth), count = waiting.pop(), count + 1
         if count > MOST_VALUES:
             raise RunFolderError(f"{path}: has more than {MOST_VALUES:,} values; {WAY_OUT}")
+        if depth > DEEPEST:
+            raise RunFolderError(f"{path}: is nested more than {DEEPEST} deep; {WAY_OUT}")
         if isinstance(value, dict):
-            waiting += [*value, *value.values()]
+            waiting += [(one, depth + 1) for one in (*value, *value.values())]
         elif isinstance(value, list):
-            waiting += value
+            waiting += [(one, depth + 1) for one in value]
         elif not (is_text(value) or isinstance(value, int | float | None)):
             raise RunFolderError(
                 f"{path}: holds a {type(value).__name__}, expected numbers and text; {WAY_OUT}"

@@ -12,9 +12,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from flowbench import ranks
 from flowbench.config.settings import Settings
 from flowbench.console import say
-from flowbench.evaluation import evaluate
 from flowbench.evaluation.calibration import calibration
 from flowbench.evaluation.prior import refuse_idle
+from flowbench.evaluation.split import scored
 from flowbench.figures.figures import chosen, draw_figures
 from flowbench.run.building import (
     flow_of,
@@ -93,12 +93,13 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
         fitted = fit(module, data, settings, folder, loggers, command=command)
         if fitted is None:
             return {}
-        scores = {
-            split: evaluate(fitted.flow, data, split, options=settings.evaluation)
+        found = {
+            split: scored(fitted.flow, data, split, options=settings.evaluation)
             for split in ("test", "val")
         }
         if not fitted.leads:
             return {}
+        scores = {split: block for split, (block, _) in found.items()}
         speed = sampling_speed(fitted.flow, data.rows["test"].context)
         calibrated = calibration(fitted.flow, data.rows["test"])
         draw_figures(fitted.flow.cpu(), data, fitted.history, folder.figures, figures)
@@ -106,6 +107,7 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
             settings, folder, data, fitted, scores=scores, samples_per_second=speed,
             calibration=calibrated, reference=reference, memory=memory,
         )  # fmt: skip
+        folder.write_test_scores(found["test"][1].numpy())
         result |= {"hash": folder.path.parent.name, "command": command}
         folder.write_result(result)
         log_results(loggers, scores, folder, step=module.step)

@@ -1,8 +1,8 @@
-"""A run on Weights & Biases, offline by default; its failures do not stop the training."""
+"""A run on Weights & Biases, whose failures do not stop the training."""
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,53 +20,19 @@ PATIENCE = 30.0  # seconds to wait for the server, unless WANDB_INIT_TIMEOUT is 
 class WandbRun(WandbLogger):
     """Lightning's logger, which also handles resumed runs, and outlives failures of W&B.
 
-    All files are in the folder of the run. If the server cannot be reached, or refuses the run,
-    it is recorded offline; if W&B fails later, the training goes on without it. Both are told in
-    one sentence. The environment variable WANDB_MODE (online, offline, disabled) has precedence
-    over `offline`.
+    If the server cannot be reached, or refuses the run, it is recorded offline; if W&B fails
+    later, the training goes on without it. Both are told in one sentence.
 
     A resumed run logs its earlier rows again. Offline they complete the new segment, which
     replaces the earlier ones on upload; online, rows that the server already has are skipped.
 
     Args:
-        project: on the W&B server.
-        entity: user or team there; None: the default one of the account.
-        offline: write files only, for a later `wandb sync`.
         checkpoint: also log the best checkpoint, as an artifact.
-        tags: words to find the run by.
-        notes: a text about the run.
-        save_dir: folder in which `wandb/` is created.
-        id: of the run; the same id resumes it.
-        name: of the run.
-        group: name shared by runs that belong together; None: a sweep's overrides.
+        options: of Lightning's logger and of `wandb.init`; see `weights_and_biases.wandb_run`.
     """
 
-    def __init__(
-        self,
-        *,
-        project: str = "flowbench",
-        entity: str | None = None,
-        offline: bool = True,
-        checkpoint: bool = False,
-        tags: Sequence[str] = (),
-        notes: str | None = None,
-        save_dir: str | Path = ".",
-        id: str | None = None,
-        name: str | None = None,
-        group: str | None = None,
-    ) -> None:
-        mode = os.environ.get("WANDB_MODE") or ("offline" if offline else "online")
-        super().__init__(
-            name=name,
-            save_dir=save_dir,
-            id=id,
-            project=project,
-            entity=entity,
-            group=group,
-            tags=list(tags),
-            notes=notes,
-            mode="offline" if mode == "dryrun" else mode,
-        )
+    def __init__(self, *, checkpoint: bool, **options: Any) -> None:
+        super().__init__(**options)
         self._wandb_init.pop("anonymous", None)  # W&B warns about it even if it is None
         self.checkpoint = checkpoint
         self.failed = False

@@ -6,7 +6,7 @@ const groups = [...table.tBodies];
 
 function key(group, column) {
   const cell = group.rows[0].cells[column];
-  const value = cell.dataset.sort;
+  const value = cell.dataset.v;
   return value === undefined ? cell.textContent.trim() : value === "" ? null : Number(value);
 }
 
@@ -30,7 +30,7 @@ function sort(heading) {
 function toggle(summary) {
   const detail = summary.nextElementSibling;
   detail.hidden = !detail.hidden;
-  summary.setAttribute("aria-expanded", String(!detail.hidden));
+  summary.querySelector("button").setAttribute("aria-expanded", String(!detail.hidden));
 }
 
 function applyFilter() {
@@ -49,47 +49,14 @@ for (const button of table.tHead.querySelectorAll("button")) {
   button.addEventListener("click", () => sort(button.parentElement));
 }
 for (const summary of table.querySelectorAll(".summary")) {
-  summary.addEventListener("click", () => toggle(summary));
-  summary.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    event.preventDefault();
-    toggle(summary);
-  });
+  summary.addEventListener("click", () => toggle(summary)); // a click on its button comes here too
 }
-for (const button of table.querySelectorAll(".copy")) {
+for (const button of table.querySelectorAll(".command button")) {
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(button.previousElementSibling.textContent);
     button.textContent = "copied";
   });
 }
-for (const image of table.querySelectorAll("img")) {
-  image.addEventListener("click", () => image.classList.toggle("large"));
-}
+for (const link of table.querySelectorAll(".figures a")) link.href = link.firstChild.src;
 filter.addEventListener("input", applyFilter);
-
-const dark = matchMedia("(prefers-color-scheme: dark)");
-
-function colors(layout) {
-  const style = getComputedStyle(document.documentElement);
-  const [ink, line, raised, ground] = ["--ink", "--line", "--raised", "--ground"].map((name) => style.getPropertyValue(name));
-  const labels = (layout.annotations || []).map((_, index) => [`annotations[${index}].bgcolor`, ground]);
-  const axis = (name) => ({
-    [`${name}.gridcolor`]: line, [`${name}.linecolor`]: line, [`${name}.tickcolor`]: line,
-  });
-  return {
-    ...Object.fromEntries(labels), "font.color": ink, ...axis("xaxis"), ...axis("yaxis"),
-    "hoverlabel.bgcolor": raised, "hoverlabel.bordercolor": line, "hoverlabel.font.color": ink,
-  };
-}
-
-async function draw(figure) {
-  const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
-  const place = figure.querySelector(".plot");
-  await Plotly.newPlot(place, data, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
-  await Plotly.relayout(place, colors(layout));
-  dark.addEventListener("change", () => Plotly.relayout(place, colors(layout)));
-}
-
-Promise.all([...document.querySelectorAll(".chart")].map(draw)).then(() => {
-  document.documentElement.dataset.ready = "true";
-});
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,135 @@
+"""Settings beside each other: leaders of rankings, effects of options, measures, protocols."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from flowbench.evaluation import paired_difference
+from flowbench.report import settings_of
+from flowbench.report.effects import sweeps
+from flowbench.report.leaders import Behind, behind_leaders
+from flowbench.report.overview import overview
+from flowbench.report.page import render_page
+from flowbench.report.results import results_table
+from flowbench.report.settings import best_by_validation
+from flowbench.report.table import score_of
+
+
+def npy(array):
+    np.save(file := io.BytesIO(), array, allow_pickle=True)
+    return file.getvalue()
+
+
+def test_effects_are_paired_over_the_other_options(settings):
+    [sweep] = sweeps(settings)
+    assert sweep.title == "maf on toy"
+    value = {
+        (s.keys["model.activation"], s.keys["model.batch_norm"], run.seed): score_of(run, "val")
+        for s in settings
+        for run in s.finished
+        if s.model == "maf"
+    }
+    pairs = [value["tanh", norm, 0].mean - value["relu", norm, 0].mean for norm in (True, False)]
+    reference, tanh = sweep.effects["model.activation"]
+    assert (reference.level, reference.is_reference, reference.finished) == ("relu", True, 3)
+    assert (tanh.level, tanh.pairs, tanh.failed) == ("tanh", 2, 0)
+    assert tanh.difference == pytest.approx(sum(pairs) / 2)
+    assert tanh.two_standard_errors == pytest.approx(abs(pairs[0] - pairs[1]))
+    alone = sweep.effects["trainer.max_epochs"][1]
+    assert (alone.failed, alone.pairs, alone.difference) == (1, 0, None)
+    low, high = sweep.reach
+    assert low <= tanh.difference - tanh.two_standard_errors <= high
+
+
+def test_differences_to_the_leader_are_of_the_same_rows(settings):
+    behind = dict(zip(map(id, settings), behind_leaders(settings), strict=True))
+    ranked = [s for s in settings if s.finished and s.model == "maf"]
+    leader = best_by_validation(ranked)
+    assert behind[id(leader)] == Behind()
+    for setting in ranked:
+        if setting is leader:
+            continue
+        found = behind[id(setting)]
+        assert not found.unpaired
+        scores = [np.load(s.runs[0].test_scores) for s in (setting, leader)]  # those of seed 0
+        expected = paired_difference(*map(torch.from_numpy, scores))
+        assert found.mean == pytest.approx(expected["mean"])
+        assert found.two_standard_errors == pytest.approx(expected["two_standard_errors"])
+        assert found.two_standard_errors < setting.two_standard_errors
+
+
+def test_seeds_widen_the_error_of_a_difference(settings, tmp_path):
+    [gaussian] = [s for s in settings if s.model == "gaussian"]
+    [run] = gaussian.runs
+    scores, twice = np.load(run.test_scores), []
+    for seed, shift in enumerate((-0.5, -1.5)):
+        path = tmp_path / f"{seed}.npy"
+        np.save(path, scores + shift)
+        twice.append(replace(run, test_scores=path))
+    _, found = behind_leaders([gaussian, replace(gaussian, runs=twice)])
+    assert found.mean == pytest.approx(-1)
+    assert found.two_standard_errors == pytest.approx(1)  # 2 sd / √2, sd = √½
+
+
+def damaged_scores(content):
+    def change(run, folder):
+        (folder / "scores.npy").write_bytes(content)
+        return replace(run, test_scores=folder / "scores.npy")
+
+    return change
+
+
+UNPAIRED = {
+    "no test_scores.npy": lambda run, _: replace(run, test_scores=None),
+    "other test rows": lambda run, _: replace(
+        run, result=run.result | {"test_rows_sha256": "0" * 64}
+    ),
+    "not readable as an array": damaged_scores(b"\x93NUMPY\x01"),
+    "array (": damaged_scores(npy(np.zeros(1)).replace(b"(1,)", b"(9999999999999999,)")),
+    "one per event": damaged_scores(npy(np.full(3, np.nan))),
+    "not readable": damaged_scores(npy(np.array([None]))),
+}
+
+
+@pytest.mark.parametrize(("reason", "change"), UNPAIRED.items())
+def test_what_cannot_be_paired_is_told(settings, tmp_path, reason, change):
+    ranked = [s for s in settings if s.finished and s.model == "maf"]
+    leader = best_by_validation(ranked)
+    other = next(s for s in ranked if s is not leader)
+    changed = replace(other, runs=[change(run, tmp_path) for run in other.runs])
+    _, found = behind_leaders([leader, changed])
+    assert reason in found.unpaired
+    assert found.two_standard_errors >= leader.two_standard_errors
+    table = results_table([leader, changed])
+    assert reason in " ".join(table.notes)
+    assert "(unpaired)" in table.lines[1][table.headings.index("to the leader (nats)")].text
+
+
+def test_other_measures_are_in_other_rankings(settings):
+    [gaussian] = [s for s in settings if s.model == "gaussian"]
+    [run] = gaussian.runs
+    path = run.path.parent.with_name("another") / "seed=0"
+    result = run.result | {"measure": "mixed", "knows_lattice": True}
+    both = settings_of([run, replace(run, path=path, result=result)])
+    assert [s.ranking for s in both] == ["table", "table, mixed measure"]
+    assert behind_leaders(both) == [None, None]
+    assert set(overview(both)["gaussian"]) == {"table", "table, mixed measure"}
+    table = results_table(both)
+    assert [line[1].text for line in table.lines] == ["gaussian", "gaussian †"]
+    assert any(note.startswith("†: the model knows") for note in table.notes)
+    assert any("different measures" in note for note in table.notes)
+
+
+def test_deviations_from_a_protocol_are_told(settings):
+    [run] = next(s for s in settings if s.model == "gaussian").runs
+    command = "python train.py protocol=maf_paper model=maf trainer.max_epochs=3 seed=1 logger=csv"
+    assert run.deviations == []
+    assert replace(run, command=command).deviations == ["trainer.max_epochs=3"]
+    told = replace(run, result=run.result | {"deviations": ["30 epochs"]})
+    assert told.deviations == ["30 epochs"]
+    settings = settings_of([told])
+    page = render_page([told], settings, title="", table=results_table(settings), picture=str)
+    assert "Beside the protocol: 30 epochs" in page
