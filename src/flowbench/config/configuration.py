@@ -15,6 +15,7 @@ from flowbench.config.defaults import defaults_of
 from flowbench.config.embedding import split_embedding
 from flowbench.config.errors import ConfigError
 from flowbench.config.settings import (
+    Auto,
     Evaluation,
     Paths,
     Published,
@@ -38,8 +39,10 @@ SECTIONS = {
     "published": Published,
     "training": Training,
     "evaluation": Evaluation,
+    "auto": Auto,
     "trainer": TrainerKeys,
 }
+ADDED = ("evaluation", "auto")  # absent from configurations of earlier versions
 SIZES = {"features", "context_features", "circular", "lattice"}
 ALL_ROWS = "an epoch is all rows of the data, and trainer.max_epochs limits a training"
 EVERY_EPOCH = "all validation rows are scored after every epoch"
@@ -105,6 +108,7 @@ def check(config: DictConfig) -> Settings:
         "published": None if published is None else Published(**published),
         "training": Training(**plain["training"]),
         "evaluation": Evaluation(**plain.get("evaluation", {})),
+        "auto": Auto(**plain.get("auto", {})),
         "trainer": TrainerKeys.of(plain["trainer"]),
     }
     return Settings(**{**plain, **sections}, plain=plain)
@@ -118,6 +122,13 @@ def remarks(plain: Mapping[str, Any]) -> list[str]:
     """
     found = [told for key in ("model", "data") for told in _idle(key, plain[key])]
     training = plain["training"]
+    if plain["model"]["name"] != "auto" and (searched := plain.get("auto")):
+        known = defaults_of(Auto)
+        found += [
+            f"auto.{key}={value} has no effect without model=auto"
+            for key, value in searched.items()
+            if value != known[key]
+        ]
     return found + list(idle(Training, training, defaults_of(Training), prefix="training."))
 
 
@@ -168,7 +179,7 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     rest = without(config, {*SECTIONS})
     yield from problems_of_call("", Settings, rest, supplied=[*SECTIONS, "plain"])
     for name in SECTIONS:
-        yield from _of_section(name, config.get(name, {} if name == "evaluation" else None))
+        yield from _of_section(name, config.get(name, {} if name in ADDED else None))
     for key, supplied in (("model", SIZES), ("data", set())):
         yield from _of_named(key, config.get(key), supplied=supplied)
     if config.get("module") is not None:

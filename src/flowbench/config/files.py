@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from flowbench.config.configuration import SIZES
 from flowbench.config.defaults import completed, defaults_of
 from flowbench.config.first_keys import FIRST_KEYS
-from flowbench.config.settings import Evaluation, Training
+from flowbench.config.settings import Auto, Evaluation, Training
 
 __all__ = ["BESIDE", "GIVEN", "CompletingFiles", "complete_files", "is_said"]
 
@@ -37,7 +37,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 # Further keys, which are no options of the class.
 BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
-SECTIONS = {"training": Training, "evaluation": Evaluation}
+SECTIONS = {"training": Training, "evaluation": Evaluation, "auto": Auto}
 CHECKED_LATER = ("trainer.",)  # all arguments of the Trainer are keys, though no file sets them
 
 _apply = ConfigLoaderImpl._apply_overrides_to_config

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flowbench.config.docstrings import meanings, summary
-from flowbench.config.settings import Evaluation, Paths, Settings, TrainerKeys, Training
+from flowbench.config.settings import Auto, Evaluation, Paths, Settings, TrainerKeys, Training
 from flowbench.config.signatures import HYDRA_KEYS, parameters, target_of
 from flowbench.config.words import describe, show
 
@@ -71,6 +71,7 @@ def _sections(config: DictConfig) -> Iterator[list[str]]:
     yield from _of_node("data", config.data)
     yield _section("training.", "training", Training, config.training)
     yield _section("evaluation.", "evaluation", Evaluation, config.evaluation)
+    yield _section("auto.", "auto", Auto, config.auto)
     yield _of_trainer(config.trainer)
     for name, node in config.logger.items():
         yield from _of_node(f"logger.{name}", node)

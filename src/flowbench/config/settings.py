@@ -22,7 +22,7 @@ from flowbench.config.limits import (
     TimeUnits,
 )
 
-__all__ = ["Evaluation", "Paths", "Published", "Settings", "TrainerKeys", "Training"]
+__all__ = ["Auto", "Evaluation", "Paths", "Published", "Settings", "TrainerKeys", "Training"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,17 @@ class Evaluation:
 
     class_prior: Prior | Sequence[Probability] | None = None
     draws: AtLeastOne = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auto:
+    """The search of `model=auto`: the section `auto`.
+
+    Args:
+        minutes: wall time, at most.
+    """
+
+    minutes: Positive = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +186,7 @@ class Settings:
             and its options; null: `MaximumLikelihood`.
         training: how the flow is optimised.
         evaluation: how it is scored.
+        auto: how long `model=auto` searches.
         trainer: where it is trained, and for how long.
         logger: the loggers: name → `_target_` and options.
         callbacks: further callbacks of the Trainer: name → `_target_` and options.
@@ -194,6 +206,7 @@ class Settings:
     module: Mapping[str, Any] | None = None
     training: Training
     evaluation: Evaluation = field(default_factory=Evaluation)
+    auto: Auto = field(default_factory=Auto)
     trainer: TrainerKeys
     logger: Mapping[str, Any]
     callbacks: Mapping[str, Any]

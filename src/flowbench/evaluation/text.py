@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowbench.evaluation.score import reported, score_in
-from flowbench.formatting import fixed
+from flowbench.formatting import estimate, fixed
 
 __all__ = [
     "calibration_line",
@@ -13,6 +13,7 @@ __all__ = [
     "least_likely_line",
     "line",
     "noise_told",
+    "race_lines",
     "step_lines",
 ]
 
@@ -108,6 +109,17 @@ def diagnostic_lines(found: Mapping[str, Any]) -> list[str]:
     lines.append(f"  {'gradient norms':28} {'mean':11} max")
     for layer in found["gradient_norms"]:
         lines.append(f"    {layer['layer']:26} {layer['mean']:<11.4g} {layer['max']:.4g}")
+    return lines
+
+
+def race_lines(race: Mapping[str, Any]) -> list[str]:
+    """Which models a race has chosen, and how far they are ahead of the best baseline."""
+    shares = ", ".join(f"{name} {weight:.2f}" for name, weight in race["chosen"].items())
+    lines = [line("chosen", shares)]
+    if race["baselines"]:
+        best = max(race["baselines"], key=lambda one: one["test"]["mean"])
+        ahead = estimate(best["ahead"]["mean"], best["ahead"]["two_standard_errors"], "nats")
+        lines.append(line("ahead of baselines", f"{ahead} per test row (of {best['name']})"))
     return lines
 
 

@@ -71,7 +71,9 @@ class _Mixed(Base):
 
     def __init__(self, flows: Sequence[Flow], weights: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("log_weights", torch.tensor(weights).log().log_softmax(0), persistent=False)
+        self.register_buffer(
+            "log_weights", torch.tensor(weights).log().log_softmax(0), persistent=False
+        )
         self.flows = nn.ModuleList(flows)
         self.features = flows[0].features
         self.context_features = common_size(flows)
@@ -175,5 +177,6 @@ def _built(
     if context_features:
         sizes["context_features"] = context_features
     taken = inspect.signature(flow).parameters
-    own = {"lattice": lattice, "seed": seed}
-    return flow(**sizes, **{name: value for name, value in own.items() if name in taken})
+    known = {"lattice": lattice, "seed": seed}
+    own = {name: one for name, one in known.items() if name in taken and one is not None}
+    return flow(**sizes, **own)

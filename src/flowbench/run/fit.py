@@ -41,17 +41,21 @@ class Fitted:
         flow: with the parameters of its best epoch, in evaluation mode.
         history: one row of metrics per epoch.
         best_epoch: counted from 0; −1 if nothing was trained.
+        step: optimiser steps.
         device: the one it was trained on.
         engine: that trained it; None if nothing was trained.
         leads: whether this process writes the results and prints.
+        race: what `result.json` says of a race between models, if there was one.
     """
 
     flow: Flow
     history: list[dict[str, Any]]
     best_epoch: int
+    step: int
     device: torch.device
     engine: str | None
     leads: bool
+    race: dict[str, Any] | None = None
 
 
 def fit(
@@ -107,6 +111,7 @@ def fit(
         flow=module.flow.to(device).eval(),  # the Trainer leaves it on the CPU
         history=history.rows,
         best_epoch=best.best_epoch,
+        step=module.step,
         device=device,
         engine=(module.engine or "plain") if is_trainable(module) else None,
         leads=trainer.is_global_zero,

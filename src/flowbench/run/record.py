@@ -75,6 +75,7 @@ def record(
         ),
         **scores,
         "calibration": calibration,
+        **({} if fitted.race is None else {"race": fitted.race}),
         "published": reference,
         "steps": step_summary(folder.path, curve),
         "best_epoch": fitted.best_epoch,

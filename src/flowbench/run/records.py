@@ -137,6 +137,34 @@ class Published(TypedDict):
     two_standard_errors: float | None
 
 
+class Entry(TypedDict):
+    """How an entry of a race stands."""
+
+    name: str
+    seconds: float
+    epochs: int
+    val: float | None
+    status: str
+    why: str
+
+
+class Baseline(TypedDict):
+    """A baseline of a race on test rows, and how far the winner is ahead of it."""
+
+    name: str
+    test: Statistics
+    ahead: Statistics
+
+
+class RaceRecord(TypedDict):
+    """A race between models."""
+
+    minutes: float
+    chosen: dict[str, float]
+    entries: list[Entry]
+    baselines: list[Baseline]
+
+
 Step = TypedDict(
     "Step", {"step": float, "train": float, "test": float, "base/train": float, "base/test": float}
 )
@@ -176,6 +204,7 @@ class Result(TypedDict):
     test: Block
     val: Block
     calibration: NotRequired[Calibration | None]
+    race: NotRequired[RaceRecord]
     published: Published | None
     steps: NotRequired[Steps | None]
     test_rows_sha256: NotRequired[str]

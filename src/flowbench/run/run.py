@@ -16,6 +16,7 @@ from flowbench.evaluation.calibration import calibration
 from flowbench.evaluation.prior import refuse_idle
 from flowbench.evaluation.split import scored
 from flowbench.figures.figures import chosen, draw_figures
+from flowbench.run.auto.auto import is_race, race
 from flowbench.run.building import (
     flow_of,
     module_of,
@@ -84,13 +85,17 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
     pl.seed_everything(settings.seed, verbose=False)
     data = read_data(settings)
     refuse_idle(data, settings.evaluation)
-    flow = flow_of(settings, data)
-    module = module_of(settings, flow, data)
+    module = None
+    if not is_race(settings):
+        module = module_of(settings, flow_of(settings, data), data)
     if settings.overwrite:
         _describe(settings, folder, command)
     rank_zero_only(folder.record_data)(data.raw.sha256)
     with leaving_together(), watching(settings, folder) as loggers:
-        fitted = fit(module, data, settings, folder, loggers, command=command)
+        if module is None:
+            fitted = race(data, settings, folder)
+        else:
+            fitted = fit(module, data, settings, folder, loggers, command=command)
         if fitted is None:
             return {}
         found = {
@@ -110,7 +115,7 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
         folder.write_test_scores(found["test"][1].numpy())
         result |= {"hash": folder.path.parent.name, "command": command}
         folder.write_result(result)
-        log_results(loggers, scores, folder, step=module.step)
+        log_results(loggers, scores, folder, step=fitted.step)
     return result
 
 

@@ -14,7 +14,8 @@ from flowbench.checkpoint import build_flow
 from flowbench.config.limits import Accelerator
 from flowbench.data.options import DataError
 from flowbench.density import TrainedDensity
-from flowbench.sklearn.models import TRAINING, known_settings, model_of, refuse_unknown
+from flowbench.run.models import model_of
+from flowbench.sklearn.settings import TRAINING, known_settings, refuse_unknown
 from flowbench.training.fitting import fit
 
 __all__ = ["FlowEstimator", "seed_of"]

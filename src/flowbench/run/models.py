@@ -1,22 +1,15 @@
 """The models of `python train.py model=…`, by name and without Hydra."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from functools import cache
-from pkgutil import resolve_name
 from typing import Any
 
 import yaml
 
-from flowbench.config.settings import Training
-from flowbench.config.signatures import parameters
 from flowbench.config.words import near_or_all
 from flowbench.run.config_directory import config_directory
 
-__all__ = ["TRAINING", "known_settings", "model_of", "refuse_unknown"]
-
-TRAINING = frozenset(one.name for one in fields(Training))
-SIZES = frozenset(("features", "context_features", "lattice", "circular"))
+__all__ = ["model_of"]
 
 
 @cache
@@ -39,23 +32,3 @@ def model_of(name: str) -> Mapping[str, Any]:
     parents = [one for one in own.pop("defaults", []) if one != "_self_"]
     values = {key: value for parent in parents for key, value in model_of(parent).items()}
     return values | {key: value for key, value in own.items() if key != "name"}
-
-
-def known_settings(name: str) -> frozenset[str]:
-    """The options of a model and of its training, by name."""
-    target = resolve_name(model_of(name)["_target_"])
-    return TRAINING | frozenset(parameters(target) or {}) - SIZES
-
-
-def refuse_unknown(names: Mapping[str, Any], known: frozenset[str], *, model: str) -> None:
-    """Refuse settings that neither a model nor its training has.
-
-    Raises:
-        ValueError: one sentence for each of them.
-    """
-    if problems := [
-        f"{name} is no setting of model={model!r}{near_or_all(name, known)}"
-        for name in names
-        if name not in known
-    ]:
-        raise ValueError("\n".join(problems))

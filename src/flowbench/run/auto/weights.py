@@ -1,0 +1,43 @@
+"""The weights of a mixture of densities, by expectation and maximisation."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["mixture_weights"]
+
+ROUNDS = 1000
+TOLERANCE = 1e-7  # nats per row
+SMALLEST = 0.02
+
+
+def mixture_weights(terms: Tensor) -> Tensor:
+    r"""The weights w under which Σ log Σₖ wₖ pₖ(x) is highest, which is concave in w.
+
+    Weights below 0.02 become 0, and the others are found again.
+
+    Args:
+        terms: log pₖ of rows, `[rows, K]`.
+
+    Returns:
+        Float64 `[K]`, adding up to 1.
+
+    Example:
+        >>> terms = torch.tensor([[0.3, 0.7], [0.7, 0.3], [0.1, 0.1]]).log()
+        >>> mixture_weights(terms).round(decimals=3)
+        tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
+    weights = _maximised(terms.double(), torch.ones(terms.shape[1], dtype=torch.float64))
+    kept = weights >= SMALLEST
+    return weights if kept.all() else _maximised(terms.double(), kept.double())
+
+
+def _maximised(terms: Tensor, weights: Tensor) -> Tensor:
+    weights, before = weights / weights.sum(), -float("inf")
+    for _ in range(ROUNDS):
+        joint = terms + weights.log()
+        totals = joint.logsumexp(-1, keepdim=True)
+        if (mean := totals.mean().item()) - before < TOLERANCE:
+            break
+        before = mean
+        weights = (joint - totals).exp().mean(0)
+    return weights
