@@ -63,14 +63,18 @@ class AutoregressiveLevels(LatticeBase):
             assert context is not None
             context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
 
-        def next_value(params: Tensor, feature: int) -> Tensor:
-            level = self.family.sample(params.squeeze(1), feature)
-            return (level * self.scales[feature] - 1).unsqueeze(-1)
+        def next_values(params: Tensor, places: slice) -> Tensor:
+            features = self.network.order[places]
+            drawn = [
+                self.family.sample(own, feature) * self.scales[feature] - 1
+                for own, feature in zip(params.unbind(1), features, strict=True)
+            ]
+            return torch.stack(drawn, dim=-1)
 
         values = torch.cat(
             [
                 self.network.generate(
-                    next_value, rows=len(part), context=None if context is None else context[part]
+                    next_values, rows=len(part), context=None if context is None else context[part]
                 )
                 for part in torch.arange(shape.numel()).split(SAMPLES)
             ]

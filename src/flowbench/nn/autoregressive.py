@@ -225,13 +225,13 @@ class AutoregressiveNetwork(Checked, nn.Module):
 
     def generate(
         self,
-        next_value: Callable[[Tensor, int], Tensor],
+        next_values: Callable[[Tensor, slice], Tensor],
         *,
         rows: int,
         context: Tensor | None = None,
     ) -> Tensor:
         """Generate features in the network's order; see `flowbench.nn.incremental.generate`."""
-        return generate(self, next_value, rows=rows, context=context)
+        return generate(self, next_values, rows=rows, context=context)
 
     def check_context(self, context: Tensor | None) -> Tensor | None:
         """The context; see `flowbench.nn.contexts.declared`."""

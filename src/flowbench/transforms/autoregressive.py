@@ -1,5 +1,7 @@
 """The masked autoregressive transform: each feature is mapped given the previous ones."""
 
+from itertools import groupby
+
 import torch
 from torch import Tensor, nn
 
@@ -70,17 +72,26 @@ class MaskedAutoregressive(Transform):
             batch = torch.broadcast_shapes(u.shape[:-1], context.shape[:-1])
             u = u.expand(*batch, -1)
             context = context.expand(*batch, -1).reshape(-1, context.shape[-1])
-        noise = u.reshape(-1, u.shape[-1]).mT.contiguous()
+        order = network.order
+        noise = u.reshape(-1, u.shape[-1]).mT
+        noise = noise.index_select(0, torch.tensor(order, device=u.device))
         log_derivatives = []
 
-        def next_value(params: Tensor, feature: int) -> Tensor:
-            univariate = self.univariate.at(feature)
-            own = params[..., : univariate.params]
-            value, log_derivative = univariate(noise[feature, :, None], own)
-            log_derivatives.append(log_derivative)
-            return value
+        def next_values(params: Tensor, places: slice) -> Tensor:
+            values = []
+            for univariate, run in groupby(range(places.start, places.stop), one_map):
+                first, *others = run
+                alike = slice(first, first + len(others) + 1)
+                own = params[:, alike.start - places.start : alike.stop - places.start]
+                value, log_derivative = univariate(noise[alike].mT, own[..., : univariate.params])
+                values.append(value)
+                log_derivatives.append(log_derivative)
+            return torch.cat(values, dim=-1) if len(values) > 1 else values[0]
 
-        x = network.generate(next_value, rows=noise.shape[1], context=context)
+        def one_map(place: int) -> UnivariateMap:
+            return self.univariate.at(order[place])
+
+        x = network.generate(next_values, rows=noise.shape[1], context=context)
         log_det = torch.cat(log_derivatives, dim=-1).sum(-1)
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 
