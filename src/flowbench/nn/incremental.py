@@ -56,95 +56,79 @@ def generate(
         >>> torch.allclose(x, network(x)[..., 0] + 1.0)
         True
     """
-    layers = [_Layer(layer, context, rows) for layer in sorted_layers(network)]
     storage = _Buffer if may_overwrite() else _Pieces
-    like = layers[0].weight
-    known = [storage(layer.weight.shape[1], rows, like) for layer in layers]
+    layers = [_Layer(layer, context, rows, storage) for layer in sorted_layers(network)]
+    inputs, outputs = layers[0], layers[-1]
     for block in _blocks(network):
-        degrees = range(block[0].start, block[-1].stop)
-        received = [
-            layer.receive(units, degrees) for layer, units in zip(layers, known, strict=True)
-        ]
+        for layer in layers:
+            layer.begin(range(block[0].start, block[-1].stop))
         for stage in block:
             places = slice(max(stage.start - 1, 0), stage.stop - 1)
             if count := places.stop - places.start:
-                params = layers[-1].rows(received[-1], known[-1], stage, degrees)
-                columns = params.view(count, network.params, rows).permute(2, 0, 1)
-                known[0].append(next_values(columns, places).mT)
-            _advance(network, layers, known, received, stage, degrees)
-        for units in known:
-            units.close()
-    return known[0].all().index_select(0, network.degrees[0] - 1).mT
+                params = outputs.rows(stage).view(count, network.params, rows)
+                inputs.known.append(next_values(params.permute(2, 0, 1), places).mT)
+            _advance(network, layers, stage)
+        for layer in layers:
+            layer.known.close()
+    return inputs.known.all().index_select(0, network.degrees[0] - 1).mT
 
 
 def _blocks(network: "AutoregressiveNetwork") -> list[list[range]]:
-    """The degrees from 0 in stages, and these in blocks of about `BLOCK_UNITS` units.
-
-    A stage ends with the first degree that has a hidden unit: later features may depend on it.
-    """
-    hidden = network.ends[1:]
-    last = network.features
-    starts = [
-        degree + 1
-        for degree in range(last)
-        if not hidden or any(ends[degree] < ends[degree + 1] for ends in hidden)
-    ]
-    stages = [range(*pair) for pair in pairwise([0, *starts, last + 1])]
-    widest = max(last, *network.hidden_units, 1)
+    """The degrees from 0 in stages, and these in blocks of about `BLOCK_UNITS` units."""
+    stages = [range(*pair) for pair in pairwise(network.stages)]
+    widest = max(network.features, *network.hidden_units, 1)
     size = max(1, BLOCK_UNITS * len(stages) // widest)
     return [stages[first : first + size] for first in range(0, len(stages), size)]
 
 
-def _advance(
-    network: "AutoregressiveNetwork",
-    layers: list["_Layer"],
-    known: list["_Buffer | _Pieces"],
-    received: list[Tensor],
-    stage: range,
-    degrees: range,
-) -> None:
+def _advance(network: "AutoregressiveNetwork", layers: list["_Layer"], stage: range) -> None:
     """Compute the hidden units of a stage, layer after layer."""
     skip: Any = None
-    for index, layer in enumerate(layers[:-1]):
-        if layer.ends[stage.stop] == layer.ends[stage.start]:
+    for index, (layer, above) in enumerate(pairwise(layers)):
+        units = layer.rows(stage)
+        if not len(units):
             continue
-        units = layer.rows(received[index], known[index], stage, degrees)
         if network.residual and index % 2 == 0:
             units = skip = units if index == 0 else skip + units
-        known[index + 1].append(network.activation(units))
+        above.known.append(network.activation(units))
 
 
 class _Layer:
-    """A sorted layer, with the biases and contexts of all rows summed."""
+    """A layer in generation, with those of its inputs that are known."""
 
-    def __init__(self, layer: SortedLayer, context: Tensor | None, rows: int) -> None:
-        self.weight, self.ends = layer.weight, layer.ends
-        column = layer.bias
-        if context is not None and layer.context is not None:
-            column = column + layer.context @ context.mT
-        self.bias = column.expand(-1, rows)
+    def __init__(
+        self,
+        layer: SortedLayer,
+        context: Tensor | None,
+        rows: int,
+        storage: "type[_Buffer | _Pieces]",
+    ) -> None:
+        self.layer = layer
+        self.bias = layer.bias(context).expand(-1, rows)
+        weight = layer.layer.weight
+        self.known = storage(weight.shape[1], rows, weight)
 
-    def receive(self, known: "_Buffer | _Pieces", degrees: range) -> Tensor:
-        """The contribution to the rows of a block from biases and all units before the block."""
-        first, last = self.ends[degrees.start], self.ends[degrees.stop]
-        before = known.before()
-        if not len(before):
-            return self.bias[first:last]
-        return torch.addmm(self.bias[first:last], self.weight[first:last, : len(before)], before)
+    def begin(self, degrees: range) -> None:
+        """Compute what the rows of a block get from biases and from all units before the block."""
+        ends, before = self.layer.ends, self.known.before()
+        rows = slice(ends[degrees.start], ends[degrees.stop])
+        self.first = rows.start
+        self.weight = self.layer.weight(rows, self.layer.seen[degrees.stop - 1])
+        self.received = self.bias[rows]
+        if len(before):
+            self.received = torch.addmm(self.received, self.weight[:, : len(before)], before)
 
-    def rows(
-        self, received: Tensor, known: "_Buffer | _Pieces", stage: range, degrees: range
-    ) -> Tensor:
+    def rows(self, stage: range) -> Tensor:
         """The rows of a stage, once the block's units up to that stage are known."""
-        first, last = self.ends[stage.start], self.ends[stage.stop]
-        offset = self.ends[degrees.start]
-        base = received[first - offset : last - offset]
-        recent, start = known.recent(), known.start
-        if not len(recent):
+        ends = self.layer.ends
+        rows = slice(ends[stage.start] - self.first, ends[stage.stop] - self.first)
+        base = self.received[rows]
+        recent, start = self.known.recent(), self.known.start
+        if not len(base) or not len(recent):
             return base
-        own = start and isinstance(known, _Buffer)  # allocated by `receive`, and only read here
+        own = start and isinstance(self.known, _Buffer)  # by `begin`, and read here only
         add = base.addmm_ if own else base.addmm
-        return add(self.weight[first:last, start : start + len(recent)], recent)
+        return add(self.weight[rows, start : start + len(recent)], recent)
 
 
 class _Buffer:

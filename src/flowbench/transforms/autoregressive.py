@@ -1,7 +1,5 @@
 """The masked autoregressive transform: each feature is mapped given the previous ones."""
 
-from itertools import groupby
-
 import torch
 from torch import Tensor, nn
 
@@ -74,25 +72,22 @@ class MaskedAutoregressive(Transform):
             context = context.expand(*batch, -1).reshape(-1, context.shape[-1])
         order = network.order
         noise = u.reshape(-1, u.shape[-1]).mT
-        noise = noise.index_select(0, torch.tensor(order, device=u.device))
+        noise = noise.index_select(0, torch.tensor(order, device=u.device)).mT
         log_derivatives = []
 
         def next_values(params: Tensor, places: slice) -> Tensor:
-            values = []
-            for univariate, run in groupby(range(places.start, places.stop), one_map):
-                first, *others = run
-                alike = slice(first, first + len(others) + 1)
-                own = params[:, alike.start - places.start : alike.stop - places.start]
-                value, log_derivative = univariate(noise[alike].mT, own[..., : univariate.params])
+            values, start = [], places.start
+            for univariate, count in self.univariate.runs(order[places]):
+                own = slice(start - places.start, start - places.start + count)
+                given = params[:, own, : univariate.params]
+                value, log_derivative = univariate(noise[:, start : start + count], given)
+                start += count
                 values.append(value)
-                log_derivatives.append(log_derivative)
+                log_derivatives.append(log_derivative.mT)
             return torch.cat(values, dim=-1) if len(values) > 1 else values[0]
 
-        def one_map(place: int) -> UnivariateMap:
-            return self.univariate.at(order[place])
-
-        x = network.generate(next_values, rows=noise.shape[1], context=context)
-        log_det = torch.cat(log_derivatives, dim=-1).sum(-1)
+        x = network.generate(next_values, rows=len(noise), context=context)
+        log_det = torch.cat(log_derivatives).sum(0)
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102

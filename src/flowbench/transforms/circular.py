@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -108,8 +109,9 @@ class ByFeature(UnivariateMap):
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self._both(self.line.inverse, self.circle.inverse, x, params)
 
-    def at(self, feature: int) -> UnivariateMap:  # noqa: D102
-        return self.circle if self.angles[feature] else self.line
+    def runs(self, features: Sequence[int]) -> list[tuple[UnivariateMap, int]]:  # noqa: D102
+        kinds = groupby(features, key=self.angles.__getitem__)
+        return [(self.circle if angle else self.line, len([*run])) for angle, run in kinds]
 
     def _both(
         self, line: Direction, circle: Direction, value: Tensor, params: Tensor
