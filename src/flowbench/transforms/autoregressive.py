@@ -1,11 +1,15 @@
 """The masked autoregressive transform: each feature is mapped given the previous ones."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.angles import AngularNetwork
+from flowbench.nn.columns import ColumnFunction
 from flowbench.transforms.base import Transform, real_event
+from flowbench.transforms.columns import columns_of, mapped_in_parts
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
 __all__ = ["MaskedAutoregressive"]
@@ -92,5 +96,14 @@ class MaskedAutoregressive(Transform):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         x = real_event(x, getattr(self.conditioner, "features", None))
+        if (columns := columns_of(self.conditioner, x, context)) is not None:
+            return mapped_in_parts(partial(self._inverse_of_columns, columns), x, context)
         u, log_det = self.univariate.inverse(x, self.conditioner(x, context))
         return u, log_det.sum(-1)
+
+    def _inverse_of_columns(
+        self, columns: ColumnFunction, x: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        params = columns(x, context).permute(2, 0, 1)
+        u, log_det = self.univariate.inverse(x.mT, params)
+        return u.mT, log_det.sum(-1)
