@@ -21,7 +21,7 @@ from flowbench.nn.sorted_layers import SortedLayer, by_degree, sorted_layers
 
 __all__ = ["ColumnFunction", "column_function"]
 
-BLOCK_UNITS = 64
+BLOCK_UNITS = 48  # of a layer, at least, in one product
 
 # Maps `[features, rows]` and a context `[context_features, rows]` to `[outputs, params, rows]`.
 ColumnFunction = Callable[[Tensor, Tensor | None], Tensor]

@@ -97,7 +97,8 @@ class MaskedAutoregressive(Transform):
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         x = real_event(x, getattr(self.conditioner, "features", None))
         if (columns := columns_of(self.conditioner, x, context)) is not None:
-            return mapped_in_parts(partial(self._inverse_of_columns, columns), x, context)
+            of_columns = partial(self._inverse_of_columns, columns)
+            return mapped_in_parts(of_columns, self.conditioner, x, context)
         u, log_det = self.univariate.inverse(x, self.conditioner(x, context))
         return u, log_det.sum(-1)
 

@@ -10,8 +10,9 @@ from flowbench.tracing import may_split
 
 __all__ = ["columns_of", "mapped_in_parts"]
 
-ROWS = 1024  # of a part
-FEWEST = 512  # for which it pays
+NUMBERS = 2**18  # of a layer's units for all rows of a part
+LEAST, MOST = 256, 2048  # rows of a part
+FEWEST = 512  # rows for which it pays
 
 
 def columns_of(network: nn.Module, x: Tensor, context: Tensor | None) -> ColumnFunction | None:
@@ -24,6 +25,7 @@ def columns_of(network: nn.Module, x: Tensor, context: Tensor | None) -> ColumnF
 
 def mapped_in_parts(
     mapped: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]],
+    network: nn.Module,
     x: Tensor,
     context: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
@@ -32,12 +34,14 @@ def mapped_in_parts(
     Args:
         mapped: maps columns `[features, rows]` and contexts `[context_features, rows]` to columns
             and log-determinants `[rows]`.
+        network: whose widest layer limits the rows of a part.
         x: `[..., features]`.
         context: `[..., context_features]`, or None; its batch shape broadcasts with that of x.
 
     Example:
         >>> with torch.no_grad():
-        ...     mapped_in_parts(lambda x, _: (2 * x, x.sum(0)), torch.ones(3, 2), None)[1]
+        ...     double = lambda x, _: (2 * x, x.sum(0))
+        ...     mapped_in_parts(double, nn.Linear(2, 2), torch.ones(3, 2), None)[1]
         tensor([2., 2., 2.])
     """
     batch = x.shape[:-1]
@@ -46,8 +50,10 @@ def mapped_in_parts(
         context = context.expand(*batch, -1).reshape(-1, context.shape[-1])
     rows = x.expand(*batch, -1).reshape(-1, x.shape[-1])
     u, log_det = torch.empty_like(rows), rows.new_empty(len(rows))
-    for start in range(0, len(rows), ROWS):
-        part = slice(start, start + ROWS)
+    widest = max(len(parameter) for parameter in network.parameters())
+    size = min(max(NUMBERS // widest, LEAST), MOST)
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
         given = None if context is None else context[part].mT.contiguous()
         columns, log_det[part] = mapped(rows[part].mT.contiguous(), given)
         u[part] = columns.mT

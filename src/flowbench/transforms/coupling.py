@@ -108,7 +108,7 @@ class Coupling(Transform):
             return value, value.new_zeros(value.shape[:-1])
         if (columns := columns_of(self.conditioner, value, context)) is not None:
             of_columns = partial(self._map_columns, univariate, columns)
-            return mapped_in_parts(of_columns, value, context)
+            return mapped_in_parts(of_columns, self.conditioner, value, context)
         masked = value.index_select(-1, self.masked)
         params = self.conditioner(masked, context)
         self._check(params)
