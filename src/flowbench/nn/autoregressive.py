@@ -192,8 +192,8 @@ class AutoregressiveNetwork(Checked, nn.Module):
 
         `order[k]` is the feature of degree k + 1, `ends[layer][d]` the number of units in a layer
         with degree below d, and `known_sorted[layer]` whether its degrees never decrease. A stage
-        of generation, `stages[s] : stages[s + 1]`, ends with the first degree that a hidden unit
-        has, on which later features may depend.
+        of generation, the degrees `stages[s] : stages[s + 1]`, ends with one on which later
+        features depend: that of a unit in the last hidden layer.
         """
         self.order: list[int] = degrees[0].argsort().tolist()
         self.known_sorted = [bool((layer.diff() >= 0).all()) for layer in degrees]
@@ -201,9 +201,9 @@ class AutoregressiveNetwork(Checked, nn.Module):
         for layer in degrees:
             counts = torch.bincount(layer, minlength=self.features + 1)
             self.ends.append([0, *counts.cumsum(0).tolist()])
-        hidden = torch.cat(degrees[1:] or degrees[:1])  # without any, on the features themselves
-        inner = hidden[hidden < self.features].unique() + 1
-        self.stages: list[int] = [0, *inner.tolist(), self.features + 1]
+        last = degrees[-1]
+        starts = last[last < self.features].unique() + 1
+        self.stages: list[int] = [0, *starts.tolist(), self.features + 1]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Compute the parameters of every feature.

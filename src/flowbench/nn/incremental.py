@@ -2,10 +2,10 @@ r"""Feature-by-feature generation with an autoregressive network, at the cost of
 
 The usual way evaluates the whole masked network once per feature. But a hidden unit of degree d
 depends only on the features of degree ≤ d, so it can be computed once, as soon as the feature of
-its degree is known. The products then add up to one pass. Features between which no hidden unit is
-computed do not wait for each other: they are one stage. The products are batched: what a block of
-consecutive stages receives from all earlier ones is one product per layer; only connections within
-the block are computed stage by stage.
+its degree is known. The products then add up to one pass. Features that see the same units of the
+last hidden layer do not wait for each other: they are one stage. The products are batched: what a
+block of consecutive stages receives from all earlier ones is one product per layer; only
+connections within the block are computed stage by stage.
 
 Units are rows and samples are columns, so that known units are a contiguous slice.
 """
