@@ -67,7 +67,7 @@ class Autoregressive(Base):
         rows = noise.reshape(-1, self.features).index_select(-1, order)
         return self._generate(
             noise.shape[:-1],
-            len(rows),
+            rows.shape[0],
             context,
             lambda params, places: family.from_noise(rows[:, places], params),
         )

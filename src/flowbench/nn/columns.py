@@ -30,7 +30,7 @@ ColumnFunction = Callable[[Tensor, Tensor | None], Tensor]
 def column_function(network: nn.Module) -> ColumnFunction | None:
     """A network as a function of columns, or None where only its own `forward` knows it.
 
-    The function has the values of the weights at present.
+    The function has the values of the weights at present, and overwrites its last result.
 
     Args:
         network: known are the conditioners of this package as they are: without hooks, other
@@ -73,19 +73,23 @@ class _Block(NamedTuple):
     bias: Tensor
 
 
-class _Layer(NamedTuple):
-    blocks: Sequence[_Block]
-    context: Tensor | None
+class _Layer:
+    """A layer that writes into one tensor as long as the number of rows stays the same."""
+
+    def __init__(self, blocks: Sequence[_Block], context: Tensor | None) -> None:
+        self.blocks = blocks
+        self.context = context
+        self.found: Tensor | None = None
 
     def __call__(self, units: Tensor, context: Tensor | None) -> Tensor:
-        first, *others = self.blocks
-        if others:
-            found = units.new_empty(self.blocks[-1].rows.stop, units.shape[1])
-            for rows, weight, bias in self.blocks:
-                torch.addmm(bias, weight, units[: weight.shape[1]], out=found[rows])
-        else:
-            found = torch.addmm(first.bias, first.weight, units[: first.weight.shape[1]])
-        return found if self.context is None else found.addmm_(self.context, context)
+        columns = units.shape[1]
+        if self.found is None or self.found.shape[1] != columns:
+            self.found = units.new_empty(self.blocks[-1].rows.stop, columns)
+        for rows, weight, bias in self.blocks:
+            torch.addmm(bias, weight, units[: weight.shape[1]], out=self.found[rows])
+        if self.context is not None:
+            self.found.addmm_(self.context, context)
+        return self.found
 
 
 def _of_masked(network: AutoregressiveNetwork) -> ColumnFunction:
@@ -124,7 +128,7 @@ def _sorted_layer(layer: SortedLayer) -> _Layer:
 def _of_mlp(network: MLP) -> ColumnFunction:
     layers = [_dense_layer(layer) for layer in network.layers]  # type: ignore[arg-type]
     if network.context_layer is not None:
-        layers[0] = layers[0]._replace(context=network.context_layer.weight)
+        layers[0].context = network.context_layer.weight  # type: ignore[assignment]
 
     def function(x: Tensor, context: Tensor | None) -> Tensor:
         declared(context, network.context_features)

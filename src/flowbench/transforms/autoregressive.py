@@ -90,7 +90,7 @@ class MaskedAutoregressive(Transform):
                 log_derivatives.append(log_derivative.mT)
             return torch.cat(values, dim=-1) if len(values) > 1 else values[0]
 
-        x = network.generate(next_values, rows=len(noise), context=context)
+        x = network.generate(next_values, rows=noise.shape[0], context=context)
         log_det = torch.cat(log_derivatives).sum(0)
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 

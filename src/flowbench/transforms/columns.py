@@ -17,10 +17,12 @@ FEWEST = 512  # rows for which it pays
 
 def columns_of(network: nn.Module, x: Tensor, context: Tensor | None) -> ColumnFunction | None:
     """The network as a function of columns, where that is faster and nobody can tell."""
+    if not may_split(x) or not x.is_cpu:
+        return None
     rows = x.shape[:-1].numel()
     if context is not None:
         rows = max(rows, context.shape[:-1].numel())
-    return column_function(network) if rows >= FEWEST and x.is_cpu and may_split(x) else None
+    return column_function(network) if rows >= FEWEST else None
 
 
 def mapped_in_parts(

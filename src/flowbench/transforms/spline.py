@@ -11,7 +11,15 @@ from flowbench.config.limits import Bins, Positive
 from flowbench.tracing import may_split
 from flowbench.transforms.univariate import UnivariateMap
 
-__all__ = ["RationalQuadraticMap", "bin_of", "evaluate", "knots", "parameters_first", "slopes", "solve"]
+__all__ = [
+    "RationalQuadraticMap",
+    "bin_of",
+    "evaluate",
+    "knots",
+    "parameters_first",
+    "slopes",
+    "solve",
+]
 
 SMALLEST_SHARE = 1e-3
 LOG_SLOPE_BOUND = math.log(1e3)
@@ -80,7 +88,7 @@ class RationalQuadraticMap(UnivariateMap):
     def _mapped(
         self, spline: Spline, value: Tensor, params: Tensor, *, along: int
     ) -> tuple[Tensor, Tensor]:
-        if are_columns(value) and may_split(value):
+        if may_split(value) and are_columns(value):
             pair = self._mapped(spline, value.mT, params.transpose(0, 1), along=along)
             return pair[0].mT, pair[1].mT
         first = parameters_first(value, params)
