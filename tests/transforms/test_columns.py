@@ -1,4 +1,4 @@
-"""Many rows without gradients: in parts, over the blocks of masks, equal to the plain operations."""
+"""Many rows without gradients: in parts, over the blocks of masks, as plainly computed."""
 
 import pytest
 import torch

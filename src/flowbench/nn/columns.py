@@ -7,6 +7,7 @@ one below, so that about half of its products are left out, block by block.
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -34,7 +35,7 @@ def column_function(network: nn.Module) -> ColumnFunction | None:
 
     Args:
         network: known are the conditioners of this package as they are: without hooks, other
-            classes of layers, or activations of unknown shape.
+            classes of layers, or activations that might mix units.
 
     Example:
         >>> network = MLP(2, outputs=3, hidden_units=[4])
@@ -115,7 +116,7 @@ def _sorted_layer(layer: SortedLayer) -> _Layer:
     count = max(1, outputs // BLOCK_UNITS)
     cuts = [outputs * index // count for index in range(count + 1)]
     bias, blocks = layer.bias(None), []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in pairwise(cuts):
         rows = slice(start, stop)
         seen = layer.seen[bisect_right(layer.ends, stop - 1) - 1]
         blocks.append(_Block(rows, layer.weight(rows, seen), bias[rows]))
