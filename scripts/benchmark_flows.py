@@ -142,7 +142,7 @@ def _normflows(work: Work) -> Model:
     if work.kind == "spline":
         kind = MaskedPiecewiseRationalQuadraticAutoregressive
         options |= {"num_bins": BINS, "tails": "linear", "tail_bound": 3.0}
-    layers = nn.ModuleList()
+    layers: Any = nn.ModuleList()
     for _ in range(LAYERS):
         layers.append(kind(work.features, work.hidden[0], **options))
         if work.batch_norm:

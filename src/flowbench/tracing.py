@@ -43,7 +43,7 @@ def may_split(value: Tensor) -> bool:
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(value) is not Tensor:
         return False
-    if torch.jit.is_tracing() or forward_ad._current_level >= 0:
+    if torch._C._get_tracing_state() is not None or forward_ad._current_level >= 0:
         return False
     return not torch._C._are_functorch_transforms_active()
 

@@ -88,7 +88,7 @@ class _Layer:
             self.found = units.new_empty(self.blocks[-1].rows.stop, columns)
         for rows, weight, bias in self.blocks:
             torch.addmm(bias, weight, units[: weight.shape[1]], out=self.found[rows])
-        if self.context is not None:
+        if self.context is not None and context is not None:
             self.found.addmm_(self.context, context)
         return self.found
 
