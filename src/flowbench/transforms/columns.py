@@ -11,7 +11,7 @@ from flowbench.tracing import may_split
 __all__ = ["columns_of", "mapped_in_parts"]
 
 NUMBERS = 2**18  # of a layer's units for all rows of a part
-LEAST, MOST = 256, 2048  # rows of a part
+LEAST, MOST = 256, 1024  # rows of a part
 FEWEST = 512  # rows for which it pays
 
 
