@@ -117,8 +117,10 @@ def _nflows(work: Work) -> Model:
     return Model(flow, flow.log_prob, sample)
 
 
-def _normflows(work: Work) -> Model:
+def _normflows(work: Work) -> Model | None:
     """Its autoregressive layers the other way round, so that the density is one pass."""
+    if work.context:  # which its masked networks do not take
+        return None
     import normflows
     import torch
     from normflows.flows import AffineCouplingBlock, MaskedAffineAutoregressive, Permute
