@@ -18,7 +18,7 @@ def main() -> None:
     """Answer until the input ends: `{"make": …}`, then `{"calls": n}`."""
     os.environ.update(THREADS)
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
-    from benchmark_tasks import FITS, STEPS
+    from benchmark_tasks import task
     from benchmark_works import WORKS
 
     step: Any = None
@@ -26,7 +26,7 @@ def main() -> None:
         asked = json.loads(line)
         if "make" in asked:
             library, kind, work, batch = asked["make"]
-            made = {"train": STEPS, "fit": FITS}[kind][library](WORKS[work], batch)
+            made = task(kind, library, WORKS[work], batch)
             step, engine = made or (None, "")
             answer: Any = {"can": made is not None, "engine": engine, "versions": _of(library)}
         else:

@@ -1,9 +1,11 @@
 """The workloads of the benchmark's table."""
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["WORKS", "Work", "products"]
+import numpy as np
+
+__all__ = ["BINS", "LAYERS", "RATE", "WORKS", "Work", "products", "rows"]
 
 
 class Work(NamedTuple):
@@ -27,6 +29,7 @@ WORKS = {
 }
 LAYERS = 5
 BINS = 8
+RATE = 1e-4  # of learning
 
 
 def products(work: Work) -> list[tuple[int, int]]:
@@ -35,3 +38,12 @@ def products(work: Work) -> list[tuple[int, int]]:
     params = 3 * BINS - 1 if work.kind == "spline" else 2
     widths = [inputs, *work.hidden, params * inputs]
     return list(pairwise(widths))
+
+
+def rows(work: Work, count: int) -> tuple[Any, Any]:
+    """Events and contexts, float32; correlated, so that there is something to learn."""
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((count, work.features)) @ draw.standard_normal((work.features,) * 2)
+    c = draw.standard_normal((count, work.context)) if work.context else None
+    x = (x - x.mean(0)) / x.std(0)
+    return x.astype("float32"), None if c is None else c.astype("float32")

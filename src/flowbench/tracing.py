@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch._C import _functorch  # type: ignore[attr-defined]
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.autograd import forward_ad
 
-__all__ = ["assign_lerp", "holds", "may_overwrite"]
+__all__ = ["assign_lerp", "holds", "may_overwrite", "may_split"]
 
 
 def holds(condition: Tensor) -> bool:
@@ -28,6 +29,23 @@ def may_overwrite() -> bool:
     if torch.is_grad_enabled():
         return False
     return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
+
+
+def may_split(value: Tensor) -> bool:
+    """Whether rows of a tensor may be computed in turn, with in-place steps: no graph is recorded.
+
+    Example:
+        >>> with torch.no_grad():
+        ...     may_split(torch.zeros(2))
+        True
+        >>> may_split(torch.zeros(2))
+        False
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(value) is not Tensor:
+        return False
+    if torch._C._get_tracing_state() is not None or forward_ad._current_level >= 0:
+        return False
+    return not torch._C._are_functorch_transforms_active()
 
 
 @torch.no_grad()

@@ -62,15 +62,15 @@ def test_generation_is_that_of_one_pass_per_value(name):
     network, context = build(name)
     noise = torch.randn(6, network.features, dtype=torch.float64)
 
-    def next_value(params, feature):
-        return (params[..., 0] + noise[:, feature, None] * params[..., 1].exp()).tanh()
+    def next_values(params, places):
+        return (params[..., 0] + noise[:, places] * params[..., 1].exp()).tanh()
 
-    drawn = network.generate(next_value, rows=6, context=context)
+    drawn = network.generate(next_values, rows=6, context=context)
     expected = torch.zeros_like(noise)
     with torch.no_grad():
         for feature in range(network.features):
-            params = network(expected, context)[:, feature : feature + 1]
-            expected[:, feature] = next_value(params, feature).squeeze(1)
+            place = slice(feature, feature + 1)
+            expected[:, place] = next_values(network(expected, context)[:, place], place)
     torch.testing.assert_close(drawn, expected, rtol=1e-10, atol=1e-10)
 
 

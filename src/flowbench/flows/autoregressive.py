@@ -56,19 +56,20 @@ class Autoregressive(Base):
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return self._generate(
-            shape, shape.numel(), context, lambda params, feature: self.family.sample(params)
+            shape, shape.numel(), context, lambda params, places: self.family.sample(params)
         )
 
     def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         family = self.family
         if not isinstance(family, GaussianFamily):
             return super().from_noise(noise, context)
-        columns = noise.reshape(-1, self.features, 1)
+        order = torch.tensor(self.network.order, device=noise.device)
+        rows = noise.reshape(-1, self.features).index_select(-1, order)
         return self._generate(
             noise.shape[:-1],
-            columns.shape[0],
+            rows.shape[0],
             context,
-            lambda params, feature: family.from_noise(columns[:, feature], params),
+            lambda params, places: family.from_noise(rows[:, places], params),
         )
 
     def _generate(
@@ -76,10 +77,10 @@ class Autoregressive(Base):
         shape: torch.Size,
         rows: int,
         context: Tensor | None,
-        next_value: Callable[[Tensor, int], Tensor],
+        next_values: Callable[[Tensor, slice], Tensor],
     ) -> Tensor:
         if self.network.check_context(context) is not None:
             assert context is not None
             context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
-        u = self.network.generate(next_value, rows=rows, context=context)
+        u = self.network.generate(next_values, rows=rows, context=context)
         return u.reshape(*shape, self.features)

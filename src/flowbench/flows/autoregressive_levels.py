@@ -9,7 +9,7 @@ from flowbench.flows.lattice import LatticeBase
 from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import Levels
 from flowbench.nn import AutoregressiveNetwork, ConvolutionalNetwork
-from flowbench.tracing import may_overwrite
+from flowbench.tracing import may_split
 
 __all__ = ["AutoregressiveLevels"]
 
@@ -46,7 +46,7 @@ class AutoregressiveLevels(LatticeBase):
     def log_prob_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:  # noqa: D102
         most = max(1, PARAMETERS // (self.features * self.family.params))
         batch = k.shape[:-1]
-        if not _may_split() or batch.numel() <= most:
+        if not may_split(k) or batch.numel() <= most:
             return self._log_prob(k, context)
         parts = k.reshape(-1, self.features).split(most)
         contexts: Sequence[Tensor | None] = [None] * len(parts)
@@ -63,14 +63,18 @@ class AutoregressiveLevels(LatticeBase):
             assert context is not None
             context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
 
-        def next_value(params: Tensor, feature: int) -> Tensor:
-            level = self.family.sample(params.squeeze(1), feature)
-            return (level * self.scales[feature] - 1).unsqueeze(-1)
+        def next_values(params: Tensor, places: slice) -> Tensor:
+            features = self.network.order[places]
+            drawn = [
+                self.family.sample(own, feature) * self.scales[feature] - 1
+                for own, feature in zip(params.unbind(1), features, strict=True)
+            ]
+            return torch.stack(drawn, dim=-1)
 
         values = torch.cat(
             [
                 self.network.generate(
-                    next_value, rows=len(part), context=None if context is None else context[part]
+                    next_values, rows=len(part), context=None if context is None else context[part]
                 )
                 for part in torch.arange(shape.numel()).split(SAMPLES)
             ]
@@ -80,8 +84,3 @@ class AutoregressiveLevels(LatticeBase):
     def initialize(self, k: Tensor, context: Tensor | None = None) -> None:
         """Start the family at the shares of the levels."""
         self.family.initialize(k)
-
-
-def _may_split() -> bool:
-    """Whether rows may be computed in turn: where no graph is recorded or traced."""
-    return may_overwrite() and not torch.compiler.is_compiling()

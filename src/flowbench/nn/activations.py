@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["ACROSS_UNITS", "ACTIVATIONS"]
+__all__ = ["ACROSS_UNITS", "ACTIVATIONS", "acts_on_single_units"]
 
 
 def _linear(x: Tensor) -> Tensor:
@@ -63,3 +63,22 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 # In these, each unit depends on all units of its layer.
 ACROSS_UNITS = ("softmax", "log_softmax")
+
+
+def acts_on_single_units(activation: Callable[..., Tensor]) -> bool:
+    """Whether an activation is known to act on each unit by itself, wherever the units are.
+
+    Example:
+        >>> [acts_on_single_units(one) for one in (ACTIVATIONS["leaky_relu"], torch.nn.PReLU(3))]
+        [True, False]
+    """
+    return _function(activation) in _ON_SINGLE_UNITS
+
+
+def _function(activation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return activation.func if isinstance(activation, partial) else activation
+
+
+_ON_SINGLE_UNITS = [
+    _function(activation) for name, activation in ACTIVATIONS.items() if name not in ACROSS_UNITS
+]

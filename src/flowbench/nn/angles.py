@@ -114,23 +114,39 @@ class AngularNetwork(AngularInputs):
 
     def generate(
         self,
-        next_value: Callable[[Tensor, int], Tensor],
+        next_values: Callable[[Tensor, slice], Tensor],
         *,
         rows: int,
         context: Tensor | None = None,
     ) -> Tensor:
         """Feature-by-feature generation at the cost of one pass; see `nn.incremental.generate`."""
-        angles = self.angles.tolist()
+        angles, order = self.angles.tolist(), self.order
         values: dict[int, Tensor] = {}
 
-        def next_place(params: Tensor, place: int) -> Tensor:
-            if place >= self.features:
-                return values[angles[place - self.features]].sin()
-            values[place] = value = next_value(params, place)
-            return value.cos() if place in angles else value
+        def next_inner(params: Tensor, places: slice) -> Tensor:
+            inner = self._inner.order[places]
+            own = [index for index, feature in enumerate(inner) if feature < self.features]
+            if own:
+                known = slice(len(values), len(values) + len(own))
+                found = next_values(params[:, own], known).unbind(-1)
+                values.update(zip(order[known], found, strict=True))
+            seen = [
+                values[angles[feature - self.features]].sin()
+                if feature >= self.features
+                else values[feature].cos()
+                if feature in angles
+                else values[feature]
+                for feature in inner
+            ]
+            return torch.stack(seen, dim=-1)
 
-        generate(self._inner, next_place, rows=rows, context=context)
-        return torch.cat([values[feature] for feature in range(self.features)], dim=-1)
+        generate(self._inner, next_inner, rows=rows, context=context)
+        return torch.stack([values[feature] for feature in range(self.features)], dim=-1)
+
+    @property
+    def order(self) -> list[int]:
+        """The features in the order in which they are generated."""
+        return [feature for feature in self._inner.order if feature < self.features]
 
     @property
     def _inner(self) -> AutoregressiveNetwork:

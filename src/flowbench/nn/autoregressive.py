@@ -190,14 +190,20 @@ class AutoregressiveNetwork(Checked, nn.Module):
     def _tabulate(self, degrees: Sequence[Tensor]) -> None:
         """Precompute what generation needs from the degrees, as Python integers.
 
-        `order[k]` is the feature of degree k + 1, and `ends[layer][d]` the number of units in a
-        layer with degree below d.
+        `order[k]` is the feature of degree k + 1, `ends[layer][d]` the number of units in a layer
+        with degree below d, and `known_sorted[layer]` whether its degrees never decrease. A stage
+        of generation, the degrees `stages[s] : stages[s + 1]`, ends with one on which later
+        features depend: that of a unit in the last hidden layer.
         """
         self.order: list[int] = degrees[0].argsort().tolist()
+        self.known_sorted = [bool((layer.diff() >= 0).all()) for layer in degrees]
         self.ends: list[list[int]] = []
         for layer in degrees:
             counts = torch.bincount(layer, minlength=self.features + 1)
             self.ends.append([0, *counts.cumsum(0).tolist()])
+        last = degrees[-1]
+        starts = last[last < self.features].unique() + 1
+        self.stages: list[int] = [0, *starts.tolist(), self.features + 1]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Compute the parameters of every feature.
@@ -225,13 +231,13 @@ class AutoregressiveNetwork(Checked, nn.Module):
 
     def generate(
         self,
-        next_value: Callable[[Tensor, int], Tensor],
+        next_values: Callable[[Tensor, slice], Tensor],
         *,
         rows: int,
         context: Tensor | None = None,
     ) -> Tensor:
         """Generate features in the network's order; see `flowbench.nn.incremental.generate`."""
-        return generate(self, next_value, rows=rows, context=context)
+        return generate(self, next_values, rows=rows, context=context)
 
     def check_context(self, context: Tensor | None) -> Tensor | None:
         """The context; see `flowbench.nn.contexts.declared`."""

@@ -149,6 +149,7 @@ class ConvolutionalNetwork(Checked, nn.Module):
             raise ValueError(f"activation={activation!r}: expected one that acts on single units")
         self.shape = tuple(shape)
         self.features = prod(shape)
+        self.order = range(self.features)
         self.params = params
         self.context_features = context_features
         self.gated = gated
@@ -217,13 +218,13 @@ class ConvolutionalNetwork(Checked, nn.Module):
 
     def generate(
         self,
-        next_value: Callable[[Tensor, int], Tensor],
+        next_values: Callable[[Tensor, slice], Tensor],
         *,
         rows: int,
         context: Tensor | None = None,
     ) -> Tensor:
         """Generate values in raster order; see `flowbench.nn.raster.generate`."""
-        return generate(self, next_value, rows=rows, context=context)
+        return generate(self, next_values, rows=rows, context=context)
 
 
 class _Block(nn.Module):

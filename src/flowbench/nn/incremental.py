@@ -2,19 +2,22 @@ r"""Feature-by-feature generation with an autoregressive network, at the cost of
 
 The usual way evaluates the whole masked network once per feature. But a hidden unit of degree d
 depends only on the features of degree ≤ d, so it can be computed once, as soon as the feature of
-its degree is known. The products then add up to one pass. They are batched: what a block of
-consecutive degrees receives from all earlier degrees is one product per layer; only connections
-within the block are computed degree by degree.
+its degree is known. The products then add up to one pass. Features that see the same units of the
+last hidden layer do not wait for each other: they are one stage. The products are batched: what a
+block of consecutive stages receives from all earlier ones is one product per layer; only
+connections within the block are computed stage by stage.
 
 Units are rows and samples are columns, so that known units are a contiguous slice.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from flowbench.nn.sorted_layers import SortedLayer, sorted_layers
 from flowbench.tracing import may_overwrite
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ BLOCK_UNITS = 64
 
 def generate(
     network: "AutoregressiveNetwork",
-    next_value: Callable[[Tensor, int], Tensor],
+    next_values: Callable[[Tensor, slice], Tensor],
     *,
     rows: int,
     context: Tensor | None = None,
@@ -38,8 +41,8 @@ def generate(
 
     Args:
         network: the network; dropout is not applied.
-        next_value: maps the parameters `[rows, 1, params]` of a feature and its index to its
-            values `[rows, 1]`.
+        next_values: maps the parameters `[rows, n, params]` of the n features at the given places
+            of the network's order (`network.order[places]`) to their values `[rows, n]`.
         rows: number of samples.
         context: `[rows or 1, context_features]`, or None.
 
@@ -49,113 +52,83 @@ def generate(
     Example:
         >>> from flowbench.nn import AutoregressiveNetwork
         >>> network = AutoregressiveNetwork(3, params=1, hidden_units=[8], activation="tanh")
-        >>> x = generate(network, lambda params, feature: params[..., 0] + 1.0, rows=2)
+        >>> x = generate(network, lambda params, places: params[..., 0] + 1.0, rows=2)
         >>> torch.allclose(x, network(x)[..., 0] + 1.0)
         True
     """
-    layers = _sorted_layers(network, context, rows)
-    features, order = network.features, network.order
     storage = _Buffer if may_overwrite() else _Pieces
-    like = layers[0].weight
-    known = [storage(layer.weight.shape[1], rows, like) for layer in layers]
-    widest = max([features, *[len(layer.weight) for layer in layers[:-1]]])
-    block = max(1, min(features, BLOCK_UNITS * features // widest))
-    for first in range(0, features + 1, block):
-        degrees = range(first, min(first + block, features + 1))
-        received = [
-            layer.receive(units, degrees) for layer, units in zip(layers, known, strict=True)
-        ]
-        for degree in degrees:
-            if degree:
-                params = layers[-1].rows(received[-1], known[-1], degree, degrees)
-                feature = order[degree - 1]
-                value = next_value(params.view(network.params, rows).mT.unsqueeze(-2), feature)
-                known[0].append(value.mT)
-            _advance(network, layers, known, received, degree, degrees)
-        for units in known:
-            units.close()
-    return known[0].all().index_select(0, network.degrees[0] - 1).mT
+    layers = [_Layer(layer, context, rows, storage) for layer in sorted_layers(network)]
+    inputs, outputs = layers[0], layers[-1]
+    for block in _blocks(network):
+        for layer in layers:
+            layer.begin(range(block[0].start, block[-1].stop))
+        for stage in block:
+            places = slice(max(stage.start - 1, 0), stage.stop - 1)
+            if count := places.stop - places.start:
+                params = outputs.rows(stage).view(count, network.params, rows)
+                inputs.known.append(next_values(params.permute(2, 0, 1), places).mT)
+            _advance(network, layers, stage)
+        for layer in layers:
+            layer.known.close()
+    return inputs.known.all().index_select(0, network.degrees[0] - 1).mT
 
 
-def _advance(
-    network: "AutoregressiveNetwork",
-    layers: list["_Layer"],
-    known: list["_Buffer | _Pieces"],
-    received: list[Tensor],
-    degree: int,
-    degrees: range,
-) -> None:
-    """Compute the hidden units of one degree, layer after layer."""
+def _blocks(network: "AutoregressiveNetwork") -> list[list[range]]:
+    """The degrees from 0 in stages, and these in blocks of about `BLOCK_UNITS` units."""
+    stages = [range(*pair) for pair in pairwise(network.stages)]
+    widest = max(network.features, *network.hidden_units, 1)
+    size = max(1, BLOCK_UNITS * len(stages) // widest)
+    return [stages[first : first + size] for first in range(0, len(stages), size)]
+
+
+def _advance(network: "AutoregressiveNetwork", layers: list["_Layer"], stage: range) -> None:
+    """Compute the hidden units of a stage, layer after layer."""
     skip: Any = None
-    for index, layer in enumerate(layers[:-1]):
-        if layer.ends[degree + 1] == layer.ends[degree]:
+    for index, (layer, above) in enumerate(pairwise(layers)):
+        units = layer.rows(stage)
+        if not len(units):
             continue
-        units = layer.rows(received[index], known[index], degree, degrees)
         if network.residual and index % 2 == 0:
             units = skip = units if index == 0 else skip + units
-        known[index + 1].append(network.activation(units))
+        above.known.append(network.activation(units))
 
 
-class _Layer(NamedTuple):
-    """A linear layer with its outputs and inputs sorted by degree.
+class _Layer:
+    """A layer in generation, with those of its inputs that are known."""
 
-    `ends[d]` is the number of rows of degree < d: rows of degree d are `ends[d] : ends[d + 1]`.
-    """
+    def __init__(
+        self,
+        layer: SortedLayer,
+        context: Tensor | None,
+        rows: int,
+        storage: "type[_Buffer | _Pieces]",
+    ) -> None:
+        self.layer = layer
+        self.bias = layer.bias(context).expand(-1, rows)
+        weight = layer.layer.weight
+        self.known = storage(weight.shape[1], rows, weight)
 
-    weight: Tensor
-    bias: Tensor
-    ends: list[int]
+    def begin(self, degrees: range) -> None:
+        """Compute what the rows of a block get from biases and from all units before the block."""
+        ends, before = self.layer.ends, self.known.before()
+        rows = slice(ends[degrees.start], ends[degrees.stop])
+        self.first = rows.start
+        self.weight = self.layer.weight(rows, self.layer.seen[degrees.stop - 1])
+        self.received = self.bias[rows]
+        if len(before):
+            self.received = torch.addmm(self.received, self.weight[:, : len(before)], before)
 
-    def receive(self, known: "_Buffer | _Pieces", degrees: range) -> Tensor:
-        """The contribution to the rows of a block from biases and all units before the block."""
-        first, last = self.ends[degrees.start], self.ends[degrees.stop]
-        before = known.before()
-        if not len(before):
-            return self.bias[first:last]
-        return torch.addmm(self.bias[first:last], self.weight[first:last, : len(before)], before)
-
-    def rows(
-        self, received: Tensor, known: "_Buffer | _Pieces", degree: int, degrees: range
-    ) -> Tensor:
-        """The rows of one degree, once the block's units up to that degree are known."""
-        first, last = self.ends[degree], self.ends[degree + 1]
-        offset = self.ends[degrees.start]
-        base = received[first - offset : last - offset]
-        recent, start = known.recent(), known.start
-        if not len(recent):
+    def rows(self, stage: range) -> Tensor:
+        """The rows of a stage, once the block's units up to that stage are known."""
+        ends = self.layer.ends
+        rows = slice(ends[stage.start] - self.first, ends[stage.stop] - self.first)
+        base = self.received[rows]
+        recent, start = self.known.recent(), self.known.start
+        if not len(base) or not len(recent):
             return base
-        own = start and isinstance(known, _Buffer)  # allocated by `receive`, and only read here
+        own = start and isinstance(self.known, _Buffer)  # by `begin`, and read here only
         add = base.addmm_ if own else base.addmm
-        return add(self.weight[first:last, start : start + len(recent)], recent)
-
-
-def _sorted_layers(
-    network: "AutoregressiveNetwork", context: Tensor | None, rows: int
-) -> list[_Layer]:
-    """The layers of a network sorted by degree, with biases and contexts summed."""
-    params = network.params
-    orders = [_by_degree(degrees) for degrees in network.degrees]
-    outputs = orders[0][:, None] * params + torch.arange(params, device=orders[0].device)
-    orders.append(outputs.flatten())
-    ends = [*network.ends, [params * end for end in network.ends[0]]]
-    sorted_layers = []
-    layers: Any = network.layers
-    for index, layer in enumerate(layers):
-        below, above = orders[index], orders[index + 1]
-        weight = layer.kernel.index_select(0, above).index_select(1, below)
-        column = layer.weight.new_zeros(len(above), 1)
-        if layer.bias is not None:
-            column = layer.bias[above, None]
-        if index < len(network.context_layers) and context is not None:
-            column = column + network.context_layers[index](context).mT[above]
-        sorted_layers.append(_Layer(weight, column.expand(-1, rows), ends[index + 1]))
-    return sorted_layers
-
-
-def _by_degree(degrees: Tensor) -> Tensor:
-    """Units in the order of their degrees, as a stable sort gives it, which ONNX lacks."""
-    count = len(degrees)
-    return (degrees * count + torch.arange(count, device=degrees.device)).argsort()
+        return add(self.weight[rows, start : start + len(recent)], recent)
 
 
 class _Buffer:

@@ -24,7 +24,7 @@ __all__ = ["generate"]
 @torch.no_grad()
 def generate(
     network: "ConvolutionalNetwork",
-    next_value: Callable[[Tensor, int], Tensor],
+    next_values: Callable[[Tensor, slice], Tensor],
     *,
     rows: int,
     context: Tensor | None = None,
@@ -35,7 +35,7 @@ def generate(
 
     Args:
         network: the network; dropout is not applied.
-        next_value: maps the parameters `[rows, 1, params]` of a value and its index to the value
+        next_values: maps the parameters `[rows, 1, params]` of a value and its place to the value
             in [−1, 1], `[rows, 1]`.
         rows: number of samples.
         context: `[rows or 1, context_features]`, or None.
@@ -46,26 +46,26 @@ def generate(
     Example:
         >>> from flowbench.nn import ConvolutionalNetwork
         >>> network = ConvolutionalNetwork((3, 3, 1), 1, units=4, inner_units=2, blocks=1)
-        >>> x = generate(network, lambda params, feature: params.tanh()[..., 0], rows=2)
+        >>> x = generate(network, lambda params, place: params.tanh()[..., 0], rows=2)
         >>> torch.allclose(x, network(x)[..., 0].tanh(), atol=1e-6)
         True
     """
     if not may_overwrite():
-        return _by_passes(network, next_value, rows=rows, context=context)
+        return _by_passes(network, next_values, rows=rows, context=context)
     _, width, channels = network.shape
     maps = _Maps(network, rows, context)
     values = []
     for feature in range(network.features):
         pixel, group = divmod(feature, channels)
         params = maps.params(*divmod(pixel, width), group)
-        values.append(next_value(params.mT.unsqueeze(1), feature))
+        values.append(next_values(params.mT.unsqueeze(1), slice(feature, feature + 1)))
         maps.append(values[-1], pixel % width, group)
     return torch.cat(values, dim=-1)
 
 
 def _by_passes(
     network: "ConvolutionalNetwork",
-    next_value: Callable[[Tensor, int], Tensor],
+    next_values: Callable[[Tensor, slice], Tensor],
     *,
     rows: int,
     context: Tensor | None,
@@ -75,8 +75,8 @@ def _by_passes(
     values: list[Tensor] = []
     for feature in range(network.features):
         x = torch.cat([*values, unknown[:, feature:]], dim=-1)
-        params = network(x, context)[..., feature : feature + 1, :]
-        values.append(next_value(params, feature))
+        place = slice(feature, feature + 1)
+        values.append(next_values(network(x, context)[..., place, :], place))
     return torch.cat(values, dim=-1)
 
 

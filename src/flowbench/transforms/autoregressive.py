@@ -1,11 +1,15 @@
 """The masked autoregressive transform: each feature is mapped given the previous ones."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.nn.angles import AngularNetwork
+from flowbench.nn.columns import ColumnFunction
 from flowbench.transforms.base import Transform, real_event
+from flowbench.transforms.columns import columns_of, mapped_in_parts
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
 __all__ = ["MaskedAutoregressive"]
@@ -70,21 +74,37 @@ class MaskedAutoregressive(Transform):
             batch = torch.broadcast_shapes(u.shape[:-1], context.shape[:-1])
             u = u.expand(*batch, -1)
             context = context.expand(*batch, -1).reshape(-1, context.shape[-1])
-        noise = u.reshape(-1, u.shape[-1]).mT.contiguous()
+        order = network.order
+        noise = u.reshape(-1, u.shape[-1]).mT
+        noise = noise.index_select(0, torch.tensor(order, device=u.device)).mT
         log_derivatives = []
 
-        def next_value(params: Tensor, feature: int) -> Tensor:
-            univariate = self.univariate.at(feature)
-            own = params[..., : univariate.params]
-            value, log_derivative = univariate(noise[feature, :, None], own)
-            log_derivatives.append(log_derivative)
-            return value
+        def next_values(params: Tensor, places: slice) -> Tensor:
+            values, start = [], places.start
+            for univariate, count in self.univariate.runs(order[places]):
+                own = slice(start - places.start, start - places.start + count)
+                given = params[:, own, : univariate.params]
+                value, log_derivative = univariate(noise[:, start : start + count], given)
+                start += count
+                values.append(value)
+                log_derivatives.append(log_derivative.mT)
+            return torch.cat(values, dim=-1) if len(values) > 1 else values[0]
 
-        x = network.generate(next_value, rows=noise.shape[1], context=context)
-        log_det = torch.cat(log_derivatives, dim=-1).sum(-1)
+        x = network.generate(next_values, rows=noise.shape[0], context=context)
+        log_det = torch.cat(log_derivatives).sum(0)
         return x.reshape(u.shape), log_det.reshape(u.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         x = real_event(x, getattr(self.conditioner, "features", None))
+        if (columns := columns_of(self.conditioner, x, context)) is not None:
+            of_columns = partial(self._inverse_of_columns, columns)
+            return mapped_in_parts(of_columns, self.conditioner, x, context)
         u, log_det = self.univariate.inverse(x, self.conditioner(x, context))
         return u, log_det.sum(-1)
+
+    def _inverse_of_columns(
+        self, columns: ColumnFunction, x: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        params = columns(x, context).permute(2, 0, 1)
+        u, log_det = self.univariate.inverse(x.mT, params)
+        return u.mT, log_det.sum(-1)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from flowbench.config.limits import Bins
 from flowbench.transforms.base import Transform
-from flowbench.transforms.spline import bin_of, evaluate, knots, slopes, solve
+from flowbench.transforms.spline import bin_of, evaluate, knots, parameters_first, solve
 from flowbench.transforms.univariate import UnivariateMap
 
 __all__ = ["ByFeature", "CircularSplineMap", "Selected", "by_feature", "wrapped"]
@@ -47,25 +48,22 @@ class CircularSplineMap(UnivariateMap):
         self.params = 3 * bins + 1
 
     def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        value, places, rotation = self._prepare(u, 0.0, params)
-        x, log_slope = solve(bin_of(places, value, along=1), value)
+        places, raw, rotation = self._split(u, params)
+        value = wrapped(u).expand(rotation.shape)
+        x, log_slope = solve(bin_of(places, raw, value, along=1), value)
         return wrapped(x + rotation), -log_slope
 
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        value, places, _ = self._prepare(x, params[..., -1], params)
-        u, log_slope = evaluate(bin_of(places, value, along=0), value)
+        places, raw, rotation = self._split(x, params)
+        value = wrapped(x - rotation)
+        u, log_slope = evaluate(bin_of(places, raw, value, along=0), value)
         return wrapped(u), log_slope
 
-    def _prepare(
-        self, value: Tensor, start: Tensor | float, params: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The angle from a start, the knots, and the rotation; batches broadcast."""
-        shape = torch.broadcast_shapes(value.shape, params.shape[:-1])
-        first = params.expand(*shape, -1).movedim(-1, 0).contiguous()
-        widths, heights, raw, rotation = first.split([self.bins, self.bins, self.bins, 1])
-        ends = slopes(raw)
-        places = knots(widths, heights, torch.cat([ends, ends[:1]]), bound=math.pi)
-        return wrapped(value - start).expand(shape), places, rotation.squeeze(0)
+    def _split(self, value: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The knots, the parameters of the slopes at them, and the rotation."""
+        first = parameters_first(value, params)
+        sizes, raw, rotation = first.split([2 * self.bins, self.bins, 1])
+        return knots(sizes, bound=math.pi), torch.cat([raw, raw[:1]]), rotation.squeeze(0)
 
 
 class ByFeature(UnivariateMap):
@@ -108,8 +106,9 @@ class ByFeature(UnivariateMap):
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self._both(self.line.inverse, self.circle.inverse, x, params)
 
-    def at(self, feature: int) -> UnivariateMap:  # noqa: D102
-        return self.circle if self.angles[feature] else self.line
+    def runs(self, features: Sequence[int]) -> list[tuple[UnivariateMap, int]]:  # noqa: D102
+        kinds = groupby(features, key=self.angles.__getitem__)
+        return [(self.circle if angle else self.line, len([*run])) for angle, run in kinds]
 
     def _both(
         self, line: Direction, circle: Direction, value: Tensor, params: Tensor

@@ -1,15 +1,20 @@
 """The coupling transform: some features pass through and condition the map of the others."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from flowbench.nn.columns import ColumnFunction
 from flowbench.transforms.base import Transform, real_event
+from flowbench.transforms.columns import columns_of, mapped_in_parts
 from flowbench.transforms.coupling_masks import leading_mask
 from flowbench.transforms.univariate import AffineMap, UnivariateMap, check_params
 
 __all__ = ["Coupling"]
+
+Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Coupling(Transform):
@@ -94,25 +99,40 @@ class Coupling(Transform):
 
     def _map(
         self,
-        univariate: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        univariate: Direction,
         value: Tensor,
         context: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         value = real_event(value, len(self.mask))
         if not len(self.mapped):
             return value, value.new_zeros(value.shape[:-1])
+        if (columns := columns_of(self.conditioner, value, context)) is not None:
+            of_columns = partial(self._map_columns, univariate, columns)
+            return mapped_in_parts(of_columns, self.conditioner, value, context)
         masked = value.index_select(-1, self.masked)
         params = self.conditioner(masked, context)
+        self._check(params)
+        mapped, log_det = univariate(value.index_select(-1, self.mapped), params)
+        batch = mapped.shape[:-1]
+        parts = torch.cat([masked.expand(*batch, -1), mapped], dim=-1)
+        return parts.index_select(-1, self.restore), log_det.sum(-1).expand(batch)
+
+    def _map_columns(
+        self, univariate: Direction, columns: ColumnFunction, value: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The same for columns `[features, rows]`, which are overwritten."""
+        params = columns(value.index_select(0, self.masked), context).permute(2, 0, 1)
+        self._check(params)
+        mapped, log_det = univariate(value.index_select(0, self.mapped).mT, params)
+        return value.index_copy_(0, self.mapped, mapped.mT), log_det.sum(-1)
+
+    def _check(self, params: Tensor) -> None:
         expected = (len(self.mapped), self.univariate.params)
         if params.shape[-2:] != expected:
             raise ValueError(
                 f"the conditioner returned shape {tuple(params.shape)}, "
                 f"expected [..., {expected[0]}, {expected[1]}]"
             )
-        mapped, log_det = univariate(value.index_select(-1, self.mapped), params)
-        batch = mapped.shape[:-1]
-        parts = torch.cat([masked.expand(*batch, -1), mapped], dim=-1)
-        return parts.index_select(-1, self.restore), log_det.sum(-1).expand(batch)
 
 
 def _index(layer: nn.Module, _incompatible: object = None) -> None:

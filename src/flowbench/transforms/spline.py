@@ -1,21 +1,31 @@
 """The rational-quadratic spline."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from flowbench.config.limits import Bins, Positive
+from flowbench.tracing import may_split
 from flowbench.transforms.univariate import UnivariateMap
 
-__all__ = ["RationalQuadraticMap", "bin_of", "evaluate", "knots", "slopes", "solve"]
+__all__ = [
+    "RationalQuadraticMap",
+    "bin_of",
+    "evaluate",
+    "knots",
+    "parameters_first",
+    "slopes",
+    "solve",
+]
 
 SMALLEST_SHARE = 1e-3
 LOG_SLOPE_BOUND = math.log(1e3)
 
 
-class _Bin(NamedTuple):
+class Bin(NamedTuple):
     """The bin of a spline in which a point lies; all `[..., features]`."""
 
     left: Tensor
@@ -24,10 +34,10 @@ class _Bin(NamedTuple):
     top: Tensor
     left_slope: Tensor
     right_slope: Tensor
+    slope: Tensor
 
-    @property
-    def slope(self) -> Tensor:
-        return (self.top - self.bottom) / (self.right - self.left)
+
+Spline = Callable[[Bin, Tensor], tuple[Tensor, Tensor]]
 
 
 class RationalQuadraticMap(UnivariateMap):
@@ -69,28 +79,41 @@ class RationalQuadraticMap(UnivariateMap):
         self.params = 3 * bins - 1
 
     def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        inside, clamped, knots = self._prepare(u, params)
-        piece = bin_of(knots, clamped, along=1)
-        x, log_slope = solve(piece, clamped)
-        return torch.where(inside, x, u), torch.where(inside, -log_slope, 0.0)
+        x, log_slope = self._mapped(solve, u, params, along=1)
+        return x, -log_slope
 
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        inside, clamped, knots = self._prepare(x, params)
-        piece = bin_of(knots, clamped, along=0)
-        u, log_slope = evaluate(piece, clamped)
-        return torch.where(inside, u, x), torch.where(inside, log_slope, 0.0)
+        return self._mapped(evaluate, x, params, along=0)
 
-    def _prepare(self, value: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Whether a value is inside, the clamped value, and the knots; batches broadcast."""
-        shape = torch.broadcast_shapes(value.shape, params.shape[:-1])
-        knots = self._knots(params.expand(*shape, -1).movedim(-1, 0).contiguous())
-        clamped = value.clamp(-self.bound, self.bound).expand(shape)
-        return value.abs() <= self.bound, clamped, knots
+    def _mapped(
+        self, spline: Spline, value: Tensor, params: Tensor, *, along: int
+    ) -> tuple[Tensor, Tensor]:
+        if may_split(value) and are_columns(value):
+            pair = self._mapped(spline, value.mT, params.transpose(0, 1), along=along)
+            return pair[0].mT, pair[1].mT
+        first = parameters_first(value, params)
+        value = value.expand(first.shape[1:])
+        places = knots(first[: 2 * self.bins], bound=self.bound)
+        unit = torch.zeros_like(first[:1])
+        raw = torch.cat([unit, first[2 * self.bins :], unit])
+        clamped = value.clamp(-self.bound, self.bound)
+        mapped, log_slope = spline(bin_of(places, raw, clamped, along=along), clamped)
+        inside = value.abs() <= self.bound
+        return torch.where(inside, mapped, value), torch.where(inside, log_slope, 0.0)
 
-    def _knots(self, params: Tensor) -> Tensor:
-        widths, heights, raw = params.split([self.bins, self.bins, self.bins - 1])
-        ones = torch.ones_like(params[:1])
-        return knots(widths, heights, torch.cat([ones, slopes(raw), ones]), bound=self.bound)
+
+def are_columns(value: Tensor) -> bool:
+    """Whether a matrix is stored column by column."""
+    return value.ndim == 2 and value.mT.is_contiguous() and not value.is_contiguous()
+
+
+def parameters_first(value: Tensor, params: Tensor) -> Tensor:
+    """Parameters `[params, ...]` for values `[...]`; batches broadcast.
+
+    Sums and softmaxes along a short last dimension are slow.
+    """
+    shape = torch.broadcast_shapes(value.shape, params.shape[:-1])
+    return params.expand(*shape, -1).movedim(-1, 0).contiguous()
 
 
 def slopes(raw: Tensor) -> Tensor:
@@ -98,33 +121,41 @@ def slopes(raw: Tensor) -> Tensor:
     return torch.exp(LOG_SLOPE_BOUND * torch.tanh(raw / LOG_SLOPE_BOUND))
 
 
-def knots(widths: Tensor, heights: Tensor, at_knots: Tensor, *, bound: float) -> Tensor:
-    """Abscissae, ordinates and slopes of the knots on [−bound, bound], `[3, bins + 1, ...]`.
-
-    The parameters come first, since sums and softmaxes along a short last dimension are slow.
+def knots(sizes: Tensor, *, bound: float) -> Tensor:
+    """Abscissae and ordinates of the knots on [−bound, bound], `[2, bins + 1, ...]`.
 
     Args:
-        widths: unnormalised, `[bins, ...]`.
-        heights: unnormalised, `[bins, ...]`.
-        at_knots: the slopes, `[bins + 1, ...]`.
+        sizes: unnormalised widths and then heights, `[2 bins, ...]`.
         bound: half the width of the interval.
     """
-    shares = torch.stack([widths, heights]).softmax(1)
-    shares = SMALLEST_SHARE + (1 - len(widths) * SMALLEST_SHARE) * shares
-    inner = bound * (2 * shares[:, :-1].cumsum(1) - 1)
+    bins = len(sizes) // 2
+    shares = sizes.unflatten(0, (2, bins)).softmax(1)
+    least = torch.arange(1, bins, device=sizes.device, dtype=sizes.dtype) * SMALLEST_SHARE
+    least = (bound * (2 * least - 1)).view(-1, *[1] * (sizes.ndim - 1))
+    stretch = 2 * bound * (1 - bins * SMALLEST_SHARE)
+    inner = torch.add(least, shares[:, :-1].cumsum(1), alpha=stretch)
     ends = torch.full_like(shares[:, :1], bound)
-    positions = torch.cat([-ends, inner, ends], dim=1)
-    return torch.cat([positions, at_knots.unsqueeze(0)])
+    return torch.cat([-ends, inner, ends], dim=1)
 
 
-def bin_of(knots: Tensor, value: Tensor, *, along: int) -> _Bin:
-    """The bin of each value along the abscissa (0) or the ordinate (1)."""
+def bin_of(knots: Tensor, raw: Tensor, value: Tensor, *, along: int) -> Bin:
+    """The bin of each value along the abscissa (0) or the ordinate (1).
+
+    Args:
+        knots: abscissae and ordinates, `[2, bins + 1, ...]`.
+        raw: unbounded parameters of the slopes at the knots, `[bins + 1, ...]`.
+        value: in the interval, `[...]`.
+        along: which of the two the values are.
+    """
     index = (value >= knots[along, 1:-1]).sum(0)
-    ends = torch.stack([index, index + 1]).expand(3, 2, *index.shape)
-    return _Bin(*knots.gather(1, ends).flatten(0, 1).unbind())
+    ends = torch.stack([index, index + 1])
+    (left, right), (bottom, top) = knots.gather(1, ends.expand(2, *ends.shape)).unbind()
+    left_slope, right_slope = slopes(raw.gather(0, ends)).unbind()
+    slope = (top - bottom) / (right - left)
+    return Bin(left, right, bottom, top, left_slope, right_slope, slope)
 
 
-def evaluate(piece: _Bin, x: Tensor) -> tuple[Tensor, Tensor]:
+def evaluate(piece: Bin, x: Tensor) -> tuple[Tensor, Tensor]:
     """The spline and the log of its slope at x."""
     width = piece.right - piece.left
     position, rest = (x - piece.left) / width, (piece.right - x) / width
@@ -135,7 +166,7 @@ def evaluate(piece: _Bin, x: Tensor) -> tuple[Tensor, Tensor]:
     return u, _log_slope(piece, position, rest)
 
 
-def solve(piece: _Bin, u: Tensor) -> tuple[Tensor, Tensor]:
+def solve(piece: Bin, u: Tensor) -> tuple[Tensor, Tensor]:
     r"""The x at which the spline is u, and the log of its slope there.
 
     With η the height in the bin and q = δ₀ (1 − η) − δ₁ η, the root is ξ = 2ση / (2ση + p), where
@@ -153,7 +184,7 @@ def solve(piece: _Bin, u: Tensor) -> tuple[Tensor, Tensor]:
     return torch.lerp(piece.left, piece.right, position), _log_slope(piece, position, rest)
 
 
-def _log_slope(piece: _Bin, position: Tensor, rest: Tensor) -> Tensor:
+def _log_slope(piece: Bin, position: Tensor, rest: Tensor) -> Tensor:
     slope, product = piece.slope, position * rest
     numerator = (
         piece.right_slope * position.square()
@@ -164,4 +195,4 @@ def _log_slope(piece: _Bin, position: Tensor, rest: Tensor) -> Tensor:
         slope * (position.square() + rest.square())
         + (piece.left_slope + piece.right_slope) * product
     )
-    return 2 * (slope.log() - denominator.log()) + numerator.log()
+    return torch.log(numerator * (slope / denominator).square())

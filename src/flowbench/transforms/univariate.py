@@ -7,6 +7,7 @@ your own, subclass `UnivariateMap` with `params`, `forward` and `inverse`.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +42,12 @@ class UnivariateMap(Checked, nn.Module, ABC):
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         """Map data to noise, with the same shapes and log |du/dx|."""
 
-    def at(self, feature: int) -> "UnivariateMap":
-        """The map of one feature, which takes the first of its parameters."""
-        del feature
-        return self
+    def runs(self, features: Sequence[int]) -> "list[tuple[UnivariateMap, int]]":
+        """The maps of some features in turn, with the number in a row that have the same one.
+
+        Each takes the first of a feature's parameters.
+        """
+        return [(self, len(features))]
 
 
 def check_params(conditioner: nn.Module, univariate: UnivariateMap) -> None:

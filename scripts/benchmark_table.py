@@ -1,4 +1,4 @@
-"""Training beside peers: one optimiser step, or a whole `fit`, in processes that take turns."""
+"""Tasks beside those of peers, in processes that take turns."""
 
 import argparse
 import json
@@ -16,7 +16,10 @@ from typing import Any
 
 from benchmark_works import WORKS
 
-__all__ = ["add_options", "fit", "train"]
+__all__ = ["HEAD", "Row", "add_options", "circumstances", "compare", "measured", "save", "show"]
+
+Row = dict[str, Any]
+HEAD = "work   size       peer    peer ms    ours ms  ratio  quartiles    floor  engine"
 
 TURN = 0.2  # seconds of CPU time that a turn takes, at least
 WARM = 3  # calls before any are timed
@@ -31,50 +34,44 @@ MODULES = {"tfp": "tensorflow_probability"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `train` and `fit`."""
+    """The options of `compare`."""
     listed = "separated by commas"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    parser.add_argument(
-        "--work", default="W1,W2,W4", help=f"train, fit: {', '.join(WORKS)}, {listed}"
-    )
+    parser.add_argument("--work", default="W1,W2,W4", help=f"{', '.join(WORKS)}, {listed}")
     parser.add_argument("--batch", default="100,1024", help=f"train, fit: batch sizes, {listed}")
-    parser.add_argument(
-        "--peers", default="zuko", help=f"train, fit: {', '.join(PEERS)}, or '' for none"
-    )
-    parser.add_argument("--json", type=Path, help="train, fit: a file for the rows of the table")
+    parser.add_argument("--rows", default="8192", help=f"log_prob, sample: numbers, {listed}")
+    parser.add_argument("--peers", default="zuko", help=f"{', '.join(PEERS)}, or '' for none")
     parser.add_argument(
         "--environments",
         type=Path,
         default=home / "flowbench" / "peers",
-        help="train, fit: folder of the peers' environments, which are made if missing",
+        help="folder of the peers' environments, which are made if missing",
     )
 
 
-def train(options: argparse.Namespace) -> None:
-    """CPU time per optimiser step."""
-    _compare("train", options)
-
-
-def fit(options: argparse.Namespace) -> None:
-    """CPU time of a training of five epochs on 90 batches, with 10 more held out."""
-    options.peers = ",".join(peer for peer in options.peers.split(",") if peer == "zuko")
-    _compare("fit", options)
-
-
-def _compare(kind: str, options: argparse.Namespace) -> None:
+def compare(kind: str, options: argparse.Namespace) -> list[Row]:
+    """The rows of the table for the tasks of a kind, each with every peer."""
     works = _known(options.work, WORKS, "--work")
     peers = _known(options.peers, PEERS, "--peers")
-    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", options.batch):
-        raise SystemExit(f"--batch={options.batch}: expected sizes from 1, such as 100,1024")
-    libraries = ["flowbench", *(["floor"] if kind == "train" else []), *peers]
-    workers = {name: _worker(name, options.environments) for name in libraries}
-    print("work  batch       peer    peer ms    ours ms  ratio  quartiles    floor  engine")
-    rows = []
-    for work in works:
-        for batch in map(int, options.batch.split(",")):
-            rows += _rows(kind, work, batch, workers, repeats=max(options.repeats, 2))
-            if options.json:
-                options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    name = "batch" if kind in ("train", "fit") else "rows"
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", given := getattr(options, name)):
+        raise SystemExit(f"--{name}={given}: expected numbers from 1, such as 100,1024")
+    if kind == "fit":
+        peers = [peer for peer in peers if peer == "zuko"]
+    libraries = ["flowbench", *([] if kind == "fit" else ["floor"]), *peers]
+    workers = {library: _worker(library, options.environments) for library in libraries}
+    sizes = [(work, count) for work in works for count in map(int, given.split(","))]
+    found = []
+    for work, count in sizes:
+        found += _rows(kind, work, name, count, workers, repeats=options.repeats)
+        save(found, options.json)
+    return found
+
+
+def save(rows: list[Row], path: Path | None) -> None:
+    """Write the rows to a JSON file, if one is wanted."""
+    if path:
+        path.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def _known(given: str, known: Any, option: str) -> list[str]:
@@ -140,29 +137,24 @@ class Worker:
 
 
 def _rows(
-    kind: str, work: str, batch: int, workers: dict[str, Worker], *, repeats: int
-) -> list[dict[str, Any]]:
+    kind: str, work: str, name: str, count: int, workers: dict[str, Worker], *, repeats: int
+) -> list[Row]:
     """The rows of a workload; one without a peer where none has it."""
-    made = {name: worker.ask(make=[name, kind, work, batch]) for name, worker in workers.items()}
-    able = {name: worker for name, worker in workers.items() if made[name]["can"]}
-    times = _cpu_times(able, repeats, warm=WARM if kind == "train" else 1)
+    made = {
+        library: worker.ask(make=[library, kind, work, count])
+        for library, worker in workers.items()
+    }
+    able = {library: worker for library, worker in workers.items() if made[library]["can"]}
+    times = _cpu_times(able, repeats, warm=1 if kind == "fit" else WARM)
     ours, floor = times.pop("flowbench"), times.pop("floor", None)
     share = floor and median(f / our for f, our in zip(floor, ours, strict=True))
-    fixed = {"task": kind, "work": work, "batch": batch, "share_of_floor": share}
-    fixed |= {"engine": made["flowbench"]["engine"], "device": _device(), "threads": 1}
     rows = []
     for peer, theirs in (times or {None: None}).items():
-        versions = {"python": platform.python_version()} | made["flowbench"]["versions"]
-        row: dict[str, Any] = {"peer": peer, "ours_ms": 1e3 * median(ours), "peer_ms": None}
-        row |= {"ratio": None, "ratio_quartiles": None, "ours_quartiles_ms": _quartiles(ours)}
-        if peer and theirs:
-            ratios = [their / our for their, our in zip(theirs, ours, strict=True)]
-            low, middle, high = quantiles(ratios, n=4, method="inclusive")
-            row |= {"peer_ms": 1e3 * median(theirs), "ratio": middle}
-            row["ratio_quartiles"] = [low, high]
-            versions |= made[peer]["versions"]
-        rows.append(fixed | row | {"versions": versions, "repeats": repeats})
-        _print(rows[-1])
+        versions = made["flowbench"]["versions"] | (made[peer]["versions"] if peer else {})
+        fixed = {"task": kind, "work": work, name: count, "peer": peer}
+        rows.append(fixed | measured(ours, theirs) | {"share_of_floor": share})
+        rows[-1] |= {"engine": made["flowbench"]["engine"]} | circumstances(versions)
+        show(rows[-1], count)
     return rows
 
 
@@ -179,26 +171,43 @@ def _cpu_times(workers: dict[str, Worker], repeats: int, *, warm: int) -> dict[s
     return times
 
 
-def _print(row: dict[str, Any]) -> None:
+def measured(ours: list[float], theirs: list[float] | None) -> Row:
+    """Medians and quartiles of seconds, and of the ratios of those measured in turn."""
+    row: Row = {"peer_ms": None, "ours_ms": 1e3 * median(ours), "ratio": None}
+    row |= {"ours_quartiles_ms": [1e3 * part for part in _quartiles(ours)]}
+    row |= {"ratio_quartiles": None, "repeats": len(ours)}
+    if theirs:
+        ratios = [their / our for their, our in zip(theirs, ours, strict=True)]
+        row |= {"peer_ms": 1e3 * median(theirs), "ratio": median(ratios)}
+        row |= {"ratio_quartiles": _quartiles(ratios)}
+    return row
+
+
+def circumstances(versions: dict[str, str]) -> Row:
+    """Where a row was measured."""
+    versions = {"python": platform.python_version()} | versions
+    return {"device": _device(), "threads": 1, "versions": versions}
+
+
+def show(row: Row, count: int) -> None:
+    """Print a row of the table."""
     peer, ratio, spread = "–", "–", "–"
-    if row["peer"]:
+    if row["ratio"] is not None:
         low, high = row["ratio_quartiles"]
-        peer, ratio, spread = (
-            f"{row['peer_ms']:.2f}",
-            f"{row['ratio']:.2f}",
-            f"{low:.2f}–{high:.2f}",
-        )
-    share = "–" if row["share_of_floor"] is None else f"{row['share_of_floor']:.2f}"
+        peer, ratio = f"{row['peer_ms']:.2f}", f"{row['ratio']:.2f}"
+        spread = f"{low:.2f}–{high:.2f}"
+    share = row.get("share_of_floor")
     print(
-        f"{row['work']:4} {row['batch']:6} {row['peer'] or '–':>10} {peer:>10} "
-        f"{row['ours_ms']:10.2f} {ratio:>6}  {spread:11} {share:>6}  {row['engine']}",
+        f"{row['work']:4} {count:6} {row['peer'] or '–':>10} {peer:>10} {row['ours_ms']:10.2f} "
+        f"{ratio:>6}  {spread:11} {'–' if share is None else f'{share:.2f}':>6}  "
+        f"{row.get('engine', '')}",
         flush=True,
     )
 
 
-def _quartiles(seconds: list[float]) -> list[float]:
-    low, _, high = quantiles(seconds, n=4, method="inclusive")
-    return [1e3 * low, 1e3 * high]
+def _quartiles(values: list[float]) -> list[float]:
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return [low, high]
 
 
 def _device() -> str:

@@ -1,0 +1,103 @@
+"""What has no peer of its own kind: loading batches, starting up, and packed runs."""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmark_table import Row, circumstances, measured, show
+
+__all__ = ["loader", "packed", "startup"]
+
+ROOT = Path(__file__).parents[1]
+RUNS = 8
+TRAINING = ["model=maf", "data=toy", "trainer.max_epochs=3", "hydra.verbose=false"]
+
+
+def loader(options: argparse.Namespace) -> list[Row]:
+    """Batches of 100 rows from 100,000 rows of 8 features, beside a DataLoader."""
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from flowbench.data import BatchLoader, Rows
+
+    x = torch.randn(100_000, 8)
+    ours = BatchLoader(Rows(x, None, torch.tensor(0.0)), batch_size=100, seed=0)
+    theirs = DataLoader(TensorDataset(x), batch_size=100, shuffle=True)
+    return _row(
+        "loader",
+        len(x),
+        "DataLoader",
+        lambda: _cpu(lambda: [batch for item in ours for batch in item]),
+        lambda: _cpu(lambda: [*theirs]),
+        options.repeats,
+    )
+
+
+def startup(options: argparse.Namespace) -> list[Row]:
+    """Importing the package, and the help of train.py, beside importing PyTorch."""
+    rows = []
+    for name, command in (
+        ("import", ["-c", "import flowbench"]),
+        ("help", ["train.py", "--help"]),
+    ):
+        ours = lambda command=command: _cpu_of(command)  # noqa: E731
+        theirs = lambda: _cpu_of(["-c", "import torch"])  # noqa: E731
+        rows += _row(name, 1, "torch", ours, theirs, options.repeats)
+    return rows
+
+
+def packed(options: argparse.Namespace) -> list[Row]:
+    """Runs of one sweep packed by the launcher, beside the same runs one after the other."""
+
+    def sweep(*launcher: str) -> float:
+        seeds = "seed=" + ",".join(map(str, range(RUNS)))
+        with tempfile.TemporaryDirectory() as folder:
+            output = f"paths.output={folder}"
+            return _cpu_of(["train.py", "-m", *TRAINING, seeds, output, *launcher])
+
+    return _row(
+        "packed", RUNS, "in turn", lambda: sweep("hydra/launcher=packed"), sweep, options.repeats
+    )
+
+
+def _row(
+    name: str,
+    count: int,
+    peer: str,
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
+    repeats: int,
+) -> list[Row]:
+    """The row of two tasks, each of which tells its CPU seconds, in turns."""
+    pairs = [(ours(), theirs()) for _ in range(repeats)]
+    mine, other = ([*part] for part in zip(*pairs, strict=True))
+    row = {"task": name, "work": name, "rows": count, "peer": peer} | measured(mine, other)
+    row |= circumstances({"torch": version("torch")})
+    show(row, count)
+    return [row]
+
+
+def _cpu(task: Callable[[], object]) -> float:
+    start = time.process_time()
+    task()
+    return time.process_time() - start
+
+
+def _cpu_of(command: list[str]) -> float:
+    """CPU seconds of a Python process at the root of the repository."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)} failed: {(result.stderr or result.stdout)[-1000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
