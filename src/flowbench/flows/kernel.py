@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowbench.config.limits import AtLeastOne, Seed
+from flowbench.config.limits import AtLeastOne, AtLeastZero, Seed
 from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import TriangularAffine
@@ -26,11 +26,13 @@ class KernelDensity(Flow):
 
     Args:
         features: size of the event.
+        context_features: 0.
         centres: most training rows that are kept, drawn at random where there are more.
         seed: of that draw.
 
     Raises:
-        ValueError: (in `initialize`) the covariance of the rows is singular.
+        ValueError: there are contexts, or (in `initialize`) the covariance of the rows is
+            singular.
 
     References:
         Silverman 1986, "Density estimation for statistics and data analysis", sections 3.4 and
@@ -48,8 +50,18 @@ class KernelDensity(Flow):
     transform: TriangularAffine
 
     def __init__(
-        self, features: AtLeastOne, *, centres: AtLeastOne = 5000, seed: Seed = 0
+        self,
+        features: AtLeastOne,
+        *,
+        context_features: AtLeastZero = 0,
+        centres: AtLeastOne = 5000,
+        seed: Seed = 0,
     ) -> None:
+        if context_features:
+            raise ValueError(
+                f"context_features={context_features}: a kernel density is given no contexts; "
+                "expected another model, such as gaussian_mixture for labels"
+            )
         super().__init__(_Kernels(features, centres), TriangularAffine(features))
         self.seed = seed
 

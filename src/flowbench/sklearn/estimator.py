@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from flowbench.checkpoint import build_flow
 from flowbench.config.limits import Accelerator
+from flowbench.data.arrays import Pair
 from flowbench.data.options import DataError
 from flowbench.density import TrainedDensity
 from flowbench.run.models import model_of
@@ -21,6 +22,7 @@ from flowbench.training.fitting import fit
 __all__ = ["FlowEstimator", "seed_of"]
 
 LARGEST_SEED = 2**31 - 1
+DEFAULT_MINUTES = 1.0
 
 
 class FlowEstimator(BaseEstimator):
@@ -28,8 +30,8 @@ class FlowEstimator(BaseEstimator):
 
     Args:
         model: name of the flow, as in `python train.py model=…`: "gaussian", "maf", "realnvp",
-            "maf_spline", "made_mog", …
-        minutes: wall time of the training, at most; None: no limit.
+            "maf_spline", "made_mog", …; or "auto", the best of several and their mixture.
+        minutes: wall time of the training, at most; None: no limit, but one minute for "auto".
         max_epochs: passes over the training rows, at most.
         validation: share of the rows that is held out for early stopping.
         accelerator: "cpu", "gpu", "mps" or "auto".
@@ -86,6 +88,9 @@ class FlowEstimator(BaseEstimator):
 
     def _train(self, x: Any, context: Any = None) -> None:
         """Train `density_` on rows and their contexts, and let it score in float64."""
+        if self.model == "auto":
+            self.density_ = self._race(x, context).double()
+            return
         own = self._own_parameters()
         settings = {name: one for name, one in self.get_params().items() if name not in own}
         refuse_unknown(settings, known_settings(self.model), model=self.model)
@@ -114,6 +119,21 @@ class FlowEstimator(BaseEstimator):
         except DataError as error:
             raise ValueError(str(error)) from error
         self.density_ = density.double()
+
+    def _race(self, x: Any, context: Any) -> TrainedDensity:
+        from flowbench.run.auto.fitting import fit_auto  # imports Hydra
+
+        try:
+            return fit_auto(
+                Pair.of(x, context),
+                minutes=DEFAULT_MINUTES if self.minutes is None else self.minutes,
+                validation=max(self.validation, 1 / len(x)),
+                seed=seed_of(self.random_state),
+                accelerator=self.accelerator,
+                progress=self.progress,
+            )
+        except DataError as error:
+            raise ValueError(str(error)) from error
 
     def _named(self, x: Any) -> Any:
         """Rows with the names of their columns, if they have any."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from flowbench.checkpoint import TrainedDensity, build_flow, load, saved_values
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Positive
 from flowbench.config.settings import Settings
-from flowbench.console import say
+from flowbench.console import say as tell
 from flowbench.data import DataModule
 from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.evaluation.paired import paired_difference
@@ -48,18 +48,27 @@ def is_race(settings: Settings) -> bool:
     return settings.model["_target_"] == TARGET
 
 
-def race(data: DataModule, settings: Settings, folder: RunFolder) -> Fitted:
+def race(
+    data: DataModule, settings: Settings, folder: RunFolder, *, progress: bool = True
+) -> Fitted:
     """Race, mix the best, and save the density as that of the run.
 
     Validation rows choose; test rows are scored by the winner and the baselines once it is chosen.
+
+    Args:
+        data: set up.
+        settings: of the run.
+        folder: of the run.
+        progress: print the standings.
     """
+    say = tell if progress else lambda _: None
     sizes = {"context_features": data.context_features}
     entries = portfolio(len(data.rows["train"]), data.features, **sizes)
     seconds = 60 * settings.model["minutes"]
     say(f"{len(entries)} models race for {settings.model['minutes']:g} minutes; validation rows "
         "choose, test rows are sealed until then")  # fmt: skip
     folder.begin()
-    contest = Race(entries, data, settings, folder, seconds)
+    contest = Race(entries, data, settings, folder, seconds=seconds, say=say)
     contest.run()
     flow, model, chosen = _winner(contest, data, settings)
     _save(flow, model, data, settings, folder)
@@ -124,6 +133,7 @@ def _save(
         context_preprocess=data.context_preprocess,
         config=saved["config"],
         context_features=data.context_features,
+        feature_names=data.raw.feature_names,
         saved=saved,
     )
     density.save(folder.best)

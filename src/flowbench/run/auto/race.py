@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,6 @@ from pathlib import Path
 from flowbench.atomic_files import write_text
 from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
-from flowbench.console import say
 from flowbench.data import DataError, DataModule
 from flowbench.evaluation.likelihood import LikelihoodError, log_likelihoods
 from flowbench.run.auto.portfolio import Entry
@@ -23,7 +22,7 @@ from flowbench.training.flow_module import NonFiniteError
 __all__ = ["Race", "Standing"]
 
 SCORING = 0.05  # of the time, kept for the end
-EXPECTED = (ConfigError, DataError, LikelihoodError, NonFiniteError, TimeoutError, ValueError)
+EXPECTED = (ConfigError, DataError, LikelihoodError, NonFiniteError, ValueError)
 
 
 @dataclass
@@ -54,6 +53,7 @@ class Race:
         settings: of the run.
         folder: of the run; every entry trains in a folder below it.
         seconds: of wall time, earlier attempts included.
+        say: is told how entries stand.
     """
 
     def __init__(
@@ -62,13 +62,16 @@ class Race:
         data: DataModule,
         settings: Settings,
         folder: RunFolder,
+        *,
         seconds: float,
+        say: Callable[[str], None],
     ) -> None:
         self.entries = {entry.name: entry for entry in entries}
         self.data = data
         self.settings = settings
         self.folder = folder
         self.seconds = seconds
+        self.say = say
         self.spent, self.standings = self._read()
         self.started = time.monotonic()
 
@@ -133,13 +136,15 @@ class Race:
         begun = time.monotonic()
         try:
             self._train(name, entry, standing.seconds + seconds)
+        except TimeoutError:
+            standing.status, standing.why = "running", "no epoch has ended"
         except EXPECTED as error:
             standing.status, standing.why = "out", " ".join(str(error).split())
         finally:
             standing.seconds += time.monotonic() - begun
             self._write()
-        told = f"{standing.val:.4f} nats" if standing.status != "out" else standing.why
-        say(f"  {name:24} {standing.seconds:7.1f} s  {told}")
+        told = standing.why if standing.val is None else f"{standing.val:.4f} nats"
+        self.say(f"  {name:24} {standing.seconds:7.1f} s  {told}")
 
     def _train(self, name: str, entry: Entry, seconds: float) -> None:
         settings = self._settings_of(entry, seconds)
