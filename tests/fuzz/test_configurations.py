@@ -1,12 +1,8 @@
 """A short campaign of `scripts/fuzz.py`: commands end in results or in sentences."""
 
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
 from fuzzing import configurations
 from fuzzing.attempts import attempt
 

@@ -1,13 +1,8 @@
 """A few of the interruptions of `scripts/fuzz.py interruptions`."""
 
 import signal
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
 from fuzzing import interruptions
 from fuzzing.attempts import attempt
 

@@ -1,12 +1,6 @@
 """A few of the damaged data files of `scripts/fuzz.py tables`."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
 from fuzzing import tables
 
 
