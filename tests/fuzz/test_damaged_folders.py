@@ -1,5 +1,7 @@
 """A few of the damaged folders of `scripts/fuzz.py folders`."""
 
+import sys
+
 import pytest
 from fuzzing import folders
 
