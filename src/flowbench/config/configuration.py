@@ -40,7 +40,7 @@ SECTIONS = {
     "evaluation": Evaluation,
     "trainer": TrainerKeys,
 }
-SIZES = {"features", "context_features", "circular", "lattice"}
+SIZES = {"features", "context_features", "circular", "lattice", "measure"}
 ALL_ROWS = "an epoch is all rows of the data, and trainer.max_epochs limits a training"
 EVERY_EPOCH = "all validation rows are scored after every epoch"
 STEPS = "epochs are counted, not steps: set trainer.max_epochs"

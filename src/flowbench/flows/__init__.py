@@ -14,6 +14,7 @@ from flowbench.flows.iaf import IAF
 from flowbench.flows.lattice_made import LatticeMADE
 from flowbench.flows.made import MADE
 from flowbench.flows.maf import MAF
+from flowbench.flows.mixed_made import MixedMADE
 from flowbench.flows.mixture import Mixture, mixture_of
 from flowbench.flows.nice import NICE
 from flowbench.flows.pixelcnn import PixelCNN
@@ -39,6 +40,7 @@ __all__ = [
     "GaussianFamily",
     "Histogram",
     "LatticeMADE",
+    "MixedMADE",
     "Mixture",
     "MixtureFamily",
     "PixelCNN",

@@ -41,11 +41,11 @@ class Cells(nn.Module):
         tail = (counts.to(torch.get_default_dtype()) / 10).clamp(min=SHORTEST_TAIL)
         self.register_buffer("decay", 1 - 1 / tail, persistent=False)
 
-    def outcomes(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def outcomes(self, u: Tensor, feature: int | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """The outcomes of coordinates, and how many cells each coordinate is outside of them."""
         place = torch.floor(u.detach() + ROUNDING) + self.unbounded
         place = place.masked_fill(place.isnan(), 0.0)
-        highest = (self.counts - 1).to(place.dtype)
+        highest = (self.counts[feature] - 1).to(place.dtype)
         k = place.clamp(torch.zeros_like(highest), highest)
         return k.long(), (place - k).abs()
 
