@@ -72,7 +72,9 @@ def _lattices(
         return {}
     points, steps = np.array([lattices[name] for name in chosen], np.float64).T
     places = [list(names).index(name) for name in chosen]
-    ends = [(part.min(0), part.max(0)) for part in (x[rows][:, places] for rows in chunks(*x.shape))]
+    ends = [
+        (part.min(0), part.max(0)) for part in (x[rows][:, places] for rows in chunks(*x.shape))
+    ]
     lowest, highest = np.min([low for low, _ in ends], 0), np.max([high for _, high in ends], 0)
     first, last = (np.floor((end - points) / steps) for end in (lowest, highest))
     levels, origins = (last - first + 1).astype(int), points + first * steps

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from flowbench.flows.cells import Cells, noisy
 from flowbench.flows.families import Family
 from flowbench.flows.levels import Levels
+from flowbench.transforms import AffineMap
 
 __all__ = ["CellConditionals", "Conditionals", "RealConditionals"]
 
@@ -78,17 +79,20 @@ class CellConditionals(Conditionals):
 
 
 class RealConditionals(Conditionals):
-    """Densities of real numbers, from one family.
+    r"""Densities of real numbers: of xᵢ = uᵢ exp(s) + t, with u from a family.
+
+    Given t and s, a network moves and narrows a mixture as a whole.
 
     Args:
-        family: the family.
+        family: of u.
         columns: number of columns.
     """
 
     def __init__(self, family: Family, columns: int) -> None:
         super().__init__()
         self.family = family
-        self.params = family.params
+        self.map = AffineMap()
+        self.params = family.params + self.map.params
         self.start = nn.Parameter(torch.zeros(columns, family.params))
 
     def inputs(self, u: Tensor, column: int | slice = slice(None)) -> Tensor:  # noqa: D102
@@ -96,10 +100,13 @@ class RealConditionals(Conditionals):
         return u
 
     def log_prob(self, u: Tensor, params: Tensor) -> Tensor:  # noqa: D102
-        return self.family.log_prob(u.to(params.dtype), params + self.start)
+        own, affine = params[..., : self.family.params], params[..., self.family.params :]
+        inner, log_derivative = self.map.inverse(u.to(params.dtype), affine)
+        return self.family.log_prob(inner, own + self.start) + log_derivative
 
     def sample(self, params: Tensor, column: int) -> Tensor:  # noqa: D102
-        return self.family.sample(params + self.start[column])
+        own, affine = params[..., : self.family.params], params[..., self.family.params :]
+        return self.map(self.family.sample(own + self.start[column]), affine)[0]
 
     @torch.no_grad()
     def initialize(self, u: Tensor) -> None:  # noqa: D102

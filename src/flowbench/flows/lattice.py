@@ -23,6 +23,7 @@ __all__ = ["LatticeBase", "LatticeFlow"]
 WHOLE = 1e-5  # the largest distance of a whole number from its rounding
 CHUNK = 8192
 
+
 class LatticeBase(Base):
     r"""p(y) = P(⌊y⌋) for the coordinates y of cells, where P is given by a subclass.
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from flowbench.flows.atoms import Atoms
 from flowbench.flows.base import Base
-from flowbench.flows.conditionals import Conditionals
+from flowbench.flows.conditionals import CellConditionals, Conditionals
 from flowbench.flows.flow import Flow
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.transforms import Transform
@@ -71,7 +71,9 @@ class MixedBase(Base):
             for columns, kind in self._kinds()
         ]
         terms = torch.cat(parts, -1)[..., self.back]
-        return self.atoms.log_prob(u, terms, params[..., params.shape[-1] - self.atoms.params :]).sum(-1)
+        return self.atoms.log_prob(
+            u, terms, params[..., params.shape[-1] - self.atoms.params :]
+        ).sum(-1)
 
     @torch.no_grad()
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
@@ -122,8 +124,16 @@ class MixedFlow(Flow):
     def __init__(self, base: MixedBase, transform: Transform) -> None:
         super().__init__(base, transform)
 
+    @property
+    def has_other_measures(self) -> bool:
+        """Whether a column has a lattice or atoms."""
+        cells = any(isinstance(kind, CellConditionals) for kind in self.base.kinds)
+        return cells or bool(self.base.atoms.columns)
+
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
         """Start at what training rows suggest; called before training."""
         del context
-        self.base.initialize(torch.cat([self.transform.inverse(part)[0] for part in x.split(CHUNK)]))
+        self.base.initialize(
+            torch.cat([self.transform.inverse(part)[0] for part in x.split(CHUNK)])
+        )

@@ -21,8 +21,9 @@ class InflatedLevels(Levels):
 
     The fⱼ are the most frequent levels of the training rows, such as zeros and round numbers, and
     P_c is a logistic distribution rounded to the levels, the outermost of which take its tails.
-    The parameters are log π and log w (up to a constant), and the means and log-scales of the
-    logistic distributions. They start at the quantiles of the training rows.
+    The parameters are log π and log w (up to a constant), the means and log-scales of the
+    logistic distributions, and a shift and a log-scale by which all of them are moved together.
+    They start at the quantiles of the training rows.
 
     Args:
         levels: the number of levels of each feature.
@@ -46,14 +47,14 @@ class InflatedLevels(Levels):
     def __init__(self, levels: Sequence[int], *, components: int) -> None:
         super().__init__(levels)
         self.components = components
-        self.params = FREQUENT + 3 * components
+        self.params = FREQUENT + 3 * components + 2
         counts = self.counts.to(torch.get_default_dtype())
         none = self.counts.new_full((len(levels), FREQUENT), -1)
         self.register_buffer("frequent", none)
         self.register_buffer("centre", (counts - 1) / 2)
         self.register_buffer("spread", counts / 4)
         start = torch.zeros(len(levels), self.params)
-        start[:, -2 * components : -components] = torch.linspace(-1.5, 1.5, components)
+        start[:, -2 * components - 2 : -components - 2] = torch.linspace(-1.5, 1.5, components)
         self.start = nn.Parameter(start)
 
     def log_prob(self, k: Tensor, params: Tensor) -> Tensor:  # noqa: D102
@@ -98,15 +99,21 @@ class InflatedLevels(Levels):
             shares[: len(most)] = excess.to(shares).clamp(min=SLIGHT)
             rest = (1 - shares.sum()).clamp(min=0.1) / self.components
             weights = torch.cat([shares.log(), rest.log().expand(self.components)])
-            self.start[feature] = torch.cat([weights, means.to(weights), scales.to(weights)])
+            self.start[feature, :-2] = torch.cat([weights, means.to(weights), scales.to(weights)])
+            self.start[feature, -2:] = 0
 
     def _split(self, params: Tensor, frequent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-weights, of which levels that a feature lacks have none; means; log-scales."""
-        sizes = [FREQUENT, self.components, self.components, self.components]
-        points, components, means, log_scales = params.split(sizes, dim=-1)
+        sizes = [FREQUENT, self.components, self.components, self.components, 1, 1]
+        points, components, means, log_scales, shift, stretch = params.split(sizes, dim=-1)
         points = points.masked_fill(frequent < 0, -torch.inf)
         weights = torch.cat([points, components], -1).log_softmax(-1)
-        return weights, means, LOG_SCALE_BOUND * torch.tanh(log_scales / LOG_SCALE_BOUND)
+        stretch, log_scales = _bounded(stretch), _bounded(log_scales)
+        return weights, shift + means * stretch.exp(), log_scales + stretch
+
+
+def _bounded(log_scale: Tensor) -> Tensor:
+    return LOG_SCALE_BOUND * torch.tanh(log_scale / LOG_SCALE_BOUND)
 
 
 def log_mass(centred: Tensor, half: Tensor, *, lowest: Tensor, highest: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 from flowbench.config.settings import Settings
 from flowbench.data import DataModule
+from flowbench.data.measure import measure
 from flowbench.evaluation.curves import step_summary
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
 from flowbench.run.fit import Fitted
@@ -65,6 +66,7 @@ def record(
         "context_features": data.context_features,
         "parameters": sum(parameter.numel() for parameter in fitted.flow.parameters()),
         "rows": {split: len(rows) for split, rows in data.rows.items()},
+        **measure(data.raw),
         **scores,
         "published": reference,
         "steps": step_summary(folder.path, curve),
