@@ -71,9 +71,7 @@ class MixedBase(Base):
             for columns, kind in self._kinds()
         ]
         terms = torch.cat(parts, -1)[..., self.back]
-        return self.atoms.log_prob(
-            u, terms, params[..., params.shape[-1] - self.atoms.params :]
-        ).sum(-1)
+        return self.atoms.log_prob(u, terms, self._of_atoms(params)).sum(-1)
 
     @torch.no_grad()
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
@@ -93,8 +91,7 @@ class MixedBase(Base):
             kind, place = self.home[feature]
             params = params.squeeze(1)
             u = kind.sample(params[..., : kind.params], place)
-            own = params[..., params.shape[-1] - self.atoms.params :]
-            columns[feature] = self.atoms.sample(u, own, feature)
+            columns[feature] = self.atoms.sample(u, self._of_atoms(params), feature)
             return kind.inputs(columns[feature], place).to(self.anchor).unsqueeze(-1)
 
         self.network.generate(next_value, rows=rows, context=context)
@@ -106,6 +103,9 @@ class MixedBase(Base):
         rest = self.atoms.initialize(u)
         for columns, kind in self._kinds():
             kind.initialize(rest[..., columns])
+
+    def _of_atoms(self, params: Tensor) -> Tensor:
+        return params[..., params.shape[-1] - self.atoms.params :]
 
     def _kinds(self) -> list[tuple[Tensor, Conditionals]]:
         return [(getattr(self, f"columns_{i}"), kind) for i, kind in enumerate(self.kinds)]

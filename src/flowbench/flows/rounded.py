@@ -117,7 +117,7 @@ def _bounded(log_scale: Tensor) -> Tensor:
 
 
 def log_mass(centred: Tensor, half: Tensor, *, lowest: Tensor, highest: Tensor) -> Tensor:
-    r"""log [σ(v + h) − σ(v − h)]: the mass of a logistic distribution in an interval.
+    r"""The log of σ(v + h) − σ(v − h), the mass of a logistic distribution in an interval.
 
     Args:
         centred: v, the middles of intervals, centred and scaled by the distribution.

@@ -117,8 +117,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         )
     if standardized and (isinstance(flow, LatticeFlow) or _is_mixed(flow)):
         raise ValueError(
-            "the flow is one of the levels of a lattice or of atoms, from which standardizing would "
-            "move the rows; pass standardized=False"
+            "the flow is one of the levels of a lattice or of single values, from which "
+            "standardizing would move the rows; pass standardized=False"
         )
     if flow.discrete and standardized:
         raise ValueError(

@@ -74,10 +74,10 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             (such as integers); it is drawn once and does not depend on the seed. Scored files get
             such noise too. Refused if noise leaves a value that many rows share, as in a column
             of zeros and numbers. Without it, such columns raise a warning.
-        discrete_columns: modelled columns whose lattice or single values that many rows share (such
-            as zeros of an amount) are taken into account, or "auto": all that have one. Noise is
-            added to the lattices, as `dequantize` does; single values stay and get probabilities
-            of their own, for which the model must have densities (model=made_mixed).
+        discrete_columns: modelled columns of which lattices, and single values that many rows
+            share (such as the zeros of an amount), are taken into account, or "auto": all that
+            have any. Lattices get noise, as `dequantize` adds it; single values stay and have
+            probabilities of their own, which the model must know (model=made_mixed).
         clip_quantiles: two quantiles of the training rows, e.g. 0.001 and 0.999, to which
             values are clipped in all splits, before the steps below; the density is then that of
             the clipped values. None: no clipping.
