@@ -12,14 +12,15 @@ from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
 __all__ = ["InflatedLevels", "log_mass"]
 
-FREQUENT = 8  # levels with a probability of their own
-SLIGHT = 1e-3  # their smallest initial share
+FREQUENT = 64  # levels with a probability of their own, at most
+NEIGHBOURS = 8  # levels that a level is compared with
+SLIGHT = 1e-3  # the smallest initial share of all others
 
 
 class InflatedLevels(Levels):
     r"""P(k) = Σⱼ πⱼ [k = fⱼ] + Σ_c w_c P_c(k), for many ordered levels.
 
-    The fⱼ are the most frequent levels of the training rows, such as zeros and round numbers, and
+    The fⱼ are levels more frequent in the training rows than those near them, such as zeros, and
     P_c is a logistic distribution rounded to the levels, the outermost of which take its tails.
     The parameters are log π and log w (up to a constant), the means and log-scales of the
     logistic distributions, and a shift and a log-scale by which all of them are moved together.
@@ -84,23 +85,19 @@ class InflatedLevels(Levels):
     @torch.no_grad()
     def initialize(self, k: Tensor) -> None:  # noqa: D102
         for feature, column in enumerate(k.mT):
-            found, counts = column.unique(return_counts=True)
-            most = counts.argsort(descending=True, stable=True)[:FREQUENT]
-            self.frequent[feature] = -1
-            self.frequent[feature, : len(most)] = found[most]
             values = column.double()
             self.centre[feature] = values.mean()
             self.spread[feature] = values.std(unbiased=False).clamp(min=0.1)
-            z = (values - self.centre[feature]) / self.spread[feature]
+            levels, shares = frequent_levels(column)
+            self.frequent[feature] = F.pad(levels, (0, FREQUENT - len(levels)), value=-1)
+            rest = values[~torch.isin(column, levels)]
+            z = ((rest if len(rest) else values) - self.centre[feature]) / self.spread[feature]
             means, scales = quantile_start(z, self.components, least=0.3 / self.spread[feature])
-            shares = torch.full((FREQUENT,), SLIGHT).to(self.start)
-            usual = typical(found, counts, most)
-            excess = (counts[most] - usual - 2 * (usual + 1).sqrt()) / len(column)
-            shares[: len(most)] = excess.to(shares).clamp(min=SLIGHT)
-            rest = (1 - shares.sum()).clamp(min=0.1) / self.components
-            weights = torch.cat([shares.log(), rest.log().expand(self.components)])
-            self.start[feature, :-2] = torch.cat([weights, means.to(weights), scales.to(weights)])
-            self.start[feature, -2:] = 0
+            points = F.pad(shares.log(), (0, FREQUENT - len(levels)))
+            weight = (1 - shares.sum()).clamp(min=SLIGHT) / self.components
+            weights = weight.log().expand(self.components)
+            start = torch.cat([points, weights, means, scales, means.new_zeros(2)])
+            self.start[feature] = start.to(self.start)
 
     def _split(self, params: Tensor, frequent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-weights, of which levels that a feature lacks have none; means; log-scales."""
@@ -137,9 +134,23 @@ def log_mass(centred: Tensor, half: Tensor, *, lowest: Tensor, highest: Tensor) 
     return mass.masked_fill(lowest & highest, 0.0)
 
 
-def typical(found: Tensor, counts: Tensor, chosen: Tensor) -> Tensor:
-    """How many rows would have the chosen levels, if these had as many as levels near them."""
-    near = (found.unsqueeze(0) - found[chosen].unsqueeze(-1)).abs()
-    wide = near.double().sort(-1).values[:, min(FREQUENT, len(found) - 1)].clamp(min=1)
-    weights = ((near > 0) & (near <= wide.unsqueeze(-1))).double()
-    return (weights * counts).sum(-1) / (2 * wide)
+def frequent_levels(column: Tensor) -> tuple[Tensor, Tensor]:
+    """The levels that clearly more rows have than levels near them, and the shares beyond these.
+
+    Args:
+        column: levels of training rows, integers `[rows]`.
+
+    Example:
+        >>> levels, shares = frequent_levels(torch.cat([torch.arange(50), torch.zeros(50).int()]))
+        >>> levels, shares.round(decimals=1)
+        (tensor([0]), tensor([0.5000], dtype=torch.float64))
+    """
+    found, counts = column.unique(return_counts=True)
+    most = counts.argsort(descending=True, stable=True)[:FREQUENT]
+    near = (found.unsqueeze(0) - found[most].unsqueeze(-1)).abs()
+    width = near.sort(-1).values[:, min(NEIGHBOURS, len(found) - 1)].clamp(min=1).unsqueeze(-1)
+    beside = torch.where((near > 0) & (near <= width), counts, 0).sum(-1)
+    usual = beside / (2.0 * width.squeeze(-1))
+    excess = counts[most] - usual
+    clear = excess > 3 * (usual + 1).sqrt()
+    return found[most[clear]], (excess[clear] / len(column)).double()
