@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flowbench.transforms import Transform
@@ -43,9 +44,7 @@ def own_values(
     for name, (origin, step) in lattices.items():
         column = list(names).index(name)
         points = origin + torch.floor((x[..., column] - origin) / step + 1e-6) * step
-        digits = 12 - np.ceil(np.log10(max(abs(origin), step, 1e-12)))
-        rounded = np.round(points.cpu().numpy(), int(np.clip(digits, 0, 300)))
-        own[..., column] = torch.from_numpy(np.asarray(rounded)).to(x)
+        own[..., column] = torch.from_numpy(_rounded(points.cpu().numpy())).to(x)
     if not atoms:
         return own
     u = preprocess.inverse(x)[0]
@@ -57,3 +56,9 @@ def own_values(
             near = (u[..., column] - place).abs() <= ROUNDING * place.abs().clamp(min=1)
             own[..., column] = torch.where(near, value, own[..., column])
     return own
+
+
+def _rounded(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Without the last digits, which are those of float64."""
+    largest = np.abs(points[np.isfinite(points)]).max(initial=1e-300)
+    return np.round(points, int(np.clip(14 - np.ceil(np.log10(largest)), 0, 300)))
