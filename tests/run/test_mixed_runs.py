@@ -80,9 +80,8 @@ def test_samples_have_the_values_of_the_table(run, folder):
 
 def test_scores_of_a_file_are_those_of_the_density(run, folder):
     path, result = run
-    script("score")(
-        [str(path), "--data", str(folder / "rows.csv"), "--out", str(folder / "scores.csv")]
-    )
+    out = folder / "scores.csv"
+    script("score")([str(path), "--data", str(folder / "rows.csv"), "--out", str(out)])
     scores = pd.read_csv(out)["log_density"]
     rows = pd.read_csv(folder / "rows.csv")
     density = flowbench.load(path)

@@ -1,6 +1,6 @@
 """An autoregressive density of columns with different measures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,6 @@ class MixedBase(Base):
     """
 
     has_rsample = False
-    back: Tensor
     anchor: Tensor
 
     def __init__(
@@ -45,17 +44,14 @@ class MixedBase(Base):
         self.kinds = nn.ModuleList(kind for _, kind in kinds)
         self.atoms = atoms
         here = torch.get_default_device()
-        for index, (columns, _) in enumerate(kinds):
-            chosen = torch.tensor(columns, device=here)
-            self.register_buffer(f"columns_{index}", chosen, persistent=False)
-        order = [column for columns, _ in kinds for column in columns]
+        self.columns = [list(columns) for columns, _ in kinds]
+        order = [column for columns in self.columns for column in columns]
+        self.back = [order.index(column) for column in range(self.features)]
         self.home = {
             column: (kind, place)
             for columns, kind in kinds
             for place, column in enumerate(columns)
         }
-        back = torch.tensor(order, device=here).argsort()
-        self.register_buffer("back", back, persistent=False)
         # This buffer gives samples the dtype and device of the flow.
         self.register_buffer("anchor", torch.zeros((), device=here), persistent=False)
 
@@ -107,8 +103,8 @@ class MixedBase(Base):
     def _of_atoms(self, params: Tensor) -> Tensor:
         return params[..., params.shape[-1] - self.atoms.params :]
 
-    def _kinds(self) -> list[tuple[Tensor, Conditionals]]:
-        return [(getattr(self, f"columns_{i}"), kind) for i, kind in enumerate(self.kinds)]
+    def _kinds(self) -> Iterator[tuple[list[int], Conditionals]]:
+        return zip(self.columns, self.kinds, strict=True)  # type: ignore[arg-type]
 
 
 class MixedFlow(Flow):
