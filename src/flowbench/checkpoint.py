@@ -45,6 +45,7 @@ def saved_values(config: Mapping[str, Any], data: "DataModule") -> dict[str, Any
         "feature_names": list(data.raw.feature_names),
         "categories": dict(data.raw.categories),
         "lattices": dict(data.raw.lattices),
+        "atoms": dict(data.raw.atoms),
     }
 
 
@@ -184,6 +185,7 @@ def build_flow(
     shared: bool = False,
     circular: Sequence[int] = (),
     lattice: Mapping[str, Any] | None = None,
+    measure: Mapping[str, Any] | None = None,
 ) -> Flow:
     """The flow that a `model` configuration describes, for events and contexts of these sizes.
 
@@ -199,6 +201,7 @@ def build_flow(
         shared: whether all blocks share the weights of one flow, or each has its own.
         circular: features that are angles in radians.
         lattice: what the levels of the data are, if they have any, for a model that asks for it.
+        measure: what lattices and atoms columns have, if any, for a model that asks for it.
 
     Raises:
         ValueError: the configuration does not describe a `Flow`, its embedding does not fit the
@@ -233,8 +236,9 @@ def build_flow(
             )
         sizes["circular"] = list(circular)
     if blocks == 1:
-        if lattice is not None and "lattice" in (parameters(resolve_name(own["_target_"])) or {}):
-            sizes["lattice"] = lattice
+        taken = parameters(resolve_name(own["_target_"])) or {}
+        known = {"lattice": lattice, "measure": measure}
+        sizes |= {name: one for name, one in known.items() if one is not None and name in taken}
         built = flow(features, **sizes)
     else:
         built = equal_blocks(features, **sizes, blocks=blocks, shared=shared, flow=flow)

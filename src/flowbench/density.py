@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from flowbench.atomic_files import replacing
 from flowbench.chunked import log_prob_in_chunks, sample_in_chunks
+from flowbench.data.table.own_values import own_values
 from flowbench.dense import as_tensor, like
 from flowbench.description import description
 from flowbench.flows import Flow, FlowDistribution
@@ -120,6 +121,9 @@ class TrainedDensity(nn.Module):
         Samples have the flow's dtype, or float64 if float32 cannot represent the data, e.g. values
         around 5,000,000 that differ by 1. They are a tensor, or an array if the context is an
         array or a frame. A warning names the columns in which samples overflow.
+
+        Columns of a table to which training added noise (`lattices`), or with `atoms`, have their
+        own values: whole numbers where the table has. Samples are then in float64.
         """
         units = self.in_data_units
 
@@ -131,6 +135,10 @@ class TrainedDensity(nn.Module):
             dims = len(self.context_shape)
             samples = sample_in_chunks(draw, as_shape(n), given, context_dims=dims)
             self._warn_of_overflow(samples)
+            found = {"lattices": self.lattices, "atoms": self.atoms}
+            if any(found.values()):
+                names = self.feature_names
+                samples = own_values(samples, self.preprocess, names=names, **found)
             return like(context, samples)
 
     def sample_and_log_prob(
@@ -183,6 +191,14 @@ class TrainedDensity(nn.Module):
         `log_prob` adds none: it is the density at the given point.
         """
         return dict((self.saved or {}).get("lattices", {}))
+
+    @property
+    def atoms(self) -> dict[str, Sequence[float]]:
+        """Columns with single values that have probabilities of their own: name → these values.
+
+        At them `log_prob` is relative to the measure that counts, elsewhere to that of length.
+        """
+        return dict((self.saved or {}).get("atoms", {}))
 
     def context(self, values: Mapping[str, Any]) -> Tensor:
         """Contexts from the values of the table's columns, by name.

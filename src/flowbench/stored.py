@@ -49,6 +49,7 @@ class Sizes(TypedDict):
     shared: NotRequired[bool]
     circular: NotRequired[list[int]]
     lattice: NotRequired[dict[str, Any]]
+    measure: NotRequired[dict[str, Any]]
 
 
 class Step(TypedDict):
@@ -88,6 +89,7 @@ class Described(TypedDict):
     feature_names: list[str]
     categories: dict[str, list[str]]
     lattices: NotRequired[dict[str, list[float]]]
+    atoms: NotRequired[dict[str, list[float]]]
     dtype: NotRequired[str]
     history: NotRequired[list[dict[str, Any]]]
     context_columns: NotRequired[list[str]]

@@ -35,7 +35,8 @@ STEPS = {
 @pytest.mark.parametrize("name", FINE)
 def test_ordinary_columns_are_not_discrete(name):
     found = discreteness(FINE[name])
-    assert (found.step, found.atom) == (None, None)
+    assert found.step is None
+    assert not found.atoms
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -44,7 +45,7 @@ def test_lattices_are_found_however_wide(name):
     dtype = np.float32 if "float32" in name else np.float64
     found = discreteness(values.astype(dtype))
     assert found.step == pytest.approx(step, rel=1e-9)
-    assert found.atom is None
+    assert not found.atoms
 
 
 @pytest.mark.parametrize("step", [1, 0.01, 0.25, 1000])
@@ -84,7 +85,7 @@ def test_a_lattice_is_that_of_most_values(name):
     values, step, atom = STRAYED[name]
     found = discreteness(values)
     assert found.step == pytest.approx(step, rel=1e-6)
-    assert found.atom == (atom if atom is None else pytest.approx(atom))
+    assert [value for value, _ in found.atoms] == pytest.approx([] if atom is None else [atom])
     place = (found.origin - np.sort(values)) / step
     assert np.abs(place - np.rint(place))[np.abs(place).argmin()] < 1e-3
     assert found.on > 0.85
@@ -116,24 +117,27 @@ def test_findings_are_told_in_one_table(tmp_path):
     frame.drop(columns="x").assign(u=RNG.normal(size=4000)).to_parquet(tmp_path / "t.parquet")
     with pytest.warns(UserWarning, match="a density has no bound") as told:
         open_table(tmp_path / "t.parquet")
-    lines = [line.split()[0] for line in str(told[0].message).splitlines()[1:]]
+    lines = [line.split()[0] for line in str(told[0].message).splitlines()[1:-1]]
     assert lines == ["column", "age", "age", "kilos", "zeros"]
 
 
 @pytest.mark.parametrize(
-    ("values", "atom", "share"),
+    ("values", "atoms"),
     [
-        (np.where(np.arange(400) % 2, NORMAL, 0), 0, 0.5),
-        (np.where(np.arange(400) % 2, NORMAL.round(6), 0), 0, 0.5),
-        (np.where(np.arange(50_000) % 2, RNG.uniform(1, 5000, 50_000).round(2), 0), 0, 0.5),
-        (np.array([0.1, 1 / 3, 0.77, 2.718] * 100), 0.1, 0.25),
-        (RNG.normal(size=5000).clip(-9, 2), 2, 0.02),
+        (np.where(np.arange(400) % 2, NORMAL, 0), {0: 0.5}),
+        (np.where(np.arange(400) % 2, NORMAL.round(6), 0), {0: 0.5}),
+        (np.where(np.arange(50_000) % 2, RNG.uniform(1, 5000, 50_000).round(2), 0), {0: 0.5}),
+        (
+            np.array([0.1, 1 / 3, 0.77, 2.718] * 100),
+            dict.fromkeys([0.1, 1 / 3, 0.77, 2.718], 0.25),
+        ),
+        (RNG.normal(size=5000).clip(-9, 2), {2: 0.02}),
+        (RNG.normal(size=5000).clip(-1, 2), {-1: 0.16, 2: 0.02}),
     ],
 )
-def test_values_of_many_rows_are_found(values, atom, share):
+def test_values_of_many_rows_are_found(values, atoms):
     found = discreteness(values)
-    assert found.atom == atom
-    assert found.share == pytest.approx(share, abs=0.01)
+    assert dict(found.atoms) == pytest.approx(atoms, abs=0.01)
 
 
 def table(path, column):
@@ -178,7 +182,7 @@ def test_what_noise_cannot_treat_is_told(tmp_path):
     table(tmp_path / "t.csv", np.where(np.arange(400) % 2, NORMAL, 0))
     with pytest.warns(UserWarning, match=r"\nage +0 +50.0% +refuses it"):
         open_table(tmp_path / "t.csv")
-    with pytest.raises(DataError, match=r"'age' \(0 in 50.0% of the rows\); data.missing=\[0\]"):
+    with pytest.raises(DataError, match=r"'age' \(0 in 50.0% of the rows\); .*data.missing=\[0\]"):
         open_table(tmp_path / "t.csv", dequantize=True)
     open_table(tmp_path / "t.csv", missing=[0])
 

@@ -17,6 +17,7 @@ from flowbench.flows import (
     Flow,
     Gaussian,
     GaussianMixture,
+    MixedMADE,
     RealNVP,
     equal_blocks,
 )
@@ -110,6 +111,8 @@ FLOWS = {
     "made": partial(MADE, **SMALL),
     "made_mixture": partial(MADE, **SMALL, family="mixture", components=3),
     "made_bernoulli": partial(MADE, **SMALL, family="bernoulli"),
+    "made_mixed": partial(MixedMADE, **SMALL, components=2),
+    "made_mixed_spline": partial(MixedMADE, **SMALL, family="spline"),
     "maf": partial(MAF, **STACK),
     "maf_running": partial(MAF, **STACK, batch_norm_statistics="running"),
     "maf_norm_first": partial(MAF, **STACK, batch_norm_side="data"),

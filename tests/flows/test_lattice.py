@@ -256,7 +256,7 @@ def test_every_level_is_found_again_after_the_logit_in_float32(levels, alpha, no
     steps[1] |= {"alpha": alpha}
     u = build_preprocess(steps).inverse(x)[0].float()
     flow = Histogram(1, lattice={"levels": levels, "preprocess": steps})
-    k, outside = flow.base.levels(flow.transform.inverse(u)[0])
+    k, outside = flow.base.cells.outcomes(flow.transform.inverse(u)[0])
     np.testing.assert_array_equal(k, pixels)
     assert not outside.any()
 

@@ -30,7 +30,7 @@ def test_every_model_has_a_file():
     expected = {"gaussian", "made", "made_mog", "made_bernoulli", "maf", "maf_mog", "maf_spline"}
     expected |= {"maf_strong", "iaf", "realnvp", "realnvp_spline", "nice", "blockwise"}
     expected |= {"zuko", "nflows", "normflows", "pixelcnn", "made_lattice", "histogram"}
-    expected |= {"made_lattice_mixture"}
+    expected |= {"made_lattice_mixture", "made_mixed"}
     assert expected <= {file.stem for file in FILES}
 
 

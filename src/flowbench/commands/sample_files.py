@@ -18,7 +18,6 @@ from torch import Tensor
 from flowbench.atomic_files import replacing
 from flowbench.data import DataError, ImageDataModule
 from flowbench.data.sound.files import write_sound
-from flowbench.data.table.lattice import without_noise
 from flowbench.evaluation.runs import Run
 from flowbench.evaluation.samples import contexts_of, draw, is_sound
 from flowbench.evaluation.sound import to_sound
@@ -80,7 +79,6 @@ def write_samples(
         raise ValueError(
             f"none of the {n} samples is finite: the density has run away from the data"
         )
-    samples = without_noise(samples, run.density.lattices, names=run.density.feature_names)
     lost = np.flatnonzero(~np.isfinite(samples).all(axis=0)).tolist()
     samples = samples[finite]
     writers = _writers(run, None if contexts is None else contexts[torch.from_numpy(finite)])

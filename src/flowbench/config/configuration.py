@@ -43,7 +43,7 @@ SECTIONS = {
     "trainer": TrainerKeys,
 }
 ADDED = ("evaluation", "auto")  # absent from configurations of earlier versions
-SIZES = {"features", "context_features", "circular", "lattice"}
+SIZES = {"features", "context_features", "circular", "lattice", "measure"}
 ALL_ROWS = "an epoch is all rows of the data, and trainer.max_epochs limits a training"
 EVERY_EPOCH = "all validation rows are scored after every epoch"
 STEPS = "epochs are counted, not steps: set trainer.max_epochs"

@@ -17,7 +17,7 @@ from flowbench import memory
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, Seed
 from flowbench.data.chunks import chunks
-from flowbench.data.levels import lattice_of
+from flowbench.data.levels import lattice_of, measure_of
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.data.options import DataError
 from flowbench.data.resolution import warn_of_merged_values
@@ -50,6 +50,8 @@ class RawData:
         categories: categorical columns, the last features of the context: column → its labels,
             one feature each.
         lattices: dequantized columns of `x`: name → a point of its lattice and the step.
+        atoms: columns of `x` with single values that have probabilities of their own: name →
+            these values.
         circular: columns of `x`, from 0, that are angles in radians in model space.
 
     Raises:
@@ -72,6 +74,7 @@ class RawData:
     discrete: bool = False
     categories: Mapping[str, list[str]] = field(default_factory=dict)
     lattices: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    atoms: Mapping[str, Sequence[float]] = field(default_factory=dict)
     circular: Sequence[int] = ()
 
     def __post_init__(self) -> None:
@@ -200,6 +203,8 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
             sizes |= {"circular": list(self.raw.circular)}
         if (lattice := self.lattice) is not None:
             sizes |= {"lattice": lattice}
+        if (measure := self.measure) is not None:
+            sizes |= {"measure": measure}
         return sizes
 
     @property
@@ -211,6 +216,18 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         raw = self.raw
         found = lattice_of(raw.x["train"], raw.feature_names, raw.lattices)
         return None if found is None else found | {"preprocess": raw.preprocess}
+
+    @property
+    def measure(self) -> dict[str, Any] | None:
+        """The measures of the columns, as plain values for a model that has densities for them.
+
+        See `flowbench.flows.columns.Columns`; None: no column has a lattice or atoms.
+        """
+        raw = self.raw
+        if not (raw.lattices or raw.atoms):
+            return None
+        columns = measure_of(raw.x["train"], raw.feature_names, raw.lattices, raw.atoms)
+        return {"columns": columns, "preprocess": raw.preprocess}
 
     @property
     def batches(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from flowbench.flows.kernel import KernelDensity
 from flowbench.flows.lattice_made import LatticeMADE
 from flowbench.flows.made import MADE
 from flowbench.flows.maf import MAF
+from flowbench.flows.mixed_made import MixedMADE
 from flowbench.flows.mixture import Mixture, ensemble, mixture_of
 from flowbench.flows.nice import NICE
 from flowbench.flows.pixelcnn import PixelCNN
@@ -43,6 +44,7 @@ __all__ = [
     "Histogram",
     "KernelDensity",
     "LatticeMADE",
+    "MixedMADE",
     "Mixture",
     "MixtureFamily",
     "PixelCNN",

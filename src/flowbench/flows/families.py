@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowbench.config.checked import Checked
-from flowbench.config.limits import AtLeastOne, Positive
+from flowbench.config.limits import AtLeastOne, Bins, Positive
+from flowbench.flows.quantiles import quantile_start
 from flowbench.tracing import holds
-from flowbench.transforms import AffineMap
+from flowbench.transforms import AffineMap, RationalQuadraticMap
 from flowbench.transforms.univariate import LOG_SCALE_BOUND
 
-__all__ = ["BernoulliFamily", "Family", "GaussianFamily", "MixtureFamily"]
+__all__ = ["BernoulliFamily", "Family", "GaussianFamily", "MixtureFamily", "SplineFamily"]
+
+SMALLEST_SCALE = 0.01  # at the start of a mixture
 
 
 class Family(Checked, nn.Module, ABC):
@@ -42,6 +45,10 @@ class Family(Checked, nn.Module, ABC):
     @abstractmethod
     def sample(self, params: Tensor) -> Tensor:
         """Draw `[..., features]`; differentiable in the parameters if `has_rsample`."""
+
+    def start(self, x: Tensor) -> Tensor:
+        """Parameters `[self.params]` near the values `[rows]` of a feature; for most, zeros."""
+        return x.new_zeros(self.params)
 
 
 class GaussianFamily(Family):
@@ -131,10 +138,46 @@ class MixtureFamily(Family):
         chosen = gaussians.take_along_dim(component[..., None, None], dim=-2).squeeze(-2)
         return self.gaussian.sample(chosen) + self.quantiles[component]
 
+    def start(self, x: Tensor) -> Tensor:  # noqa: D102
+        means, log_scales = quantile_start(x, len(self.quantiles), least=SMALLEST_SCALE)
+        gaussians = torch.stack([means - self.quantiles, log_scales], -1)
+        return torch.cat([torch.zeros_like(self.quantiles).to(gaussians), gaussians.flatten()])
+
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[..., K]`, and means and log-scales `[..., K, 2]`."""
         components = len(self.quantiles)
         return params[..., :components], params[..., components:].unflatten(-1, (components, 2))
+
+
+class SplineFamily(Family):
+    r"""The density of g⁻¹(u) for u from N(0, 1) and a monotone spline g; zeros give N(0, 1).
+
+    Args:
+        bins: of the spline.
+        tail_bound: B: outside of [−B, B] the density is that of N(0, 1).
+
+    References:
+        Durkan et al. 2019, "Neural spline flows" (arXiv:1906.04032), section 3.1.
+
+    Example:
+        >>> import torch
+        >>> SplineFamily(bins=4).log_prob(torch.tensor([1.0]), torch.zeros(1, 11))
+        tensor([-1.4189])
+    """
+
+    has_rsample = True
+
+    def __init__(self, bins: Bins = 8, *, tail_bound: Positive = 3.0) -> None:
+        super().__init__()
+        self.map = RationalQuadraticMap(bins, bound=tail_bound)
+        self.params = self.map.params
+
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        u, log_derivative = self.map.inverse(x, params)
+        return log_derivative - 0.5 * (u.square() + math.log(2 * math.pi))
+
+    def sample(self, params: Tensor) -> Tensor:  # noqa: D102
+        return self.map(torch.randn_like(params[..., 0]), params)[0]
 
 
 class BernoulliFamily(Family):

@@ -45,8 +45,9 @@ class Lattice:
         if given is None:
             raise ValueError(
                 "a model of levels needs data on a lattice: whole pictures (data.layout="
-                "interleaved or planar), or a table of such columns with data.dequantize=true; in "
-                "Python, e.g. lattice={'levels': 256}"
+                "interleaved or planar), or a table of such columns with data.dequantize=true "
+                "(model=made_mixed takes other columns too); in Python, e.g. lattice={'levels': "
+                "256}"
             )
         levels = given["levels"]
         levels = list(levels) if isinstance(levels, Sequence) else [levels] * features

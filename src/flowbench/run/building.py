@@ -10,6 +10,7 @@ from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataError, DataModule
 from flowbench.flows import Flow
+from flowbench.flows.mixed import MixedFlow
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.run.folder import RunFolder
 from flowbench.training.flow_module import FlowModule
@@ -69,7 +70,8 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
     """The flow, with the event and context sizes of the data.
 
     Raises:
-        DataError: a continuous density is given data of 0 and 1, or the other way round.
+        DataError: a continuous density is given data of 0 and 1, or the other way round, or
+            columns with single values that have probabilities, for which it has none.
         ConfigError: `model._target_` gives no `Flow`, batch norms would see one row at a time, or
             noise is added to data of 0 and 1.
     """
@@ -86,6 +88,14 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
         raise DataError(
             f"model={model} is a density of real numbers, which has no bound on the values 0 and "
             f"1 of data={name}; expected a distribution of these, such as model=made_bernoulli"
+        )
+    if data.raw.atoms and not isinstance(flow, MixedFlow):
+        told = ", ".join(f"{column!r}" for column in data.raw.atoms)
+        raise DataError(
+            f"model={model} has no density for the single values that many rows of data={name} "
+            f"share, in {told}: expected model=made_mixed, which gives them probabilities, or "
+            "data.discrete_columns=[...] without these columns, or rows without these values "
+            "(data.missing)"
         )
     if flow.discrete:
         first = data.rows["train"].x[:LOOKED_AT]

@@ -5,6 +5,7 @@ from typing import Any
 
 from flowbench.config.settings import Settings
 from flowbench.data import DataModule
+from flowbench.data.measure import measure
 from flowbench.evaluation.curves import step_summary
 from flowbench.evaluation.paired import rows_sha256
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
@@ -73,6 +74,7 @@ def record(
         "knows_lattice": any(
             isinstance(part, LatticeCoordinates) for part in fitted.flow.modules()
         ),
+        **measure(data.raw),
         **scores,
         "calibration": calibration,
         **({} if fitted.race is None else {"race": fitted.race}),

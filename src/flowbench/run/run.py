@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from flowbench import ranks
 from flowbench.config.settings import Settings
 from flowbench.console import say
+from flowbench.data.measure import measure_table
 from flowbench.evaluation.calibration import calibration
 from flowbench.evaluation.prior import refuse_idle
 from flowbench.evaluation.split import scored
@@ -84,6 +85,8 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
         _describe(settings, folder, command)
     pl.seed_everything(settings.seed, verbose=False)
     data = read_data(settings)
+    if told := measure_table(data.raw):
+        rank_zero_only(say)(told)
     refuse_idle(data, settings.evaluation)
     module = None
     if not is_race(settings):

@@ -28,6 +28,7 @@ from flowbench.data.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.flows import Flow
 from flowbench.flows.arguments import kind
 from flowbench.flows.lattice import LatticeFlow
+from flowbench.flows.mixed import MixedFlow
 from flowbench.frames import column_names
 from flowbench.training.accelerator import chosen
 from flowbench.training.averaging import averages
@@ -118,10 +119,10 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             "the flow is on the meta device, where parameters have no values; expected it on a "
             'CPU or GPU: build it there, or flow.to_empty(device="cpu") and load a state dict'
         )
-    if isinstance(flow, LatticeFlow) and standardized:
+    if standardized and (isinstance(flow, LatticeFlow) or _is_mixed(flow)):
         raise ValueError(
-            "the flow is one of the levels of a lattice, from which standardizing would move the "
-            "rows; pass standardized=False"
+            "the flow is one of the levels of a lattice or of single values, from which "
+            "standardizing would move the rows; pass standardized=False"
         )
     if flow.discrete and standardized:
         raise ValueError(
@@ -176,6 +177,11 @@ def _splits(rows: Pair, validation: Any, seed: int) -> dict[str, Pair]:
     if not fits(validation, Share):
         raise ValueError(f"validation={validation!r}: expected {describe(Share)}")
     return held_out(rows, float(validation), seed=seed)
+
+
+def _is_mixed(flow: Flow) -> bool:
+    """Whether a flow has lattices or atoms among its columns."""
+    return isinstance(flow, MixedFlow) and flow.has_other_measures
 
 
 def _refuse_other_than_flows(flow: object) -> None:

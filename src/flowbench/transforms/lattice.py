@@ -1,4 +1,4 @@
-"""Rows of model space in coordinates of the lattice of their data."""
+"""Rows of model space in coordinates of the lattices of their data."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
@@ -10,7 +10,7 @@ from flowbench.transforms.base import Chain, Transform, widened
 from flowbench.transforms.elementwise import Affine
 from flowbench.transforms.steps import build_preprocess
 
-__all__ = ["LatticeCoordinates"]
+__all__ = ["LatticeCoordinates", "OfColumns"]
 
 
 class LatticeCoordinates(Transform):
@@ -68,3 +68,36 @@ class LatticeCoordinates(Transform):
         data, first = self.preprocess(highest)
         place, second = self.to_data_units.inverse(data)
         return place, (first + second).to(x.dtype)
+
+
+class OfColumns(Transform):
+    """A transform of some features; the others are unchanged.
+
+    Its inverse computes in float64, as `LatticeCoordinates` do.
+
+    Args:
+        transform: of these features alone.
+        columns: the features, counted from 0.
+
+    Example:
+        >>> coordinates = OfColumns(LatticeCoordinates(1, step=2.0), columns=[1])
+        >>> coordinates.inverse(torch.tensor([4.0, 4.0]))[0].round(decimals=3)
+        tensor([4., 2.], dtype=torch.float64)
+    """
+
+    context_features = 0
+    columns: Tensor
+
+    def __init__(self, transform: Transform, *, columns: Sequence[int]) -> None:
+        super().__init__()
+        self.transform = transform
+        here = torch.get_default_device()
+        self.register_buffer("columns", torch.tensor(columns, device=here), persistent=False)
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        part, log_det = self.transform(u[..., self.columns])
+        return u.index_copy(-1, self.columns, part), log_det
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
+        part, log_det = self.transform.inverse(x[..., self.columns])
+        return widened(x).index_copy(-1, self.columns, part), log_det

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from flowbench.data.chunks import chunks
 
-__all__ = ["NOTABLE", "Discrete", "dequantize", "discreteness", "places", "without_noise"]
+__all__ = ["NOTABLE", "Discrete", "dequantize", "discreteness", "places"]
 
 NOTABLE = 0.005  # share of the rows at one value
 FEWEST = 10  # rows at one value
@@ -34,15 +34,16 @@ class Discrete(NamedTuple):
         step: of the lattice of its values; None: they lie on none.
         origin: the smallest value on the lattice.
         on: share of the rows on the lattice.
-        atom: the value off the lattice that most rows share, if these are many.
-        share: their share.
+        points: number of points of the lattice between its smallest and its largest value.
+        atoms: values that many rows share though the lattice does not explain it, and the shares
+            of the rows that hold them, the largest first.
     """
 
     step: float | None = None
     origin: float = 0.0
     on: float = 0.0
-    atom: float | None = None
-    share: float = 0.0
+    points: int = 0
+    atoms: Sequence[Sequence[float]] = ()
 
     @property
     def lattice(self) -> tuple[float, float]:
@@ -50,16 +51,17 @@ class Discrete(NamedTuple):
         return self.origin, self.step or 0.0
 
     @property
-    def spike(self) -> bool:
-        """Whether noise on the lattice leaves a value that many rows share."""
-        if self.atom is None or self.step is None:
-            return self.atom is not None
-        _, on = places(np.array(self.atom), np.array(self.origin), np.array(self.step))
-        return not on
+    def spikes(self) -> list[float]:
+        """The atoms that noise on the lattice leaves as they are."""
+        values = [value for value, _ in self.atoms]
+        if self.step is None:
+            return values
+        _, on = places(np.array(values), np.array(self.origin), np.array(self.step))
+        return [value for value, noisy in zip(values, on, strict=True) if not noisy]
 
 
 def discreteness(column: Floats) -> Discrete:
-    """The discreteness of a column: a lattice and an atom, if any.
+    """The discreteness of a column: a lattice and atoms, if any.
 
     A lattice is the multiples of a step, from a value on. It need not hold all values: a few rows
     (imputed, mistyped) may lie elsewhere, and if the lattice has at least 20 of the values, up to
@@ -80,8 +82,8 @@ def discreteness(column: Floats) -> Discrete:
         >>> discreteness(ages).step, discreteness(np.array([0.1, 0.2, 0.5])).step
         (1.0, 0.1)
         >>> found = discreteness(np.append(np.zeros(20), np.random.default_rng(0).normal(size=60)))
-        >>> found.step, found.atom, found.share
-        (None, 0.0, 0.25)
+        >>> found.step, found.atoms
+        (None, [(0.0, 0.25)])
     """
     values, counts = np.unique(np.asarray(column, np.float64), return_counts=True)
     if len(values) < 2:
@@ -93,15 +95,19 @@ def discreteness(column: Floats) -> Discrete:
         grid = None
     on = np.zeros(len(values), bool) if grid is None else grid.holds(values)
     fine = grid is None or grid.step < np.std(column, dtype=np.float64) / 1000
-    atoms = counts * (notable & (~on | fine))
-    found = Discrete()
-    if grid is not None:
-        share = float(counts[on].sum() / len(column))
-        found = Discrete(grid.step, grid.nearest(values[on].min()), share)
-    if atoms.any():
-        most = atoms.argmax()
-        found = found._replace(atom=float(values[most]), share=float(counts[most] / len(column)))
-    return found
+    atoms = np.flatnonzero(notable & (~on | fine))
+    atoms = atoms[np.argsort(-counts[atoms], kind="stable")]
+    shares = (counts[atoms] / len(column)).tolist()
+    found = Discrete(atoms=list(zip(values[atoms].tolist(), shares, strict=True)))
+    if grid is None:
+        return found
+    least, most = grid.nearest(values[on].min()), grid.nearest(values[on].max())
+    return found._replace(
+        step=grid.step,
+        origin=least,
+        on=float(counts[on].sum() / len(column)),
+        points=1 + round((most - least) / grid.step),
+    )
 
 
 class _Grid(NamedTuple):
@@ -266,27 +272,3 @@ def dequantize(x: Floats, lattices: Mapping[int, Sequence[float]], *, generator:
         values = part[:, columns]
         _, on = places(values, origins, steps)
         part[:, columns] = values + on * generator.random(values.shape) * steps
-
-
-def without_noise(
-    x: Doubles, lattices: Mapping[str, Sequence[float]], *, names: Sequence[str]
-) -> Doubles:
-    """Rows whose values stand for cells of lattices, as the points of these cells.
-
-    Args:
-        x: `[rows, columns]`.
-        lattices: column → a point of its lattice and the step.
-        names: names of the columns.
-
-    Example:
-        >>> without_noise(np.array([[41.98, 7.3]]), {"price": (1.25, 0.02)}, names=["price", "u"])
-        array([[41.97,  7.3 ]])
-    """
-    x = np.array(x, np.float64)
-    for name, (origin, step) in lattices.items():
-        values = x[:, list(names).index(name)]
-        place = (values - origin) / step
-        points = origin + np.floor(place + 1e-6) * step
-        digits = 12 - np.ceil(np.log10(max(abs(origin), step, 1e-12)))
-        values[:] = np.round(points, int(np.clip(digits, 0, 300)))
-    return x

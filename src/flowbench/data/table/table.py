@@ -5,7 +5,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from flowbench.data.selection import Selection
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
 from flowbench.data.table.dependent import independent_targets
-from flowbench.data.table.discrete import refuse_spikes
+from flowbench.data.table.discrete import measures_of, refuse_spikes
 from flowbench.data.table.domain import (
     Bounds,
     Circular,
@@ -31,7 +31,7 @@ from flowbench.data.table.domain import (
 from flowbench.data.table.faults import Faults
 from flowbench.data.table.files import has_names, open_table
 from flowbench.data.table.form import Form
-from flowbench.data.table.lattice import dequantize
+from flowbench.data.table.lattice import Discrete, dequantize
 from flowbench.data.table.notices import table_warnings
 from flowbench.data.table.parts import Part
 from flowbench.data.table.preprocess import apply_steps, domain_steps, table_preprocess
@@ -74,6 +74,10 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             (such as integers); it is drawn once and does not depend on the seed. Scored files get
             such noise too. Refused if noise leaves a value that many rows share, as in a column
             of zeros and numbers. Without it, such columns raise a warning.
+        discrete_columns: modelled columns of which lattices, and single values that many rows
+            share (such as the zeros of an amount), are taken into account, or "auto": all that
+            have any. Lattices get noise, as `dequantize` adds it; single values stay and have
+            probabilities of their own, which the model must know (model=made_mixed).
         clip_quantiles: two quantiles of the training rows, e.g. 0.001 and 0.999, to which
             values are clipped in all splits, before the steps below; the density is then that of
             the clipped values. None: no clipping.
@@ -118,6 +122,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         split_column: str | None = None,
         group_column: str | int | None = None,
         dequantize: bool = False,
+        discrete_columns: Literal["auto"] | list[str | int] | None = None,
         clip_quantiles: Sequence[float] | None = None,
         log_columns: list[str | int] | None = None,
         bounds: Bounds | None = None,
@@ -140,6 +145,11 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         self.split_column = split_column
         self.group_column = None if group_column is None else str(group_column)
         self.dequantize = dequantize
+        self.discrete_columns = (
+            [str(name) for name in discrete_columns]
+            if isinstance(discrete_columns, Sequence) and discrete_columns != "auto"
+            else discrete_columns
+        )
         self.clip_quantiles = None if clip_quantiles is None else _two_quantiles(clip_quantiles)
         self.log_columns = [str(name) for name in log_columns or []]
         self.bounds = bounds_of(bounds)
@@ -164,7 +174,8 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             DataError: the file or the options are invalid.
         """
         found = self._conversion()
-        told = {"dequantize": self.dequantize, "clip_quantiles": self.clip_quantiles}
+        treated = [*found.meta["lattices"], *found.meta["atoms"]]
+        told = {"treated": treated, "clip_quantiles": self.clip_quantiles}
         for sentence in table_warnings(found.meta, **told):
             warnings.warn(f"{self.path}: {sentence}", stacklevel=2)
         columns = Columns(**found.meta["columns"])
@@ -204,7 +215,8 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             circular=list(map(kept.index, domain["periods"])),
             sha256=found.sha256,
             categories=categories,
-            lattices=_of(kept, found.meta["lattices"]) if self.dequantize else {},
+            lattices=_of(kept, found.meta["lattices"]),
+            atoms=_of(kept, found.meta["atoms"]),
             context=context,
             context_preprocess=(
                 standardize_context(context["train"], columns.contexts, path=self.path)
@@ -225,7 +237,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
     def redrawn(self, split: str, draw: int) -> Rows:
         """The rows of a split with another draw of the noise, from the file without noise."""
         plain = copy.copy(self)
-        plain.dequantize = False
+        plain.dequantize, plain.discrete_columns = False, None
         found = plain._conversion()
         columns = Columns(**found.meta["columns"])
         parts = split_table(
@@ -265,6 +277,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             "split_column",
             "group_column",
             "dequantize",
+            "discrete_columns",
             "log_columns",
             "key",
         )
@@ -272,7 +285,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             name="table",
             files=[self.path],
             cache_dir=self.cache_dir,
-            version=4,
+            version=5,
             options={name: getattr(self, name) for name in options} | self.form_options,
         )
 
@@ -304,25 +317,37 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
                     chosen=self.columns is not None,
                     listed=any(source.problems for source in parts.values()),
                 ),
-                exact=self.dequantize,
+                exact=self.dequantize or self.discrete_columns is not None,
             )
             for part, source in parts.items():
                 writer.write(part, source)
             writer.refuse_faults([one for source in parts.values() for one in source.problems])
         categories = writer.order_labels()
         found = writer.discrete()
-        lattices = {name: one.lattice for name, one in found.items() if one.step is not None}
-        if self.dequantize:
-            refuse_spikes(found, where=str(self.path))
-            writer.dequantize(lattices)
+        lattices, atoms = self._measures(found, chosen[0])
+        writer.dequantize(lattices)
         writer.refuse_not_positive(self.log_columns)
         return {
             "columns": dataclasses.asdict(chosen[0]),
             "categories": {name: categories[name] for name in self.categorical_columns},
             "lattices": lattices,
+            "atoms": atoms,
             "discrete": {name: one._asdict() for name, one in found.items()},
             "dropped": writer.dropped,
         }
+
+    def _measures(self, found: Mapping[str, Discrete], columns: Columns) -> tuple[Any, Any]:
+        """The lattices and atoms to take into account, by column."""
+        asked, where = self.discrete_columns, str(self.path)
+        if asked is None:
+            if not self.dequantize:
+                return {}, {}
+            refuse_spikes(found, where=where)
+            return {name: one.lattice for name, one in found.items() if one.step is not None}, {}
+        if asked != "auto":
+            contexts = [*columns.contexts, *columns.categorical]
+            refuse_unmodelled(columns.targets, {"data.discrete_columns": asked}, contexts=contexts)
+        return measures_of(found, asked, where=where)
 
     def _choose(self, source: Part) -> Columns:
         return choose_columns(

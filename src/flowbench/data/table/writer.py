@@ -115,7 +115,7 @@ class TableWriter:
         for column, name in enumerate(self.columns.targets):
             values = array[:: max(1, len(array) // LOOKED_AT), column].astype(self.dtype)
             found[name] = discreteness(values)
-        return {name: one for name, one in found.items() if not one.step is one.atom is None}
+        return {name: one for name, one in found.items() if one.step is not None or one.atoms}
 
     def dequantize(self, lattices: Mapping[str, Sequence[float]]) -> None:
         """Add uniform noise as wide as the steps, the same in every conversion."""

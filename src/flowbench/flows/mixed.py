@@ -1,0 +1,135 @@
+"""An autoregressive density of columns with different measures."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.flows.atoms import Atoms
+from flowbench.flows.base import Base
+from flowbench.flows.conditionals import CellConditionals, Conditionals
+from flowbench.flows.flow import Flow
+from flowbench.nn import AutoregressiveNetwork
+from flowbench.transforms import Transform
+
+__all__ = ["MixedBase", "MixedFlow"]
+
+SAMPLES = 1024  # drawn at once
+CHUNK = 8192
+
+
+class MixedBase(Base):
+    r"""p(u) = Πᵢ p(uᵢ | u before i, context), where each column has conditionals of its kind.
+
+    Args:
+        network: maps what it is told of the columns, and a context, to their parameters: those of
+            the conditionals, then those of the atoms.
+        kinds: the columns of each kind of conditionals, and these.
+        atoms: single values with probabilities of their own, beside all conditionals.
+    """
+
+    has_rsample = False
+    anchor: Tensor
+
+    def __init__(
+        self,
+        network: AutoregressiveNetwork,
+        kinds: Sequence[tuple[Sequence[int], Conditionals]],
+        atoms: Atoms,
+    ) -> None:
+        super().__init__()
+        self.features = network.features
+        self.context_features = network.context_features
+        self.network = network
+        self.kinds = nn.ModuleList(kind for _, kind in kinds)
+        self.atoms = atoms
+        here = torch.get_default_device()
+        self.columns = [list(columns) for columns, _ in kinds]
+        order = [column for columns in self.columns for column in columns]
+        self.back = [order.index(column) for column in range(self.features)]
+        self.home = {
+            column: (kind, place)
+            for columns, kind in kinds
+            for place, column in enumerate(columns)
+        }
+        # This buffer gives samples the dtype and device of the flow.
+        self.register_buffer("anchor", torch.zeros((), device=here), persistent=False)
+
+    def inputs(self, u: Tensor) -> Tensor:
+        """What the network is told of coordinates `[..., features]`."""
+        parts = [kind.inputs(u[..., columns]).to(self.anchor) for columns, kind in self._kinds()]
+        return torch.cat(parts, -1)[..., self.back]
+
+    def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        params = self.network(self.inputs(u), context)
+        parts = [
+            kind.log_prob(u[..., columns], params[..., columns, : kind.params]).to(self.anchor)
+            for columns, kind in self._kinds()
+        ]
+        terms = torch.cat(parts, -1)[..., self.back]
+        return self.atoms.log_prob(u, terms, self._of_atoms(params)).sum(-1)
+
+    @torch.no_grad()
+    def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        if self.network.check_context(context) is not None:
+            assert context is not None
+            context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
+        rows = torch.arange(shape.numel()).split(SAMPLES)
+        drawn = [
+            self._drawn(len(part), None if context is None else context[part]) for part in rows
+        ]
+        return torch.cat(drawn).reshape(*shape, self.features)
+
+    def _drawn(self, rows: int, context: Tensor | None) -> Tensor:
+        columns: list[Tensor] = [self.anchor] * self.features
+
+        def next_value(params: Tensor, feature: int) -> Tensor:
+            kind, place = self.home[feature]
+            params = params.squeeze(1)
+            u = kind.sample(params[..., : kind.params], place)
+            columns[feature] = self.atoms.sample(u, self._of_atoms(params), feature)
+            return kind.inputs(columns[feature], place).to(self.anchor).unsqueeze(-1)
+
+        self.network.generate(next_value, rows=rows, context=context)
+        return torch.stack(columns, -1)
+
+    @torch.no_grad()
+    def initialize(self, u: Tensor) -> None:
+        """Start at what the coordinates of training rows suggest."""
+        rest = self.atoms.initialize(u)
+        for columns, kind in self._kinds():
+            kind.initialize(rest[..., columns])
+
+    def _of_atoms(self, params: Tensor) -> Tensor:
+        return params[..., params.shape[-1] - self.atoms.params :]
+
+    def _kinds(self) -> Iterator[tuple[list[int], Conditionals]]:
+        return zip(self.columns, self.kinds, strict=True)  # type: ignore[arg-type]
+
+
+class MixedFlow(Flow):
+    """A flow whose noise is the coordinates of columns, each with its measure.
+
+    Args:
+        base: the density of the coordinates.
+        transform: maps them to model space.
+    """
+
+    base: MixedBase
+
+    def __init__(self, base: MixedBase, transform: Transform) -> None:
+        super().__init__(base, transform)
+
+    @property
+    def has_other_measures(self) -> bool:
+        """Whether a column has a lattice or atoms."""
+        cells = any(isinstance(kind, CellConditionals) for kind in self.base.kinds)
+        return cells or bool(self.base.atoms.columns)
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Start at what training rows suggest; called before training."""
+        del context
+        self.base.initialize(
+            torch.cat([self.transform.inverse(part)[0] for part in x.split(CHUNK)])
+        )
