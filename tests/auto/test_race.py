@@ -84,11 +84,25 @@ def test_weights_of_a_mixture_maximise_its_likelihood():
 
 
 def test_entries_fit_the_rows():
-    few, many = portfolio(100, 10, context_features=0), portfolio(10**6, 10, context_features=2)
+    few, many = portfolio(100, 10), portfolio(10**6, 10, context_features=2)
     assert "gaussian_mixture_2" not in {entry.name for entry in few}
     assert "gaussian_mixture_64" in {entry.name for entry in many}
     assert "kernel" not in {entry.name for entry in many}
     assert "maf_noise" not in {entry.name for entry in many}
+
+
+def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_path):
+    generator = np.random.default_rng(0)
+    rain = np.where(generator.random(600) < 0.5, 0, generator.gamma(2, size=600))
+    values = np.stack([rain, generator.poisson(5, 600), generator.normal(size=600)], 1)
+    path = tmp_path / "rain.csv"
+    np.savetxt(path, values, delimiter=",", header="rain,count,x", comments="")
+    _, result = train(tmp_path, *QUICK, f"data.path={path}", "data.discrete_columns=auto")
+    assert result["measure"] == "mixed"
+    found = {one["name"]: one for one in result["race"]["entries"]}
+    assert found["made_mixed"]["val"] is not None
+    assert "no density for the single values" in found["maf"]["why"]
+    assert found["gaussian"]["status"] == "out"
 
 
 def test_auto_as_an_estimator(rows):

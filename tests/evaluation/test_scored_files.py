@@ -42,10 +42,10 @@ def test_what_training_adds_is_part_of_scoring_a_file(dice):
     np.testing.assert_array_equal(found, scored(folder, run, folder / "rows.csv"))
 
 
-def test_samples_are_scored_where_they_are(dice):
+def test_values_between_lattice_points_are_scored_where_they_are(dice):
     folder, run = dice
     density = flowbench.load(run)
-    samples = density.sample(500).double().numpy()
+    samples = density.in_data_units.sample((500,)).double().numpy()
     pd.DataFrame(samples, columns=["a", "b", "c"]).to_csv(folder / "samples.csv", index=False)
     expected = density.log_prob(samples)
     found = scored(folder, run, folder / "samples.csv")

@@ -83,14 +83,17 @@ class MixedBase(Base):
     def _drawn(self, rows: int, context: Tensor | None) -> Tensor:
         columns: list[Tensor] = [self.anchor] * self.features
 
-        def next_value(params: Tensor, feature: int) -> Tensor:
+        def told(params: Tensor, feature: int) -> Tensor:
             kind, place = self.home[feature]
-            params = params.squeeze(1)
             u = kind.sample(params[..., : kind.params], place)
             columns[feature] = self.atoms.sample(u, self._of_atoms(params), feature)
-            return kind.inputs(columns[feature], place).to(self.anchor).unsqueeze(-1)
+            return kind.inputs(columns[feature], place).to(self.anchor)
 
-        self.network.generate(next_value, rows=rows, context=context)
+        def next_values(params: Tensor, places: slice) -> Tensor:
+            features = self.network.order[places]
+            return torch.stack(list(map(told, params.unbind(1), features)), -1)
+
+        self.network.generate(next_values, rows=rows, context=context)
         return torch.stack(columns, -1)
 
     @torch.no_grad()

@@ -132,7 +132,8 @@ def mixture_of(
         3
     """
     seeds = [None if seed is None else seed + index for index in range(components)]
-    return Mixture([_built(flow, features, context_features, lattice, own) for own in seeds])
+    sizes = (features, context_features)
+    return Mixture([_built(flow, *sizes, lattice=lattice, seed=own) for own in seeds])
 
 
 def ensemble(
@@ -140,6 +141,7 @@ def ensemble(
     *,
     context_features: AtLeastZero = 0,
     lattice: Mapping[str, Any] | None = None,
+    measure: Mapping[str, Any] | None = None,
     seed: Seed | None = None,
     flows: Sequence[Callable[..., Flow]],
     weights: Sequence[Positive] | None = None,
@@ -150,6 +152,7 @@ def ensemble(
         features: size of the event.
         context_features: size of the context, 0 for none.
         lattice: of the data, for flows that ask for it.
+        measure: likewise.
         seed: of the orders that flows draw.
         flows: each builds one from `features`, and `context_features` if there are any.
         weights: of the flows, see `Mixture`.
@@ -161,22 +164,16 @@ def ensemble(
         >>> ensemble(6, flows=kinds, weights=[0.1, 0.9]).features
         6
     """
-    built = [_built(flow, features, context_features, lattice, seed) for flow in flows]
+    known = {"lattice": lattice, "measure": measure, "seed": seed}
+    built = [_built(flow, features, context_features, **known) for flow in flows]
     return Mixture(built, weights=weights)
 
 
-def _built(
-    flow: Callable[..., Flow],
-    features: int,
-    context_features: int,
-    lattice: Mapping[str, Any] | None,
-    seed: int | None,
-) -> Flow:
+def _built(flow: Callable[..., Flow], features: int, context_features: int, **known: Any) -> Flow:
     """A flow of these sizes, with those of the other arguments that it takes."""
     sizes: dict[str, Any] = {"features": features}
     if context_features:
         sizes["context_features"] = context_features
     taken = inspect.signature(flow).parameters
-    known = {"lattice": lattice, "seed": seed}
     own = {name: one for name, one in known.items() if name in taken and one is not None}
     return flow(**sizes, **own)

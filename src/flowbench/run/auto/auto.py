@@ -62,8 +62,12 @@ def race(
         progress: print the standings.
     """
     say = tell if progress else lambda _: None
-    sizes = {"context_features": data.context_features}
-    entries = portfolio(len(data.rows["train"]), data.features, **sizes)
+    entries = portfolio(
+        len(data.rows["train"]),
+        data.features,
+        context_features=data.context_features,
+        mixed=data.measure is not None,
+    )
     seconds = 60 * settings.model["minutes"]
     say(f"{len(entries)} models race for {settings.model['minutes']:g} minutes; validation rows "
         "choose, test rows are sealed until then")  # fmt: skip

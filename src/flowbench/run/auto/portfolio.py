@@ -31,21 +31,24 @@ class Entry:
     baseline: bool = False
 
 
-def portfolio(rows: int, features: int, *, context_features: int) -> list[Entry]:
+def portfolio(
+    rows: int, features: int, *, context_features: int = 0, mixed: bool = False
+) -> list[Entry]:
     """The entries for data of a size; closed forms first.
 
     Args:
         rows: of the training split.
         features: size of an event.
         context_features: size of a context, 0 for none.
+        mixed: whether columns are on lattices or have atoms.
 
     Example:
-        >>> [entry.name for entry in portfolio(1000, 2, context_features=0)][:4]
+        >>> [entry.name for entry in portfolio(1000, 2)][:4]
         ['gaussian', 'gaussian_mixture_2', 'gaussian_mixture_4', 'gaussian_mixture_8']
     """
     return [
         *_closed_forms(rows, features, context_features),
-        *_flows(rows, features),
+        *_flows(rows, features, mixed=mixed),
     ]
 
 
@@ -65,13 +68,20 @@ def _baseline(name: str, **options: Any) -> Entry:
     return Entry(name="_".join(places), model=_complete(name, options), baseline=True)
 
 
-def _flows(rows: int, features: int) -> list[Entry]:
+def _flows(rows: int, features: int, *, mixed: bool) -> list[Entry]:
     width = 64 if rows < FEW_ROWS else 128 if features < 64 else 256
     sizes = {"hidden_units": [width, width]}
     training: dict[str, Any] = {"batch_size": 64 if rows < FEW_ROWS else 128}
     training |= {"patience": 50 if rows < FEW_ROWS else 15, "learning_rate": 1e-3}
     noisy = {**training, "noise": 0.1}
-    entries = [
+    entries = []
+    if mixed:
+        linear = {"hidden_units": [], "activation": None, "residual": False, "dropout": 0.0}
+        entries += [
+            _flow("made_mixed", training, {}),
+            _flow("made_mixed", training, linear, name="made_mixed_linear"),
+        ]
+    entries += [
         _flow("maf", training, sizes, layers=5, batch_norm=False),
         _flow("made_mog", training, sizes, components=10),
         _flow("maf_mog", training, sizes, layers=3, batch_norm=False),
