@@ -9,6 +9,7 @@ from flowbench.training.engines.native import Native
 from flowbench.training.engines.plain import Plain
 from flowbench.training.engines.program import Unsupported
 from flowbench.training.engines.told import tell
+from flowbench.training.turns import turns
 
 __all__ = ["engine_for"]
 
@@ -63,4 +64,7 @@ def _fastest(module: Trained, steps: Count, rows: Count) -> Engine:
         return Native(module)
     except Unsupported:
         on_cpu = all(flat.is_cpu for flat in module.flat.tensors)
-        return Compiled(module, rows()) if on_cpu and steps() >= LONG else Plain(module)
+        member = turns()
+        together = member.of if member else 1
+        pays = on_cpu and steps() * together >= LONG
+        return Compiled(module, rows()) if pays else Plain(module)

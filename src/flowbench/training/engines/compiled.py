@@ -1,18 +1,22 @@
 """The engine of any flow that torch.compile can trace."""
 
+import copy
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from flowbench import ranks
 from flowbench.data import Batch
 from flowbench.training.engines.base import Trained
 from flowbench.training.engines.functional import Differentiated, Inputs, function_of, inputs_of
 from flowbench.training.engines.hooks import hook_in
+from flowbench.training.engines.pack import Step
 from flowbench.training.engines.plain import Plain, differentiate
 from flowbench.training.engines.program import Unsupported
 from flowbench.training.engines.told import tell
+from flowbench.training.turns import turns
 from flowbench.transforms import BatchNorm
 
 __all__ = ["Compiled", "compile_step"]
@@ -45,28 +49,50 @@ class Compiled(Plain):
         super().__init__(module)
         self.rows = rows
         cuda = any(flat.is_cuda for flat in module.flat.tensors)
-        self.function = compile_step(function_of(module), backend, cuda=cuda)
+        self.compiled = partial(compile_step, backend=backend, cuda=cuda)
+        self.function = self.compiled(function_of(module))
 
     def begin(self) -> None:
         """Follow what may have changed between steps: gradients, hooks, buffers."""
         super().begin()
         self.known = self.name == "compiled" and not hook_in(self.module.flow)
         self.inputs = inputs_of(self.module) if self.known else None
+        if self.inputs and turns():
+            tensors = tree_leaves(self.inputs)
+            shapes = tuple((one.shape, one.dtype, one.device) for one in tensors)
+            self.program = (shapes, tuple(one.training for one in self.module.flow.modules()))
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
         """Set the gradients for a batch."""
         if self.inputs is None or len(batch.x) != self.rows:
             return super().gradient(batch)
         try:
-            found = self.function(self.inputs, batch.x, batch.context)
+            found = self._computed(self.inputs, batch)
         except Exception as error:  # of many kinds
             total = differentiate(self.module, batch)  # which tells what is wrong with the batch
             self._give_up(error)
             return total
-        return self.take(found, self.inputs, batch)
+        return self._take(found, self.inputs, batch)
 
-    def take(self, found: Differentiated, inputs: Inputs, batch: Batch) -> tuple[float, float]:
-        """Set gradients and buffers to those found for a batch."""
+    def _computed(self, inputs: Inputs, batch: Batch) -> Differentiated:
+        """The step; together with those of other trainings, if they take turns with this one."""
+        member = turns()
+        if member is None:
+            return self.function(inputs, batch.x, batch.context)
+        given = tuple(None if part is None else part.shape for part in batch)
+        return member.ask(
+            Step(
+                key=(self.program, given),
+                alone=self.function,
+                program=lambda: function_of(self.module, copy.deepcopy(self.module.flow)),
+                compiled=self.compiled,
+                inputs=inputs,
+                x=batch.x,
+                context=batch.context,
+            )
+        )
+
+    def _take(self, found: Differentiated, inputs: Inputs, batch: Batch) -> tuple[float, float]:
         rows = len(batch.x)
         total = self.module.total(batch, found.log_likelihood.item() * rows)
         for name, new in found.state.items():

@@ -73,9 +73,13 @@ def inputs_of(module: Trained) -> Inputs:
 
 
 def function_of(
-    module: Trained,
+    module: Trained, flow: Flow | None = None
 ) -> Callable[[Inputs, Tensor, Tensor | None], Differentiated]:
     """The step of a module, as a function of all the tensors that it reads.
+
+    Args:
+        module: to be trained.
+        flow: that computes it; None: that of the module.
 
     Example:
         >>> from flowbench.flows import MADE
@@ -87,8 +91,8 @@ def function_of(
         >>> found.gradients[0].shape == module.flat.tensors[0].shape
         True
     """
-    objective = _Objective(module.flow, regularized=module.regularized)
-    names = {parameter: name for name, parameter in objective.named_parameters()}
+    objective = _Objective(flow or module.flow, regularized=module.regularized)
+    names = {one: f"flow.{name}" for name, one in module.flow.named_parameters()}
     layout = [[(names[one], one.shape) for one in group] for group in module.flat.groups]
     sizes = [[one.numel() for one in group] for group in module.flat.groups]
 
