@@ -47,7 +47,8 @@ class Interruptions(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Remember the current handlers; the Trainer sets its own later, and restores them."""
-        self.earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
+        if not turns():
+            self.earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Install the signal handlers."""

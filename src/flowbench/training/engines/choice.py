@@ -58,13 +58,12 @@ def _fastest(module: Trained, steps: Count, rows: Count) -> Engine:
     """The one that pays, by the number of steps and the device alone."""
     if any(flat.is_cuda for flat in module.flat.tensors):
         return Compiled(module, rows())
-    if steps() < WORTHWHILE:
+    member = turns()
+    count = steps() * (member.of if member else 1)  # those of a pack share what it costs
+    if count < WORTHWHILE:
         return Plain(module)
     try:
         return Native(module)
     except Unsupported:
         on_cpu = all(flat.is_cpu for flat in module.flat.tensors)
-        member = turns()
-        together = member.of if member else 1
-        pays = on_cpu and steps() * together >= LONG
-        return Compiled(module, rows()) if pays else Plain(module)
+        return Compiled(module, rows()) if on_cpu and count >= LONG else Plain(module)

@@ -10,7 +10,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from flowbench.training.engines.functional import Differentiated, Inputs
-from flowbench.training.turns import Turns
+from flowbench.training.turns import Turns, signal_for_all
 
 __all__ = ["Pack", "Step"]
 
@@ -56,11 +56,17 @@ class Pack:
         self.failed: set[object] = set()  # keys of programs that cannot be compiled
 
     def run(self) -> list[BaseException | None]:
-        """Run all of them; returns what ended each, None if it has returned."""
+        """Run all of them; returns what ended each, None if it has returned.
+
+        After `signal_for_all` no more of them begin.
+        """
+        begun = []
         for member in self.members:
-            member.start()
-            member.go_on()
-        while waiting := [member for member in self.members if not member.ended]:
+            if not signal_for_all():
+                begun.append(member)
+                member.start()
+                member.go_on()
+        while waiting := [member for member in begun if not member.ended]:
             groups: dict[object, list[Turns]] = {}
             for member in waiting:
                 groups.setdefault(member.question.key, []).append(member)
