@@ -3,12 +3,17 @@
 import csv
 import os
 import signal
+from functools import partial
 
+import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
 from sweep_commands import statuses
 
-PACKED = ("hydra/launcher=packed", "training.engine=plain")
+from flowbench.training.engines import choice
+from flowbench.training.engines.compiled import Compiled
+
+PACKED = "hydra/launcher=packed"
 
 
 class Stop(Callback):
@@ -29,44 +34,57 @@ def scores(folder):
     return rows, torch.load(folder / "checkpoints" / "last.ckpt")["state_dict"]
 
 
-def assert_same_runs(one, other):
+def assert_same_runs(one, other, **tolerance):
     folders = sorted(path.relative_to(one) for path in one.glob("*/*/*/seed=*"))
     assert folders == sorted(path.relative_to(other) for path in other.glob("*/*/*/seed=*"))
     for folder in folders:
         (rows, state), (others, other_state) = scores(one / folder), scores(other / folder)
-        assert rows == others
-        assert all(torch.equal(other_state[key], value) for key, value in state.items())
+        if not tolerance:
+            assert rows == others
+            tolerance = {"rtol": 0, "atol": 0}
+        assert len(rows) == len(others)
+        for key, value in state.items():
+            torch.testing.assert_close(other_state[key], value, **tolerance)
 
 
 def test_packed_jobs_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
     words = ["seed=0,1", "model.layers=1,2", "trainer.max_epochs=2", "training.noise=0.1"]
-    packed = sweep(tmp_path / "packed", *PACKED, *words)
+    words.append("training.engine=plain")
+    packed = sweep(tmp_path / "packed", PACKED, *words)
     assert packed.returncode == 0, packed.stderr
     assert "4 jobs, packed as 2 + 2; what they print is in " in packed.stdout
     assert statuses(packed.stdout) == ["done"] * 4
-    assert sweep(tmp_path / "alone", *words, "training.engine=plain").returncode == 0
+    assert sweep(tmp_path / "alone", *words).returncode == 0
     assert_same_runs(tmp_path / "alone", tmp_path / "packed")
     logs = [path.read_text() for path in (tmp_path / "packed" / ".jobs").iterdir()]
     assert all(text.count("maf on toy, seed") == 2 for text in logs)
     assert len(logs) == 4
 
 
-def test_a_signal_stops_all_jobs_after_saving_and_the_command_goes_on(sweep, tmp_path):
+@pytest.mark.parametrize(("engine", "begun"), [("plain", 1), ("compiled", 2)])
+def test_a_signal_stops_all_jobs_after_saving_and_the_command_goes_on(
+    sweep, tmp_path, monkeypatch, engine, begun
+):
+    monkeypatch.setattr(choice, "Compiled", partial(Compiled, backend="eager"))
+    monkeypatch.setattr(Stop, "sent", False)
     callback = "+callbacks.stop._target_=test_packed.Stop"
-    words = ["seed=0,1", "trainer.max_epochs=4", callback]
-    stopped = sweep(tmp_path / "packed", *PACKED, *words)
+    words = ["seed=0,1", "trainer.max_epochs=4", callback, f"training.engine={engine}"]
+    stopped = sweep(tmp_path / "packed", PACKED, *words)
     assert "stopped by SIGTERM; the same command resumes" in stopped.stderr
-    assert len(list(tmp_path.glob("packed/*/*/*/*/checkpoints/last.ckpt"))) == 1
+    assert len(list(tmp_path.glob("packed/*/*/*/*/checkpoints/last.ckpt"))) == begun
     assert not list(tmp_path.glob("packed/*/*/*/*/error.json"))
-    again = sweep(tmp_path / "packed", *PACKED, *words)
+    again = sweep(tmp_path / "packed", PACKED, *words)
     assert statuses(again.stdout) == ["done"] * 2
-    assert sweep(tmp_path / "alone", *words, "training.engine=plain").returncode == 0
-    assert_same_runs(tmp_path / "alone", tmp_path / "packed")
+    assert sweep(tmp_path / "alone", *words).returncode == 0
+    tolerance = {} if engine == "plain" else {"rtol": 1e-3, "atol": 1e-4}
+    assert_same_runs(tmp_path / "alone", tmp_path / "packed", **tolerance)
+    results = [path.read_text() for path in tmp_path.glob("packed/*/*/*/*/result.json")]
+    assert [f'"engine": "{engine}"' in text for text in results] == [True] * 2
 
 
 def test_a_job_that_fails_is_told_and_the_others_are_done(sweep, tmp_path):
     words = ["training.learning_rate=1e30,0.001", "training.gradient_clip_norm=null"]
-    done = sweep(tmp_path, *PACKED, *words, "model.activation=relu,tanh")
+    done = sweep(tmp_path, PACKED, *words, "model.activation=relu,tanh")
     assert done.returncode == 1
     assert sorted(statuses(done.stdout)) == ["done", "done", "failed", "failed"]
     assert len(list(tmp_path.glob("*/*/*/*/error.json"))) == 2

@@ -167,7 +167,7 @@ def test_the_compiled_step_is_that_of_the_plain_engine(name, capsys):
 
 
 def test_what_torch_compile_makes_of_it_is_the_same(capsys):
-    assert_compiled_as_plain(TRACED["a mixture of flows"], "inductor")
+    assert_compiled_as_plain(lambda: MADE(2, hidden_units=[4]), "inductor")
     assert "training.engine" not in capsys.readouterr().err
 
 
@@ -180,7 +180,9 @@ def test_what_torch_compile_makes_of_any_flow_is_the_same(name, capsys):
 
 class Branching(MAF):
     def log_prob(self, x, context=None):
-        return super().log_prob(x if x.sum() > 0 else x, context)
+        if x.isnan().all():
+            return x.sum(-1)
+        return super().log_prob(x, context)
 
 
 def test_what_cannot_be_traced_is_trained_by_the_plain_engine(capsys):

@@ -134,7 +134,7 @@ def architecture(config: Mapping[str, Any]) -> str | None:
 
 @contextmanager
 def _stopping_all() -> Iterator[Callable[[], int]]:
-    """Within the block a signal lets all trainings save and stop; a second Ctrl-C stops at once."""
+    """Within the block a signal lets all trainings save and stop; a second Ctrl-C kills them."""
     from flowbench.training.turns import signal_for_all
 
     def note(signum: int, frame: object) -> None:

@@ -111,9 +111,7 @@ def function_of(
 
         differentiated = grad_and_value(objective_of, has_aux=True)(parameters)
         gradients, (_, (log_likelihood, state)) = differentiated
-        flat = [
-            torch.cat([gradients[name].flatten() for name, _ in group]) for group in layout
-        ]
+        flat = [torch.cat([gradients[name].flatten() for name, _ in group]) for group in layout]
         return Differentiated(log_likelihood, flat, state)
 
     # torch.compile keeps few programs per code object: each training has one of its own
