@@ -3,15 +3,13 @@
 import csv
 import os
 import signal
-from functools import partial
 
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
 from sweep_commands import statuses
 
-from flowbench.training.engines import choice
-from flowbench.training.engines.compiled import Compiled
+from flowbench.training.engines import compiled
 
 PACKED = "hydra/launcher=packed"
 
@@ -65,7 +63,7 @@ def test_packed_jobs_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
 def test_a_signal_stops_all_jobs_after_saving_and_the_command_goes_on(
     sweep, tmp_path, monkeypatch, engine, begun
 ):
-    monkeypatch.setattr(choice, "Compiled", partial(Compiled, backend="eager"))
+    monkeypatch.setattr(compiled, "compile_step", lambda function, **_: function)
     monkeypatch.setattr(Stop, "sent", False)
     callback = "+callbacks.stop._target_=test_packed.Stop"
     words = ["seed=0,1", "trainer.max_epochs=4", callback, f"training.engine={engine}"]

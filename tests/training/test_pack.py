@@ -11,9 +11,9 @@ import torch
 
 import flowbench
 from flowbench.flows import MAF, RealNVP
-from flowbench.training.engines import choice
-from flowbench.training.engines.compiled import Compiled
+from flowbench.training.engines import compiled
 from flowbench.training.engines.pack import Pack
+from flowbench.training.turns import Turns, turns
 
 OPTIONS = {"batch_size": 50, "max_epochs": 4, "progress": False, "learning_rate": 0.01}
 X = torch.randn(310, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) ** 3
@@ -40,8 +40,8 @@ FLOWS = {
 
 @pytest.fixture(autouse=True)
 def cheaply(monkeypatch):
-    """The same programs, computed by PyTorch operation by operation."""
-    monkeypatch.setattr(choice, "Compiled", partial(Compiled, backend="eager"))
+    """The same programs, which are not compiled."""
+    monkeypatch.setattr(compiled, "compile_step", lambda function, **_: function)
 
 
 def trainings(name, engine, found):
@@ -87,11 +87,10 @@ def test_one_that_fails_leaves_the_others():
     assert len(found) == 2
 
 
-def test_what_cannot_be_packed_is_computed_one_by_one(capsys):
-    found = {}
+def test_what_cannot_be_packed_is_computed_one_by_one(capsys, monkeypatch):
     dropping = partial(MAF, 3, dropout=0.5, **SIZES)
-    FLOWS["dropout"] = [(dropping, {"max_epochs": 1})] * 2
-    alone = {}
+    monkeypatch.setitem(FLOWS, "dropout", [(dropping, {"max_epochs": 1})] * 2)
+    alone, found = {}, {}
     for train in trainings("dropout", "plain", alone):
         train()
     pack = Pack([(train, io.StringIO()) for train in trainings("dropout", "compiled", found)])
@@ -105,13 +104,10 @@ def test_what_cannot_be_packed_is_computed_one_by_one(capsys):
 
 
 def test_global_states_are_each_ones_own():
-    class Asking:
-        key = 0
-
     def draws(seed, drawn):
-        from flowbench.training.turns import turns
-
-        torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for _ in range(3):
@@ -126,8 +122,6 @@ def test_global_states_are_each_ones_own():
     for seed in range(2):
         draws(seed, alone[seed])
     before = torch.get_rng_state()
-    from flowbench.training.turns import Turns
-
     members = [Turns(partial(draws, k, together[k]), told[k], of=2) for k in range(2)]
     for member in members:
         member.start()
