@@ -86,3 +86,14 @@ def test_a_job_that_fails_is_told_and_the_others_are_done(sweep, tmp_path):
     assert done.returncode == 1
     assert sorted(statuses(done.stdout)) == ["done", "done", "failed", "failed"]
     assert len(list(tmp_path.glob("*/*/*/*/error.json"))) == 2
+
+
+def test_each_of_several_runs_at_a_time_has_its_own_wandb_run(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "compile_step", lambda function, **_: function)
+    words = ["seed=0,1", "logger=wandb", "training.engine=compiled"]
+    assert sweep(tmp_path, PACKED, *words).returncode == 0
+    for folder in tmp_path.glob("*/*/*/seed=*"):
+        identity = (folder / "wandb" / "id").read_text()
+        [record] = folder.glob("wandb/offline-run-*/*.wandb")
+        assert record.stem == f"run-{identity}"
+        assert b"val/log_likelihood" in record.read_bytes()

@@ -86,10 +86,10 @@ class PackedLauncher(Launcher):
                 log = logs(self.config) / f"{slug(folder)}.log"
                 log.parent.mkdir(parents=True, exist_ok=True)
                 members.append((self._job(overrides), stack.enter_context(log.open("a"))))
-            with _stopping_all() as stopped:
+            with _stopping_all() as come:
                 errors = Pack(members).run()
-        if stopped():
-            raise Interrupted(stopped(), code=os.EX_TEMPFAIL)
+        if come:
+            raise Interrupted(come[0], code=os.EX_TEMPFAIL)
         for error in errors:
             if error is not None and not isinstance(error, Exception | SystemExit):
                 raise error
@@ -133,18 +133,25 @@ def architecture(config: Mapping[str, Any]) -> str | None:
 
 
 @contextmanager
-def _stopping_all() -> Iterator[Callable[[], int]]:
-    """Within the block a signal lets all trainings save and stop; a second Ctrl-C kills them."""
+def _stopping_all() -> Iterator[list[int]]:
+    """Within the block a signal lets all trainings save and stop; a second Ctrl-C kills them.
+
+    Yields:
+        The signals that have come.
+    """
     from flowbench.training.turns import signal_for_all
 
+    come: list[int] = []
+
     def note(signum: int, frame: object) -> None:
+        come.append(signum)
         signal_for_all(signum)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    signal_for_all(0)
     earlier = {signum: signal.signal(signum, note) for signum in SIGNALS}
     try:
-        yield signal_for_all
+        yield come
     finally:
+        signal_for_all(0)
         for signum, handler in earlier.items():
             signal.signal(signum, handler)

@@ -111,14 +111,14 @@ class Compiled(Plain):
 
 
 def compile_step(function: Any, backend: str, *, cuda: bool) -> Any:
-    """Compile a step for one size of minibatches, in one piece.
+    """Compile a step for one size of minibatches, in one piece, with PyTorch's random numbers.
 
     Args:
         function: the step.
         backend: of torch.compile.
         cuda: whether it runs on a GPU, as one CUDA graph.
     """
-    options = {"fallback_random": True, "triton.cudagraphs": cuda}  # random numbers as in `plain`
+    options: dict[str, Any] = {"fallback_random": True, "triton.cudagraphs": cuda}
     return torch.compile(
         function,
         fullgraph=True,
