@@ -87,6 +87,18 @@ def test_one_that_fails_leaves_the_others():
     assert len(found) == 2
 
 
+def test_steps_of_other_programs_are_not_mixed(monkeypatch):
+    bounds = [(partial(MAF, 3, log_scale_bound=bound, **SIZES), {}) for bound in (1, 5)]
+    monkeypatch.setitem(FLOWS, "bounds", bounds)
+    alone, found = {}, {}
+    for train in trainings("bounds", "plain", alone):
+        train()
+    Pack([(train, io.StringIO()) for train in trainings("bounds", "compiled", found)]).run()
+    for number, density in alone.items():
+        for key, value in density.flow.state_dict().items():
+            torch.testing.assert_close(found[number].flow.state_dict()[key], value)
+
+
 def test_what_cannot_be_packed_is_computed_one_by_one(capsys, monkeypatch):
     dropping = partial(MAF, 3, dropout=0.5, **SIZES)
     monkeypatch.setitem(FLOWS, "dropout", [(dropping, {"max_epochs": 1})] * 2)

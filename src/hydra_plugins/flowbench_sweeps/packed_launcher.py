@@ -27,7 +27,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class PackedLauncher(Launcher):
     """Trains jobs of one architecture together, in this process; each is an ordinary run.
 
-    Jobs that differ in seeds, orders of features, optimisation or data alone are one pack, whose
+    Jobs that differ in seeds, orders of features or optimisation alone are one pack, whose
     steps are computed as one, wherever the engine is "compiled" (on a GPU, for instance); others
     share the process. What cannot be packed runs by itself.
 
@@ -119,6 +119,7 @@ def architecture(config: Mapping[str, Any]) -> str | None:
     Example:
         >>> model = {"name": "maf", "layers": 2}
         >>> config = {"module": None, "training": {"batch_size": 100}, "trainer": {"devices": 1}}
+        >>> config["data"] = {"name": "toy"}
         >>> one, other = ({**config, "model": {**model, "seed": seed}} for seed in (0, 1))
         >>> architecture(one) == architecture(other)
         True
@@ -129,7 +130,9 @@ def architecture(config: Mapping[str, Any]) -> str | None:
     if config["module"] or trainer.get("devices", 1) != 1 or trainer.get("num_nodes", 1) != 1:
         return None
     model = {key: value for key, value in config["model"].items() if key not in ORDERS}
-    return json.dumps([model, config["training"].get("batch_size")], sort_keys=True, default=str)
+    data = {key: value for key, value in config["data"].items() if key != "seed"}
+    same = [model, data, config["training"].get("batch_size")]
+    return json.dumps(same, sort_keys=True, default=str)
 
 
 @contextmanager

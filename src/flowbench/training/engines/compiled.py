@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from flowbench import ranks
@@ -58,9 +59,7 @@ class Compiled(Plain):
         self.known = self.name == "compiled" and not hook_in(self.module.flow)
         self.inputs = inputs_of(self.module) if self.known else None
         if self.inputs and turns():
-            tensors = tree_leaves(self.inputs)
-            shapes = tuple((one.shape, one.dtype, one.device) for one in tensors)
-            self.program = (shapes, tuple(one.training for one in self.module.flow.modules()))
+            self.program = _program_of(self.module.flow, self.inputs)
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
         """Set the gradients for a batch."""
@@ -108,6 +107,21 @@ class Compiled(Plain):
         lines = [line for line in str(error).splitlines() if line.strip()]
         reason = lines[0].strip() if lines else type(error).__name__
         tell(f"torch.compile cannot compile {type(self.module.flow).__name__}: {reason}")
+
+
+def _program_of(flow: nn.Module, inputs: Inputs) -> object:
+    """What flows of one architecture share if their steps are one program.
+
+    Besides shapes, this is the numbers that modules hold, such as bounds, sizes and modes.
+    """
+    shapes = tuple((one.shape, one.dtype, one.device) for one in tree_leaves(inputs))
+    numbers = tuple(
+        (name, value)
+        for module in flow.modules()
+        for name, value in vars(module).items()
+        if isinstance(value, int | float) and not name.startswith("_")
+    )
+    return shapes, numbers
 
 
 def compile_step(function: Any, backend: str, *, cuda: bool) -> Any:
