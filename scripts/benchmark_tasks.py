@@ -67,9 +67,10 @@ def _our_step(work: Work, count: int) -> tuple[Task, str]:
     from flowbench.data import Batch
     from flowbench.training.maximum_likelihood import MaximumLikelihood
 
-    engine = "plain" if work.kind == "spline" else "native"
+    engine = "compiled" if work.kind == "spline" else "native"
     options = Training(learning_rate=RATE, weight_decay=0.0, engine=engine)
     module = MaximumLikelihood(ours(work), options)
+    module.rows_per_step = lambda: count
     optimizer = module.configure_optimizers()
     module.arithmetic.begin()
     batch = Batch(*_tensors(work, count))

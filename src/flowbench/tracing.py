@@ -67,7 +67,7 @@ def assign_lerp(buffer: Tensor, value: Tensor, weight: float) -> None:
             with temporarily_clear_interpreter_stack():
                 buffer.lerp_(value, weight)
             return
-    buffer.lerp_(value, weight)
+    buffer.add_(value - buffer, alpha=weight)  # which vmap vectorises, unlike lerp_
 
 
 def _is_wrapped(value: Tensor) -> bool:

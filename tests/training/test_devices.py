@@ -25,6 +25,7 @@ from flowbench.run import main
 from flowbench.run.folder import RunFolder, RunFolderError
 from flowbench.run.same_start import refuse_different_starts
 from flowbench.run.study import open_study
+from flowbench.training.engines.compiled import Compiled
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 
 ROOT = Path(__file__).parents[2]
@@ -141,10 +142,14 @@ def steps(engine, *, batch_norm):
     flow = MAF(3, layers=3, hidden_units=[8], batch_norm=batch_norm, activation="tanh").double()
     if batch_norm:
         flow.transform.transforms[0].beta.data.fill_(0.5)
-    module = MaximumLikelihood(flow, Training(learning_rate=0.01, weight_decay=0.0, engine=engine))
-    optimizer = module.configure_optimizers()
-    module.arithmetic.begin()
     mine = x.tensor_split(ranks.size())[ranks.rank()]
+    asked = "plain" if engine == "compiled" else engine
+    module = MaximumLikelihood(flow, Training(learning_rate=0.01, weight_decay=0.0, engine=asked))
+    optimizer = module.configure_optimizers()
+    if engine == "compiled":
+        module.arithmetic = Compiled(module, len(mine), backend="eager")
+        optimizer = module.arithmetic.optimizer
+    module.arithmetic.begin()
     for _ in range(20):
         module._optimise(optimizer, Batch(mine, None))
     flow.eval().recompute_statistics(x[ranks.rank() :: ranks.size()].clone())
@@ -154,6 +159,7 @@ def steps(engine, *, batch_norm):
 STEPS = {
     "batch norm": (["plain"], {"batch_norm": True}),
     "native": (["native"], {"batch_norm": False}),
+    "compiled": (["compiled"], {"batch_norm": False}),
 }
 
 

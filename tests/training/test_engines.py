@@ -14,11 +14,12 @@ from waiting import PATIENCE
 import flowbench
 from flowbench.config.settings import Training
 from flowbench.data import Batch
-from flowbench.flows import MADE, MAF, NICE, Flow, RealNVP, StandardNormal
+from flowbench.flows import MADE, MAF, NICE, Flow, Mixture, PixelCNN, RealNVP, StandardNormal
 from flowbench.nn import AutoregressiveNetwork, MaskedLinear
 from flowbench.nn.mlp import MLP, ShiftAndLogScale
 from flowbench.training.engines import build
-from flowbench.training.engines.choice import WORTHWHILE, engine_for
+from flowbench.training.engines.choice import LONG, WORTHWHILE, engine_for
+from flowbench.training.engines.compiled import Compiled
 from flowbench.training.engines.native import Native
 from flowbench.training.engines.plain import Plain
 from flowbench.training.flat import FlatParameters
@@ -128,6 +129,84 @@ def test_float32_is_as_exact_as_that_of_the_plain_engine(name):
     assert error(native) <= 2 * error(plain) + 1e-6 * size
 
 
+TINY = {"layers": 1, "hidden_units": [6]}
+PICTURE = {"levels": 4, "shape": [2, 2, 1]}
+TRACED = {
+    "batch norms and a context": lambda: MAF(3, context_features=CONTEXT, **TINY),
+    "splines of angles": lambda: RealNVP(3, univariate="spline", circular=[0], **TINY),
+    "a mixture at the base": lambda: MAF(3, base="mixture", **TINY),
+    "a mixture of flows": lambda: Mixture([MADE(2, hidden_units=[4]), MADE(2)]),
+    "convolutions": lambda: PixelCNN(4, lattice=PICTURE, units=4, inner_units=2, blocks=1),
+    "dropout and more": lambda: MAF(
+        3, residual=True, lu_linear=True, activation="gelu", dropout=0.2, **TINY
+    ),
+    "regularizers": lambda: regularized(),
+}
+
+
+def assert_compiled_as_plain(make, backend):
+    """Losses, gradients and buffers of full minibatches and of others are the plain ones."""
+    flow = prepared(make)
+    for rows in (20, 23):
+        batch = batch_for(flow, rows)
+        if isinstance(flow, PixelCNN):
+            batch = Batch(torch.randint(4, (rows, 4)).double(), None)
+        found = []
+        for engine in (Plain, lambda module: Compiled(module, rows=20, backend=backend)):
+            torch.manual_seed(1)
+            found.append(gradient(flow, engine, batch))
+        scale = max(1.0, *(one.abs().max().item() for one in found[0].values() if one.numel()))
+        for key, value in found[0].items():
+            torch.testing.assert_close(found[1][key], value, rtol=1e-10, atol=1e-10 * scale)
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_the_compiled_step_is_that_of_the_plain_engine(name, capsys):
+    assert_compiled_as_plain(TRACED[name], "eager")
+    assert capsys.readouterr().err == ""
+
+
+def test_what_torch_compile_makes_of_it_is_the_same(capsys):
+    assert_compiled_as_plain(lambda: MADE(2, hidden_units=[4]), "inductor")
+    assert "training.engine" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*FLOWS, *TRACED])
+def test_what_torch_compile_makes_of_any_flow_is_the_same(name, capsys):
+    assert_compiled_as_plain((FLOWS | TRACED)[name], "inductor")
+    assert "training.engine" not in capsys.readouterr().err
+
+
+class Branching(MAF):
+    def log_prob(self, x, context=None):
+        if x.isnan().all():
+            return x.sum(-1)
+        return super().log_prob(x, context)
+
+
+def test_what_cannot_be_traced_is_trained_by_the_plain_engine(capsys):
+    x, states = torch.randn(100, 3), []
+    for engine in ("plain", "compiled"):
+        torch.manual_seed(0)
+        flow = Branching(3, **TINY)
+        flowbench.fit(flow, x, engine=engine, batch_size=45, max_epochs=2, progress=False)
+        states.append(flow.state_dict())
+    assert all(torch.equal(states[0][key], value) for key, value in states[1].items())
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("training.engine=plain: torch.compile cannot compile Branching: ")
+
+
+def test_the_engine_that_is_recorded_is_the_one_that_trained():
+    module = MaximumLikelihood(Branching(3, **TINY), Training(engine="compiled"))
+    module.rows_per_step = lambda: 20
+    optimizer = module.configure_optimizers()
+    module.optimizers = lambda **_: optimizer
+    assert module.engine == "compiled"
+    module.training_step([batch_for(module.flow, 20, torch.float32)], 0)
+    assert module.engine == "plain"
+
+
 def constrained():
     network = AutoregressiveNetwork(3, hidden_units=[8], kernel_constraint="max_norm")
     return Flow(StandardNormal(3), MaskedAutoregressive(network))
@@ -187,8 +266,9 @@ def test_what_masks_leave_out_stays_out_whatever_it_is_set_to():
         torch.testing.assert_close(native[key], value, rtol=1e-10, atol=1e-10)
 
 
-def test_a_part_in_evaluation_mode_keeps_its_statistics_from_the_next_item_on():
-    modules = [module_of(prepared(FLOWS["batch norms"]), engine) for engine in (Plain, Native)]
+@pytest.mark.parametrize("fast", [Native, lambda module: Compiled(module, 50, "eager")])
+def test_a_part_in_evaluation_mode_keeps_its_statistics_from_the_next_item_on(fast):
+    modules = [module_of(prepared(FLOWS["batch norms"]), engine) for engine in (Plain, fast)]
     batch = batch_for(modules[0].flow, 50)
     for module in modules:
         module.arithmetic.gradient(batch)
@@ -222,9 +302,10 @@ def test_a_batch_that_does_not_fit_is_refused_as_by_the_plain_engine(x, context)
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("engine", [Native, lambda module: Compiled(module, 20, "eager")])
 @pytest.mark.parametrize("which", ["module", "parameter"])
-def test_a_hook_that_comes_later_is_called(which):
-    module = module_of(FLOWS["a MAF"](), Native)
+def test_a_hook_that_comes_later_is_called(which, engine):
+    module = module_of(MAF(5, batch_norm=False, **TINY), engine)
     batch, seen = batch_for(module.flow, 20, torch.float32), []
     module.arithmetic.gradient(batch)
     if which == "module":
@@ -344,7 +425,11 @@ def test_what_the_native_engine_does_not_know_is_trained_by_the_plain_one(name, 
         ("native", 1, "a MAF", None, "native"),
         ("plain", 10 * WORTHWHILE, "a MAF", None, "plain"),
         ("auto", WORTHWHILE, "a MAF", {"_target_": "torch.optim.SGD"}, "plain"),
-        ("auto", WORTHWHILE, "RationalQuadraticMap", None, "plain"),
+        ("auto", LONG - 1, "RationalQuadraticMap", None, "plain"),
+        ("auto", LONG, "RationalQuadraticMap", None, "compiled"),
+        ("auto", LONG, "a MAF", None, "native"),
+        ("compiled", 1, "a MAF", None, "compiled"),
+        ("auto", LONG, "a MAF", {"_target_": "torch.optim.SGD"}, "compiled"),
     ],
 )
 def test_the_engine_follows_from_configuration_and_steps(
@@ -352,14 +437,14 @@ def test_the_engine_follows_from_configuration_and_steps(
 ):
     module = MaximumLikelihood((FLOWS | UNKNOWN)[flow](), Training(optimizer=optimizer))
     module.flat = FlatParameters(module)
-    assert engine_for(module, asked, lambda: steps).name == expected
+    assert engine_for(module, asked, lambda: steps, lambda: 100).name == expected
     assert capsys.readouterr().err == ""
 
 
 def test_numbers_of_several_types_are_left_to_the_plain_engine(capsys):
     module = MaximumLikelihood(of_two_types(), Training())
     module.flat = FlatParameters(module)
-    assert engine_for(module, "native", int).name == "plain"
+    assert engine_for(module, "native", int, int).name == "plain"
     assert "several types" in capsys.readouterr().err
 
 

@@ -104,4 +104,4 @@ TimeUnits = TypeAliasType("TimeUnits", Annotated[int, Ge(0), Lt(10**6)])
 TimeUnit = Literal["weeks", "days", "hours", "minutes", "seconds"]
 Schedule = Literal["constant", "cosine"]
 Prior = Literal["uniform", "empirical"]
-Engine = Literal["auto", "plain", "native"]
+Engine = Literal["auto", "plain", "compiled", "native"]

@@ -48,8 +48,10 @@ class Training:
             log-likelihood; null (None): no early stopping.
         engine: what computes a step, to the same numbers up to rounding: "plain", PyTorch;
             "native", compiled for this processor on first use, for stacks of affine
-            autoregressive or coupling layers on the CPU ("plain" for all others); "auto",
-            "native" for a training of 3000 steps or more at most.
+            autoregressive or coupling layers on the CPU ("plain" for all others); "compiled", by
+            torch.compile, for any flow that this can trace; "auto", "native" for a training of
+            3000 steps or more at most, "compiled" on CUDA and, where "native" does not apply, for
+            50,000 steps or more.
     """
 
     batch_size: AtLeastOne = 256

@@ -57,7 +57,7 @@ class WandbRun(WandbLogger):
                 os.environ[name] = str(wandb_folder / folder)
         if "WANDB_INIT_TIMEOUT" not in os.environ:
             self._wandb_init["settings"] = wandb.Settings(init_timeout=PATIENCE)
-        self._experiment = wandb.init(**self._wandb_init)
+        self._experiment = wandb.init(**self._wandb_init, reinit="create_new")
         self._experiment.define_metric("trainer/global_step")
         self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
 

@@ -136,6 +136,12 @@ class FlowModule(pl.LightningModule):
         assert self.trainer.max_epochs is not None
         return self.trainer.max_epochs * loader.steps
 
+    def rows_per_step(self) -> int:
+        """The rows of a minibatch in this process, the last one of an epoch aside."""
+        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        rows = len(loader.rows) if loader.steps == 1 else loader.batch_size
+        return len(range(ranks.rank(), rows, ranks.size()))
+
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step the schedule, unless an earlier attempt has done so."""
         if self._is_ahead():

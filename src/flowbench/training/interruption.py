@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Callback
 
 from flowbench import ranks
 from flowbench.training.interrupted import Interrupted
+from flowbench.training.turns import signal_for_all, turns
 
 __all__ = ["Interruptions", "leaving_together"]
 
@@ -24,6 +25,8 @@ SIGNALS = [
 
 class Interruptions(Callback):
     """Saves every few minutes, and at the next item after Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2.
+
+    Trainings that take turns in threads, to which no signal comes, obey `signal_for_all`.
 
     An earlier handler (submitit's, which requeues the job) is called after saving. A second Ctrl-C
     stops the run at once.
@@ -44,11 +47,14 @@ class Interruptions(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Remember the current handlers; the Trainer sets its own later, and restores them."""
-        self.earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
+        if not turns():
+            self.earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Install the signal handlers."""
         self.saved = time.monotonic()
+        if turns():
+            return
         for signum in SIGNALS:
             signal.signal(signum, self._note)
         if callable(signal.getsignal(signal.SIGINT)):  # a job in the background ignores it
@@ -89,7 +95,7 @@ class Interruptions(Callback):
 
     def _agreed(self, pl_module: pl.LightningModule, *, due: bool) -> tuple[int, bool]:
         """The signal, and whether to save, agreed by all ranks."""
-        wishes = [self.signum, int(due)]
+        wishes = [self.signum or signal_for_all(), int(due)]
         if ranks.size() > 1:
             wishes = ranks.highest(torch.tensor(wishes, device=pl_module.device)).tolist()
         return wishes[0], bool(wishes[1])

@@ -57,7 +57,8 @@ class MaximumLikelihood(FlowModule):
         Others get the parameters one by one, since they may depend on their shapes.
         """
         self.flat = FlatParameters(self)
-        self.arithmetic = engine_for(self, self._wanted_engine(), self.steps_at_most)
+        counts = (self.steps_at_most, self.rows_per_step)
+        self.arithmetic = engine_for(self, self._wanted_engine(), *counts)
         self.engine = self.arithmetic.name
         optimizer = self.arithmetic.optimizer
         if isinstance(optimizer, torch.optim.LBFGS):
@@ -79,6 +80,7 @@ class MaximumLikelihood(FlowModule):
         assert isinstance(optimizer, Optimizer)
         self.arithmetic.begin()
         sums = [self._optimise(optimizer, self.noisy(batch)) for batch in item]
+        self.engine = self.arithmetic.name  # the compiled one may turn out to be the plain one
         self._training += torch.tensor(sums, dtype=torch.float64).sum(0)
 
     def _optimise(self, optimizer: Optimizer, batch: Batch) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Silences the Trainer's messages about itself."""
+"""Silences messages of the Trainer and of torch.compile about themselves."""
 
 import logging
 import warnings
@@ -10,7 +10,7 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress the Trainer's messages and warnings within a block, but not its errors.
+    """Suppress their messages and warnings within a block, but not their errors.
 
     Example:
         >>> logger = logging.getLogger("pytorch_lightning")
@@ -25,7 +25,8 @@ def quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+        silenced = "pytorch_lightning|lightning_fabric|torch._inductor|torch._dynamo"
+        warnings.filterwarnings("ignore", module=silenced)
         try:
             yield
         finally:

@@ -16,6 +16,7 @@ from flowbench.flows.families import GaussianFamily
 from flowbench.nn import AutoregressiveNetwork, MaskedLinear
 from flowbench.nn.activations import ACTIVATIONS
 from flowbench.nn.mlp import MLP, ShiftAndLogScale, SplitMLP
+from flowbench.training.engines.hooks import hook_in
 from flowbench.transforms import (
     AffineMap,
     BatchNorm,
@@ -110,11 +111,7 @@ def added_to(flow: Flow) -> str:
             return f"the transform {type(module).__name__}"
         if not OVERRIDABLE.isdisjoint(vars(module)):
             return f"the replaced method of {type(module).__name__}"
-        forward = module._forward_hooks or module._forward_pre_hooks
-        if forward or module._backward_hooks or module._backward_pre_hooks:
-            return f"the hook of {type(module).__name__}"
-    watched = any(parameter._backward_hooks for parameter in flow.parameters())
-    return "the hook of a parameter" if watched else ""
+    return hook_in(flow)
 
 
 def _layer(words: _Words, layer: Transform, contexts: int) -> None:
