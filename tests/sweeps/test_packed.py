@@ -3,9 +3,11 @@
 import csv
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning.callbacks import Callback
 from sweep_commands import statuses
 
@@ -23,6 +25,16 @@ class Stop(Callback):
         if trainer.current_epoch == 2 and not Stop.sent:
             Stop.sent = True
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Note(Callback):
+    """Notes which job Hydra says this is."""
+
+    jobs = set()
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        job = [word for word in HydraConfig.get().overrides.task if word.startswith("seed=")]
+        Note.jobs.add((Path(trainer.default_root_dir).name, *job))
 
 
 def scores(folder):
@@ -86,6 +98,15 @@ def test_a_job_that_fails_is_told_and_the_others_are_done(sweep, tmp_path):
     assert done.returncode == 1
     assert sorted(statuses(done.stdout)) == ["done", "done", "failed", "failed"]
     assert len(list(tmp_path.glob("*/*/*/*/error.json"))) == 2
+
+
+def test_each_job_is_that_of_hydra_while_it_runs(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "compile_step", lambda function, **_: function)
+    words = ["seed=0,1", "training.engine=compiled", "trainer.max_epochs=2"]
+    words.append("+callbacks.note._target_=test_packed.Note")
+    assert sweep(tmp_path, PACKED, *words).returncode == 0
+    assert Note.jobs == {("seed=0", "seed=0"), ("seed=1", "seed=1")}
+    assert not HydraConfig.initialized()
 
 
 def test_each_of_several_runs_at_a_time_has_its_own_wandb_run(sweep, tmp_path, monkeypatch):

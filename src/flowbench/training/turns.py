@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any, TextIO
 
 import numpy as np
@@ -18,7 +19,7 @@ __all__ = ["Turns", "signal_for_all", "turns"]
 class Turns(threading.Thread):
     """A function in a thread of its own that runs only while its starter waits for it.
 
-    Its random states, its filters of warnings and what it prints to are its own.
+    Its random states, its filters of warnings, what it prints to and its job of Hydra are its own.
 
     Args:
         function: to call.
@@ -104,12 +105,13 @@ def _globals() -> list[Any]:
         random.getstate(),
         warnings.filters,
         logging.getLogger("pytorch_lightning").level,
+        _job().cfg,
         (sys.stdout, sys.stderr),
     ]
 
 
 def _set_globals(values: list[Any]) -> None:
-    cpu, cuda, numpy, python, filters, level, (sys.stdout, sys.stderr) = values
+    cpu, cuda, numpy, python, filters, level, job, (sys.stdout, sys.stderr) = values
     torch.set_rng_state(cpu)
     if cuda is not None:
         torch.cuda.set_rng_state(cuda)
@@ -118,3 +120,10 @@ def _set_globals(values: list[Any]) -> None:
     warnings.filters = filters
     warnings._filters_mutated()  # type: ignore[attr-defined]
     logging.getLogger("pytorch_lightning").setLevel(level)
+    _job().cfg = job
+
+
+def _job() -> Any:
+    """Where Hydra keeps the configuration of the job; a stand-in where nothing has imported it."""
+    hydra = sys.modules.get("hydra.core.hydra_config")
+    return SimpleNamespace(cfg=None) if hydra is None else hydra.HydraConfig.instance()
