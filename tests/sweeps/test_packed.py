@@ -4,6 +4,7 @@ import csv
 import os
 import signal
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ class Stop(Callback):
 class Note(Callback):
     """Notes which job Hydra says this is."""
 
-    jobs = set()
+    jobs: ClassVar = set()
 
     def on_train_epoch_start(self, trainer, pl_module):
         job = [word for word in HydraConfig.get().overrides.task if word.startswith("seed=")]

@@ -21,7 +21,9 @@ def refuse_spikes(found: Mapping[str, Discrete], *, where: str) -> None:
     """
     spikes = {name: one.spikes for name, one in found.items() if one.spikes}
     if spikes:
-        shares = {name: dict(one.atoms) for name, one in found.items()}  # type: ignore[arg-type]
+        shares = {
+            name: {value: share for value, share in one.atoms} for name, one in found.items()
+        }
         told = ", ".join(
             f"{name!r} ({value:.10g} in {shares[name][value]:.1%} of the rows)"
             for name, values in spikes.items()

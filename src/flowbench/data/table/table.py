@@ -145,9 +145,9 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         self.split_column = split_column
         self.group_column = None if group_column is None else str(group_column)
         self.dequantize = dequantize
-        self.discrete_columns = (
+        self.discrete_columns: list[str] | Literal["auto"] | None = (
             [str(name) for name in discrete_columns]
-            if isinstance(discrete_columns, Sequence) and discrete_columns != "auto"
+            if isinstance(discrete_columns, list)
             else discrete_columns
         )
         self.clip_quantiles = None if clip_quantiles is None else _two_quantiles(clip_quantiles)
