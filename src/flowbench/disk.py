@@ -138,11 +138,9 @@ def naming_full_disk(path: str | Path, size: int | None = None) -> Iterator[None
     except FullDiskError:
         raise
     except OSError as error:
-        place = error.filename or path
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FullDiskError.of(place, size) from error
-        if error.errno is None and "requested and" in str(error):  # numpy's own
-            raise FullDiskError(errno.ENOSPC, f"{error} ({_free(place)})", str(place)) from error
+        of_numpy = error.errno is None and "requested and" in str(error)
+        if of_numpy or error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FullDiskError.of(error.filename or path, size) from error
         raise
 
 
