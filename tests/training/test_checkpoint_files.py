@@ -204,6 +204,6 @@ def test_without_room_for_a_conversion_its_place_is_named(tmp_path, no_room):
         name="small", files=[tmp_path / "x.csv"], cache_dir=tmp_path / "cache", version=1
     )
     with pytest.raises(
-        DataError, match=f"{tmp_path}/cache/small/[0-9a-f]+: 100000 requested .* free\\)"
+        DataError, match=f"{tmp_path}/cache/small/[0-9a-f]+: the disk is full \\(.* free\\)"
     ):
         originals.convert(build, source="")
