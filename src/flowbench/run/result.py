@@ -51,7 +51,9 @@ def sampling_speed(flow: Flow, context: torch.Tensor | None) -> float:
 def summary(result: Mapping[str, Any], folder: Path) -> str:
     """A finished run in a few lines."""
     training = "in closed form"
-    if result["epochs"]:
+    if race := result.get("race"):
+        training = f"a race of {race['minutes']:g} minutes"
+    elif result["epochs"]:
         best = result["best_epoch"]
         took = duration(result["seconds"])
         training = f"{result['epochs']} epochs (best: epoch {best}, from 0), {took}"
@@ -64,7 +66,7 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
     ]
     if calibration := result.get("calibration"):
         lines.append(calibration_line(calibration))
-    if race := result.get("race"):
+    if race:
         lines += race_lines(race)
     if result.get("steps"):
         lines += step_lines(result["steps"])

@@ -67,6 +67,7 @@ def race(
         data.features,
         context_features=data.context_features,
         mixed=data.measure is not None,
+        lattice=data.lattice is not None,
     )
     seconds = 60 * settings.model["minutes"]
     say(f"{len(entries)} models race for {settings.model['minutes']:g} minutes; validation rows "

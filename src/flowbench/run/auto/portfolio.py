@@ -8,10 +8,11 @@ from flowbench.config.configuration import SIZES
 from flowbench.config.defaults import completed
 from flowbench.run.models import model_of
 
-__all__ = ["Entry", "portfolio"]
+__all__ = ["NATIVE", "Entry", "portfolio"]
 
 MOST_FEATURES_OF_KERNELS = 20
 FEW_ROWS = 5_000
+NATIVE = ("maf", "maf_noise", "realnvp")  # which the native engine trains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,12 @@ class Entry:
 
 
 def portfolio(
-    rows: int, features: int, *, context_features: int = 0, mixed: bool = False
+    rows: int,
+    features: int,
+    *,
+    context_features: int = 0,
+    mixed: bool = False,
+    lattice: bool = False,
 ) -> list[Entry]:
     """The entries for data of a size; closed forms first.
 
@@ -41,18 +47,21 @@ def portfolio(
         features: size of an event.
         context_features: size of a context, 0 for none.
         mixed: whether columns are on lattices or have atoms.
+        lattice: whether all columns are on lattices.
 
     Example:
         >>> [entry.name for entry in portfolio(1000, 2)][:4]
         ['gaussian', 'gaussian_mixture_2', 'gaussian_mixture_4', 'gaussian_mixture_8']
     """
     return [
-        *_closed_forms(rows, features, context_features),
-        *_flows(rows, features, mixed=mixed),
+        *_closed_forms(rows, features, context_features, lattice=lattice),
+        *_flows(rows, features, mixed=mixed, lattice=lattice),
     ]
 
 
-def _closed_forms(rows: int, features: int, context_features: int) -> list[Entry]:
+def _closed_forms(
+    rows: int, features: int, context_features: int, *, lattice: bool
+) -> list[Entry]:
     entries = [_baseline("gaussian")]
     numbers = features * (features + 3) // 2
     for components in (2, 4, 8, 16, 32, 64):
@@ -60,6 +69,8 @@ def _closed_forms(rows: int, features: int, context_features: int) -> list[Entry
             entries.append(_baseline("gaussian_mixture", components=components))
     if features <= MOST_FEATURES_OF_KERNELS and not context_features:
         entries.append(_baseline("kernel", centres=min(rows, 5_000)))
+    if lattice:
+        entries.append(_baseline("histogram"))
     return entries
 
 
@@ -68,13 +79,15 @@ def _baseline(name: str, **options: Any) -> Entry:
     return Entry(name="_".join(places), model=_complete(name, options), baseline=True)
 
 
-def _flows(rows: int, features: int, *, mixed: bool) -> list[Entry]:
+def _flows(rows: int, features: int, *, mixed: bool, lattice: bool) -> list[Entry]:
     width = 64 if rows < FEW_ROWS else 128 if features < 64 else 256
     sizes = {"hidden_units": [width, width]}
     training: dict[str, Any] = {"batch_size": 64 if rows < FEW_ROWS else 128}
     training |= {"patience": 50 if rows < FEW_ROWS else 15, "learning_rate": 1e-3}
     noisy = {**training, "noise": 0.1}
     entries = []
+    if lattice:
+        entries += _of_levels(training, few=rows < FEW_ROWS)
     if mixed:
         linear = {"hidden_units": [], "activation": None, "residual": False, "dropout": 0.0}
         entries += [
@@ -93,6 +106,17 @@ def _flows(rows: int, features: int, *, mixed: bool) -> list[Entry]:
         entries.append(_flow("maf", noisy, sizes, name="maf_noise", layers=5, batch_norm=False))
         entries.append(_flow("made_mog", noisy, sizes, name="made_mog_noise", components=10))
     return entries
+
+
+def _of_levels(training: Mapping[str, Any], *, few: bool) -> list[Entry]:
+    """Models of levels, with the settings of `experiment=digits_lattice` for few rows."""
+    options = {"hidden_units": [400], "dropout": 0.5 if few else 0.1}
+    decay = {"optimizer": {"_target_": "torch.optim.AdamW", "weight_decay": 0.02}}
+    member = {**model_of("made_lattice_mixture")["flow"], **options}
+    return [
+        _flow("made_lattice", {**training, **decay}, options),
+        _flow("made_lattice_mixture", {**training, **decay}, {"flow": member}),
+    ]
 
 
 def _flow(

@@ -13,7 +13,7 @@ from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataError, DataModule
 from flowbench.evaluation.likelihood import LikelihoodError, log_likelihoods
-from flowbench.run.auto.portfolio import Entry
+from flowbench.run.auto.portfolio import NATIVE, Entry
 from flowbench.run.building import flow_of, module_of
 from flowbench.run.fit import fit
 from flowbench.run.folder import RunFolder
@@ -22,6 +22,7 @@ from flowbench.training.flow_module import NonFiniteError
 __all__ = ["Race", "Standing"]
 
 SCORING = 0.05  # of the time, kept for the end
+COMPILING_PAYS = 1200.0  # seconds of a race, below which a minute of torch.compile is too much
 EXPECTED = (ConfigError, DataError, LikelihoodError, NonFiniteError, ValueError)
 
 
@@ -173,11 +174,14 @@ class Race:
             enable_progress_bar=False,
         )
         model = {"name": entry.name, **entry.model}
+        engine = self.settings.training.engine
+        if engine == "auto" and self.seconds < COMPILING_PAYS:
+            engine = "native" if entry.name in NATIVE else "plain"
         return replace(
             self.settings,
             plain={**self.settings.plain, "model": model},
             model=model,
-            training=replace(self.settings.training, **entry.training),
+            training=replace(self.settings.training, **entry.training, engine=engine),
             trainer=trainer,
             overwrite=False,
             callbacks={},
