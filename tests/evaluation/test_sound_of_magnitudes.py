@@ -10,7 +10,7 @@ import torch
 
 from flowbench.data import DataError
 from flowbench.data.sound.backend import mel_filters
-from flowbench.data.sound.features import FeatureOptions
+from flowbench.data.sound.feature_options import FeatureOptions
 from flowbench.data.sound.files import read_sound
 from flowbench.data.sound.spectrogram import fit_length, stft_magnitudes
 from flowbench.evaluation.sound import to_sound

@@ -74,6 +74,7 @@ def record(
             isinstance(part, LatticeCoordinates) for part in fitted.flow.modules()
         ),
         **scores,
+        **({} if data.measure is None else {"measure": data.measure}),
         "calibration": calibration,
         "published": reference,
         "steps": step_summary(folder.path, curve),
