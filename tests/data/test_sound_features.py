@@ -14,6 +14,8 @@ from flowbench.data.sound.feature_options import FeatureOptions
 from flowbench.data.sound.features import write_features
 from flowbench.data.sound.invariance import cepstra, normalized, stretched, trimmed
 from flowbench.data.sound.spectrogram import Framing
+from flowbench.evaluation.clips import sample_clips
+from flowbench.figures.pictures import save_spectrograms
 
 SMALL = {"window": "sequence", "sample_rate": RATE, "seconds": 0.5, "frame_ms": 16, "step_ms": 10}
 CEPSTRA = {"mel": 8, "cepstra": 5, "context_frames": 0}
@@ -113,6 +115,24 @@ def test_cepstra_that_are_not_normalised_are_standardised_by_the_training_rows(f
     assert not 0.5 < data.raw.x["train"].std(0)[0] < 2
     np.testing.assert_allclose(data.rows["train"].x.std(0), 1, rtol=1e-2)
     assert data.measure is None
+
+
+class Constant:
+    """Draws cepstra that are all the same, some of them negative."""
+
+    def sample(self, n, context=None):
+        return torch.linspace(-1, 1, 5).expand(n, *context.shape[:-1], 5)
+
+
+def test_samples_of_cepstra_are_drawn_as_pictures(fsdd, tmp_path):
+    data = load(fsdd, **UNSEEN)
+    clips = sample_clips(Constant(), data, n=2)
+    assert clips.shape == (2, 12, 5)
+    pictures = [tmp_path / f"{name}.png" for name in ("cepstra", "reversed")]
+    for path, drawn in zip(pictures, (clips, clips[..., ::-1]), strict=True):
+        save_spectrograms(drawn, path, cepstra=True)
+    first, second = (path.read_bytes() for path in pictures)
+    assert first != second
 
 
 EXCLUDED = [

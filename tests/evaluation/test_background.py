@@ -62,6 +62,11 @@ def compared(trained, background):
     return trained(f"evaluation.background={background}")
 
 
+def collected(folder, path):
+    [run] = [run for run in collect(folder / "outputs") if folder / run.path == path]
+    return run
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_the_background_is_subtracted_clip_by_clip(compared, background, folder, split):
     scores = []
@@ -92,8 +97,7 @@ def test_it_stands_in_a_column_of_its_own(compared, folder):
     for table in (alone, less):
         assert f"mean {table['mean_auroc']:.4f}, worst {table['worst_auroc']:.4f}" in told
     assert f"less background AUROC {less['labels']['one']['auroc']:.4f}" in told
-    runs = [run for run in collect(folder / "outputs") if path == folder / "outputs" / run.path]
-    table = results_table(settings_of(runs))
+    table = results_table(settings_of([collected(folder, path)]))
     [line] = table.lines
     shown = {heading: cell.value for heading, cell in zip(table.headings, line, strict=True)}
     assert shown["AUROC"] == alone["mean_auroc"]
@@ -105,8 +109,13 @@ def test_a_density_of_normalised_features_is_said_to_be_one(compared, folder):
     assert result["measure"] == result["test"]["measure"] == "clip-normalised"
     told = describe(result["test"], "test")
     assert any("clip-normalised features: beside no other nats" in line for line in told)
-    [run] = [run for run in collect(folder / "outputs") if path == folder / "outputs" / run.path]
-    assert settings_of([run])[0].ranking == "fsdd, clip-normalised measure"
+    [setting] = settings_of([collected(folder, path)])
+    assert setting.ranking.endswith(", clip-normalised measure")
+
+
+def test_how_words_are_told_apart_changes_no_training(trained, compared):
+    _, alone = trained()
+    assert alone["test"]["log_likelihood"] == compared[1]["test"]["log_likelihood"]
 
 
 def test_another_run_is_scored_with_it_afterwards(trained, compared, background, capsys, folder):
@@ -114,7 +123,7 @@ def test_another_run_is_scored_with_it_afterwards(trained, compared, background,
     own = [str(path), "--cache", str(folder / "cache")]
     script("evaluate")([*own, "--background", str(background)])
     mean = compared[1]["test"]["anomaly"]["background"]["mean_auroc"]
-    assert f"less background     mean {mean:.4f}" in capsys.readouterr().out
+    assert f"less background      mean {mean:.4f}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("key", FEATURES)

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from flowbench.config.words import show
@@ -31,7 +32,8 @@ def open_background(path: str, data: DataModule) -> Run:
             f"{key}: only a density of one word is compared with one of all words; leave it out, "
             "or set data.train_label where the data are sound"
         )
-    run = Run.of(path, cache=data.cache_dir)
+    with torch.random.fork_rng(devices=[]):  # a training that follows draws what it would draw
+        run = Run.of(path, cache=data.cache_dir)
     if run.kind is not type(data):
         theirs = "rows in memory" if run.kind is None else f"data of {run.kind.__name__}"
         raise DataError(f"{key} is a density of {theirs}, expected {type(data).__name__}")
