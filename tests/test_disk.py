@@ -11,7 +11,8 @@ from flowbench import disk
 from flowbench.atomic_files import write_text
 from flowbench.data import DataError
 from flowbench.data.images.dequantisation import chunked, write_pictures
-from flowbench.data.sound.features import FeatureOptions, write_features
+from flowbench.data.sound.feature_options import FeatureOptions
+from flowbench.data.sound.features import write_features
 from flowbench.data.table.table import Table
 from flowbench.disk import FullDiskError, mapped_array
 

@@ -10,7 +10,7 @@ import torch
 
 from flowbench.data import DataError
 from flowbench.data.sound.backend import mel_filters
-from flowbench.data.sound.features import FeatureOptions
+from flowbench.data.sound.feature_options import FeatureOptions
 from flowbench.data.sound.files import read_sound
 from flowbench.data.sound.spectrogram import fit_length, stft_magnitudes
 from flowbench.evaluation.sound import to_sound
@@ -84,6 +84,12 @@ def test_loud_sound_is_turned_down_and_negative_magnitudes_are_none():
         ({"window": "whole"}, "data.window=whole keeps one spectrum"),
         ({"window": "article", "fft_length": 512}, "data.window=article keeps one spectrum"),
         ({"step_ms": 30.0}, "data.step_ms=30.0: frames that do not overlap"),
+        ({"window": "sequence", "frames": 9}, "data.frames=9 leaves out how long a clip is"),
+        ({"cepstra": 5}, "data.cepstra=5 are no magnitudes"),
+        (
+            {"window": "sequence", "cepstra": 5, "normalize": "clip"},
+            "data.normalize=clip leaves out mean and deviation of a clip .*; data.cepstra=5",
+        ),
     ],
 )
 def test_what_has_no_sound_is_refused(changes, message):

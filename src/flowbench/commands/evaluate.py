@@ -46,6 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
             raise Exit(
                 "--class-prior: the rows of a file are scored given their labels; leave it out"
             )
+        if options.data and options.background is not None:
+            raise Exit(
+                "--background: the rows of a file have no words to tell apart; leave it out"
+            )
         found = _on_file(options) if options.data else _on_split(options)
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +104,8 @@ def _on_file(options: argparse.Namespace) -> dict[str, Any]:
 
 def _scoring(config: Mapping[str, Any], options: argparse.Namespace) -> Evaluation:
     """How a run is scored: as its configuration says, unless the command says else."""
-    asked = {"class_prior": options.class_prior, "draws": options.draws}
+    names = ("class_prior", "draws", "background")
+    asked = {name: getattr(options, name) for name in names}
     section = dict(config.get("evaluation") or {})
     section |= {key: value for key, value in asked.items() if value is not None}
     if problems := list(problems_of_call("evaluation", Evaluation, section)):
@@ -153,6 +158,10 @@ def _parser() -> argparse.ArgumentParser:
         "--draws",
         type=at_least_one,
         help="draws of the dequantisation noise to average over; as the run was scored, or 1",
+    )
+    parser.add_argument(
+        "--background",
+        help="the run of a density of all words, subtracted from that of one to tell words apart",
     )
     parser.add_argument("--json", type=Path, help="write all of it there too")
     add_data_options(parser)

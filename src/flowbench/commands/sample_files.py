@@ -134,7 +134,8 @@ def _write_pictures(run: Run, samples: NDArray[np.float64], out: Path) -> None:
 
 def _write_spectrograms(run: Run, samples: NDArray[np.float64], out: Path) -> None:
     data: Any = run.data
-    save_spectrograms(data.spectrograms(samples), out)
+    cepstra = data.feature_options.cepstra is not None
+    save_spectrograms(data.spectrograms(samples), out, cepstra=cepstra)
 
 
 def _write_sound(run: Run, samples: NDArray[np.float64], out: Path) -> None:

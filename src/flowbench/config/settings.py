@@ -77,10 +77,14 @@ class Evaluation:
             literature, but empirical for your own folders (data=images and data=sound).
         draws: how many draws of the dequantisation noise log-likelihoods are averaged over, where
             the rows hold some.
+        background: the run of a density of all words (`data.train_label=null`, the same features);
+            words are told apart by log p(x | word) − log p(x) too. null (None): by
+            log p(x | word) alone.
     """
 
     class_prior: Prior | Sequence[Probability] | None = None
     draws: AtLeastOne = 1
+    background: Text | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -240,6 +240,14 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         """Whether rows hold dequantisation noise."""
         return self.raw.dequantized or bool(self.raw.lattices)
 
+    @property
+    def measure(self) -> str | None:
+        """What densities of the rows are with respect to, if not to their volume in data units.
+
+        Their log-likelihoods stand beside no others.
+        """
+        return None
+
     def redrawn(self, split: str, draw: int) -> Rows:
         """The rows of a split with another draw of the dequantisation noise than in `rows`.
 

@@ -16,11 +16,22 @@ __all__ = ["anomaly_table", "evaluate_anomaly", "label_scores", "separation"]
 
 
 def label_scores(
-    flow: Flow, data: SoundDataModule, split: Literal["val", "test"]
+    flow: Flow,
+    data: SoundDataModule,
+    split: Literal["val", "test"],
+    *,
+    data_units: bool = False,
 ) -> dict[str, Tensor]:
-    """Label → log-likelihoods of its clips in model space, float64 `[clips]`, in nats."""
+    """Label → log-likelihoods of its clips, float64 `[clips]`, in nats.
+
+    Args:
+        flow: the density.
+        data: the data module, set up.
+        split: whose clips are scored.
+        data_units: of densities in data units, instead of those in model space.
+    """
     return {
-        label: per_event(log_likelihoods(flow, rows), data)
+        label: per_event(log_likelihoods(flow, rows) + rows.log_det * data_units, data)
         for label, rows in data.scored_of(split).items()
     }
 

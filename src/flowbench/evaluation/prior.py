@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flowbench.config.settings import Evaluation
 from flowbench.data import DataError, DataModule
+from flowbench.evaluation.background import open_background
 
 __all__ = ["ClassPrior", "class_prior", "labels_of", "refuse_idle"]
 
@@ -69,6 +70,7 @@ def refuse_idle(data: DataModule, options: Evaluation) -> None:
 
     Raises:
         DataError: naming the key.
+        CheckpointError: the background cannot be read.
     """
     if options.class_prior is not None:
         if not labels_of(data):
@@ -82,3 +84,5 @@ def refuse_idle(data: DataModule, options: Evaluation) -> None:
             f"evaluation.draws={options.draws}: the scored rows hold no dequantisation noise to "
             "average over; leave it out"
         )
+    if options.background is not None:
+        open_background(options.background, data)

@@ -1,6 +1,7 @@
 """Spectrograms turned back into sound."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from flowbench.data import DataError
 from flowbench.data.sound.backend import griffin_lim, mel_filters
-from flowbench.data.sound.features import FeatureOptions
+from flowbench.data.sound.feature_options import FeatureOptions
 from flowbench.data.sound.spectrogram import stft_window
 
 __all__ = ["to_sound"]
@@ -26,18 +27,21 @@ def to_sound(magnitudes: NDArray[np.floating], options: FeatureOptions) -> NDArr
         options: how clips became magnitudes.
 
     Raises:
-        DataError: a clip has but one spectrum, or its frames do not overlap.
+        DataError: a clip has but one spectrum, its frames do not overlap, or features leave out
+            what sound needs.
 
     References:
         Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform";
         Perraudin et al. 2013, "A fast Griffin-Lim algorithm".
     """
     framing = options.framing
-    if framing.window in ("article", "whole"):
+    if options.one_spectrum:
         raise DataError(
             f"data.window={framing.window} keeps one spectrum of a clip, which says nothing of "
             "its course in time: sound needs data.window=frames or sequence"
         )
+    if lost := list(_left_out(options)):
+        raise DataError(f"sound cannot be made of these features: {'; '.join(lost)}")
     window = stft_window(framing)
     if framing.frame_step >= len(window):
         raise DataError(
@@ -52,6 +56,16 @@ def to_sound(magnitudes: NDArray[np.floating], options: FeatureOptions) -> NDArr
     sound = torch.nn.functional.pad(sound, (max(0, -start), options.length))[:, max(0, start) :]
     clips = sound[:, : options.length].numpy()
     return clips / np.maximum(1, np.abs(clips).max(-1, keepdims=True))
+
+
+def _left_out(options: FeatureOptions) -> Iterator[str]:
+    """What features leave out that sound needs, with the option that keeps it."""
+    if options.normalized:
+        yield "data.normalize=clip leaves out mean and deviation of a clip (null keeps them)"
+    if options.cepstra is not None:
+        yield f"data.cepstra={options.cepstra} are no magnitudes (null keeps these)"
+    if options.frames is not None:
+        yield f"data.frames={options.frames} leaves out how long a clip is (null keeps it)"
 
 
 def _linear(magnitudes: NDArray[np.floating], options: FeatureOptions) -> NDArray[np.floating]:

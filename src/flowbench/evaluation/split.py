@@ -9,6 +9,7 @@ from torch import Tensor
 from flowbench.config.settings import Evaluation
 from flowbench.data import DataModule, SoundDataModule
 from flowbench.evaluation.anomaly import evaluate_anomaly
+from flowbench.evaluation.background import evaluate_background, open_background
 from flowbench.evaluation.clips import per_event, rows_per_event
 from flowbench.evaluation.conditional import without_labels
 from flowbench.evaluation.likelihood import least_likely, log_likelihoods
@@ -37,7 +38,8 @@ def evaluate(
         mean that any density can expect, where it is known. `noise_draws` is how many draws of
         the dequantisation noise the log-likelihoods are means of, where the rows hold some. Given
         labels there are also `marginal`, `accuracy` (means over the draws too) and `class_prior`;
-        of one label, `anomaly`.
+        of one label, `anomaly`, and in it `background` where the options name one. `measure` names
+        what the log-likelihoods are densities with respect to, where they stand beside no others.
 
     Raises:
         DataError: the options do not fit the data.
@@ -83,6 +85,8 @@ def scored(
         "noise_draws": options.draws if data.has_noise else None,
         "least_likely": least_likely(mean["given"], name=model_space.event),
     }
+    if data.measure is not None:
+        block["measure"] = data.measure
     if prior:
         block |= {
             "marginal": {
@@ -93,6 +97,11 @@ def scored(
             "class_prior": prior._asdict(),
         }
     if isinstance(data, SoundDataModule) and data.train_label is not None and split != "train":
-        block["anomaly"] = evaluate_anomaly(flow, data, "val" if split == "val" else "test")
+        part = "val" if split == "val" else "test"
+        block["anomaly"] = evaluate_anomaly(flow, data, part)
+        if options.background is not None:
+            background = open_background(options.background, data)
+            found = evaluate_background(flow, data, part, background)
+            block["anomaly"]["background"] = found
     terms = mean["marginal" if prior else "given"] + mean["log_det"]
     return block, terms.double().cpu()

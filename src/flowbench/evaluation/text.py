@@ -51,6 +51,8 @@ def describe(block: Mapping[str, Any], split: str) -> list[str]:
             lines.append(line(name, words.format(block[key])))
     if draws := block.get("noise_draws"):
         lines.append(line("dequantisation", noise_told(draws, "evaluation.draws=10")))
+    if measure := block.get("measure"):
+        lines.append(line("density of", f"{measure} features: beside no other nats"))
     return lines + (_anomaly(block["anomaly"]) if "anomaly" in block else [])
 
 
@@ -160,17 +162,26 @@ def _normality(base: Mapping[str, Any]) -> list[str]:
 def _anomaly(table: Mapping[str, Any]) -> list[str]:
     labels = sorted(table["labels"].items(), key=lambda item: -item[1]["mean"])
     width = max(len(label) for label, _ in labels)
+    background = table.get("background")
     lines = [f"  {table['unit']}, density of {table['learnt']!r}"]
     for label, found in labels:
         mean, error = fixed(found["mean"], 3), fixed(found["two_standard_errors"], 3)
         told = f"    {label:{width}}  {mean:>10} ± {error}"
         if "auroc" in found:
             told += f"  AUROC {fixed(found['auroc'])}  AP {fixed(found['average_precision'])}"
+            if background:
+                less = background["labels"][label]["auroc"]
+                told += f"  less background AUROC {fixed(less)}"
         lines.append(told)
-    mean, worst, others = table["mean_auroc"], table["worst_auroc"], table["others"]["auroc"]
-    return [
-        *lines,
+    lines += [
         line("labels above", f"{table['above']} of {len(labels) - 1}"),
-        line("AUROC", f"mean {fixed(mean)}, worst {fixed(worst)}, "
-                      f"against all others together {fixed(others)}"),
-    ]  # fmt: skip
+        line("AUROC", _separations(table)),
+    ]
+    if background:
+        lines.append(line("less background", f"{_separations(background)}  ({background['run']})"))
+    return lines
+
+
+def _separations(table: Mapping[str, Any]) -> str:
+    mean, worst, others = table["mean_auroc"], table["worst_auroc"], table["others"]["auroc"]
+    return f"mean {fixed(mean)}, worst {fixed(worst)}, against all others together {fixed(others)}"

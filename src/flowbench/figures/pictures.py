@@ -50,24 +50,28 @@ def save_pictures(pictures: NDArray[np.uint8], path: Path) -> None:
     imsave(path, enlarged)
 
 
-def save_spectrograms(magnitudes: NDArray[np.floating], path: Path) -> None:
+def save_spectrograms(
+    spectrograms: NDArray[np.floating], path: Path, *, cepstra: bool = False
+) -> None:
     """Draw spectrograms in decibels, time to the right; single spectra as curves.
 
     Args:
-        magnitudes: `[clips, frames, coefficients]`, as `SoundDataModule.spectrograms` gives them.
+        spectrograms: `[clips, frames, coefficients]`, from `SoundDataModule.spectrograms`.
         path: of the picture; its folder is made.
+        cepstra: whether they hold cepstra, which are drawn as they are, instead of magnitudes.
     """
-    columns = int(np.ceil(np.sqrt(len(magnitudes))))
-    lines = -(-len(magnitudes) // columns)
+    columns = int(np.ceil(np.sqrt(len(spectrograms))))
+    lines = -(-len(spectrograms) // columns)
     figure = blank(2.4 * columns, 1.8 * lines)
-    decibels = 20 * np.log10(np.maximum(magnitudes, 1e-8))
-    for index, clip in enumerate(decibels):
+    unit = "cepstrum" if cepstra else "dB"
+    drawn = spectrograms if cepstra else 20 * np.log10(np.maximum(spectrograms, 1e-8))
+    for index, clip in enumerate(drawn):
         axis = figure.add_subplot(lines, columns, index + 1)
         if len(clip) == 1:
             axis.plot(clip[0], linewidth=0.8)
         else:
             axis.imshow(clip.T, origin="lower", aspect="auto", rasterized=True)
-    figure.supxlabel("coefficient" if magnitudes.shape[1] == 1 else "frame")
-    figure.supylabel("dB" if magnitudes.shape[1] == 1 else "coefficient")
+    figure.supxlabel("coefficient" if spectrograms.shape[1] == 1 else "frame")
+    figure.supylabel(unit if spectrograms.shape[1] == 1 else "coefficient")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

@@ -33,7 +33,8 @@ def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
     """Draw sampled spectrograms (or spectra), and beside them those of test clips."""
     clips = data.spectrograms(data.raw.x["test"])
     known = clips[np.linspace(0, len(clips) - 1, CLIPS).astype(int)]
-    save_spectrograms(known, path.with_name("test_rows.png"))
+    cepstra = data.feature_options.cepstra is not None
+    save_spectrograms(known, path.with_name("test_rows.png"), cepstra=cepstra)
     density = TrainedDensity(
         flow,
         preprocess=data.preprocess,
@@ -44,7 +45,7 @@ def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
     labels = data.labels[:CLIPS] if data.label_context else [None]
     each = CLIPS // len(labels)
     drawn = [sample_clips(density, data, n=each, label=label) for label in labels]
-    save_spectrograms(samples := np.concatenate(drawn), path)
+    save_spectrograms(samples := np.concatenate(drawn), path, cepstra=cepstra)
     if lost := each * len(labels) - len(samples):
         print(f"figures/{path.name}: {lost} clips ran away from the data", file=sys.stderr)
 

@@ -161,6 +161,7 @@ COLUMNS: dict[str, Callable[[Setting, Behind | None], Cell]] = {
     "accuracy": _mean("test", "accuracy", text=_places(3)),
     "AUROC": _mean("test", "anomaly", "mean_auroc", text=_places(3)),
     "worst AUROC": _mean("test", "anomaly", "worst_auroc", text=_places(3)),
+    "AUROC less background": _mean("test", "anomaly", "background", "mean_auroc", text=_places(3)),
     "parameters": _mean("parameters", text=formatting.integer),
     "epochs": _mean("epochs", text=formatting.integer),
     "wall time": _mean("seconds", text=formatting.duration),

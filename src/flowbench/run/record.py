@@ -76,6 +76,7 @@ def record(
         ),
         **measure(data.raw),
         **scores,
+        **({} if data.measure is None else {"measure": data.measure}),
         "calibration": calibration,
         **({} if fitted.race is None else {"race": fitted.race}),
         "published": reference,

@@ -81,16 +81,28 @@ class Label(TypedDict):
     average_precision: NotRequired[float]
 
 
-class Anomaly(TypedDict):
-    """What `evaluation.anomaly` says."""
+class Separations(TypedDict):
+    """How well scores separate a label from the others."""
 
-    unit: str
     learnt: str
     labels: dict[str, Label]
     above: int
     mean_auroc: float
     worst_auroc: float
     others: Separation
+
+
+class Background(Separations):
+    """What `evaluation.background` says."""
+
+    run: str
+
+
+class Anomaly(Separations):
+    """What `evaluation.anomaly` says."""
+
+    unit: str
+    background: NotRequired[Background]
 
 
 class Block(TypedDict):
@@ -103,6 +115,7 @@ class Block(TypedDict):
     accuracy: NotRequired[float | None]
     marginal: NotRequired[Spaces]
     anomaly: NotRequired[Anomaly]
+    measure: NotRequired[str]
 
 
 class Coverage(TypedDict):

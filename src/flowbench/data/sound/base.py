@@ -1,8 +1,7 @@
-"""Spoken words as spectra: what all audio data sets have in common."""
+"""Spoken words as spectra or cepstra: what all audio data sets have in common."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowbench.config.limits import AtLeastOne, AtLeastZero, NotNegative, Positive
+from flowbench.config.combinations import ANY
+from flowbench.config.limits import AtLeastZero
 from flowbench.config.options import options_of
 from flowbench.config.words import near_or_all
 from flowbench.data.base import SPLITS, DataError, RawData
@@ -23,26 +23,27 @@ from flowbench.data.lazy import LazyRows
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, standardize
 from flowbench.data.sound.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
-from flowbench.data.sound.features import FeatureOptions, write_features
+from flowbench.data.sound.feature_options import FeatureOptions
+from flowbench.data.sound.features import write_splits
 from flowbench.data.sound.files import SUFFIXES
 from flowbench.data.sound.frames import ClipContexts
-from flowbench.data.sound.spectrogram import Window
 
 __all__ = ["SoundDataModule"]
 
 Magnitude = Literal["linear", "log"]
 ScoredSplit = Literal["val", "test"]
+FEATURES = options_of(FeatureOptions)
 
 
-class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)):
-    r"""Clips `<label>/<clip>.wav` as magnitude spectra; a subclass defines the splits.
+class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule) | FEATURES):
+    r"""Clips `<label>/<clip>.wav` as spectra or cepstra; a subclass defines the splits.
 
     Clips may be of any format that soundfile reads: wav, flac, ogg, opus, mp3, aiff, ….
     A clip is averaged over its channels, resampled, cut or padded at its end to a fixed length,
     and given white noise of standard deviation `floor`, since a density is unbounded on digital
     silence. The noise of a clip depends only on its name. Data units are magnitudes (of samples in
-    [−1, 1]); preprocessing takes the log and standardises by the training rows. `window` defines a
-    row:
+    [−1, 1]), whose log preprocessing takes, or cepstra; both are standardised by the training
+    rows. `window` defines a row:
 
     * "article": the first `fft_length` samples of the Hann-windowed clip, transformed, as in the
       call `stft(frame_length=16000, frame_step=1, fft_length=512)`;
@@ -52,6 +53,10 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
       the clip begins) and its position from 0 to 1. A clip is `rows_per_clip` consecutive rows;
       its log-likelihood is the sum of theirs.
 
+    What does not say which word a clip is can be taken out: how loud it is (`level`), the pauses
+    around it (`trim_db`), its tempo (`frames`), and the voice and the microphone (`cepstra` with
+    `normalize`).
+
     Args:
         path: another folder with a subfolder of clips per label; None: the one in `data_dir`.
         train_label: the only label to train on, e.g. zero; clips of all labels can be scored.
@@ -60,23 +65,10 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
             clips, and `train_label` is None.
         test_speaker: a speaker whose clips form the test split; train and val are the other
             speakers' clips, without those of the usual test split. None: the usual split.
-        window: what a row is: "article", "whole" (a spectrum per clip), "frames" (all of a clip)
-            or "sequence" (one frame, given earlier ones).
         context_frames: number of earlier frames that a frame of a "sequence" is conditioned on.
         magnitude: scale of the magnitudes, "log" or "linear".
         standardize: scale every coefficient to mean 0 and standard deviation 1, by the training
             rows.
-        mel: number of mel filters applied to the coefficients; None: no filters.
-        floor: standard deviation of the white noise added to samples in [−1, 1]; one step of
-            16-bit audio is 3.05e-5. 0: no noise, and silent clips are refused.
-        sample_rate: sampling rate in Hz; clips at other rates are resampled.
-        seconds: length to which clips are cut, or padded at the end.
-        frame_ms: length of a frame in milliseconds.
-        step_ms: hop from one frame to the next, in milliseconds.
-        fft_length: samples per Fourier transform, giving fft_length/2 + 1 coefficients; None: the
-            smallest power of two that holds a frame (512 at 16 kHz, 256 at 8 kHz). Only "article"
-            and "whole" allow one shorter than a frame, of which TensorFlow would transform only
-            the first samples.
         seed: seeds the order of batches; the split and the noise are fixed.
 
     Attributes:
@@ -88,7 +80,12 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
     version = 3
     split_folders: ClassVar[bool] = False  # whether folders train/, val/, test/ may give the split
 
-    needs: ClassVar = {"context_frames": {"window": "sequence"}}
+    needs: ClassVar = {
+        "context_frames": {"window": "sequence"},
+        "magnitude": {"cepstra": None},
+        "frames": {"window": "sequence"},
+        "normalize": {"cepstra": ANY},
+    }
 
     @classmethod
     def conflicts(cls, options: Mapping[str, Any]) -> Iterator[str]:
@@ -99,9 +96,11 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
                 f"{options['train_label']} leaves one"
             )
         try:
-            FeatureOptions(**{one.name: options[one.name] for one in fields(FeatureOptions)})
+            features = FeatureOptions(**{name: options[name] for name in FEATURES})
         except DataError as error:
-            yield str(error).removeprefix("data.")
+            yield from (line.removeprefix("data.") for line in str(error).splitlines())
+            return
+        yield from features.tied(options["context_frames"])
 
     def __init__(
         self,
@@ -109,36 +108,20 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         train_label: str | None = None,
         label_context: bool = False,
         test_speaker: str | None = None,
-        window: Window = "whole",
         context_frames: AtLeastZero = 2,
         magnitude: Magnitude = "log",
         standardize: bool = True,
-        mel: AtLeastOne | None = None,
-        floor: NotNegative = 3e-5,
-        sample_rate: AtLeastOne = 16_000,
-        seconds: Positive = 1.0,
-        frame_ms: Positive = 30.0,
-        step_ms: Positive = 10.0,
-        fft_length: AtLeastOne | None = None,
         **options: Any,
     ) -> None:
+        features = {name: options.pop(name) for name in FEATURES if name in options}
         super().__init__(**options)
+        self.feature_options = FeatureOptions(**features)
         self.train_label = train_label
         self.label_context = label_context
         self.test_speaker = test_speaker
         self.context_frames = context_frames
         self.magnitude = magnitude
         self.standardize = standardize
-        self.feature_options = FeatureOptions(
-            window=window,
-            mel=mel,
-            floor=floor,
-            sample_rate=sample_rate,
-            seconds=seconds,
-            frame_ms=frame_ms,
-            step_ms=step_ms,
-            fft_length=fft_length,
-        )
 
     @abstractmethod
     def splits(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Clip]]:
@@ -148,6 +131,16 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
     def sequence(self) -> bool:
         """Whether a row is a single frame."""
         return self.feature_options.window == "sequence"
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether preprocessing takes logarithms; those of cepstra are taken already."""
+        return self.magnitude == "log" and self.feature_options.cepstra is None
+
+    @property
+    def measure(self) -> str | None:
+        """That rows say nothing of the mean and deviation of their clip, where this is so."""
+        return "clip-normalised" if self.feature_options.normalized else None
 
     @property
     def rows_per_clip(self) -> int:
@@ -170,28 +163,23 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         super().prepare_data()
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Write magnitudes: of the learnt word for train, of all words for val and test."""
+        """Write features: of the learnt word for train, of all words for val and test."""
         clips = find_clips(self.root, self.originals(), splits=self.split_folders)
         labels = sorted({clip.label for clip in clips})
         if self.train_label is not None and self.train_label not in labels:
             near = near_or_all(self.train_label, labels)
             raise DataError(f"data.train_label={self.train_label}: no such label{near}")
-        kept, refused = {}, []
+        kept: dict[str, list[Clip]] = {}
         for split, members in self._all_splits(clips).items():
-            known = [c for c in members if split != "train" or self._learnt(c.label)]
-            if not any(self._learnt(clip.label) for clip in known):
+            kept[split] = [c for c in members if split != "train" or self._learnt(c.label)]
+            if not any(self._learnt(clip.label) for clip in kept[split]):
                 raise DataError(
                     f"{self.name}: no clip of {self.train_label or 'any label'} in {self.root} "
                     f"belongs to the split {split!r}, expected at least one"
                 )
-            try:
-                write_features(folder / f"{split}.npy", known, self.feature_options)
-            except DataError as error:
-                refused.append(str(error))
-            kept[split] = [(clip.label, clip.name) for clip in known]
-        if refused:
-            raise DataError("\n".join(dict.fromkeys(refused)))
-        return {"labels": labels, "clips": kept}
+        write_splits(folder, kept, self.feature_options)
+        names = {s: [(clip.label, clip.name) for clip in part] for s, part in kept.items()}
+        return {"labels": labels, "clips": names}
 
     def read(self) -> RawData:
         """The three splits of the learnt label(s) in data units.
@@ -213,9 +201,9 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         _, self.frames, self.coefficients = magnitudes["test"].shape
         events = {split: self._events(part) for split, part in magnitudes.items()}
         names = self._names()
-        values = self._logarithm(events["train"]) if self.magnitude == "log" else events["train"]
+        values = self._logarithm(events["train"]) if self.logarithmic else events["train"]
         steps: list[dict[str, Any]] = []
-        if self.magnitude == "log":
+        if self.logarithmic:
             steps.append({"name": "Log", "columns": list(range(len(names)))})
         if self.standardize:
             steps += standardize(values, names, where=f"training clips of {self.root}")
@@ -257,7 +245,7 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         return [name for other, name in self._clips["test"] if other == label]
 
     def spectrograms(self, x: NDArray[Any] | torch.Tensor) -> NDArray[Any]:
-        """Rows of whole clips in data units, as magnitudes `[clips, frames, coefficients]`."""
+        """Rows of whole clips in data units, as `[clips, frames, coefficients]`."""
         return np.asarray(x).reshape(-1, self.frames, self.coefficients)
 
     def contexts(
@@ -302,7 +290,7 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
 
     def _mean_frame(self, values: NDArray[Any]) -> NDArray[np.float64]:
         mean = moments(values).mean
-        return np.exp(mean) if self.magnitude == "log" else mean
+        return np.exp(mean) if self.logarithmic else mean
 
     def _names(self) -> list[str]:
         names = [f"coefficient{index}" for index in range(self.coefficients)]

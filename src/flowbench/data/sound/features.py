@@ -1,8 +1,7 @@
-"""Converts clips to magnitudes, in one file per split."""
+"""Converts clips to features, in one file per split."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,75 +12,54 @@ from flowbench.data.chunks import chunks
 from flowbench.data.options import DataError, refuse_together
 from flowbench.data.sound.backend import mel_filters
 from flowbench.data.sound.clips import Clip
+from flowbench.data.sound.feature_options import FeatureOptions
 from flowbench.data.sound.files import read_sound
+from flowbench.data.sound.invariance import (
+    at_level,
+    cepstra,
+    normalized,
+    stretched,
+    trimmed,
+)
 from flowbench.data.sound.resampling import resample, samples_needed
-from flowbench.data.sound.spectrogram import Framing, Window, fit_length, stft_magnitudes
+from flowbench.data.sound.spectrogram import fit_length, stft_magnitudes
 from flowbench.disk import mapped_array
 
-__all__ = ["FeatureOptions", "write_features"]
+__all__ = ["write_features", "write_splits"]
 
 CLIPS = 64  # transformed at a time
 
 
-@dataclass(frozen=True, kw_only=True)
-class FeatureOptions:
-    """How clips are converted to magnitudes; the attributes are options of `SoundDataModule`.
+def write_splits(
+    folder: Path, splits: Mapping[str, Sequence[Clip]], options: FeatureOptions
+) -> None:
+    """Write the features of every split to `<split>.npy` in a folder.
 
     Raises:
-        DataError: a frame is longer than a clip, or than the Fourier transform.
+        DataError: as `write_features`, for all splits together.
     """
-
-    window: Window
-    mel: int | None
-    floor: float
-    sample_rate: int
-    seconds: float
-    frame_ms: float
-    step_ms: float
-    fft_length: int | None
-
-    def __post_init__(self) -> None:
-        if self.framing.frame_length > self.length:
-            raise DataError(
-                f"data.frame_ms={self.frame_ms} is longer than data.seconds={self.seconds}"
-            )
-        frame, whole = self.framing, self.window in ("article", "whole")
-        if not whole and frame.frame_length > frame.fft_length:
-            raise DataError(
-                f"data.fft_length={self.fft_length} crops a frame of {frame.frame_length} samples "
-                f"(data.frame_ms={self.frame_ms} at {self.sample_rate} Hz), expected at least as "
-                "many, or null"
-            )
-
-    @property
-    def length(self) -> int:
-        """Samples per clip."""
-        return round(self.seconds * self.sample_rate)
-
-    @property
-    def framing(self) -> Framing:
-        """How a clip is divided into frames."""
-        length = max(1, round(self.frame_ms * self.sample_rate / 1000))
-        return Framing(
-            window=self.window,
-            frame_length=length,
-            frame_step=max(1, round(self.step_ms * self.sample_rate / 1000)),
-            fft_length=self.fft_length or 1 << (length - 1).bit_length(),
-        )
+    refused: list[str] = []
+    for split, clips in splits.items():
+        try:
+            write_features(folder / f"{split}.npy", clips, options)
+        except DataError as error:
+            refused.append(str(error))
+    if refused:
+        raise DataError("\n".join(dict.fromkeys(refused)))
 
 
 def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -> None:
-    """Write the magnitudes `[clips, frames, coefficients]` of clips, float32, as `.npy`.
+    """Write the features `[clips, frames, coefficients]` of clips, float32, as `.npy`.
 
     Raises:
-        DataError: clips are not audio, are damaged or have fewer than two samples, one line for
-            each; or one is silent and no noise is added.
+        DataError: clips are not audio, are damaged, have fewer than two samples or cannot be
+            normalised, one line for each; or one is silent and no noise is added.
     """
     coefficients = options.framing.fft_length // 2 + 1
     mel = np.eye(coefficients)
     if options.mel is not None:
         mel = mel_filters(coefficients, options.mel, rate=options.sample_rate)
-    shape = _magnitudes(np.zeros((1, options.length)), options, mel).shape[1:]
+    shape = (options.frame_count, options.cepstra or options.magnitudes)
     out = mapped_array(path, dtype=np.float32, shape=(len(clips), *shape))
     refused: list[str] = []
     for part in chunks(len(clips), values=CLIPS):
@@ -93,7 +71,7 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
                 refused.append(str(error))
         if refused:
             continue
-        out[part] = magnitudes = _magnitudes(np.stack(samples), options, mel)
+        magnitudes = _magnitudes(samples, options, mel)
         silent = np.argwhere((magnitudes == 0).all(-1))
         if len(silent):
             clip, frame = silent[0]
@@ -101,6 +79,11 @@ def write_features(path: Path, clips: Sequence[Clip], options: FeatureOptions) -
                 f"{clips[part][clip].path}: frame {frame + 1} is silent, where a density "
                 "has no upper bound; give data.floor=3e-5, noise of one step of 16-bit sound"
             )
+        for place, (clip, found) in enumerate(zip(clips[part], magnitudes, strict=True)):
+            try:
+                out[part.start + place] = _features(found, options)
+            except DataError as error:
+                refused.append(f"{clip.path} {error}")
     refuse_together(refused, what="clips")
     out.flush()
 
@@ -115,14 +98,47 @@ def _samples(clip: Clip, options: FeatureOptions) -> NDArray[np.float64]:
             f"{clip.path} lasts {len(samples) / rate:g} s, expected at least two samples at "
             f"data.sample_rate={to}"
         )
-    fitted = fit_length(resample(samples, rate=rate, to=to), options.length)
+    resampled = resample(samples, rate=rate, to=to)[: options.length]
+    try:
+        spoken = _comparable(resampled, options)
+    except DataError as error:
+        raise DataError(f"{clip.path} {error}") from error
+    length = options.length
+    if options.interpolated is not None:
+        length = max(len(spoken), options.framing.frame_length)
     digest = hashlib.sha256(f"{clip.label}/{clip.name}".encode()).digest()
-    noise = np.random.default_rng(int.from_bytes(digest[:8])).standard_normal(options.length)
-    return fitted + options.floor * noise
+    noise = np.random.default_rng(int.from_bytes(digest[:8])).standard_normal(length)
+    return fit_length(spoken, length) + options.floor * noise
+
+
+def _comparable(samples: NDArray[np.floating], options: FeatureOptions) -> NDArray[np.floating]:
+    """Samples as loud as the options say, without quiet ends."""
+    if options.level is not None:
+        samples = at_level(samples, options.framing, options.level)
+    if options.trim_db is not None:
+        samples = trimmed(samples, options.framing, options.trim_db)
+    return samples
 
 
 def _magnitudes(
+    samples: Sequence[NDArray[np.float64]], options: FeatureOptions, mel: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Of clips, `[clips, frames, coefficients]`; their lengths differ where they are stretched."""
+    if (frames := options.interpolated) is None:
+        return _spectra(np.stack(samples), options, mel)
+    return np.stack([stretched(_spectra(clip[None], options, mel)[0], frames) for clip in samples])
+
+
+def _spectra(
     samples: NDArray[np.float64], options: FeatureOptions, mel: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     magnitudes = stft_magnitudes(torch.from_numpy(samples), options.framing).numpy()
     return (magnitudes if options.mel is None else magnitudes @ mel).astype(np.float32)
+
+
+def _features(magnitudes: NDArray[np.float32], options: FeatureOptions) -> NDArray[np.floating]:
+    """Features of a clip `[frames, coefficients]`, from its magnitudes."""
+    if options.cepstra is None:
+        return magnitudes
+    found = cepstra(magnitudes, options.cepstra)
+    return normalized(found) if options.normalized else found
