@@ -49,7 +49,8 @@ def diagnose(flow: Flow, data: DataModule, *, rows: int = 10_000) -> dict[str, A
 
 def _of_rows(flow: Flow, rows: Rows) -> dict[str, Any]:
     normal = isinstance(flow.base, StandardNormal)
-    error = round_trip_error(flow.transform, *embedded(flow, rows).batch(slice(ROUND_TRIPS)))
+    first = embedded(flow, rows).batch(slice(ROUND_TRIPS))
+    error = round_trip_error(flow.transform, first.x, first.context)
     return {
         "round_trip": error.relative if error.relative == error.relative else None,
         "bounded_log_scales": bounded_share(flow, rows),
@@ -81,7 +82,7 @@ def gradient_norms(flow: Flow, batches: Iterable[Batch]) -> list[dict[str, Any]]
     parts = {name: parameters for name, parameters in parts.items() if parameters}
     norms: dict[str, list[float]] = {name: [] for name in parts}
     for batch in batches if parts else ():
-        loss = -flow(batch.x, batch.context).mean()
+        loss = -batch.mean(flow(batch.x, batch.context))
         gradients = torch.autograd.grad(loss, parts["all"], allow_unused=True)
         squares = {
             parameter: gradient.double().square().sum()
@@ -119,7 +120,7 @@ def _log_scales(flow: Flow, rows: Rows) -> Iterator[tuple[Tensor, float]]:
             handles.append(conditioner.register_forward_hook(_keep(found, map_.bound)))
     try:
         for batch in SequentialLoader(embedded(flow, rows), chunk=CHUNK) if handles else ():
-            flow.transform.inverse(*batch)
+            flow.transform.inverse(batch.x, batch.context)
             yield from found
             found.clear()
     finally:

@@ -237,7 +237,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         lattices = {self.raw.feature_names.index(n): at for n, at in self.raw.lattices.items()}
         dequantize(x, lattices, generator=np.random.default_rng([draw, place]))
         fresh = self.model_space(x)
-        return Rows(fresh.x, self.rows[split].context, fresh.log_det)
+        return self.rows[split]._replace(x=fresh.x, log_det=fresh.log_det)
 
     def _domain(self, kept: list[str]) -> dict[str, Any]:
         """The columns with logarithms, bounds and periods, as far as they are modelled."""
