@@ -72,13 +72,20 @@ class Rows(NamedTuple):
         log_det = self.log_det[index] if self.log_det.ndim else self.log_det
         return self._with(self.batch(index), log_det)
 
-    @staticmethod
-    def _with(batch: Batch, log_det: Tensor) -> "Rows":
-        return Rows(batch.x, batch.context, log_det, batch.weight)
+    def whole(self) -> "Rows":
+        """The rows without missing cells (NaN)."""
+        missing = self.x.isnan().any(-1)
+        if not missing.any():
+            return self
+        log_det = self.log_det[~missing] if self.log_det.ndim else self.log_det
+        return self._with(self.batch(~missing), log_det)
 
-    def share(self) -> "Rows":
-        """This rank's share: every n-th row of n ranks, or all rows on a single rank."""
-        return self.part(slice(ranks.rank(), None, ranks.size()))
+    def changed(self, **parts: Tensor | None) -> "Rows":
+        """The rows with some of their parts replaced."""
+        return Rows(**{name: parts.get(name, getattr(self, name)) for name in self._fields})  # type: ignore[arg-type]
+
+    def _with(self, batch: Batch, log_det: Tensor) -> "Rows":
+        return Rows(batch.x, batch.context, log_det, batch.weight)
 
 
 class BatchLoader:

@@ -18,7 +18,7 @@ def embedded(flow: Flow, rows: Rows) -> Rows:
     """The rows with their contexts embedded, as the layers of the flow see them."""
     if flow.embedding is None or rows.context is None:
         return rows
-    return rows._replace(context=flow.embedding(rows.context))
+    return rows.changed(context=flow.embedding(rows.context))
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from flowbench.data.loader import SequentialLoader
 from flowbench.evaluation.base_space import base_normality, embedded, noise
 from flowbench.evaluation.invertibility import round_trip_error
 from flowbench.evaluation.likelihood import log_likelihoods
+from flowbench.evaluation.score import Score
 from flowbench.flows import Flow, StandardNormal
 from flowbench.transforms import AffineMap
 from flowbench.transforms.base import layers_from_data
@@ -38,8 +39,11 @@ def diagnose(flow: Flow, data: DataModule, *, rows: int = 10_000) -> dict[str, A
         `base_normality`, null where the base is no standard normal.
     """
     flow.eval()
-    first = {split: data.rows[split].part(slice(rows)) for split in ("train", "test")}
-    means = {split: log_likelihoods(flow, part).mean().item() for split, part in first.items()}
+    first = {split: data.rows[split].part(slice(rows)).whole() for split in ("train", "test")}
+    means = {
+        split: Score.of(log_likelihoods(flow, part), weight=part.weight).mean
+        for split, part in first.items()
+    }
     return {
         "gap": means["train"] - means["test"],
         "gradient_norms": gradient_norms(flow, next(iter(data.train_dataloader()))),

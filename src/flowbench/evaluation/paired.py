@@ -11,7 +11,9 @@ from flowbench.evaluation.score import summarize
 __all__ = ["paired_difference", "rows_sha256"]
 
 
-def paired_difference(first: Tensor, second: Tensor) -> dict[str, float]:
+def paired_difference(
+    first: Tensor, second: Tensor, weight: Tensor | None = None
+) -> dict[str, float]:
     """The mean of the row-wise differences of log-likelihoods, with its own error.
 
     Log-likelihoods of the same rows are strongly correlated between models, so the error of the
@@ -20,6 +22,7 @@ def paired_difference(first: Tensor, second: Tensor) -> dict[str, float]:
     Args:
         first: log-likelihoods of rows in data units, in nats.
         second: those of the same rows under another density.
+        weight: how much each row counts; None: all the same.
 
     Returns:
         `mean`, `two_standard_errors` and order statistics of first − second, and `better`, the
@@ -38,7 +41,8 @@ def paired_difference(first: Tensor, second: Tensor) -> dict[str, float]:
     if first.shape != second.shape:
         raise ValueError(f"expected the same rows twice, got {len(first)} and {len(second)}")
     difference = first.double() - second.double()
-    return summarize(difference) | {"better": (difference > 0).double().mean().item()}
+    better = summarize((difference > 0).double(), weight)["mean"]
+    return summarize(difference, weight) | {"better": better}
 
 
 def rows_sha256(rows: NDArray[np.generic], *, chunk: int = 65536) -> str:

@@ -72,8 +72,9 @@ def scored(
         if prior:
             draws[-1]["marginal"], draws[-1]["right"] = without_labels(flow, data, rows, prior)
     mean = {name: torch.stack([draw[name] for draw in draws]).mean(0) for name in draws[0]}
-    model_space = Score.of(mean["given"], rows_per_event=count)
-    data_space = Score.of(mean["given"] + mean["log_det"])
+    weight = data.rows[split].weight
+    model_space = Score.of(mean["given"], weight=weight, rows_per_event=count)
+    data_space = Score.of(mean["given"] + mean["log_det"], weight=weight)
     bits = -data_space.mean / (count * data.features * math.log(2))
     block: dict[str, Any] = {
         "log_likelihood": {"model_space": model_space.json(), "data_space": data_space.json()},
@@ -86,10 +87,10 @@ def scored(
     if prior:
         block |= {
             "marginal": {
-                "model_space": summarize(mean["marginal"]),
-                "data_space": summarize(mean["marginal"] + mean["log_det"]),
+                "model_space": summarize(mean["marginal"], weight),
+                "data_space": summarize(mean["marginal"] + mean["log_det"], weight),
             },
-            "accuracy": mean["right"].mean().item(),
+            "accuracy": Score.of(mean["right"], weight=weight).mean,
             "class_prior": prior._asdict(),
         }
     if isinstance(data, SoundDataModule) and data.train_label is not None and split != "train":

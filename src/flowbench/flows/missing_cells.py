@@ -150,7 +150,7 @@ def moments_of(gaussians: Gaussians) -> tuple[Tensor, Tensor]:
 
 
 def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """A matrix times a vector for each row; faster than a batched product, where these are small."""
+    """A matrix times a vector for each row; faster than `bmm` where these are small."""
     return (matrices * vectors.unsqueeze(-2)).sum(-1)
 
 

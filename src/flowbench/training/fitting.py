@@ -36,6 +36,7 @@ from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.flow_module import is_trainable
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 from flowbench.training.quiet import quiet
+from flowbench.transforms.weighted_rows import on_rows
 
 __all__ = ["fit"]
 
@@ -143,7 +144,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         flow.train()  # the Trainer keeps the modes that it finds
     saved = saved_values({}, data) | {"context_columns": column_names(context)}
     with tempfile.TemporaryDirectory() as folder, _seeded(seed, accelerator):
-        flow.initialize(data.rows["train"].x, data.rows["train"].context)
+        train = data.rows["train"]
+        on_rows(flow.initialize, train.x, train.context, train.weight)
         if init_from is not None:
             start_from(flow, init_from)
         module = MaximumLikelihood(flow, options)
@@ -157,7 +159,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             _train(module, data, callbacks, max_epochs, minutes, accelerator)
             flow.load_state_dict(keeper.best_state())
         else:
-            flow.recompute_statistics(*data.rows["train"].batch())
+            on_rows(flow.recompute_statistics, train.x, train.context, train.weight)
     return TrainedDensity(
         copy.deepcopy(flow.cpu().eval()),
         preprocess=data.preprocess,

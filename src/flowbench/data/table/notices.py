@@ -26,6 +26,8 @@ def table_warnings(
     """
     if meta["dropped"]:
         yield f"{meta['dropped']} rows with missing values are left out"
+    if meta.get("weightless"):
+        yield f"{meta['weightless']} rows of weight 0 are left out"
     if meta["discrete"] and not dequantize:
         table = discrete_table(meta["discrete"], dequantize=dequantize)
         yield f"a density has no bound at values that many rows share:\n{table}"
