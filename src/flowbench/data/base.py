@@ -234,6 +234,12 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         found = lattice_of(raw.x["train"], raw.feature_names, raw.lattices)
         return None if found is None else found | {"preprocess": raw.preprocess}
 
+    def has_missing_cells(self, split: str) -> bool:
+        """Whether rows of a split have missing cells (NaN)."""
+        return self.raw.missing and any(
+            one.isnan().any() for one in self.rows[split].x.split(8192)
+        )
+
     @property
     def batches(self) -> dict[str, Any]:
         """The options of `BatchLoader`."""

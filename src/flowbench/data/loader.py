@@ -72,6 +72,10 @@ class Rows(NamedTuple):
         log_det = self.log_det[index] if self.log_det.ndim else self.log_det
         return self._with(self.batch(index), log_det)
 
+    def share(self) -> "Rows":
+        """This rank's share: every n-th row of n ranks, or all rows on a single rank."""
+        return self.part(slice(ranks.rank(), None, ranks.size()))
+
     def whole(self) -> "Rows":
         """The rows without missing cells (NaN)."""
         missing = self.x.isnan().any(-1)

@@ -6,9 +6,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from flowbench.checkpoint import build_flow
 from flowbench.config.limits import Accelerator
@@ -83,7 +84,7 @@ class FlowEstimator(BaseEstimator):
         signature = inspect.signature(cls.__init__).parameters.values()
         return frozenset(one.name for one in signature if one.kind not in kinds) - {"self"}
 
-    def _train(self, x: Any, context: Any = None) -> None:
+    def _train(self, x: Any, context: Any = None, weights: Any = None) -> None:
         """Train `density_` on rows and their contexts, and let it score in float64."""
         own = self._own_parameters()
         settings = {name: one for name, one in self.get_params().items() if name not in own}
@@ -102,6 +103,7 @@ class FlowEstimator(BaseEstimator):
                 flow,
                 x,
                 context,
+                weights=weights,
                 validation=max(self.validation, 1 / len(x)),
                 max_epochs=self.max_epochs,
                 minutes=self.minutes,
@@ -113,6 +115,13 @@ class FlowEstimator(BaseEstimator):
         except DataError as error:
             raise ValueError(str(error)) from error
         self.density_ = density.double()
+
+    @staticmethod
+    def _weights(sample_weight: Any, x: Any) -> NDArray[np.float64] | None:
+        """Weights of rows, checked; None: all the same."""
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
 
     def _named(self, x: Any) -> Any:
         """Rows with the names of their columns, if they have any."""
