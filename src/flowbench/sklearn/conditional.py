@@ -9,8 +9,8 @@ from sklearn.base import DensityMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
-from flowbench.sklearn.density import FLOATS, drawn
-from flowbench.sklearn.estimator import FlowEstimator
+from flowbench.sklearn.density import drawn
+from flowbench.sklearn.estimator import FLOATS, FlowEstimator
 
 __all__ = ["ConditionalFlowDensity"]
 
@@ -105,11 +105,12 @@ class ConditionalFlowDensity(DensityMixin, FlowEstimator):
             ]
         )
 
-    def _rows(self, X: Any) -> Any:
-        return validate_data(self, X, dtype=FLOATS, reset=False)
+    def _rows(self, X: Any, *, reset: bool = False) -> Any:
+        return validate_data(self, X, dtype=FLOATS, reset=reset)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = False
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         return tags

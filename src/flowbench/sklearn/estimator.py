@@ -8,18 +8,25 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from flowbench.checkpoint import build_flow
 from flowbench.config.limits import Accelerator
 from flowbench.data.options import DataError
 from flowbench.density import TrainedDensity
-from flowbench.sklearn.models import TRAINING, known_settings, model_of, refuse_unknown
+from flowbench.sklearn.models import (
+    TRAINING,
+    known_settings,
+    marginalizes,
+    model_of,
+    refuse_unknown,
+)
 from flowbench.training.fitting import fit
 
-__all__ = ["FlowEstimator", "seed_of"]
+__all__ = ["FLOATS", "FlowEstimator", "seed_of"]
 
+FLOATS: Any = (np.float64, np.float32)
 LARGEST_SEED = 2**31 - 1
 
 
@@ -115,6 +122,22 @@ class FlowEstimator(BaseEstimator):
         except DataError as error:
             raise ValueError(str(error)) from error
         self.density_ = density.double()
+
+    def _rows(self, X: Any, *, reset: bool = False) -> Any:
+        """Rows, checked; a cell may be missing (NaN) where the model integrates it out."""
+        return validate_data(
+            self,
+            X,
+            dtype=FLOATS,
+            ensure_min_samples=2 if reset else 1,
+            reset=reset,
+            ensure_all_finite="allow-nan" if marginalizes(self.model) else True,
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = marginalizes(self.model)
+        return tags
 
     @staticmethod
     def _weights(sample_weight: Any, x: Any) -> NDArray[np.float64] | None:

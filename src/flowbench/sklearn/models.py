@@ -11,9 +11,10 @@ import yaml
 from flowbench.config.settings import Training
 from flowbench.config.signatures import parameters
 from flowbench.config.words import near_or_all
+from flowbench.flows.closed_form import ClosedForm
 from flowbench.run.config_directory import config_directory
 
-__all__ = ["TRAINING", "known_settings", "model_of", "refuse_unknown"]
+__all__ = ["TRAINING", "known_settings", "marginalizes", "model_of", "refuse_unknown"]
 
 TRAINING = frozenset(one.name for one in fields(Training))
 SIZES = frozenset(("features", "context_features", "lattice", "circular"))
@@ -45,6 +46,20 @@ def known_settings(name: str) -> frozenset[str]:
     """The options of a model and of its training, by name."""
     target = resolve_name(model_of(name)["_target_"])
     return TRAINING | frozenset(parameters(target) or {}) - SIZES
+
+
+def marginalizes(name: str) -> bool:
+    """Whether the density of a model integrates missing cells out; False for no model.
+
+    Example:
+        >>> marginalizes("gaussian_mixture"), marginalizes("maf")
+        (True, False)
+    """
+    try:
+        target = resolve_name(model_of(name)["_target_"])
+    except ValueError:
+        return False
+    return isinstance(target, type) and issubclass(target, ClosedForm)
 
 
 def refuse_unknown(names: Mapping[str, Any], known: frozenset[str], *, model: str) -> None:

@@ -5,10 +5,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import OutlierMixin
-from sklearn.utils.validation import validate_data
 
 from flowbench.config.limits import Accelerator
-from flowbench.sklearn.density import FLOATS
 from flowbench.sklearn.estimator import FlowEstimator
 
 __all__ = ["FlowOutlierDetector"]
@@ -75,7 +73,7 @@ class FlowOutlierDetector(OutlierMixin, FlowEstimator):
             raise ValueError(
                 f"contamination={self.contamination}: expected a share above 0 and at most 0.5"
             )
-        rows = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+        rows = self._rows(X, reset=True)
         self._train(self._named(rows), weights=self._weights(sample_weight, rows))
         scores = self.density_.log_prob(rows)
         self.offset_ = _threshold(scores, self.contamination, self._weights(sample_weight, rows))
@@ -84,7 +82,7 @@ class FlowOutlierDetector(OutlierMixin, FlowEstimator):
     def score_samples(self, X: Any) -> NDArray[Any]:
         """The log-density of every row, in nats, in the units of X: `[rows]`."""
         density = self._fitted()
-        return density.log_prob(validate_data(self, X, dtype=FLOATS, reset=False))
+        return density.log_prob(self._rows(X))
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """By how many nats every row lies above the threshold; outliers lie below: `[rows]`."""
