@@ -45,11 +45,14 @@ def paired_difference(
     return summarize(difference, weight) | {"better": better}
 
 
-def rows_sha256(rows: NDArray[np.generic], *, chunk: int = 65536) -> str:
+def rows_sha256(
+    rows: NDArray[np.generic], weight: NDArray[np.generic] | None = None, *, chunk: int = 65536
+) -> str:
     """The SHA-256 of rows, their type and their shape: scores can be paired where it is the same.
 
     Args:
         rows: `[n, ...]`, which may lie on disk.
+        weight: how much each counts, `[n]`; None: all the same.
         chunk: how many rows are read at a time.
 
     Example:
@@ -61,4 +64,6 @@ def rows_sha256(rows: NDArray[np.generic], *, chunk: int = 65536) -> str:
     whole = hashlib.sha256(f"{rows.dtype.str} {rows.shape} ".encode())
     for start in range(0, len(rows), chunk):
         whole.update(np.ascontiguousarray(rows[start : start + chunk]).tobytes())
+    if weight is not None:
+        whole.update(np.ascontiguousarray(weight, np.float64).tobytes())
     return whole.hexdigest()

@@ -80,7 +80,9 @@ class ClosedForm(Flow):
         mixtures = self.mixtures()
         values = torch.tensor(list(given.values())).to(mixtures[0].means)
         found = self.with_mixtures([conditional_of(one, list(given), values) for one in mixtures])
-        return found.to(self.device, self.dtype).train(self.training)
+        if self.dtype == torch.float64:
+            found.double()
+        return found.to(self.device).train(self.training)
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         if holds(~x.isnan()):
