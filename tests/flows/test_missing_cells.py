@@ -126,7 +126,7 @@ def test_densities_stay_differentiable_and_broadcast():
 
 def test_other_flows_give_nan_and_are_not_fitted():
     assert MAF(3).eval().log_prob(torch.tensor([[1.0, NAN, 0.0]])).isnan().all()
-    with pytest.raises(DataError, match=r"row 1, column x\[:, 0\] is nan"):
+    with pytest.raises(DataError, match="fit Gaussian or GaussianMixture"):
         flowbench.fit(MAF(3), torch.full((50, 3), NAN))
 
 

@@ -1,4 +1,4 @@
-"""A weight is how often a row comes: in closed forms, in starts, in statistics and in gradients."""
+"""A weight is how often a row comes: in closed forms, starts, statistics and gradients."""
 
 import pytest
 import torch
@@ -62,7 +62,7 @@ CLOSED_FORMS = {
 }
 
 
-def repeated(x, order=None):
+def repeated(x):
     """Rows as often as they count, in another order."""
     if x is None:
         return None

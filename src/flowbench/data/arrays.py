@@ -55,8 +55,11 @@ class Pair:
                 parts[name] = part = _numbers(f"{prefix}{name}", given)
                 names[name] = column_names(given) or _places(name, part)
                 flat = part.reshape(len(part), -1)
-                accepted = missing and name == "x"
-                refuse_non_finite(flat, names[name], where=f"{prefix}{name}", missing=accepted)
+                where = f"{prefix}{name}"
+                if name == "x":
+                    _refuse_missing(flat, names[name], where=where, accepted=missing)
+                else:
+                    refuse_non_finite(flat, names[name], where=where)
         pair = cls(parts["x"], parts.get("context"), names)
         if pair.context is not None and len(pair.x) != len(pair.context):
             raise DataError(
@@ -215,6 +218,18 @@ def _numbers(name: str, given: Any) -> NDArray[Any]:
             f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
         )
     return part
+
+
+def _refuse_missing(x: NDArray[Any], names: Sequence[str], *, where: str, accepted: bool) -> None:
+    try:
+        refuse_non_finite(x, names, where=where, missing=accepted)
+    except DataError as error:
+        if accepted or not np.isnan(x).any():
+            raise
+        raise DataError(
+            f"{error}; leave out such rows, or fit Gaussian or GaussianMixture, for which NaN is "
+            "a missing cell"
+        ) from error
 
 
 def _weights(name: str, given: Any, rows: int) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowbench.flows.base import log_normal
-from flowbench.flows.missing_cells import Gaussians, Holed, filled, holed, log_marginals
+from flowbench.flows.missing_cells import Gaussians, Holed, expected, holed, log_marginals
 
 __all__ = ["Sample", "fitted_gaussians", "log_densities", "moments_of_present", "order_of"]
 
@@ -189,31 +189,35 @@ def _maximised(
 
 def _expected(sample: Sample, shares: Tensor, before: Gaussians | None) -> tuple[Tensor, Tensor]:
     """Expected means and scatter matrices, given the Gaussians before where cells are missing."""
-    counts = shares.sum(0).clamp_min(1e-300)
-    if not sample.parts:
-        means = shares.mT @ sample.x / counts.unsqueeze(-1)
-        scatter = sample.x.new_zeros(len(counts), *sample.x.shape[1:] * 2)
-        for part, share in zip(sample.x.split(CHUNK), shares.split(CHUNK), strict=True):
-            centred = part - means.unsqueeze(-2)
-            scatter.baddbmm_((centred * share.mT.unsqueeze(-1)).mT, centred)
-        return means, scatter
-    assert before is not None
+    counts, x, whole = shares.sum(0).clamp_min(1e-300), sample.x, shares
     found = []
-    for share, mean, factor in zip(shares.mT, before.means, before.factors, strict=True):
-        whole, spread = filled(sample.x, mean, factor, share, sample.parts)
-        mean = share @ whole / share.sum().clamp_min(1e-300)
-        centred = whole - mean
-        found.append((mean, (centred.mT * share) @ centred + spread))
-    means, scatter = zip(*found, strict=True)
-    return torch.stack(means), torch.stack(scatter)
+    if sample.parts:
+        assert before is not None
+        found = [(part, *expected(x, before, shares, part)) for part in sample.parts]
+        x, whole = x.nan_to_num(nan=0.0), shares.clone()
+        for part in sample.parts:
+            whole[part.rows] = 0.0
+    sums = whole.mT @ x
+    for part, rows, _ in found:
+        sums = sums + torch.einsum("nk,knd->kd", shares[part.rows], rows)
+    means = sums / counts.unsqueeze(-1)
+    scatter = x.new_zeros(len(counts), *x.shape[1:] * 2)
+    for rows, share in zip(x.split(CHUNK), whole.split(CHUNK), strict=True):
+        centred = rows - means.unsqueeze(-2)
+        scatter.baddbmm_((centred * share.mT.unsqueeze(-1)).mT, centred)
+    for part, rows, spread in found:
+        centred = rows - means.unsqueeze(-2)
+        scatter.baddbmm_((centred * shares[part.rows].mT.unsqueeze(-1)).mT, centred)
+        scatter += spread
+    return means, scatter
 
 
 def _filled_at_once(sample: Sample, root: Tensor) -> Sample:
     """The rows as clusters start from, missing cells at their expectations under one Gaussian."""
-    if not sample.parts:
-        return sample
-    middle = torch.zeros(sample.x.shape[1]).to(sample.x)
-    whole, _ = filled(sample.x, middle, root, sample.share, sample.parts)
+    one = Gaussians(root.new_zeros(1), root.new_zeros(1, len(root)), root[None])
+    whole = sample.x.clone()
+    for part in sample.parts:
+        whole[part.rows] = expected(sample.x, one, sample.share.unsqueeze(-1), part)[0][0]
     return sample._replace(x=whole, parts=[])
 
 

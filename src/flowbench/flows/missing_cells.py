@@ -14,13 +14,13 @@ __all__ = [
     "Gaussians",
     "Holed",
     "conditional_of",
-    "filled",
+    "expected",
     "holed",
     "log_marginals",
     "moments_of",
 ]
 
-VALUES = 2**21  # held at once, a matrix for each row
+VALUES = 2**18  # held at once, a matrix for each row
 HALF_LOG = 0.5 * math.log(2 * math.pi)
 
 
@@ -69,48 +69,39 @@ def log_marginals(x: Tensor, gaussians: Gaussians, part: Holed) -> Tensor:
     A row without a present cell has a density of 1.
     """
     here = part.present[part.of]
-    terms = []
-    for log_weight, mean, factor in zip(*gaussians, strict=True):
-        root = _inverse_root(factor, part.present)
-        centred = torch.where(here, x[part.rows] - mean, 0.0)
-        u = _times(root[part.of], centred)
-        constant = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)[part.of]
-        terms.append(
-            log_weight + constant - 0.5 * u.square().sum(-1) - HALF_LOG * here.sum(-1).to(u.dtype)
-        )
-    return torch.stack(terms, -1)
+    root = _inverse_root(gaussians.factors, part.present)
+    u = _times(root[:, part.of], _centred(x, gaussians, part))
+    constants = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)[:, part.of]
+    constants = constants - HALF_LOG * here.sum(-1).to(u.dtype)
+    return (constants - 0.5 * u.square().sum(-1)).mT + gaussians.log_weights
 
 
-def filled(
-    x: Tensor, mean: Tensor, factor: Tensor, share: Tensor, parts: Sequence[Holed]
+def expected(
+    x: Tensor, gaussians: Gaussians, shares: Tensor, part: Holed
 ) -> tuple[Tensor, Tensor]:
-    """Rows with missing cells at their expectations given the present ones, and what these lack.
+    """Some rows with missing cells at their expectations given the present ones.
 
     Args:
         x: `[rows, d]`.
-        mean: of the Gaussian, `[d]`.
-        factor: its Cholesky factor.
-        share: of each row, `[rows]`.
-        parts: of x, as `holed` gives them.
+        gaussians: K of them.
+        shares: of the rows, `[rows, K]`.
+        part: which rows of x.
 
     Returns:
-        The rows, and the sum over rows of share times the covariance of the missing cells given
-        the present ones, `[d, d]`.
+        The rows under each Gaussian, `[K, some rows, d]`, and the sum over them of share times the
+        covariance of the missing cells given the present ones, `[K, d, d]`.
     """
-    covariance = factor @ factor.mT
-    whole, precision, total = x.clone(), torch.zeros_like(covariance), x.new_zeros(())
-    for part in parts:
-        here = part.present[part.of]
-        root = _inverse_root(factor, part.present)
-        inner = (root.mT @ root) * _both(part.present)
-        centred = torch.where(here, x[part.rows] - mean, 0.0)
-        expected = mean + _times((covariance @ inner)[part.of], centred)
-        whole[part.rows] = torch.where(here, x[part.rows], expected)
-        own = share[part.rows]
-        each = own.new_zeros(len(part.present)).index_add_(0, part.of, own)
-        precision += (each.view(-1, 1, 1) * inner).sum(0)
-        total += own.sum()
-    return whole, total * covariance - covariance @ precision @ covariance
+    covariances = gaussians.factors @ gaussians.factors.mT
+    root = _inverse_root(gaussians.factors, part.present)
+    inner = (root.mT @ root) * _both(part.present)
+    slopes = covariances.unsqueeze(1) @ inner
+    guess = gaussians.means.unsqueeze(1) + _times(slopes[:, part.of], _centred(x, gaussians, part))
+    rows = torch.where(part.present[part.of], x[part.rows], guess)
+    own = shares[part.rows].mT
+    each = own.new_zeros(len(own), len(part.present)).index_add_(1, part.of, own)
+    precision = (each[..., None, None] * inner).sum(1)
+    total = each.sum(1)[:, None, None]
+    return rows, total * covariances - covariances @ precision @ covariances
 
 
 def conditional_of(gaussians: Gaussians, given: Sequence[int], values: Tensor) -> Gaussians:
@@ -158,9 +149,16 @@ def _both(present: Tensor) -> Tensor:
     return present.unsqueeze(-1) & present.unsqueeze(-2)
 
 
-def _inverse_root(factor: Tensor, present: Tensor) -> Tensor:
-    """The inverse Cholesky factor of the present part of each pattern, elsewhere of I."""
-    missing = torch.diag_embed((~present).to(factor.dtype))
-    roots = torch.linalg.cholesky((factor @ factor.mT) * _both(present) + missing)
-    units = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
+def _centred(x: Tensor, gaussians: Gaussians, part: Holed) -> Tensor:
+    """Some rows less each mean, 0 where a cell is missing: `[K, some rows, d]`."""
+    centred = x[part.rows] - gaussians.means.unsqueeze(1)
+    return torch.where(part.present[part.of], centred, 0.0)
+
+
+def _inverse_root(factors: Tensor, present: Tensor) -> Tensor:
+    """Inverse Cholesky factors of the present part of each pattern: `[K, patterns, d, d]`."""
+    missing = torch.diag_embed((~present).to(factors.dtype))
+    covariances = (factors @ factors.mT).unsqueeze(1)
+    roots = torch.linalg.cholesky(covariances * _both(present) + missing)
+    units = torch.eye(factors.shape[-1], dtype=factors.dtype, device=factors.device)
     return torch.linalg.solve_triangular(roots, units.expand_as(roots), upper=False)
