@@ -84,6 +84,8 @@ def _on_file(options: argparse.Namespace) -> dict[str, Any]:
         draws = options.draws or 1
         pieces = scored_rows(density, options.data, key=options.key, draws=draws)
         scored = together(list(pieces))
+        if scored.weight is not None and not scored.weight.any():
+            raise DataError(f"{options.data}: all weights are 0, expected some above 0")
         terms.append(scored.terms)
         weights.append(scored.weight)
         if lost := int((~terms[-1].isfinite()).sum()):

@@ -231,6 +231,8 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         See `flowbench.flows.lattice_description.Lattice`.
         """
         raw = self.raw
+        if raw.missing:
+            return None
         found = lattice_of(raw.x["train"], raw.feature_names, raw.lattices)
         return None if found is None else found | {"preprocess": raw.preprocess}
 

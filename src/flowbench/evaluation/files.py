@@ -119,7 +119,7 @@ def scored_rows(
             one_hot = map(density.one_hot, categories, piece.texts)
             values = torch.from_numpy(numbers[:, : len(columns)])
             rows = torch.cat([values, *one_hot], dim=-1)
-            weight = torch.from_numpy(numbers[:, -1]) if roles.weight else None
+            weight = torch.from_numpy(np.nan_to_num(numbers[:, -1])) if roles.weight else None
             for start in range(0, len(rows), CHUNK):
                 part = slice(start, start + CHUNK)
                 terms = _mean_log_prob(density, rows[part], places, draws)

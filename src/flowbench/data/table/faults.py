@@ -241,7 +241,7 @@ class Faults:
         told = [
             sentence
             for column in self.columns.values()
-            if column.wrong
+            if column.wrong or column.negative
             for _, sentence in column.told(drops=True)
         ]
         if told := [*problems, *told]:
