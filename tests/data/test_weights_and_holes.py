@@ -147,3 +147,10 @@ def test_rows_of_weight_zero_are_absent():
     pair = Pair.of(X, None, WEIGHTS)
     assert len(pair.x) == (WEIGHTS > 0).sum()
     assert (pair.weight > 0).all()
+
+
+def test_an_engine_that_knows_no_weights_says_so(capsys):
+    flow = flowbench.MAF(3, layers=1, hidden_units=[8])
+    flowbench.fit(flow, X.float(), weights=WEIGHTS, max_epochs=1, engine="native")
+    told = "training.engine=plain: the native engine does not know weights of rows"
+    assert told in capsys.readouterr().err

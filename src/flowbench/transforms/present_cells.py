@@ -29,8 +29,8 @@ def inverse_of_present(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]
         return transform.inverse(x)
     with torch.no_grad():
         middle, _ = transform(torch.zeros_like(x[(0,) * (x.ndim - 1)]))
-        _, slopes = torch.func.jvp(
+        slopes = torch.func.jvp(
             lambda at: transform.inverse(at)[0], (middle,), (torch.ones_like(middle),)
-        )
+        )[1]
     u, log_det = transform.inverse(torch.where(missing, middle, x))
     return u.masked_fill(missing, torch.nan), log_det - (missing * slopes.abs().log()).sum(-1)
