@@ -111,7 +111,8 @@ class MaximumLikelihood(FlowModule):
 
     def _wanted_engine(self) -> str:
         """The engine to use if it can: the one that began the training, or the settings' own."""
-        if self.trainer.datamodule.rows["train"].weight is not None:  # type: ignore[attr-defined]
+        data = getattr(self._trainer, "datamodule", None)
+        if data is not None and data.rows["train"].weight is not None:
             if self.options.engine not in ("auto", "plain"):
                 tell(f"the {self.options.engine} engine does not know weights of rows")
             return "plain"
