@@ -18,6 +18,7 @@ ROOMS = [
     "data",
     "description",
     "stored",
+    "conditional",
     "density",
     "checkpoint",
     "evaluation",

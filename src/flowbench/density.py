@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from flowbench.atomic_files import replacing
 from flowbench.chunked import log_prob_in_chunks, sample_in_chunks
+from flowbench.conditional import conditional_parts
 from flowbench.data.table.own_values import own_values
 from flowbench.dense import as_tensor, like
 from flowbench.description import description
@@ -160,6 +161,34 @@ class TrainedDensity(nn.Module):
         """
         inner = self.flow.distribution(self.context_for_flow(self._given(context)))
         return FlowDistribution(Preprocessed(inner.flow, self.preprocess), inner.context)
+
+    def conditional(self, values: Mapping[str, Any]) -> "TrainedDensity":
+        """The density of the other columns where some have given values, in data units.
+
+        It is exact, and there for the flows `Gaussian` and `GaussianMixture` alone. It takes the
+        context of this density, if it has one, and can be saved.
+
+        Args:
+            values: column (one of `feature_names`) → its value.
+
+        Raises:
+            ValueError: the flow is another one, a column is unknown, none or all of them are
+                given, or a value is no number or lies outside of where the density is.
+
+        Example:
+            >>> import flowbench, torch
+            >>> x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+            >>> density = flowbench.fit(flowbench.flows.GaussianMixture(3, components=2), x)
+            >>> density.conditional({"x[:, 0]": 1.5}).feature_names
+            ['x[:, 1]', 'x[:, 2]']
+        """
+        return TrainedDensity(
+            **conditional_parts(self.flow, self.preprocess, self.saved, values),
+            context_preprocess=self.context_preprocess,
+            config=self.config,
+            context_shape=self.context_shape,
+            categories=self.categories,
+        )
 
     @property
     def in_data_units(self) -> Preprocessed:

@@ -232,7 +232,11 @@ WRONG = [
     ("t.csv", {"separator": ",", "decimal": ","}, "data.separator=, and data.decimal=,"),
     ("t.csv", {"header": 0}, "data.header=0: expected an integer at least 1 or 'none'"),
     ("t.csv", {"skip_lines": -1}, "data.skip_lines=-1: expected an integer at least 0"),
-    ("t.csv", {"missing": "?"}, "data.missing='\\?' is unknown: expected 'refuse', 'drop' or a"),
+    (
+        "t.csv",
+        {"missing": "?"},
+        "data.missing='\\?' is unknown: expected 'refuse', 'drop', 'marginalize' or a",
+    ),
     ("t.npy", {"separator": ";", "header": "none"}, "data.separator, data.header: .* is no text"),
 ]
 

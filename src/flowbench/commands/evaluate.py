@@ -19,7 +19,7 @@ from flowbench.data import DataError
 from flowbench.evaluation import Score, evaluate, paired_difference
 from flowbench.evaluation.clips import rows_per_event
 from flowbench.evaluation.diagnostics import diagnose
-from flowbench.evaluation.files import scored_rows
+from flowbench.evaluation.files import scored_rows, together
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.prior import refuse_idle
 from flowbench.evaluation.runs import open_run, same_rows
@@ -74,31 +74,37 @@ def _on_split(options: argparse.Namespace) -> dict[str, Any]:
         same_rows(first, second, options.split)
         draws = max(_scoring(run.density.config, options).draws for run in runs)
         terms = (run.data_space(options.split, draws=draws) for run in runs)
-        found["paired"] = _difference(*terms, rows_per_event=rows_per_event(first.data))
+        own = {"weight": first.data.rows[options.split].weight}
+        own |= {"rows_per_event": rows_per_event(first.data)}
+        found["paired"] = _difference(*terms, **own)
     return found
 
 
 def _on_file(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    terms = []
+    terms, weights = [], []
     for path in options.runs:
         density = load(path, trust=options.trust)
         draws = options.draws or 1
         pieces = scored_rows(density, options.data, key=options.key, draws=draws)
-        terms.append(torch.cat(list(pieces)))
+        scored = together(list(pieces))
+        if scored.weight is not None and not scored.weight.any():
+            raise DataError(f"{options.data}: all weights are 0, expected some above 0")
+        terms.append(scored.terms)
+        weights.append(scored.weight)
         if lost := int((~terms[-1].isfinite()).sum()):
             raise LikelihoodError(
                 f"{options.data}: {lost} of {len(terms[-1])} rows have no finite log-density "
                 f"under {path}, so that there is no mean; scripts/score.py tells which"
             )
-        score = Score.of(terms[-1])
+        score = Score.of(terms[-1], weight=scored.weight)
         found[str(path)] = {"data_space": score.json(), "least_likely": least_likely(terms[-1])}
         print(f"{path}, {options.data}", line("in data units", score.text()), sep="\n")
         if density.lattices:
             found[str(path)]["noise_draws"] = draws
             print(line("dequantisation", noise_told(draws, "--draws 10")))
     if options.paired:
-        found["paired"] = _difference(*terms)
+        found["paired"] = _difference(*terms, weight=weights[0])
     return found
 
 
@@ -126,9 +132,13 @@ def _prior(text: str) -> str | list[float]:
 
 
 def _difference(
-    first: torch.Tensor, second: torch.Tensor, *, rows_per_event: int = 1
+    first: torch.Tensor,
+    second: torch.Tensor,
+    *,
+    weight: torch.Tensor | None = None,
+    rows_per_event: int = 1,
 ) -> dict[str, float]:
-    difference = paired_difference(first, second)
+    difference = paired_difference(first, second, weight)
     score = Score.parse(difference, rows_per_event=rows_per_event)
     print(
         f"first less second, {score.event} by {score.event}: {score.text()}; "

@@ -7,7 +7,8 @@ from flowbench.checkpoint import CheckpointError, load
 from flowbench.commands.arguments import at_least_one
 from flowbench.console import in_console
 from flowbench.data import DataError
-from flowbench.evaluation.files import score_file
+from flowbench.evaluation.files import Scored, score_file
+from flowbench.evaluation.score import Score
 from flowbench.evaluation.text import line, noise_told
 from flowbench.exits import explained
 
@@ -33,8 +34,21 @@ def main(arguments: list[str] | None = None) -> None:
     with explained(CheckpointError, DataError, ValueError, OSError):
         density = load(options.run, trust=options.trust)
         found = {"key": options.key, "draws": options.draws}
-        count, lost = score_file(density, options.data, out=options.out, **found)
-    told = f", {lost:,} of them nan, for missing values" if lost else ""
-    print(f"{count:,} rows{told}: {options.out}")
+        scored = score_file(density, options.data, out=options.out, **found)
+    lost = scored.terms.isnan()
+    told = f", {int(lost.sum()):,} of them nan, for missing values" if lost.any() else ""
+    print(f"{len(lost):,} rows{told}: {options.out}")
+    if scored.weight is not None:
+        print(_weighted_mean(density.config["data"]["weight_column"], scored))
     if density.lattices:
         print(line("dequantisation", noise_told(options.draws, "--draws 10")))
+
+
+def _weighted_mean(name: str, scored: Scored) -> str:
+    """The mean over the rows that have a score and a weight."""
+    assert scored.weight is not None
+    known = scored.terms.isfinite() & (scored.weight > 0) & scored.weight.isfinite()
+    if not known.any():
+        return line("mean", f"no row has both a score and a positive {name!r}")
+    score = Score.of(scored.terms[known], weight=scored.weight[known])
+    return line("mean", f"{score.text()}, weighted by {name!r}, over {int(known.sum()):,} rows")

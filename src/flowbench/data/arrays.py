@@ -23,19 +23,31 @@ class Pair:
     Attributes:
         x: the rows.
         context: their contexts, or None.
+        weight: how much each counts, or None: all the same.
         names: "x" and "context" → the names of the columns, or placeholders: x[:, 0], …
     """
 
     x: NDArray[Any]
     context: NDArray[Any] | None
     names: Mapping[str, list[str]] = field(default_factory=dict)
+    weight: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, x: Any, context: Any, *, prefix: str = "") -> "Pair":
-        """A pair from tensors, arrays, lists or data frames.
+    def of(
+        cls, x: Any, context: Any, weight: Any = None, *, prefix: str = "", missing: bool = False
+    ) -> "Pair":
+        """A pair from tensors, arrays, lists or data frames, without rows of weight 0.
+
+        Args:
+            x: the rows.
+            context: their contexts, or None.
+            weight: how much each counts, or None: all the same.
+            prefix: to the names of these in messages.
+            missing: accept NaN in x, a missing cell.
 
         Raises:
-            DataError: one is not finite numbers `[rows, features]`, or they differ in length.
+            DataError: one is not finite numbers `[rows, features]`, or they differ in length, or
+                a weight is negative, or all are 0.
         """
         parts, names = {}, {}
         for name, given in (("x", x), ("context", context)):
@@ -43,18 +55,26 @@ class Pair:
                 parts[name] = part = _numbers(f"{prefix}{name}", given)
                 names[name] = column_names(given) or _places(name, part)
                 flat = part.reshape(len(part), -1)
-                refuse_non_finite(flat, names[name], where=f"{prefix}{name}")
+                where = f"{prefix}{name}"
+                if name == "x":
+                    _refuse_missing(flat, names[name], where=where, accepted=missing)
+                else:
+                    refuse_non_finite(flat, names[name], where=where)
         pair = cls(parts["x"], parts.get("context"), names)
         if pair.context is not None and len(pair.x) != len(pair.context):
             raise DataError(
                 f"{prefix}x has {len(pair.x)} rows and {prefix}context {len(pair.context)}"
             )
-        return pair
+        if weight is None:
+            return pair
+        counts = _weights(f"{prefix}weights", weight, len(pair.x))
+        return replace(pair, weight=counts).rows(np.flatnonzero(counts))
 
     def rows(self, index: NDArray[np.int64]) -> "Pair":
         """Some of the rows."""
         context = None if self.context is None else self.context[index]
-        return replace(self, x=self.x[index], context=context)
+        weight = None if self.weight is None else self.weight[index]
+        return replace(self, x=self.x[index], context=context, weight=weight)
 
 
 def held_out(pair: Pair, share: float, *, seed: int) -> dict[str, Pair]:
@@ -74,8 +94,10 @@ def held_out(pair: Pair, share: float, *, seed: int) -> dict[str, Pair]:
     return {"train": pair.rows(order[size:]), "val": pair.rows(order[:size])}
 
 
-def validation_pair(given: Any, train: Pair) -> Pair:
+def validation_pair(given: Any, train: Pair, *, missing: bool = False) -> Pair:
     """The caller's validation rows, given alone or as a tuple with their contexts.
+
+    They count all the same.
 
     Raises:
         DataError: they do not match the training rows.
@@ -89,7 +111,7 @@ def validation_pair(given: Any, train: Pair) -> Pair:
         context = by_name("validation context", context, train.names.get("context", []))
     except ValueError as error:
         raise DataError(str(error)) from error
-    pair = Pair.of(x, context, prefix="validation ")
+    pair = Pair.of(x, context, prefix="validation ", missing=missing)
     for name, names in pair.names.items():
         if len(names) != len(train.names[name]):
             raise DataError(
@@ -111,6 +133,7 @@ class Arrays(DataModule):
         discrete: whether values are 0 and 1 with probabilities, which columns that others
             determine have, and densities do not.
         circular: columns that are angles in radians, which are left unchanged.
+        missing: accept NaN in rows, a missing cell.
     """
 
     def __init__(
@@ -122,12 +145,14 @@ class Arrays(DataModule):
         seed: int,
         discrete: bool = False,
         circular: Sequence[int] = (),
+        missing: bool = False,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed)
         self.splits = {**splits, "test": splits["val"]}
         self.standardized = standardized
         self.discrete = discrete
         self.circular = circular
+        self.missing = missing
 
     def read(self) -> RawData:  # noqa: D102
         train = self.splits["train"]
@@ -140,13 +165,31 @@ class Arrays(DataModule):
             context={s: p.context for s, p in self.splits.items() if p.context is not None},
             context_preprocess=self._steps("context", train.context),
             circular=self.circular,
+            weight=self._weight(),
+            missing=self.missing,
         )
+
+    def _weight(self) -> dict[str, NDArray[np.float64]]:
+        """The weights of all splits, if any of them has some."""
+        if all(pair.weight is None for pair in self.splits.values()):
+            return {}
+        return {
+            split: np.ones(len(pair.x)) if pair.weight is None else pair.weight
+            for split, pair in self.splits.items()
+        }
 
     def _steps(self, name: str, part: NDArray[Any] | None) -> list[dict[str, Any]]:
         if not self.standardized or part is None or part.ndim > 2:
             return []
         names = self.splits["train"].names[name]
-        steps = standardize(part, names, where="training rows", constant=name == "context")
+        weight = self.splits["train"].weight
+        steps = standardize(
+            part,
+            names,
+            where="training rows",
+            constant=name == "context",
+            weight=None if weight is None else weight / weight.mean(),
+        )
         return unscaled(steps, self.circular) if name == "x" else steps
 
 
@@ -175,6 +218,37 @@ def _numbers(name: str, given: Any) -> NDArray[Any]:
             f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
         )
     return part
+
+
+def _refuse_missing(x: NDArray[Any], names: Sequence[str], *, where: str, accepted: bool) -> None:
+    try:
+        refuse_non_finite(x, names, where=where, missing=accepted)
+    except DataError as error:
+        if accepted or not np.isnan(x).any():
+            raise
+        raise DataError(
+            f"{error}; leave out such rows, or fit Gaussian or GaussianMixture, for which NaN is "
+            "a missing cell"
+        ) from error
+
+
+def _weights(name: str, given: Any, rows: int) -> NDArray[np.float64]:
+    try:
+        weight = as_tensor(name, given).detach().cpu().double().numpy()
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    if weight.shape != (rows,):
+        raise DataError(f"{name} has shape {weight.shape}, expected one for each of {rows} rows")
+    [wrong] = np.nonzero(~((weight >= 0) & np.isfinite(weight)))
+    if len(wrong):
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise DataError(
+            f"{name}: row {wrong[0] + 1} is {weight[wrong[0]]:g}{more}, expected finite "
+            "numbers of at least 0"
+        )
+    if not weight.any():
+        raise DataError(f"{name}: all of them are 0, expected some above 0")
+    return weight
 
 
 def _places(name: str, part: NDArray[Any]) -> list[str]:

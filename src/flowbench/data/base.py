@@ -22,6 +22,7 @@ from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
 from flowbench.data.options import DataError
 from flowbench.data.resolution import warn_of_merged_values
 from flowbench.transforms import Chain
+from flowbench.transforms.present_cells import inverse_of_present
 from flowbench.transforms.steps import build_preprocess
 
 __all__ = ["DataError", "DataModule", "RawData"]
@@ -53,9 +54,13 @@ class RawData:
         atoms: columns of `x` with single values that have probabilities of their own: name →
             these values.
         circular: columns of `x`, from 0, that are angles in radians in model space.
+        weight: split → how much each row counts, positive numbers `[rows]` of any scale; empty:
+            all the same.
+        missing: whether NaN in `x` is a missing cell, which few models accept.
 
     Raises:
-        DataError: a split is missing, or an array is not numeric `[rows, features]`.
+        DataError: a split is missing, an array is not numeric `[rows, features]`, or a weight is
+            not positive and finite.
 
     Example:
         >>> raw = RawData(x={split: np.ones((4, 2)) for split in ("train", "val", "test")})
@@ -76,15 +81,23 @@ class RawData:
     lattices: Mapping[str, Sequence[float]] = field(default_factory=dict)
     atoms: Mapping[str, Sequence[float]] = field(default_factory=dict)
     circular: Sequence[int] = ()
+    weight: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    missing: bool = False
 
     def __post_init__(self) -> None:
         for split in SPLITS:
             _refuse_other_than_numbers(f"x[{split!r}]", self.x.get(split))
             if self.context:
                 _refuse_other_than_numbers(f"context[{split!r}]", self.context.get(split))
+            if self.weight:
+                _refuse_other_than_weights(
+                    f"weight[{split!r}]", self.weight.get(split), self.x[split]
+                )
         features = self.x["train"].shape[1]
         self.feature_names = self.feature_names or [f"x{i + 1}" for i in range(features)]
-        self.sha256 = self.sha256 or _sha256([*self.x.values(), *self.context.values()])
+        self.sha256 = self.sha256 or _sha256(
+            [*self.x.values(), *self.context.values(), *self.weight.values()]
+        )
 
 
 def _refuse_other_than_numbers(name: str, array: Any) -> None:
@@ -94,6 +107,14 @@ def _refuse_other_than_numbers(name: str, array: Any) -> None:
     if not fits or getattr(dtype, "kind", "") not in "fiub":
         found = type(array).__name__ if shape is None else f"{dtype} of shape {tuple(shape)}"
         raise DataError(f"RawData: {name} is {found}, expected a NumPy array [rows, features]")
+
+
+def _refuse_other_than_weights(name: str, array: Any, rows: NDArray[Any]) -> None:
+    if np.shape(array) != (len(rows),) or not np.all((array > 0) & np.isfinite(array)):
+        raise DataError(
+            f"RawData: {name} is {np.shape(array)}, expected {len(rows)} positive and finite "
+            "numbers, one per row"
+        )
 
 
 def _sha256(arrays: Iterable[NDArray[Any]]) -> str:
@@ -159,7 +180,8 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         self.preprocess = build_preprocess(self.raw.preprocess)
         self.context_preprocess = build_preprocess(self.raw.context_preprocess)
         for split in SPLITS:
-            self.rows[split] = self.model_space(self.raw.x[split], self.raw.context.get(split))
+            rows = self.model_space(self.raw.x[split], self.raw.context.get(split))
+            self.rows[split] = rows.changed(weight=_of_mean_one(self.raw.weight.get(split)))
         warn_of_merged_values(
             self.raw.x["train"],
             self.preprocess,
@@ -214,8 +236,16 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         See `flowbench.flows.lattice_description.Lattice`.
         """
         raw = self.raw
+        if raw.missing:
+            return None
         found = lattice_of(raw.x["train"], raw.feature_names, raw.lattices)
         return None if found is None else found | {"preprocess": raw.preprocess}
+
+    def has_missing_cells(self, split: str) -> bool:
+        """Whether rows of a split have missing cells (NaN)."""
+        return self.raw.missing and any(
+            one.isnan().any() for one in self.rows[split].x.split(8192)
+        )
 
     @property
     def measure(self) -> dict[str, Any] | None:
@@ -224,7 +254,7 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         See `flowbench.flows.columns.Columns`; None: no column has a lattice or atoms.
         """
         raw = self.raw
-        if not (raw.lattices or raw.atoms):
+        if raw.missing or not (raw.lattices or raw.atoms):
             return None
         columns = measure_of(raw.x["train"], raw.feature_names, raw.lattices, raw.atoms)
         return {"columns": columns, "preprocess": raw.preprocess}
@@ -241,7 +271,7 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         return self.raw.dequantized or bool(self.raw.lattices)
 
     @property
-    def measure(self) -> str | None:
+    def other_measure(self) -> str | None:
         """What densities of the rows are with respect to, if not to their volume in data units.
 
         Their log-likelihoods stand beside no others.
@@ -277,15 +307,21 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         Raises:
             DataError: a row lies outside the domain of the preprocessing.
         """
-        u, log_det = _preprocessed(x, self.preprocess, self.cache_dir, self.dtype)
+        options = {"folder": self.cache_dir, "dtype": self.dtype}
+        u, log_det = _preprocessed(x, self.preprocess, missing=self.raw.missing, **options)
         if context is None:
             return Rows(u, None, log_det)
-        given, _ = _preprocessed(context, self.context_preprocess, self.cache_dir, self.dtype)
+        given, _ = _preprocessed(context, self.context_preprocess, missing=False, **options)
         return Rows(u, given, log_det)
 
 
 def _preprocessed(
-    source: NDArray[Any], preprocess: Chain, folder: str | Path | None, dtype: torch.dtype
+    source: NDArray[Any],
+    preprocess: Chain,
+    *,
+    missing: bool,
+    folder: str | Path | None,
+    dtype: torch.dtype,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     u = memory.empty(source.shape, dtype=dtype, folder=folder)
     vectors = u.flatten(1)
@@ -293,8 +329,10 @@ def _preprocessed(
     finite = torch.empty(len(source), dtype=torch.bool)
     for part in chunks(*source.shape):
         values = torch.from_numpy(np.array(source[part], np.float64)).flatten(1)
-        vectors[part], log_det[part] = preprocess.inverse(values)
-        finite[part] = log_det[part].isfinite() & vectors[part].isfinite().all(-1)
+        mapped = inverse_of_present(preprocess, values) if missing else preprocess.inverse(values)
+        vectors[part], log_det[part] = mapped
+        known = vectors[part].isfinite() | (values.isnan() if missing else False)
+        finite[part] = log_det[part].isfinite() & known.all(-1)
     if outside := (~finite).nonzero().flatten().tolist():
         steps = ", ".join(type(step).__name__ for step in preprocess.transforms)
         raise DataError(
@@ -302,3 +340,10 @@ def _preprocessed(
             "have values that are not finite" + (f" or that {steps} cannot map" if steps else "")
         )
     return u, log_det
+
+
+def _of_mean_one(weight: NDArray[Any] | None) -> torch.Tensor | None:
+    if weight is None:
+        return None
+    exact = np.asarray(weight, np.float64)
+    return torch.from_numpy(exact / exact.mean())

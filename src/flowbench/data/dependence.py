@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.data.chunks import chunks
 from flowbench.data.moments import Moments, correlations, moments
 from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
@@ -45,7 +46,7 @@ def dependent_columns(
     not themselves dependent, in float64, by elimination in the correlation matrix. It is dependent
     if the residual has a standard deviation of at most 10⁻⁵ of its own, or of four roundings of
     the type of the numbers (if these are at most 10⁻³ of it). Without more rows than columns, only
-    constant columns are found.
+    constant columns are found. Rows with missing cells (NaN) tell nothing but which columns vary.
 
     Args:
         x: the rows.
@@ -61,12 +62,14 @@ def dependent_columns(
         >>> [(one.column, one.sentence) for one in found]
         [(1, "'f' = 32 + 1.8 · 'c'")]
     """
+    every = moments(x)
+    x = _without_holes(x)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        found = moments(x)
-        matrix = correlations(x, found)
+        found = moments(x) if len(x) else every
+        matrix = correlations(x, found) if len(x) else np.eye(x.shape[1])
         noise = _rounding(x) * np.hypot(found.mean, found.std) / found.std
         limits = np.maximum(TOLERANCE, np.minimum(noise, 1e-3))
-    varying = [j for j in range(x.shape[1]) if found.low[j] != found.high[j]]
+    varying = [j for j in range(x.shape[1]) if found.low[j] < found.high[j]]
     if len(x) <= x.shape[1]:
         matrix = np.eye(x.shape[1])
     remainders = _remainders(matrix[np.ix_(varying, varying)], limits[varying])
@@ -75,6 +78,8 @@ def dependent_columns(
     for column, name in enumerate(names):
         if column < given:
             continue
+        if column not in varying and every.low[column] < every.high[column]:
+            continue  # it varies, but not in the rows without missing cells
         if column not in varying:
             sentence = f"{name!r} is constant ({found.low[column] + 0.0:g})"
             dependent.append(Dependent(column, sentence, 0.0, exact=True))
@@ -109,6 +114,15 @@ def refuse_dependent(
             f"{where}: {', '.join(exact[:SHOWN])}{more} (to 10⁻⁵ of a standard "
             f"deviation), where a density has no bound; {way}"
         )
+
+
+def _without_holes(x: NDArray[Any] | Selection) -> NDArray[Any] | Selection:
+    """The rows without missing cells; the rows as they are if all are so."""
+    whole = [~np.isnan(x[rows]).any(axis=1) for rows in chunks(*x.shape)]
+    if all(part.all() for part in whole):
+        return x
+    parts = zip(chunks(*x.shape), whole, strict=True)
+    return np.concatenate([x[rows][kept] for rows, kept in parts])
 
 
 def _rounding(x: NDArray[Any] | Selection) -> float:

@@ -14,14 +14,30 @@ ALL = slice(None)
 
 
 class Batch(NamedTuple):
-    """Rows that travel together: data in model space and, for a conditional density, contexts."""
+    """Rows that travel together: data in model space, their contexts and their weights.
+
+    `x` is `[rows, features]`, `context` `[rows, context_features]` or None, and `weight` `[rows]`,
+    of mean 1 over the split, or None where all rows count the same.
+    """
 
     x: Tensor
     context: Tensor | None
+    weight: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
-        return Batch(self.x.to(device), None if self.context is None else self.context.to(device))
+        context = None if self.context is None else self.context.to(device)
+        dtype = torch.float32 if device.type == "mps" else None  # which has no float64
+        weight = None if self.weight is None else self.weight.to(device, dtype)
+        return Batch(self.x.to(device), context, weight)
+
+    def mean(self, terms: Tensor) -> Tensor:
+        """The mean of one term per row, each counting by its weight.
+
+        The weights have a mean of 1 over the split, not over the batch, so that the means of
+        minibatches are on average that of the split.
+        """
+        return (terms if self.weight is None else terms * self.weight.to(terms.dtype)).mean()
 
 
 class Rows(NamedTuple):
@@ -29,31 +45,51 @@ class Rows(NamedTuple):
 
     `x` is `[rows, features]` in model space, `context` `[rows, context_features]` or None, and
     `log_det` (float64, `[rows]` or a scalar) is log |det| of the map from data units to model
-    space: log p(data units) = log p(model space) + log_det.
+    space: log p(data units) = log p(model space) + log_det. `weight` is how much each row counts,
+    `[rows]` with a mean of 1; None: all the same.
     """
 
     x: Tensor
     context: Tensor | None
     log_det: Tensor
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batch(self, index: slice | Tensor = ALL) -> Batch:
         """The rows selected by an index, by default all, as a batch."""
-        return Batch(self.x[index], None if self.context is None else self.context[index])
+        context = None if self.context is None else self.context[index]
+        weight = None if self.weight is None else self.weight[index]
+        return Batch(self.x[index], context, weight)
 
     def to(self, device: torch.device) -> "Rows":
         """The rows on a device; `log_det`, which models do not use, stays where it is."""
-        return Rows(*self.batch().to(device), self.log_det)
+        return self._with(self.batch().to(device), self.log_det)
 
     def part(self, index: slice) -> "Rows":
         """Some of the rows."""
-        return Rows(*self.batch(index), self.log_det[index] if self.log_det.ndim else self.log_det)
+        log_det = self.log_det[index] if self.log_det.ndim else self.log_det
+        return self._with(self.batch(index), log_det)
 
     def share(self) -> "Rows":
         """This rank's share: every n-th row of n ranks, or all rows on a single rank."""
         return self.part(slice(ranks.rank(), None, ranks.size()))
+
+    def whole(self) -> "Rows":
+        """The rows without missing cells (NaN)."""
+        missing = self.x.isnan().any(-1)
+        if not missing.any():
+            return self
+        log_det = self.log_det[~missing] if self.log_det.ndim else self.log_det
+        return self._with(self.batch(~missing), log_det)
+
+    def changed(self, **parts: Tensor | None) -> "Rows":
+        """The rows with some of their parts replaced."""
+        return Rows(**{name: parts.get(name, getattr(self, name)) for name in self._fields})  # type: ignore[arg-type]
+
+    def _with(self, batch: Batch, log_det: Tensor) -> "Rows":
+        return Rows(batch.x, batch.context, log_det, batch.weight)
 
 
 class BatchLoader:

@@ -31,24 +31,44 @@ class Moments(NamedTuple):
     high: NDArray[np.float64]
 
 
-def moments(x: NDArray[Any] | Selection, *, ddof: int = 0) -> Moments:
-    """Statistics of the columns of `[rows, columns]`, in two passes in float64.
+def moments(
+    x: NDArray[Any] | Selection, *, ddof: int = 0, weight: NDArray[np.float64] | None = None
+) -> Moments:
+    """Statistics of the present cells of `[rows, columns]`, in two passes in float64.
 
     Args:
-        x: at least one row (two, with `ddof=1`).
+        x: at least one row (two, with `ddof=1`); NaN is a missing cell. A column without any has
+            the smallest value ∞ and the largest −∞.
         ddof: 0 divides the sum of squares by the number of rows, 1 by one less.
+        weight: how much each row counts, `[rows]`, of mean 1; None: all the same.
 
     Example:
         >>> moments(np.array([[1.0], [3.0]])).std
         array([1.])
     """
-    found = [(part.sum(axis=0), part.min(axis=0), part.max(axis=0)) for _, part in _parts(x)]
-    sums, lows, highs = zip(*found, strict=True)
-    mean = np.sum(sums, axis=0) / len(x)
-    with np.errstate(over="ignore"):  # told by those who need it finite
-        squares = np.sum([((part - mean) ** 2).sum(axis=0) for _, part in _parts(x)], axis=0)
-    std = np.sqrt(squares / (len(x) - ddof))
+    sums, squares, counts, lows, highs = [], [], [], [], []
+    for start, part in _parts(x):
+        present = ~np.isnan(part)
+        each = present * _counts(weight, start, part)
+        counts.append(each.sum(axis=0))
+        sums.append((np.where(present, part, 0.0) * each).sum(axis=0))
+        lows.append(np.where(present, part, np.inf).min(axis=0))
+        highs.append(np.where(present, part, -np.inf).max(axis=0))
+    count = np.sum(counts, axis=0)
+    with np.errstate(
+        over="ignore", invalid="ignore", divide="ignore"
+    ):  # told by those who need it
+        mean = np.sum(sums, axis=0) / count
+        for start, part in _parts(x):
+            centred = np.where(np.isnan(part), 0.0, part - mean)
+            squares.append((centred**2 * _counts(weight, start, part)).sum(axis=0))
+        std = np.sqrt(np.sum(squares, axis=0) / (count - ddof))
     return Moments(mean, std, np.min(lows, axis=0), np.max(highs, axis=0))
+
+
+def _counts(weight: NDArray[np.float64] | None, start: int, part: NDArray[Any]) -> Any:
+    """How much the rows of a part count."""
+    return 1.0 if weight is None else weight[start : start + len(part), None]
 
 
 def correlations(x: NDArray[Any] | Selection, found: Moments | None = None) -> NDArray[np.float64]:
@@ -75,6 +95,7 @@ def standardize(
     where: str,
     ddof: int = 0,
     constant: bool = False,
+    weight: NDArray[np.float64] | None = None,
 ) -> list[dict[str, Any]]:
     """The preprocessing that gives the columns of `x` mean 0 and standard deviation 1.
 
@@ -84,15 +105,16 @@ def standardize(
         where: how messages refer to the rows.
         ddof: subtracted from the number of rows in the variance.
         constant: accept constant columns, which are only centred.
+        weight: how much each row counts, `[rows]`, of mean 1; None: all the same.
 
     Raises:
         DataError: a column is constant, or its variance is too large or too small for float64.
     """
-    found = moments(x, ddof=ddof)
+    found = moments(x, ddof=ddof, weight=weight)
     if not constant:
         refuse_constant(found, names, where=where)
     _refuse_immeasurable(found, names, where=where)
-    std = np.where(found.low == found.high, 1.0, found.std)
+    std = np.where(found.low >= found.high, 1.0, found.std)
     return [{"name": "Standardize", "mean": found.mean.tolist(), "std": std.tolist()}]
 
 
@@ -116,9 +138,9 @@ def refuse_constant(found: Moments, names: Sequence[str], *, where: str) -> None
         DataError: naming the columns.
     """
     constant = [
-        f"{name!r} (always {low + 0.0:g})"
+        f"{name!r} ({f'always {low + 0.0:g}' if low == high else 'always missing'})"
         for name, low, high in zip(names, found.low, found.high, strict=True)
-        if low == high
+        if low >= high
     ]
     if constant:
         raise DataError(f"{where}: a column must vary, but constant is {', '.join(constant)}")
@@ -137,14 +159,22 @@ def _refuse_immeasurable(found: Moments, names: Sequence[str], *, where: str) ->
         )
 
 
-def refuse_non_finite(x: NDArray[Any] | Selection, names: Sequence[str], *, where: str) -> None:
+def refuse_non_finite(
+    x: NDArray[Any] | Selection, names: Sequence[str], *, where: str, missing: bool = False
+) -> None:
     """Refuse NaN and infinity.
+
+    Args:
+        x: `[rows, columns]`.
+        names: names of the columns.
+        where: how messages refer to the rows.
+        missing: accept NaN, a missing cell.
 
     Raises:
         DataError: naming the first three cells; rows are counted from 1.
     """
     for start, part in _parts(x):
-        cells = np.argwhere(~np.isfinite(part))
+        cells = np.argwhere(~(np.isfinite(part) | (missing & np.isnan(part))))
         refuse_cells(cells, list(part.T), names=names, first=start + 1, where=where)
 
 

@@ -18,14 +18,15 @@ def embedded(flow: Flow, rows: Rows) -> Rows:
     """The rows with their contexts embedded, as the layers of the flow see them."""
     if flow.embedding is None or rows.context is None:
         return rows
-    return Rows(rows.x, flow.embedding(rows.context), rows.log_det)
+    return rows.changed(context=flow.embedding(rows.context))
 
 
 @torch.no_grad()
 def noise(flow: Flow, rows: Rows) -> Tensor:
     """The rows mapped to base space, float64 `[rows, features]`."""
     batches = SequentialLoader(embedded(flow, rows))
-    return torch.cat([flow.transform.inverse(*batch)[0].cpu().double() for batch in batches])
+    parts = [flow.transform.inverse(batch.x, batch.context)[0] for batch in batches]
+    return torch.cat([part.cpu().double() for part in parts])
 
 
 def normal_quantiles(n: int) -> Tensor:

@@ -35,12 +35,14 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
 
     Args:
         flow: the density; it is put into evaluation mode.
-        rows: held-out rows, up to 2,000 of which are looked at (500 where they have contexts).
+        rows: held-out rows, up to 2,000 of which are looked at (500 where they have contexts);
+            only those without missing cells.
 
     Returns:
         `rows`: how many; `coverage`: for each of some `level`s the `share` of rows that its region
         holds, with `two_standard_errors`; and `two_sample`, see `two_sample_test`. None for events
-        of more than 4,096 features, which would take long to sample.
+        of more than 4,096 features, which would take long to sample, and where all rows have
+        missing cells.
 
     Example:
         >>> from flowbench.flows import Gaussian
@@ -52,6 +54,9 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
     if flow.features > MOST_FEATURES:
         return None
     flow.eval()
+    rows = rows.whole()
+    if not len(rows):
+        return None
     most = ROWS if rows.context is None else FEW_ROWS
     places = torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()
     x, context = (None if part is None else part[places] for part in (rows.x, rows.context))
@@ -60,18 +65,20 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
         torch.manual_seed(SEED)
         ranks, samples = density_ranks(flow, x, context)
     given = None if context is None else _numbers(context)
-    independent = 1 / len(x) + (1 / SAMPLES if context is None else 0.0)
+    weight = None if rows.weight is None else rows.weight[places]
+    share = torch.full((len(x),), 1 / len(x)) if weight is None else weight / weight.sum()
+    independent = float(share.square().sum()) + (1 / SAMPLES if context is None else 0.0)
     return {
         "rows": len(x),
         "coverage": [
             {
                 "level": level,
-                "share": (ranks <= level).double().mean().item(),
+                "share": float(share.to(ranks) @ (ranks <= level).to(ranks)),
                 "two_standard_errors": 2 * math.sqrt(level * (1 - level) * independent),
             }
             for level in LEVELS
         ],
-        "two_sample": two_sample_test(_numbers(x), _numbers(samples), given),
+        "two_sample": two_sample_test(_numbers(x), _numbers(samples), given, weight),
     }
 
 
@@ -131,7 +138,10 @@ def _sizes(count: int) -> list[int]:
 
 
 def two_sample_test(
-    rows: NDArray[Any], samples: NDArray[Any], context: NDArray[Any] | None = None
+    rows: NDArray[Any],
+    samples: NDArray[Any],
+    context: NDArray[Any] | None = None,
+    weight: Tensor | None = None,
 ) -> dict[str, float] | None:
     """How well a classifier tells samples from rows, which it should not be able to.
 
@@ -141,6 +151,7 @@ def two_sample_test(
         rows: held-out rows `[n, features]`.
         samples: as many.
         context: of both, `[n, context_features]`.
+        weight: how much each row counts, `[n]`; None: all the same.
 
     Returns:
         `auroc`, near ½ where samples are like the rows, and the `two_standard_errors` that it has
@@ -167,8 +178,14 @@ def two_sample_test(
     share = min(1.0, FEATURES_PER_SPLIT / x.shape[1])
     trees = HistGradientBoostingClassifier(max_iter=30, max_features=share, random_state=0)
     pairs = np.tile(np.arange(n), 2)  # of one context, which would tell the other's class
+    counts, equal = None, float(n)  # the number of equal rows with means as exact
+    if weight is not None:
+        share = (weight / weight.sum()).double().cpu().numpy()
+        counts, equal = np.concatenate([share * n, np.ones(n)]), 1 / float(share @ share)
+    options: Any = {} if counts is None else {"params": {"sample_weight": counts}}
     scores = cross_val_predict(
-        trees, x, y, groups=pairs, cv=GroupKFold(2), method="decision_function"
+        trees, x, y, groups=pairs, cv=GroupKFold(2), method="decision_function", **options
     )
-    error = 2 * math.sqrt((2 * n + 1) / (12 * n * n))
-    return {"auroc": float(roc_auc_score(y, scores)), "two_standard_errors": error}
+    error = 2 * math.sqrt((equal + n + 1) / (12 * equal * n))
+    auroc = roc_auc_score(y, scores, sample_weight=counts)
+    return {"auroc": float(auroc), "two_standard_errors": error}

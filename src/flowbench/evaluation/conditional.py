@@ -31,7 +31,7 @@ def by_label(flow: Flow, data: DataModule, rows: Rows) -> Tensor:
     context, columns = rows.context.clone(), []
     for label in torch.eye(count).to(context):
         context[:, -count:] = label
-        terms = log_likelihoods(flow, Rows(rows.x, context, rows.log_det), finite=False)
+        terms = log_likelihoods(flow, rows.changed(context=context), finite=False)
         columns.append(per_event(terms, data))
     return torch.stack(columns, dim=-1)
 

@@ -7,14 +7,17 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 
 from flowbench.atomic_files import replacing
-from flowbench.data import DataModule, SoundDataModule
+from flowbench.data import DataModule, Rows, SoundDataModule
 from flowbench.evaluation.anomaly import label_scores
 from flowbench.evaluation.likelihood import device_of, log_likelihoods
+from flowbench.evaluation.score import Score
 from flowbench.flows import Flow
 from flowbench.flows.base import log_normal
 from flowbench.modes import modes_kept
+from flowbench.transforms.weighted_rows import on_rows
 
 __all__ = ["LabelCurve", "StepCurve", "step_summary"]
 
@@ -152,9 +155,14 @@ class StepCurve(Curve):
         """Means under the flow and under N(0, I)."""
         first = {split: data.rows[split].part(slice(self.count)) for split in ("train", "test")}
         share = first["train"].share()
-        flow.recompute_statistics(*share.batch().to(device_of(flow)))
-        found = {s: log_likelihoods(flow, rows).mean().item() for s, rows in first.items()}
+        train = share.batch().to(device_of(flow))
+        on_rows(flow.recompute_statistics, train.x, train.context, train.weight)
+        found = {s: _mean(rows, log_likelihoods(flow, rows)) for s, rows in first.items()}
         return found | {
-            f"base/{split}": log_normal(rows.x.double()).mean().item()
+            f"base/{split}": _mean(rows, log_normal(rows.x.double()))
             for split, rows in first.items()
         }
+
+
+def _mean(rows: Rows, terms: Tensor) -> float:
+    return Score.of(terms, weight=rows.weight).mean

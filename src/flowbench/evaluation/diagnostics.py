@@ -11,6 +11,7 @@ from flowbench.data.loader import SequentialLoader
 from flowbench.evaluation.base_space import base_normality, embedded, noise
 from flowbench.evaluation.invertibility import round_trip_error
 from flowbench.evaluation.likelihood import log_likelihoods
+from flowbench.evaluation.score import Score
 from flowbench.flows import Flow, StandardNormal
 from flowbench.transforms import AffineMap
 from flowbench.transforms.base import layers_from_data
@@ -38,8 +39,11 @@ def diagnose(flow: Flow, data: DataModule, *, rows: int = 10_000) -> dict[str, A
         `base_normality`, null where the base is no standard normal.
     """
     flow.eval()
-    first = {split: data.rows[split].part(slice(rows)) for split in ("train", "test")}
-    means = {split: log_likelihoods(flow, part).mean().item() for split, part in first.items()}
+    first = {split: data.rows[split].part(slice(rows)).whole() for split in ("train", "test")}
+    means = {
+        split: Score.of(log_likelihoods(flow, part), weight=part.weight).mean
+        for split, part in first.items()
+    }
     return {
         "gap": means["train"] - means["test"],
         "gradient_norms": gradient_norms(flow, next(iter(data.train_dataloader()))),
@@ -49,7 +53,8 @@ def diagnose(flow: Flow, data: DataModule, *, rows: int = 10_000) -> dict[str, A
 
 def _of_rows(flow: Flow, rows: Rows) -> dict[str, Any]:
     normal = isinstance(flow.base, StandardNormal)
-    error = round_trip_error(flow.transform, *embedded(flow, rows).batch(slice(ROUND_TRIPS)))
+    first = embedded(flow, rows).batch(slice(ROUND_TRIPS))
+    error = round_trip_error(flow.transform, first.x, first.context)
     return {
         "round_trip": error.relative if error.relative == error.relative else None,
         "bounded_log_scales": bounded_share(flow, rows),
@@ -81,7 +86,7 @@ def gradient_norms(flow: Flow, batches: Iterable[Batch]) -> list[dict[str, Any]]
     parts = {name: parameters for name, parameters in parts.items() if parameters}
     norms: dict[str, list[float]] = {name: [] for name in parts}
     for batch in batches if parts else ():
-        loss = -flow(batch.x, batch.context).mean()
+        loss = -batch.mean(flow(batch.x, batch.context))
         gradients = torch.autograd.grad(loss, parts["all"], allow_unused=True)
         squares = {
             parameter: gradient.double().square().sum()
@@ -119,7 +124,7 @@ def _log_scales(flow: Flow, rows: Rows) -> Iterator[tuple[Tensor, float]]:
             handles.append(conditioner.register_forward_hook(_keep(found, map_.bound)))
     try:
         for batch in SequentialLoader(embedded(flow, rows), chunk=CHUNK) if handles else ():
-            flow.transform.inverse(*batch)
+            flow.transform.inverse(batch.x, batch.context)
             yield from found
             found.clear()
     finally:

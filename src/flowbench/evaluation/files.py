@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,15 +23,27 @@ from flowbench.data.table.parts import Part
 from flowbench.evaluation.noise import RowNoise
 from flowbench.frames import label_places
 
-__all__ = ["score_file", "scored_rows", "write_scores"]
+__all__ = ["Scored", "score_file", "scored_rows", "together", "write_scores"]
 
 COLUMN = "log_density"
 CHUNK = 8192
 
 
+class Scored(NamedTuple):
+    """Rows of a file.
+
+    Attributes:
+        terms: log-densities, float64 `[rows]`.
+        weight: how much each counts, float64 `[rows]`; None where the file does not say it.
+    """
+
+    terms: Tensor
+    weight: Tensor | None
+
+
 def score_file(
     density: TrainedDensity, path: Path, *, out: Path, key: str | None = None, draws: int = 1
-) -> tuple[int, int]:
+) -> Scored:
     """Write the log-density of every row of a file, in data units, in nats.
 
     Where training added uniform noise to a column (`data.dequantize`), so does this, to the values
@@ -48,19 +60,34 @@ def score_file(
         draws: how many draws of the noise the log-densities are averaged over.
 
     Returns:
-        The number of rows, and how many of them got NaN, for values that are missing.
+        The rows as written: NaN for values that are missing.
 
     Raises:
         DataError: a file has another format, or lacks columns that the density needs, or has a
             label that no training row had.
     """
-    return write_scores(scored_rows(density, path, key=key, draws=draws), out)
+    pieces: list[Scored] = []
+    write_scores(_kept(scored_rows(density, path, key=key, draws=draws), pieces), out)
+    return together(pieces)
+
+
+def together(pieces: Sequence[Scored]) -> Scored:
+    """All rows of the pieces."""
+    weights = [piece.weight for piece in pieces if piece.weight is not None]
+    terms = torch.cat([torch.empty(0, dtype=torch.float64), *(piece.terms for piece in pieces)])
+    return Scored(terms, torch.cat(weights) if weights else None)
+
+
+def _kept(pieces: Iterator[Scored], kept: list[Scored]) -> Iterator[Tensor]:
+    for piece in pieces:
+        kept.append(piece)
+        yield piece.terms
 
 
 def scored_rows(
     density: TrainedDensity, path: Path, *, key: str | None = None, draws: int = 1
-) -> Iterator[Tensor]:
-    """Log-densities of the rows of a file, float64, piece by piece; see `score_file`."""
+) -> Iterator[Scored]:
+    """Log-densities of the rows of a file, piece by piece; see `score_file`."""
     form = Form.of_scored(density.config.get("data", {}))
     with open_table(path, key=key, form=form) as parts:
         if list(parts) != ["all"]:
@@ -73,20 +100,30 @@ def scored_rows(
         categories, row = list(density.categories), 1
         if draws > 1 and not places:
             raise DataError(f"draws={draws}: no noise is added to these rows, expected 1")
-        faults = Faults(
-            Columns(targets=columns, contexts=[], categorical=categories, split=None, group=None),
-            form,
+        known = density.config.get("data", {}).get("weight_column")
+        roles = Columns(
+            targets=columns,
+            contexts=[],
+            categorical=categories,
+            split=None,
+            group=None,
+            weight=str(known) if known is not None and str(known) in source.names else None,
         )
-        for piece in source.pieces(columns, categories):
+        faults = Faults(roles, form)
+        for piece in source.pieces(roles.numeric, categories):
             faults.see("", row, piece)
             faults.refuse_wrong(str(path), source.problems)
             numbers = np.asarray(piece.numbers, np.float64)
             for name, labels in zip(categories, piece.texts, strict=True):
                 _refuse_unknown(density, name, labels, row=row, path=path)
             one_hot = map(density.one_hot, categories, piece.texts)
-            rows = torch.cat([torch.from_numpy(numbers), *one_hot], dim=-1)
-            for chunk in rows.split(CHUNK):
-                yield _mean_log_prob(density, chunk, places, draws)
+            values = torch.from_numpy(numbers[:, : len(columns)])
+            rows = torch.cat([values, *one_hot], dim=-1)
+            weight = torch.from_numpy(np.nan_to_num(numbers[:, -1])) if roles.weight else None
+            for start in range(0, len(rows), CHUNK):
+                part = slice(start, start + CHUNK)
+                terms = _mean_log_prob(density, rows[part], places, draws)
+                yield Scored(terms, None if weight is None else weight[part])
             row += len(numbers)
         faults.refuse_wrong(str(path), source.problems)
 
@@ -105,8 +142,11 @@ def _mean_log_prob(
 
 
 def _log_prob(density: TrainedDensity, rows: Tensor) -> Tensor:
-    """NaN where a value is missing."""
-    complete, features = ~rows.isnan().any(-1), density.flow.features
+    """NaN where a value is missing that is not integrated out."""
+    features, config = density.flow.features, density.config.get("data")
+    integrated = density.flow.marginalizes and (not config or Form.of(config).marginalizes)
+    needed = rows[:, features:] if integrated else rows
+    complete = ~needed.isnan().any(-1)
     known = rows[complete]
     terms = torch.full((len(rows),), torch.nan, dtype=torch.float64)
     if len(known):
@@ -127,19 +167,16 @@ def _refuse_unknown(
         )
 
 
-def write_scores(pieces: Iterator[Tensor], out: Path) -> tuple[int, int]:
+def write_scores(pieces: Iterator[Tensor], out: Path) -> None:
     """Write log-densities as one column of a `.csv` or `.parquet`; see `score_file`."""
     writers = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
     if out.suffix not in writers:
         raise DataError(f"{out} has the extension {out.suffix!r}, expected .csv or .parquet")
     out.parent.mkdir(parents=True, exist_ok=True)
-    count, lost, schema = 0, 0, pa.schema([(COLUMN, pa.float64())])
+    schema = pa.schema([(COLUMN, pa.float64())])
     with replacing(out) as part, writers[out.suffix](part, schema) as writer:
         for terms in pieces:
             writer.write_table(pa.table({COLUMN: terms.numpy()}, schema=schema))
-            count += len(terms)
-            lost += int(terms.isnan().sum())
-    return count, lost
 
 
 def _columns(density: TrainedDensity, source: Part, path: Path) -> list[str]:

@@ -41,7 +41,8 @@ def log_likelihoods(flow: Flow, rows: Rows, *, finite: bool = True) -> Tensor:
     flow.eval()
     loader, device = SequentialLoader(rows), device_of(flow)
     own = torch.arange(len(loader)).tensor_split(ranks.size())[ranks.rank()].tolist()
-    parts = [flow.log_prob(*loader[chunk].to(device)).cpu().double() for chunk in own]
+    batches = (loader[chunk].to(device) for chunk in own)
+    parts = [flow.log_prob(batch.x, batch.context).cpu().double() for batch in batches]
     terms = torch.cat([part for parts in ranks.gathered(parts) for part in parts])
     if finite:
         refuse_non_finite(terms)

@@ -11,7 +11,9 @@ from flowbench.evaluation.score import summarize
 __all__ = ["paired_difference", "rows_sha256"]
 
 
-def paired_difference(first: Tensor, second: Tensor) -> dict[str, float]:
+def paired_difference(
+    first: Tensor, second: Tensor, weight: Tensor | None = None
+) -> dict[str, float]:
     """The mean of the row-wise differences of log-likelihoods, with its own error.
 
     Log-likelihoods of the same rows are strongly correlated between models, so the error of the
@@ -20,6 +22,7 @@ def paired_difference(first: Tensor, second: Tensor) -> dict[str, float]:
     Args:
         first: log-likelihoods of rows in data units, in nats.
         second: those of the same rows under another density.
+        weight: how much each row counts; None: all the same.
 
     Returns:
         `mean`, `two_standard_errors` and order statistics of first − second, and `better`, the
@@ -38,14 +41,18 @@ def paired_difference(first: Tensor, second: Tensor) -> dict[str, float]:
     if first.shape != second.shape:
         raise ValueError(f"expected the same rows twice, got {len(first)} and {len(second)}")
     difference = first.double() - second.double()
-    return summarize(difference) | {"better": (difference > 0).double().mean().item()}
+    better = summarize((difference > 0).double(), weight)["mean"]
+    return summarize(difference, weight) | {"better": better}
 
 
-def rows_sha256(rows: NDArray[np.generic], *, chunk: int = 65536) -> str:
+def rows_sha256(
+    rows: NDArray[np.generic], weight: NDArray[np.generic] | None = None, *, chunk: int = 65536
+) -> str:
     """The SHA-256 of rows, their type and their shape: scores can be paired where it is the same.
 
     Args:
         rows: `[n, ...]`, which may lie on disk.
+        weight: how much each counts, `[n]`; None: all the same.
         chunk: how many rows are read at a time.
 
     Example:
@@ -57,4 +64,6 @@ def rows_sha256(rows: NDArray[np.generic], *, chunk: int = 65536) -> str:
     whole = hashlib.sha256(f"{rows.dtype.str} {rows.shape} ".encode())
     for start in range(0, len(rows), chunk):
         whole.update(np.ascontiguousarray(rows[start : start + chunk]).tobytes())
+    if weight is not None:
+        whole.update(np.ascontiguousarray(weight, np.float64).tobytes())
     return whole.hexdigest()

@@ -144,7 +144,10 @@ def same_rows(first: Run, second: Run, split: str) -> None:
         ValueError: the data or the split differ.
     """
     one, other = first.data.raw, second.data.raw
-    if one.sha256 != other.sha256 or not _equal(one.x[split], other.x[split]):
+    same = _equal(one.x[split], other.x[split]) and _equal(
+        *(np.asarray(raw.weight.get(split, ())) for raw in (one, other))
+    )
+    if one.sha256 != other.sha256 or not same:
         raise ValueError(
             f"{first.path} and {second.path} do not have the same {split} rows, which a paired "
             "comparison needs"
@@ -154,4 +157,4 @@ def same_rows(first: Run, second: Run, split: str) -> None:
 def _equal(one: NDArray[Any], other: NDArray[Any], *, chunk: int = 65536) -> bool:
     starts = range(0, max(len(one), len(other)), chunk)
     parts = (slice(start, start + chunk) for start in starts)
-    return all(np.array_equal(one[part], other[part]) for part in parts)
+    return all(np.array_equal(one[part], other[part], equal_nan=True) for part in parts)

@@ -29,8 +29,8 @@ class Score:
 
     Attributes:
         mean: over the events.
-        two_standard_errors: of the mean, 2 s / √n, as in the tables of the literature; None where
-            it was not published.
+        two_standard_errors: of the mean, 2 s / √n, as in the tables of the literature; with
+            weights, 2 √(Σw²(l − l̄)²) / Σw; None where it was not published.
         median: of the events, the lower one of two.
         quantile_1_percent: 1 % of the events lie below it.
         min: the lowest.
@@ -44,6 +44,8 @@ class Score:
         2.5000 ± 1.2910 nats
         >>> print(score.details())
         4 rows; median 2.0000, 1 % 1.0000, min 1.0000
+        >>> print(Score.of(torch.tensor([1.0, 4.0]), weight=torch.tensor([2.0, 1.0])).text())
+        2.0000 ± 1.8856 nats
     """
 
     mean: float
@@ -55,7 +57,9 @@ class Score:
     rows_per_event: int = 1
 
     @classmethod
-    def of(cls, terms: "Tensor", *, rows_per_event: int = 1) -> Self:
+    def of(
+        cls, terms: "Tensor", *, weight: "Tensor | None" = None, rows_per_event: int = 1
+    ) -> Self:
         """Sum up log-likelihoods.
 
         Sums are rounded once, so that they depend on the values alone, not on threads or the
@@ -63,18 +67,28 @@ class Score:
 
         Args:
             terms: one per event, in nats, `[events]`.
+            weight: how much each event counts, of any scale; None: all the same.
             rows_per_event: as the attribute.
         """
         terms = terms.double()
         n = len(terms)
-        mean = math.fsum(terms.tolist()) / n
-        squares = math.fsum((terms - mean).square().tolist())
+        if weight is None:
+            mean = math.fsum(terms.tolist()) / n
+            squares = math.fsum((terms - mean).square().tolist()) / (max(1, n - 1) * n)
+            places = [(n - 1) // 2, (n - 1) // 100]
+        else:
+            share = weight.double().cpu() / math.fsum(weight.tolist())
+            mean = math.fsum((share * terms).tolist())
+            squares = math.fsum((share * (terms - mean)).square().tolist())
+            ends = share[terms.argsort()].cumsum(0)
+            places = [int((ends < level).sum().clamp_max(n - 1)) for level in (0.5, 0.01)]
+        ordered = terms.sort().values
         return cls(
             mean=mean,
-            two_standard_errors=2 * math.sqrt(squares / (max(1, n - 1) * n)),
-            median=terms.median().item(),
-            quantile_1_percent=terms.sort().values[(n - 1) // 100].item(),
-            min=terms.min().item(),
+            two_standard_errors=2 * math.sqrt(squares),
+            median=ordered[places[0]].item(),
+            quantile_1_percent=ordered[places[1]].item(),
+            min=ordered[0].item(),
             n=n,
             rows_per_event=rows_per_event,
         )
@@ -122,7 +136,7 @@ def statistics() -> list[str]:
     return [one.name for one in fields(Score) if one.name != "rows_per_event"]
 
 
-def summarize(terms: "Tensor") -> dict[str, float]:
+def summarize(terms: "Tensor", weight: "Tensor | None" = None) -> dict[str, float]:
     """The statistics of log-likelihoods `[events]`, in nats, as `result.json` has them.
 
     Example:
@@ -130,7 +144,7 @@ def summarize(terms: "Tensor") -> dict[str, float]:
         >>> summarize(torch.tensor([1.0, 2.0, 3.0, 4.0]))["two_standard_errors"]
         1.29...
     """
-    return Score.of(terms).json()
+    return Score.of(terms, weight=weight).json()
 
 
 def score_in(

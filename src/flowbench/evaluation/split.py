@@ -74,8 +74,9 @@ def scored(
         if prior:
             draws[-1]["marginal"], draws[-1]["right"] = without_labels(flow, data, rows, prior)
     mean = {name: torch.stack([draw[name] for draw in draws]).mean(0) for name in draws[0]}
-    model_space = Score.of(mean["given"], rows_per_event=count)
-    data_space = Score.of(mean["given"] + mean["log_det"])
+    weight = data.rows[split].weight
+    model_space = Score.of(mean["given"], weight=weight, rows_per_event=count)
+    data_space = Score.of(mean["given"] + mean["log_det"], weight=weight)
     bits = -data_space.mean / (count * data.features * math.log(2))
     block: dict[str, Any] = {
         "log_likelihood": {"model_space": model_space.json(), "data_space": data_space.json()},
@@ -85,15 +86,15 @@ def scored(
         "noise_draws": options.draws if data.has_noise else None,
         "least_likely": least_likely(mean["given"], name=model_space.event),
     }
-    if data.measure is not None:
-        block["measure"] = data.measure
+    if data.other_measure is not None:
+        block["measure"] = data.other_measure
     if prior:
         block |= {
             "marginal": {
-                "model_space": summarize(mean["marginal"]),
-                "data_space": summarize(mean["marginal"] + mean["log_det"]),
+                "model_space": summarize(mean["marginal"], weight),
+                "data_space": summarize(mean["marginal"] + mean["log_det"], weight),
             },
-            "accuracy": mean["right"].mean().item(),
+            "accuracy": Score.of(mean["right"], weight=weight).mean,
             "class_prior": prior._asdict(),
         }
     if isinstance(data, SoundDataModule) and data.train_label is not None and split != "train":

@@ -45,7 +45,7 @@ def _density(of: Subject) -> Draw | None:
     if of.data.features != 2 or of.data.context_features:
         return None
     true = getattr(of.data, "log_density", None)
-    return lambda path: draw_density(of.flow, of.data.rows["test"], path, true=true)
+    return lambda path: draw_density(of.flow, of.data.rows["test"].whole(), path, true=true)
 
 
 def _samples(of: Subject) -> Draw | None:
@@ -66,7 +66,7 @@ def _pairs(of: Subject) -> Draw | None:
 def _base_space(of: Subject) -> Draw | None:
     if not isinstance(of.flow.base, StandardNormal):
         return None
-    splits = {split: of.data.rows[split] for split in ("train", "test")}
+    splits = {split: of.data.rows[split].whole() for split in ("train", "test")}
     return lambda path: draw_base_space(of.flow, splits, path)
 
 

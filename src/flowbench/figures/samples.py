@@ -53,9 +53,11 @@ def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
 def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
     """Draw every feature's distribution, test rows below the diagonal and samples above it.
 
-    Of more than eight features the first eight are drawn, in data units.
+    Of more than eight features the first eight are drawn, in data units; only rows without
+    missing cells.
     """
     samples, rows = _samples(flow, data, SHOWN_ROWS)
+    rows = rows[~np.isnan(rows).any(axis=1)]
     names = data.raw.feature_names[:SHOWN_FEATURES]
     limits = [_limits(rows[:, index]) for index in range(len(names))]
     side = 1.2 + 1.35 * len(names)
@@ -96,9 +98,16 @@ def _limits(values: NDArray[np.floating]) -> tuple[float, float]:
 def _samples(
     flow: Flow, data: DataModule, n: int
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Samples, and as many test rows (evenly chosen), whose contexts they share; data units."""
+    """Samples, and as many test rows (evenly chosen), whose contexts they share; data units.
+
+    A row of a large weight may come several times.
+    """
     rows = data.rows["test"]
     index = torch.linspace(0, len(rows) - 1, min(n, len(rows))).long()
+    if rows.weight is not None:
+        ends = rows.weight.cumsum(0)
+        places = (torch.arange(len(index), dtype=ends.dtype) + 0.5) / len(index)
+        index = torch.searchsorted(ends, places * ends[-1])
     if rows.context is None:
         drawn = flow.sample((len(index),))
     else:

@@ -81,6 +81,8 @@ class AutoregressiveLevels(LatticeBase):
         )
         return ((values + 1) / self.scales).round().long().reshape(*shape, self.features)
 
-    def initialize(self, k: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, k: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Start the family at the shares of the levels."""
-        self.family.initialize(k)
+        self.family.initialize(k, weight)

@@ -12,6 +12,7 @@ from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Chain, Folded
 from flowbench.transforms.base import common_size
+from flowbench.transforms.weighted_rows import on_rows, repeated
 
 __all__ = ["Blockwise", "SharedBlocks", "equal_blocks"]
 
@@ -43,16 +44,20 @@ class Blockwise(Flow):
         super().__init__(_Blocks(flows), Chain())
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Initialise every flow with its block of the training rows."""
         for flow, block in self.base.pairs(x):
-            flow.initialize(block, context)
+            on_rows(flow.initialize, block, context, weight)
 
     @torch.no_grad()
-    def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
+    def recompute_statistics(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Recompute the statistics of every flow from its block of the training rows."""
         for flow, block in self.base.pairs(x):
-            flow.recompute_statistics(block, context)
+            on_rows(flow.recompute_statistics, block, context, weight)
 
 
 class SharedBlocks(Flow):
@@ -84,16 +89,22 @@ class SharedBlocks(Flow):
         self._block = [flow]  # in a list, so that its parts are not registered twice
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Initialise the flow with all blocks of the training rows."""
-        self._block[0].initialize(*self.transform.fold(x, context))
+        rows, given = self.transform.fold(x, context)
+        on_rows(self._block[0].initialize, rows, given, repeated(weight, len(rows)))
 
     @torch.no_grad()
-    def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
+    def recompute_statistics(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Recompute the statistics of the flow from all blocks of the training rows."""
         [flow] = self._block
         flow.training = self.training  # not registered, so train() and eval() skip it
-        flow.recompute_statistics(*self.transform.fold(x, context))
+        rows, given = self.transform.fold(x, context)
+        on_rows(flow.recompute_statistics, rows, given, repeated(weight, len(rows)))
 
 
 def equal_blocks(

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians fitted to rows by expectation and maximisation."""
+"""Gaussians and mixtures of Gaussians fitted to rows by expectation and maximisation."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from flowbench.flows.base import log_normal
+from flowbench.flows.missing_cells import Gaussians, Holed, expected, holed, log_marginals
 
-__all__ = ["CHUNK", "Gaussians", "fitted_gaussians", "log_densities"]
+__all__ = ["Sample", "fitted_gaussians", "log_densities", "moments_of_present", "order_of"]
 
 TOLERANCE = 1e-5  # nats per row
 ROUNDS = 300
@@ -15,14 +16,29 @@ STARTS, STARTING_ROUNDS = 4, 10
 CLUSTERED_ROWS, CLUSTERING_ROUNDS = 10_000, 5
 PRIOR_ROWS = 1.0
 CHUNK = 8192
+EXACT, MANY_ROUNDS = 1e-13, 2000  # of a single Gaussian
+OFFSET = 0.3819660112501051  # irrational, so that no rounding decides which row is chosen
 
 
-class Gaussians(NamedTuple):
-    """K weighted Gaussians: log-weights `[K]`, means `[K, d]`, Cholesky factors `[K, d, d]`."""
+class Sample(NamedTuple):
+    """Rows in float64, and how much each counts.
 
-    log_weights: Tensor
-    means: Tensor
-    factors: Tensor
+    Attributes:
+        x: `[rows, d]`, NaN where a cell is missing.
+        share: of each row, `[rows]`; they sum to 1.
+        parts: the rows with missing cells.
+    """
+
+    x: Tensor
+    share: Tensor
+    parts: list[Holed]
+
+    @classmethod
+    def of(cls, x: Tensor, weight: Tensor | None) -> "Sample":
+        """Rows and their weights; None: all the same."""
+        x = x.double()
+        share = torch.ones(len(x)).to(x) if weight is None else weight.to(x)
+        return cls(x, share / share.sum(), list(holed(x)))
 
 
 def log_densities(x: Tensor, gaussians: Gaussians) -> Tensor:
@@ -40,17 +56,57 @@ def log_densities(x: Tensor, gaussians: Gaussians) -> Tensor:
     return log_normal(u).mT + constants
 
 
-def fitted_gaussians(x: Tensor, clustered: Tensor, components: int, *, seed: int) -> Gaussians:
-    r"""The mixture that fits whitened rows `[n, d]`, in float64, from the best of a few starts.
-
-    Every component counts one further row at its mean, with the covariance I / K^(2/d). This keeps
-    the covariances of components with few rows away from singular ones, which would make the
-    likelihood infinite.
+def moments_of_present(x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The mean and covariance that make the present cells of rows most likely, in float64.
 
     Args:
-        x: rows whose covariance is about I.
-        clustered: the same rows in other coordinates, in which k-means clusters are the starts.
+        x: `[rows, d]`, NaN where a cell is missing.
+        weight: how much each row counts, `[rows]`; None: all the same.
+
+    Example:
+        >>> x = torch.tensor([[0.0, 0.0], [2.0, 3.0], [4.0, 3.0], [10.0, torch.nan]])
+        >>> mean, _ = moments_of_present(x, None)  # 0.5 + 0.75 · x₁ in the first three rows
+        >>> mean
+        tensor([4.0000, 3.5000], dtype=torch.float64)
+    """
+    sample = Sample.of(x, weight)
+    present = sample.share.unsqueeze(-1) * ~sample.x.isnan()
+    known, counts = sample.x.nan_to_num(nan=0.0), present.sum(0).clamp_min(1e-300)
+    mean = (present * known).sum(0) / counts
+    variance = (present * (known - mean).square()).sum(0) / counts
+    scale = variance.sqrt()
+    scaled = sample._replace(x=(sample.x - mean) / torch.where(scale > 0, scale, 1.0))
+    own = Gaussians(torch.zeros(1).to(mean), torch.zeros_like(mean)[None], _units(1, scaled.x))
+    before = -float("inf")
+    for _ in range(MANY_ROUNDS if (variance > 0).all() else 0):
+        objective = float(sample.share @ _terms(scaled, own).squeeze(-1))
+        if objective - before < EXACT * max(1.0, abs(objective)):
+            break
+        before = objective
+        means, scatter = _expected(scaled, scaled.share.unsqueeze(-1), own)
+        factors, failed = torch.linalg.cholesky_ex(scatter)
+        if failed.any():
+            return mean + scale * means[0], scatter[0] * torch.outer(scale, scale)
+        own = own._replace(means=means, factors=factors)
+    covariance = own.factors[0] @ own.factors[0].mT * torch.outer(scale, scale)
+    return mean + scale * own.means[0], covariance
+
+
+def fitted_gaussians(
+    sample: Sample, components: int, *, root: Tensor, order: Tensor, seed: int
+) -> Gaussians:
+    r"""The mixture that fits rows, in float64, from the best of a few starts.
+
+    Every component counts one further row at its mean, with the covariance of all rows over
+    K^(2/d). This keeps the covariances of components with few rows away from singular ones, which
+    would make the likelihood infinite. Rows that are the same count as one row of their weight, so
+    that it makes no difference how often a row comes and how much it counts each time.
+
+    Args:
+        sample: the rows, each feature of mean 0 and variance 1; k-means clusters are the starts.
         components: K.
+        root: the Cholesky factor of the covariance of all rows.
+        order: a number for each row, the same for rows that are the same and only for them.
         seed: of the starts.
 
     References:
@@ -59,66 +115,145 @@ def fitted_gaussians(x: Tensor, clustered: Tensor, components: int, *, seed: int
 
     Example:
         >>> x = torch.cat([torch.randn(500, 1) - 5, torch.randn(500, 1) + 5])
-        >>> fitted_gaussians(x, x, 2, seed=0).means.flatten().sort().values.round()
-        tensor([-5.,  5.], dtype=torch.float64)
+        >>> sample = Sample.of((x - x.mean()) / x.std(), None)
+        >>> root = torch.ones(1, 1, dtype=torch.float64)
+        >>> found = fitted_gaussians(sample, 2, root=root, order=x[:, 0], seed=0)
+        >>> found.means.flatten().sort().values.round()
+        tensor([-1.,  1.], dtype=torch.float64)
     """
-    x = x.double()
     generator = torch.Generator().manual_seed(seed)
-    scale = components ** (-1 / x.shape[1])
+    different = 1 + int((order.sort().values.diff() != 0).sum())
+    scale = components ** (-1 / sample.x.shape[1])
+    prior = _Prior(PRIOR_ROWS / different, root * scale)
+    whole = _filled_at_once(sample, root)
+    few = whole.x[_spread(sample.share, order)]
     starts = []
     for _ in range(STARTS if components > 1 else 1):
-        shares = _clusters(clustered.double(), components, generator)
-        starts.append(_improved(x, _maximised(x, shares, scale), scale, STARTING_ROUNDS))
+        nearest = _nearest(whole.x, _centres(few, components, generator))
+        first = _maximised(whole, sample.share.unsqueeze(-1) * nearest, None, prior)
+        starts.append(_improved(sample, first, prior, STARTING_ROUNDS))
     best, _ = max(starts, key=lambda start: start[1])
-    return _improved(x, best, scale, ROUNDS)[0]
+    return _improved(sample, best, prior, ROUNDS)[0]
+
+
+class _Prior(NamedTuple):
+    """What each component counts besides its rows: a share of all, and a Cholesky factor."""
+
+    share: float
+    factor: Tensor
+
+    def log(self, gaussians: Gaussians) -> Tensor:
+        """Their log-likelihood, up to a constant."""
+        factors = gaussians.factors
+        half = torch.linalg.solve_triangular(factors, self.factor.expand_as(factors), upper=False)
+        log_det = factors.diagonal(dim1=-2, dim2=-1).log().sum()
+        return -self.share * (log_det + 0.5 * half.square().sum())
 
 
 def _improved(
-    x: Tensor, gaussians: Gaussians, scale: float, rounds: int
+    sample: Sample, gaussians: Gaussians, prior: _Prior, rounds: int
 ) -> tuple[Gaussians, float]:
     """Gaussians after some rounds, or fewer if nothing is gained, and their objective per row."""
     before = -float("inf")
     objective = before
     for _ in range(rounds):
-        terms = torch.cat([log_densities(part, gaussians) for part in x.split(CHUNK)])
+        terms = _terms(sample, gaussians)
         totals = terms.logsumexp(-1, keepdim=True)
-        objective = float(totals.mean() + _log_prior(gaussians, scale) / len(x))
+        objective = float(sample.share @ totals.squeeze(-1) + prior.log(gaussians))
         if objective - before < TOLERANCE:
             break
         before = objective
-        gaussians = _maximised(x, (terms - totals).exp(), scale)
+        shares = sample.share.unsqueeze(-1) * (terms - totals).exp()
+        gaussians = _maximised(sample, shares, gaussians, prior)
     return gaussians, objective
 
 
-def _log_prior(gaussians: Gaussians, scale: float) -> Tensor:
-    """The log-likelihood of the further rows, up to a constant."""
-    factors = gaussians.factors
-    half = torch.linalg.solve_triangular(factors, _units(factors), upper=False) * scale
-    log_det = factors.diagonal(dim1=-2, dim2=-1).log().sum()
-    return -PRIOR_ROWS * (log_det + 0.5 * half.square().sum())
+def _terms(sample: Sample, gaussians: Gaussians) -> Tensor:
+    """Log wₖ + log N of the present cells of all rows: `[rows, K]`."""
+    terms = torch.cat([log_densities(part, gaussians) for part in sample.x.split(CHUNK)])
+    for part in sample.parts:
+        terms[part.rows] = log_marginals(sample.x, gaussians, part)
+    return terms
 
 
-def _maximised(x: Tensor, shares: Tensor, scale: float) -> Gaussians:
-    """The Gaussians of rows that belong to each by a share, `[n, K]`."""
+def _maximised(
+    sample: Sample, shares: Tensor, before: Gaussians | None, prior: _Prior
+) -> Gaussians:
+    """The Gaussians of rows that belong to each by a share, `[rows, K]`."""
+    means, scatter = _expected(sample, shares, before)
     counts = shares.sum(0)
-    means = shares.mT @ x / counts.clamp_min(1e-10).unsqueeze(-1)
-    scatter = PRIOR_ROWS * scale**2 * _units(x.new_zeros(len(counts), *x.shape[1:] * 2))
-    for part, share in zip(x.split(CHUNK), shares.split(CHUNK), strict=True):
-        centred = part - means.unsqueeze(-2)
+    scatter = scatter + prior.share * (prior.factor @ prior.factor.mT)
+    factors = torch.linalg.cholesky(scatter / (counts + prior.share).view(-1, 1, 1))
+    return Gaussians(counts.clamp_min(1e-300).log(), means, factors)
+
+
+def _expected(sample: Sample, shares: Tensor, before: Gaussians | None) -> tuple[Tensor, Tensor]:
+    """Expected means and scatter matrices, given the Gaussians before where cells are missing."""
+    counts, x, whole = shares.sum(0).clamp_min(1e-300), sample.x, shares
+    found = []
+    if sample.parts:
+        assert before is not None
+        found = [(part, *expected(x, before, shares, part)) for part in sample.parts]
+        x, whole = x.nan_to_num(nan=0.0), shares.clone()
+        for part in sample.parts:
+            whole[part.rows] = 0.0
+    sums = whole.mT @ x
+    for part, rows, _ in found:
+        sums = sums + torch.einsum("nk,knd->kd", shares[part.rows], rows)
+    means = sums / counts.unsqueeze(-1)
+    scatter = x.new_zeros(len(counts), *x.shape[1:] * 2)
+    for rows, share in zip(x.split(CHUNK), whole.split(CHUNK), strict=True):
+        centred = rows - means.unsqueeze(-2)
         scatter.baddbmm_((centred * share.mT.unsqueeze(-1)).mT, centred)
-    factors = torch.linalg.cholesky(scatter / (counts + PRIOR_ROWS).view(-1, 1, 1))
-    return Gaussians((counts / len(x)).log(), means, factors)
+    for part, rows, spread in found:
+        centred = rows - means.unsqueeze(-2)
+        scatter.baddbmm_((centred * shares[part.rows].mT.unsqueeze(-1)).mT, centred)
+        scatter += spread
+    return means, scatter
 
 
-def _units(like: Tensor) -> Tensor:
-    """Unit matrices in the shape of a batch of matrices."""
-    return torch.eye(like.shape[-1], dtype=like.dtype).repeat(*like.shape[:-2], 1, 1)
+def _filled_at_once(sample: Sample, root: Tensor) -> Sample:
+    """The rows as clusters start from, missing cells at their expectations under one Gaussian."""
+    one = Gaussians(root.new_zeros(1), root.new_zeros(1, len(root)), root[None])
+    whole = sample.x.clone()
+    for part in sample.parts:
+        whole[part.rows] = expected(sample.x, one, sample.share.unsqueeze(-1), part)[0][0]
+    return sample._replace(x=whole, parts=[])
 
 
-def _clusters(x: Tensor, components: int, generator: torch.Generator) -> Tensor:
-    """Rows in clusters by k-means from distant rows: `[n, K]` of zeros and ones."""
-    few = x[torch.randperm(len(x), generator=generator)[:CLUSTERED_ROWS]]
-    centres = few[:1]
+def _units(count: int, like: Tensor) -> Tensor:
+    """Unit matrices for rows `[n, d]`."""
+    return torch.eye(like.shape[-1], dtype=like.dtype, device=like.device).repeat(count, 1, 1)
+
+
+def order_of(x: Tensor) -> Tensor:
+    """A number for each row of `[rows, d]`, the same for rows that are the same.
+
+    Example:
+        >>> numbers = order_of(torch.tensor([[1.0, torch.nan], [2.0, 5.0], [1.0, torch.nan]]))
+        >>> numbers[0] == numbers[2], numbers[0] == numbers[1]
+        (tensor(True), tensor(False))
+    """
+    generator = torch.Generator().manual_seed(0)
+    numbers = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    for column in x.mT:  # one after the other, so that rounding is the same in all rows
+        factor, missing = torch.randn(2, generator=generator, dtype=torch.float64).tolist()
+        numbers += column.double().nan_to_num(nan=missing) * factor
+    return numbers
+
+
+def _spread(share: Tensor, order: Tensor) -> Tensor:
+    """Places of 10,000 rows at equal distances in their order, so that shares tell how often."""
+    sorted_ = order.argsort()
+    ends = share[sorted_].cumsum(0)
+    places = (torch.arange(CLUSTERED_ROWS).to(ends) + OFFSET) / CLUSTERED_ROWS
+    return sorted_[torch.searchsorted(ends, places).clamp_max(len(order) - 1)]
+
+
+def _centres(few: Tensor, components: int, generator: torch.Generator) -> Tensor:
+    """The centres of clusters, by k-means from distant rows: `[K, d]`."""
+    first = torch.randint(len(few), (1,), generator=generator)
+    centres = few[first]
     for _ in range(components - 1):
         distances = torch.cdist(few, centres).amin(-1).square()
         chosen = torch.multinomial(distances + 1e-12, 1, generator=generator)
@@ -127,7 +262,7 @@ def _clusters(x: Tensor, components: int, generator: torch.Generator) -> Tensor:
         nearest = _nearest(few, centres)
         counts = nearest.sum(0).clamp_min(1).unsqueeze(-1)
         centres = torch.where(nearest.any(0).unsqueeze(-1), nearest.mT @ few / counts, centres)
-    return _nearest(x, centres)
+    return centres
 
 
 def _nearest(x: Tensor, centres: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from flowbench.precision import without_autocast
 from flowbench.tracing import holds
 from flowbench.transforms import Transform, recompute_statistics
 from flowbench.transforms.base import common_size
+from flowbench.transforms.weighted_rows import on_rows
 
 __all__ = ["Flow"]
 
@@ -124,6 +125,11 @@ class Flow(_Constructed, nn.Module):
         return self.base.discrete
 
     @property
+    def marginalizes(self) -> bool:
+        """Whether NaN is a missing cell, which is integrated out, instead of giving NaN."""
+        return False
+
+    @property
     def circular(self) -> Sequence[int]:
         """The features that are angles in radians, from 0; most flows have none."""
         return self.base.circular
@@ -163,12 +169,16 @@ class Flow(_Constructed, nn.Module):
             if context is not None:
                 batch = torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
                 x = x.expand(*batch, self.features)
-            u, log_det = self.transform.inverse(x, context)
-            log_prob = self.base.log_prob(u, context) + log_det
+            log_prob = self._log_prob(x, context)
         except RuntimeError as error:
             refuse_mismatch(self, error, x, context)
             raise
         return log_prob if self.training else _overflow_as_zero_density(log_prob, x, context)
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """The log-density of checked rows and embedded contexts."""
+        u, log_det = self.transform.inverse(x, context)
+        return self.base.log_prob(u, context) + log_det
 
     @torch.no_grad()
     def sample(
@@ -244,18 +254,23 @@ class Flow(_Constructed, nn.Module):
 
     @_in_full_precision
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Fit what is estimated from data in closed form; called once, before training.
 
         Args:
             x: training rows, `[rows, features]`.
             context: their contexts, `[rows, context_features]`, or None.
+            weight: how much each row counts, `[rows]`; None: all the same.
         """
-        self.transform.initialize(x, self._embed(context))
+        on_rows(self.transform.initialize, x, self._embed(context), weight)
 
     @_in_full_precision
     @torch.no_grad()
-    def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
+    def recompute_statistics(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Set "dataset" batch-norm statistics to those of all training rows; see `BatchNorm`.
 
         In your own training loop, call it before scoring or sampling, so that `eval()` uses the
@@ -266,9 +281,10 @@ class Flow(_Constructed, nn.Module):
         Args:
             x: all training rows, `[rows, features]`.
             context: their contexts, `[rows, context_features]`, or None.
+            weight: how much each row counts, `[rows]`; None: all the same.
         """
         if self.transform.training or not self.training:
-            recompute_statistics(self.transform, x, self._embed_rows(context))
+            recompute_statistics(self.transform, x, self._embed_rows(context), weight)
 
     def _embed_rows(self, context: Tensor | None, chunk: int = 8192) -> Tensor | None:
         """The embedded contexts of many rows, on whichever device they are."""

@@ -1,6 +1,6 @@
 """The full-covariance Gaussian: the baseline, and a sanity check of a data pipeline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,18 +8,20 @@ from torch import Tensor, nn
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import StandardNormal
-from flowbench.flows.flow import Flow
-from flowbench.tracing import holds
-from flowbench.transforms import Transform, TriangularAffine
+from flowbench.flows.closed_form import ClosedForm, PresentAffine
+from flowbench.flows.labels import labels_of_one_hot
+from flowbench.flows.missing_cells import Gaussians
+from flowbench.transforms import Transform
 
-__all__ = ["Gaussian", "labels_of_one_hot"]
+__all__ = ["Gaussian"]
 
 
-class Gaussian(Flow):
+class Gaussian(ClosedForm):
     r"""N(m, C) with the mean and covariance of the training rows, in closed form (`initialize`).
 
     With a context, which is a one-hot class, every class has its own mean and covariance:
-    log p(x | class) = log N(x; m_class, C_class).
+    log p(x | class) = log N(x; m_class, C_class). Cells that are NaN are missing, and integrated
+    out.
 
     Args:
         features: size of the event.
@@ -42,20 +44,37 @@ class Gaussian(Flow):
 
     def __init__(self, features: AtLeastOne, *, context_features: AtLeastZero = 0) -> None:
         transform = (
-            _PerClass(features, context_features)
-            if context_features
-            else TriangularAffine(features)
+            _PerClass(features, context_features) if context_features else PresentAffine(features)
         )
         super().__init__(StandardNormal(features), transform)
 
+    @property
+    def layers(self) -> list[Any]:
+        """The map of every class, or the only one."""
+        one = self.transform
+        return list(one.classes) if isinstance(one, _PerClass) else [one]
+
+    def mixtures(self) -> list[Gaussians]:  # noqa: D102
+        return [
+            Gaussians(layer.mean.new_zeros(1), layer.mean[None], layer.cholesky[None])
+            for layer in self.layers
+        ]
+
+    def with_mixtures(self, mixtures: Sequence[Gaussians]) -> "Gaussian":  # noqa: D102
+        flow = Gaussian(mixtures[0].means.shape[1], context_features=self.context_features or 0)
+        for layer, one in zip(flow.layers, mixtures, strict=True):
+            layer.mean.copy_(one.means[0])
+            layer.cholesky.copy_(one.factors[0])
+        return flow
+
 
 class _PerClass(Transform):
-    """One `TriangularAffine` for each class, selected by a one-hot context."""
+    """One map for each class, selected by a one-hot context."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
         self.context_features = classes
-        self.classes = nn.ModuleList(TriangularAffine(features) for _ in range(classes))
+        self.classes = nn.ModuleList(PresentAffine(features) for _ in range(classes))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._each(u, context, lambda layer, rows: layer(rows))
@@ -64,16 +83,19 @@ class _PerClass(Transform):
         return self._each(x, context, lambda layer, rows: layer.inverse(rows))
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         labels = self._labels(context)
         for label, layer in enumerate(self.classes):
-            rows = x[labels == label]
-            if not len(rows):
+            own = labels == label
+            if not own.any():
                 raise ValueError(
                     f"class {label} of 0 … {len(self.classes) - 1} has no training rows"
                 )
             try:
-                layer.initialize(rows)  # type: ignore[operator]
+                weights = None if weight is None else weight[own]
+                layer.initialize(x[own], weight=weights)  # type: ignore[operator]
             except ValueError as error:
                 raise ValueError(f"class {label}: {error}") from error
 
@@ -92,21 +114,3 @@ class _PerClass(Transform):
 
     def _labels(self, context: Tensor | None) -> Tensor:
         return labels_of_one_hot(context, len(self.classes))
-
-
-def labels_of_one_hot(context: Tensor | None, classes: int) -> Tensor:
-    """The labels of one-hot contexts `[..., classes]`, integers `[...]`.
-
-    Raises:
-        ValueError: the context is missing, or not one-hot.
-
-    Example:
-        >>> labels_of_one_hot(torch.eye(3), 3)
-        tensor([0, 1, 2])
-    """
-    if context is None:
-        raise ValueError(f"context_features={classes}, but a context was not given")
-    one_hot = ((context == 0) | (context == 1)).all(-1) & (context.sum(-1) == 1)
-    if context.shape[-1] != classes or not holds(one_hot):
-        raise ValueError(f"the context must name one of {classes} classes in one-hot form")
-    return context.argmax(-1)

@@ -1,30 +1,33 @@
 """Mixtures of full-covariance Gaussians, in closed form: a baseline that flows should beat."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Seed
 from flowbench.flows.base import Base
+from flowbench.flows.closed_form import ClosedForm, PresentAffine
 from flowbench.flows.expectation_maximization import (
-    CHUNK,
-    Gaussians,
+    Sample,
     fitted_gaussians,
     log_densities,
+    order_of,
 )
-from flowbench.flows.flow import Flow
-from flowbench.flows.gaussian import labels_of_one_hot
-from flowbench.transforms import TriangularAffine
+from flowbench.flows.labels import labels_of_one_hot
+from flowbench.flows.missing_cells import Gaussians, moments_of
 
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(Flow):
+class GaussianMixture(ClosedForm):
     r"""p(x) = Σₖ wₖ N(x; mₖ, Cₖ), fitted to the training rows by `initialize`.
 
-    The rows are whitened by their covariance; expectation and maximisation then start from k-means
-    clusters, and every component is given one further row of the scale of the data, so that no
-    covariance is singular. With a context, which is a one-hot class, every class has its own
-    mixture.
+    Expectation and maximisation start from k-means clusters, and every component is given one
+    further row of the scale of the data, so that no covariance is singular. With a context, which
+    is a one-hot class, every class has its own mixture. Cells that are NaN are missing, and
+    integrated out.
 
     Args:
         features: size of the event.
@@ -49,7 +52,7 @@ class GaussianMixture(Flow):
     """
 
     base: "_Gaussians"
-    transform: TriangularAffine
+    transform: PresentAffine
 
     def __init__(
         self,
@@ -60,16 +63,19 @@ class GaussianMixture(Flow):
         seed: Seed = 0,
     ) -> None:
         super().__init__(
-            _Gaussians(features, context_features, components), TriangularAffine(features)
+            _Gaussians(features, context_features, components), PresentAffine(features)
         )
         self.seed = seed
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Whiten the rows, and fit the mixture of every class to its own, in float64."""
-        self.transform.initialize(x)
-        rows = torch.cat([self.transform.inverse(part)[0] for part in x.double().split(CHUNK)])
-        scaled = x / self.transform.scales
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
+        """Fit the mixture of every class to its own rows, in float64, and whiten it."""
+        self.transform.initialize(x, weight=weight)
+        mean, scales = self.transform.mean, self.transform.scales
+        root, scaled = self.transform.cholesky / scales.unsqueeze(-1), (x - mean) / scales
+        order = order_of(x)
         labels = self.base.labels(self._embed(context)).expand(len(x))
         for label in range(len(self.base.means)):
             own = labels == label
@@ -77,8 +83,38 @@ class GaussianMixture(Flow):
                 raise ValueError(
                     f"class {label} of 0 … {len(self.base.means) - 1} has no training rows"
                 )
-            fitted = fitted_gaussians(rows[own], scaled[own], self.base.components, seed=self.seed)
-            self.base.set(label, fitted)
+            sample = Sample.of(scaled[own], None if weight is None else weight[own])
+            options = {"root": root, "order": order[own], "seed": self.seed}
+            found = fitted_gaussians(sample, self.base.components, **options)
+            means, factors = found.means * scales + mean, found.factors * scales.unsqueeze(-1)
+            self._whiten(label, found._replace(means=means, factors=factors))
+
+    def _whiten(self, label: int, gaussians: Gaussians) -> None:
+        """Take Gaussians of rows, as Gaussians of whitened rows, for a class."""
+        root = self.transform.cholesky
+        centred = (gaussians.means - self.transform.mean).mT
+        means = torch.linalg.solve_triangular(root, centred, upper=False).mT
+        factors = torch.linalg.solve_triangular(root, gaussians.factors, upper=False)
+        self.base.set(label, gaussians._replace(means=means, factors=factors))
+
+    def mixtures(self) -> list[Gaussians]:  # noqa: D102
+        root, mean = self.transform.cholesky, self.transform.mean
+        found = (Gaussians(*(part.to(root) for part in one)) for one in self.base.classes())
+        return [Gaussians(one[0], one.means @ root.mT + mean, root @ one.factors) for one in found]
+
+    def with_mixtures(self, mixtures: Sequence[Gaussians]) -> "GaussianMixture":  # noqa: D102
+        features, classes = mixtures[0].means.shape[1], self.context_features or 0
+        flow = GaussianMixture(
+            features, context_features=classes, components=self.base.components, seed=self.seed
+        )
+        count = math.log(len(mixtures))
+        parts = [torch.cat(part) for part in zip(*mixtures, strict=True)]
+        mean, covariance = moments_of(Gaussians(parts[0] - count, *parts[1:]))
+        flow.transform.mean.copy_(mean)
+        flow.transform.cholesky.copy_(torch.linalg.cholesky(covariance))
+        for label, one in enumerate(mixtures):
+            flow._whiten(label, one)
+        return flow
 
 
 class _Gaussians(Base):
@@ -115,7 +151,7 @@ class _Gaussians(Base):
         labels = self.labels(context)
         rows = u.reshape(-1, self.features)
         found = None
-        for label, gaussians in enumerate(self._classes()):
+        for label, gaussians in enumerate(self.classes()):
             terms = log_densities(rows, gaussians).logsumexp(-1).reshape(u.shape[:-1])
             found = terms if found is None else torch.where(labels == label, terms, found)
         assert found is not None
@@ -130,6 +166,7 @@ class _Gaussians(Base):
         chosen = torch.multinomial(weights, 1).view(shape) if weights.numel() else labels
         return self.means[labels, chosen] + (self.factors[labels, chosen] @ noise).squeeze(-1)
 
-    def _classes(self) -> list[Gaussians]:
+    def classes(self) -> list[Gaussians]:
+        """The Gaussians of every class."""
         parts = zip(self.log_weights, self.means, self.factors, strict=True)
         return [Gaussians(*one) for one in parts]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero
-from flowbench.flows.gaussian import labels_of_one_hot
+from flowbench.flows.labels import labels_of_one_hot
 from flowbench.flows.lattice import LatticeBase, LatticeFlow
 from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import log_shares
@@ -69,15 +69,18 @@ class _IndependentLevels(LatticeBase):
         levels = torch.arange(self.log_shares.shape[-1], device=self.log_shares.device)
         return levels < self.counts.unsqueeze(-1)
 
-    def initialize(self, k: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, k: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         labels = self._labels(context).expand(len(k))
         for label in range(len(self.log_shares)):
-            rows = k[labels == label]
+            own = labels == label
+            rows, weights = k[own], None if weight is None else weight[own]
             if not len(rows):
                 raise ValueError(
                     f"class {label} of 0 … {len(self.log_shares) - 1} has no training rows"
                 )
-            self.log_shares[label] = log_shares(rows, self.counts)
+            self.log_shares[label] = log_shares(rows, self.counts, weights)
 
     def log_prob_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:
         feature = torch.arange(self.features, device=k.device)

@@ -61,7 +61,9 @@ class LatticeBase(Base):
         """Draw levels, integers `[*shape, features]`."""
 
     @abstractmethod
-    def initialize(self, k: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, k: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Fit what is estimated from the levels of the training rows, `[rows, features]`."""
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
@@ -94,8 +96,10 @@ class LatticeFlow(Flow):
         super().__init__(base, lattice.coordinates())
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Fit what is estimated from the levels of the training rows; called before training."""
         chunks = (self.transform.inverse(part)[0] for part in x.split(CHUNK))
         k = torch.cat([self.base.cells.outcomes(chunk)[0].int() for chunk in chunks])
-        self.base.initialize(k, self._embed_rows(context))
+        self.base.initialize(k, self._embed_rows(context), weight)

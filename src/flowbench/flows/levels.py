@@ -50,9 +50,9 @@ class Levels(nn.Module, ABC):
         """Levels of one feature, integers `[rows]`, from its parameters `[rows, self.params]`."""
 
     @torch.no_grad()
-    def initialize(self, k: Tensor) -> None:
+    def initialize(self, k: Tensor, weight: Tensor | None = None) -> None:
         """Start at what the levels of the training rows suggest; for most families, nothing."""
-        del k
+        del k, weight
 
 
 class CategoricalLevels(Levels):
@@ -85,8 +85,8 @@ class CategoricalLevels(Levels):
         return torch.multinomial(logits.softmax(-1), 1).squeeze(-1)
 
     @torch.no_grad()
-    def initialize(self, k: Tensor) -> None:  # noqa: D102
-        self.logits.copy_(log_shares(k, self.counts))
+    def initialize(self, k: Tensor, weight: Tensor | None = None) -> None:  # noqa: D102
+        self.logits.copy_(log_shares(k, self.counts, weight))
 
     def _allowed(self, logits: Tensor, counts: Tensor) -> Tensor:
         if self.equal:
@@ -161,7 +161,7 @@ def family_of(name: str, levels: Sequence[int], *, components: int) -> Levels:
     return CategoricalLevels(levels)
 
 
-def log_shares(k: Tensor, counts: Tensor) -> Tensor:
+def log_shares(k: Tensor, counts: Tensor, weight: Tensor | None = None) -> Tensor:
     r"""Logarithms of the shares of levels, none of which is 0.
 
     They are (nₖ + a / K) / (n + a), where nₖ of n rows have level k of K. The pseudo-count a, one
@@ -170,6 +170,7 @@ def log_shares(k: Tensor, counts: Tensor) -> Tensor:
     Args:
         k: levels of training rows, integers `[rows, features]`.
         counts: the number K of levels of each feature.
+        weight: how much each row counts, `[rows]`; None: all the same.
 
     Returns:
         `[features, max(counts)]`; 0 for levels that a feature does not have.
@@ -179,15 +180,33 @@ def log_shares(k: Tensor, counts: Tensor) -> Tensor:
         >>> log_shares(k, torch.tensor([2])).exp()
         tensor([[0.1667, 0.8333]], dtype=torch.float64)
     """
-    rows, most = len(k), int(counts.max())
-    found = torch.stack([torch.bincount(column, minlength=most) for column in k.mT]).double()
+    most, each = int(counts.max()), None if weight is None else as_counts(weight)
+    found = torch.stack([torch.bincount(column, each, minlength=most) for column in k.mT]).double()
+    rows = found[0].sum()
     allowed = torch.arange(most, device=k.device) < counts.unsqueeze(-1)
     prior = allowed / counts.unsqueeze(-1)
 
     def others(pseudo_count: float) -> float:
-        shares = (found - 1 + pseudo_count * prior) / (rows - 1 + pseudo_count)
+        shares = ((found - 1).clamp_min(0) + pseudo_count * prior) / (rows - 1 + pseudo_count)
         return torch.where(found > 0, found * shares.log(), 0.0).sum().item()
 
     best = max(PSEUDO_COUNTS, key=others)
     shares = (found + best * prior) / (rows + best)
     return torch.where(allowed, shares, 1.0).log()
+
+
+def as_counts(weight: Tensor) -> Tensor:
+    """Weights, which are relative, as numbers of rows, in float64.
+
+    If all are whole multiples of the smallest, a weight is the number of times that a row comes;
+    otherwise their sum is the number of equal rows with a mean of the same variance, (Σw)²/Σw²
+    (Kish 1965).
+
+    Example:
+        >>> as_counts(torch.tensor([0.5, 1.5])), as_counts(torch.tensor([1.0, 1.5])).sum()
+        (tensor([1., 3.], dtype=torch.float64), tensor(1.9231, dtype=torch.float64))
+    """
+    times = weight.double() / weight.min().double()
+    if torch.allclose(times, times.round(), rtol=1e-6, atol=0):
+        return times.round()
+    return times * times.sum() / times.square().sum()

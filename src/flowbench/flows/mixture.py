@@ -12,6 +12,7 @@ from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Chain
 from flowbench.transforms.base import common_size
+from flowbench.transforms.weighted_rows import on_rows
 
 __all__ = ["Mixture", "ensemble", "mixture_of"]
 
@@ -52,16 +53,20 @@ class Mixture(Flow):
         super().__init__(_Mixed(flows, weights or [1.0] * len(flows)), Chain())
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Initialise every flow with the training rows."""
         for flow in self.base.members:
-            flow.initialize(x, context)
+            on_rows(flow.initialize, x, context, weight)
 
     @torch.no_grad()
-    def recompute_statistics(self, x: Tensor, context: Tensor | None = None) -> None:
+    def recompute_statistics(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Recompute the statistics of every flow from the training rows."""
         for flow in self.base.members:
-            flow.recompute_statistics(x, context)
+            on_rows(flow.recompute_statistics, x, context, weight)
 
 
 class _Mixed(Base):

@@ -9,6 +9,7 @@ from torch import Tensor
 from flowbench.flows.flow import Flow
 from flowbench.transforms import Bounded, Chain, Log, Transform
 from flowbench.transforms.base import widened
+from flowbench.transforms.present_cells import inverse_of_present
 
 __all__ = ["Preprocessed"]
 
@@ -43,7 +44,7 @@ class Preprocessed(Flow):
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Log-density in nats of `[..., features]` in data units."""
         x = x if x.dtype in (torch.float32, torch.float64) else widened(x)
-        u, log_det = self.preprocess.inverse(x)
+        u, log_det = self.to_model_space(x)
         return self.flow.log_prob(u.to(self.flow.dtype), context) + log_det
 
     def sample_and_log_prob(
@@ -53,6 +54,17 @@ class Preprocessed(Flow):
         u, log_prob = self.flow.sample_and_log_prob(sample_shape, context)
         x, log_det = self.to_data_units(u)
         return x, log_prob - log_det
+
+    @property
+    def marginalizes(self) -> bool:
+        """Whether NaN is a missing cell, as for the flow."""
+        return self.flow.marginalizes
+
+    def to_model_space(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map data units to model space; of a missing cell, the log-determinant does not count."""
+        if self.marginalizes:
+            return inverse_of_present(self.preprocess, x)
+        return self.preprocess.inverse(x)
 
     def to_data_units(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Map model space to data units, in float64 if float32 cannot represent the data."""

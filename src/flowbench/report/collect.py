@@ -40,6 +40,7 @@ class RunRecord:
         steps: those of `steps.csv`, log-likelihoods by optimiser step, where they were asked for.
         labels: those of `labels.csv`, log-likelihoods of test clips of each label by epoch.
         test_scores: file of the log-likelihood of every test event, if there is one.
+        test_weights: file of how much each of them counts, if there is one.
         figures: name → PNG file.
         left_out: name → why the file of that name is not among them.
     """
@@ -54,6 +55,7 @@ class RunRecord:
     steps: pd.DataFrame = field(default_factory=pd.DataFrame)
     labels: pd.DataFrame = field(default_factory=pd.DataFrame)
     test_scores: Path | None = None
+    test_weights: Path | None = None
     figures: Mapping[str, Path] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
@@ -177,6 +179,7 @@ def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
         steps=_rows(folder.steps, "step", "test", "base/test"),
         labels=_rows(folder.labels, "epoch"),
         test_scores=folder.test_scores if folder.test_scores.is_file() else None,
+        test_weights=folder.test_weights if folder.test_weights.is_file() else None,
         figures=figures,
         left_out=left_out,
     )

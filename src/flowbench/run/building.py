@@ -109,6 +109,12 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
                 f"training.noise={settings.training.noise} turns the values 0 and 1, of which "
                 f"model={model} is a distribution, into others; expected training.noise=0"
             )
+    if not flow.marginalizes and (split := next(filter(data.has_missing_cells, data.rows), "")):
+        raise DataError(
+            f"model={model} has no density of rows with missing cells, which the {split} rows of "
+            f"data={name} have; expected model=gaussian or model=gaussian_mixture, or "
+            "data.missing=drop"
+        )
     if told := _order_by_chance(settings.model, flow):
         warnings.warn(told, stacklevel=1)
     return flow

@@ -29,6 +29,7 @@ from flowbench.training.checkpoint_files import best_state, resuming
 from flowbench.training.devices import build_trainer
 from flowbench.training.flow_module import FlowModule, is_trainable
 from flowbench.training.interruption import Interruptions
+from flowbench.transforms.weighted_rows import on_rows
 
 __all__ = ["Fitted", "fit"]
 
@@ -100,7 +101,8 @@ def fit(
         with resuming(resume):
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     else:
-        module.flow.recompute_statistics(*data.rows["train"].batch())
+        train = data.rows["train"]
+        on_rows(module.flow.recompute_statistics, train.x, train.context, train.weight)
         _save(trainer, module, folder.best)
     if pruning.pruned or (ranks.size() == 1 and not trainer.is_global_zero):
         return None
@@ -153,7 +155,8 @@ def _begin(
 
     if not settings.overwrite and ranks.of_first(resumes):
         return folder.last
-    module.flow.initialize(data.rows["train"].x, data.rows["train"].context)
+    train = data.rows["train"]
+    on_rows(module.flow.initialize, train.x, train.context, train.weight)
     if settings.init_from is not None:
         refuse_leaking_rows(settings, data)
         start_from(module.flow, settings.init_from)

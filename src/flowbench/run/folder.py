@@ -59,6 +59,7 @@ class RunFolder:
         self.steps = self.path / "steps.csv"
         self.labels = self.path / "labels.csv"
         self.test_scores = self.path / "test_scores.npy"
+        self.test_weights = self.path / "test_weights.npy"
         self.best = self.path / "checkpoints" / "best.ckpt"
         self.last = self.path / "checkpoints" / "last.ckpt"
         self.figures = self.path / "figures"
@@ -202,10 +203,19 @@ class RunFolder:
                 raise RunFolderError(f"{key}={value}: a result holds finite numbers only")
         _write_json(self.result, result)
 
-    def write_test_scores(self, scores: NDArray[np.float64]) -> None:
-        """Write the log-likelihood of every test event, in nats in data units, float64."""
-        with replacing(self.test_scores) as part:
-            np.save(part, scores)
+    def write_test_scores(
+        self, scores: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+    ) -> None:
+        """Write the log-likelihood of every test event, in nats in data units, and its weight.
+
+        Args:
+            scores: float64 `[events]`.
+            weight: float64 `[events]`; None: all the same, and nothing is written of them.
+        """
+        for path, values in ((self.test_scores, scores), (self.test_weights, weight)):
+            if values is not None:
+                with replacing(path) as part:
+                    np.save(part, values)
 
     def read_result(self) -> dict[str, Any]:
         """The result of the run; empty unless it is finished."""

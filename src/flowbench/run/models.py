@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any
 
 import yaml
 
 from flowbench.config.words import near_or_all
+from flowbench.flows.closed_form import ClosedForm
 from flowbench.run.config_directory import config_directory
 
-__all__ = ["model_of"]
+__all__ = ["marginalizes", "model_of"]
 
 
 @cache
@@ -32,3 +34,17 @@ def model_of(name: str) -> Mapping[str, Any]:
     parents = [one for one in own.pop("defaults", []) if one != "_self_"]
     values = {key: value for parent in parents for key, value in model_of(parent).items()}
     return values | {key: value for key, value in own.items() if key != "name"}
+
+
+def marginalizes(name: str) -> bool:
+    """Whether the density of a model integrates missing cells out; False for no model.
+
+    Example:
+        >>> marginalizes("gaussian_mixture"), marginalizes("maf")
+        (True, False)
+    """
+    try:
+        target = resolve_name(model_of(name)["_target_"])
+    except ValueError:
+        return False
+    return isinstance(target, type) and issubclass(target, ClosedForm)

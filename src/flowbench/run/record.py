@@ -70,13 +70,13 @@ def record(
         "context_features": data.context_features,
         "parameters": sum(parameter.numel() for parameter in fitted.flow.parameters()),
         "rows": {split: len(rows) for split, rows in data.rows.items()},
-        "test_rows_sha256": rows_sha256(data.raw.x["test"]),
+        "test_rows_sha256": rows_sha256(data.raw.x["test"], data.raw.weight.get("test")),
         "knows_lattice": any(
             isinstance(part, LatticeCoordinates) for part in fitted.flow.modules()
         ),
         **measure(data.raw),
+        **({"measure": data.other_measure} if data.other_measure else {}),
         **scores,
-        **({} if data.measure is None else {"measure": data.measure}),
         "calibration": calibration,
         **({} if fitted.race is None else {"race": fitted.race}),
         "published": reference,

@@ -115,7 +115,9 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
             settings, folder, data, fitted, scores=scores, samples_per_second=speed,
             calibration=calibrated, reference=reference, memory=memory,
         )  # fmt: skip
-        folder.write_test_scores(found["test"][1].numpy())
+        weight = data.rows["test"].weight
+        own = None if weight is None else weight.numpy()
+        folder.write_test_scores(found["test"][1].numpy(), own)
         result |= {"hash": folder.path.parent.name, "command": command}
         folder.write_result(result)
         log_results(loggers, scores, folder, step=fitted.step)

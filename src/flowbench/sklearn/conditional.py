@@ -9,8 +9,8 @@ from sklearn.base import DensityMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
-from flowbench.sklearn.density import FLOATS, drawn
-from flowbench.sklearn.estimator import FlowEstimator
+from flowbench.sklearn.density import drawn
+from flowbench.sklearn.estimator import FLOATS, FlowEstimator
 
 __all__ = ["ConditionalFlowDensity"]
 
@@ -40,12 +40,14 @@ class ConditionalFlowDensity(DensityMixin, FlowEstimator):
         ((5,), (2, 5))
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train the density of y given X.
 
         Args:
             X: `[rows, features]`, the contexts.
             y: `[rows]` or `[rows, targets]`.
+            sample_weight: how much each row counts, at least 0 and of any scale; None: all the
+                same.
 
         Raises:
             ValueError: the rows are too few or not finite, a column is constant or a combination
@@ -55,7 +57,7 @@ class ConditionalFlowDensity(DensityMixin, FlowEstimator):
             self, X, y, dtype=FLOATS, ensure_min_samples=2, multi_output=True, y_numeric=True
         )
         self._shape = y.shape[1:]
-        self._train(_columns(y), self._named(X))
+        self._train(_columns(y), self._named(X), weights=self._weights(sample_weight, X))
         return self
 
     def score_samples(self, X: Any, y: Any) -> NDArray[Any]:
@@ -65,9 +67,10 @@ class ConditionalFlowDensity(DensityMixin, FlowEstimator):
         check_consistent_length(X, y)
         return density.log_prob(_columns(y), X)
 
-    def score(self, X: Any, y: Any) -> float:
-        """The mean log-density of the targets given their rows, in nats."""
-        return float(np.mean(self.score_samples(X, y), dtype=np.float64))
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The mean log-density of the targets given their rows, in nats, weighted if asked."""
+        scores = self.score_samples(X, y).astype(np.float64)
+        return float(np.average(scores, weights=sample_weight))
 
     def sample(self, X: Any, n_samples: int = 1, random_state: Any = None) -> NDArray[Any]:
         """Draw targets for every row: `[n_samples, rows]` or `[n_samples, rows, targets]`."""
@@ -102,11 +105,12 @@ class ConditionalFlowDensity(DensityMixin, FlowEstimator):
             ]
         )
 
-    def _rows(self, X: Any) -> Any:
-        return validate_data(self, X, dtype=FLOATS, reset=False)
+    def _rows(self, X: Any, *, reset: bool = False) -> Any:
+        return validate_data(self, X, dtype=FLOATS, reset=reset)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = False
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         return tags

@@ -6,13 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import DensityMixin
-from sklearn.utils.validation import validate_data
 
 from flowbench.sklearn.estimator import FlowEstimator, seed_of
 
 __all__ = ["FlowDensity", "drawn"]
-
-FLOATS: Any = (np.float64, np.float32)
 
 
 class FlowDensity(DensityMixin, FlowEstimator):
@@ -35,29 +32,31 @@ class FlowDensity(DensityMixin, FlowEstimator):
         ((4,), (3, 2))
     """
 
-    def fit(self, X: Any, y: None = None) -> Self:
+    def fit(self, X: Any, y: None = None, sample_weight: Any = None) -> Self:
         """Train the density on rows.
 
         Args:
             X: `[rows, features]`: an array, a list or a frame.
             y: is not used.
+            sample_weight: how much each row counts, at least 0 and of any scale; None: all the
+                same.
 
         Raises:
             ValueError: the rows are too few or not finite, a column is constant or a combination
                 of others, or a setting is unknown or does not fit.
         """
-        rows = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        self._train(self._named(rows))
+        rows = self._rows(X, reset=True)
+        self._train(self._named(rows), weights=self._weights(sample_weight, rows))
         return self
 
     def score_samples(self, X: Any) -> NDArray[Any]:
         """The log-density of every row, in nats, in the units of X: `[rows]`."""
         density = self._fitted()
-        return density.log_prob(validate_data(self, X, dtype=FLOATS, reset=False))
+        return density.log_prob(self._rows(X))
 
-    def score(self, X: Any, y: None = None) -> float:
-        """The mean log-density of the rows, in nats."""
-        return float(np.mean(self.score_samples(X), dtype=np.float64))
+    def score(self, X: Any, y: None = None, sample_weight: Any = None) -> float:
+        """The mean log-density of the rows, in nats, weighted if there are weights."""
+        return float(np.average(self.score_samples(X).astype(np.float64), weights=sample_weight))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> NDArray[Any]:
         """Draw `[n_samples, features]` in the units of X."""

@@ -6,21 +6,23 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from flowbench.checkpoint import build_flow
 from flowbench.config.limits import Accelerator
 from flowbench.data.arrays import Pair
 from flowbench.data.options import DataError
 from flowbench.density import TrainedDensity
-from flowbench.run.models import model_of
+from flowbench.run.models import marginalizes, model_of
 from flowbench.sklearn.settings import TRAINING, known_settings, refuse_unknown
 from flowbench.training.fitting import fit
 
-__all__ = ["FlowEstimator", "seed_of"]
+__all__ = ["FLOATS", "FlowEstimator", "seed_of"]
 
+FLOATS: Any = (np.float64, np.float32)
 LARGEST_SEED = 2**31 - 1
 DEFAULT_MINUTES = 1.0
 
@@ -86,10 +88,10 @@ class FlowEstimator(BaseEstimator):
         signature = inspect.signature(cls.__init__).parameters.values()
         return frozenset(one.name for one in signature if one.kind not in kinds) - {"self"}
 
-    def _train(self, x: Any, context: Any = None) -> None:
+    def _train(self, x: Any, context: Any = None, weights: Any = None) -> None:
         """Train `density_` on rows and their contexts, and let it score in float64."""
         if self.model == "auto":
-            self.density_ = self._race(x, context).double()
+            self.density_ = self._race(x, context, weights).double()
             return
         own = self._own_parameters()
         settings = {name: one for name, one in self.get_params().items() if name not in own}
@@ -108,6 +110,7 @@ class FlowEstimator(BaseEstimator):
                 flow,
                 x,
                 context,
+                weights=weights,
                 validation=max(self.validation, 1 / len(x)),
                 max_epochs=self.max_epochs,
                 minutes=self.minutes,
@@ -120,12 +123,12 @@ class FlowEstimator(BaseEstimator):
             raise ValueError(str(error)) from error
         self.density_ = density.double()
 
-    def _race(self, x: Any, context: Any) -> TrainedDensity:
+    def _race(self, x: Any, context: Any, weights: Any) -> TrainedDensity:
         from flowbench.run.auto.fitting import fit_auto  # imports Hydra
 
         try:
             return fit_auto(
-                Pair.of(x, context),
+                Pair.of(x, context, weights),
                 minutes=DEFAULT_MINUTES if self.minutes is None else self.minutes,
                 validation=max(self.validation, 1 / len(x)),
                 seed=seed_of(self.random_state),
@@ -134,6 +137,29 @@ class FlowEstimator(BaseEstimator):
             )
         except DataError as error:
             raise ValueError(str(error)) from error
+
+    def _rows(self, X: Any, *, reset: bool = False) -> Any:
+        """Rows, checked; a cell may be missing (NaN) where the model integrates it out."""
+        return validate_data(
+            self,
+            X,
+            dtype=FLOATS,
+            ensure_min_samples=2 if reset else 1,
+            reset=reset,
+            ensure_all_finite="allow-nan" if marginalizes(self.model) else True,
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = marginalizes(self.model)
+        return tags
+
+    @staticmethod
+    def _weights(sample_weight: Any, x: Any) -> NDArray[np.float64] | None:
+        """Weights of rows, checked; None: all the same."""
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
 
     def _named(self, x: Any) -> Any:
         """Rows with the names of their columns, if they have any."""

@@ -5,10 +5,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import OutlierMixin
-from sklearn.utils.validation import validate_data
 
 from flowbench.config.limits import Accelerator
-from flowbench.sklearn.density import FLOATS
 from flowbench.sklearn.estimator import FlowEstimator
 
 __all__ = ["FlowOutlierDetector"]
@@ -62,21 +60,29 @@ class FlowOutlierDetector(OutlierMixin, FlowEstimator):
         )
         self.contamination = contamination
 
-    def fit(self, X: Any, y: None = None) -> Self:
-        """Train the density on rows, and set the threshold."""
+    def fit(self, X: Any, y: None = None, sample_weight: Any = None) -> Self:
+        """Train the density on rows, and set the threshold.
+
+        Args:
+            X: `[rows, features]`.
+            y: is not used.
+            sample_weight: how much each row counts, at least 0 and of any scale, in the density
+                and in the share of outliers; None: all the same.
+        """
         if not 0 < self.contamination <= 0.5:
             raise ValueError(
                 f"contamination={self.contamination}: expected a share above 0 and at most 0.5"
             )
-        rows = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-        self._train(self._named(rows))
-        self.offset_ = float(np.quantile(self.density_.log_prob(rows), self.contamination))
+        rows = self._rows(X, reset=True)
+        self._train(self._named(rows), weights=self._weights(sample_weight, rows))
+        scores = self.density_.log_prob(rows)
+        self.offset_ = _threshold(scores, self.contamination, self._weights(sample_weight, rows))
         return self
 
     def score_samples(self, X: Any) -> NDArray[Any]:
         """The log-density of every row, in nats, in the units of X: `[rows]`."""
         density = self._fitted()
-        return density.log_prob(validate_data(self, X, dtype=FLOATS, reset=False))
+        return density.log_prob(self._rows(X))
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """By how many nats every row lies above the threshold; outliers lie below: `[rows]`."""
@@ -85,3 +91,11 @@ class FlowOutlierDetector(OutlierMixin, FlowEstimator):
     def predict(self, X: Any) -> NDArray[np.int64]:
         """1 for every row that is none, -1 for an outlier: `[rows]`."""
         return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+def _threshold(scores: NDArray[Any], share: float, weight: NDArray[np.float64] | None) -> float:
+    """The lowest score with more than a share of the weight of all rows at it or below."""
+    order = np.argsort(scores)
+    ends = np.cumsum(np.ones(len(scores)) if weight is None else weight[order])
+    place = np.searchsorted(ends, share * ends[-1] * (1 + 1e-9), side="right")
+    return float(scores[order[min(int(place), len(scores) - 1)]])

@@ -37,6 +37,7 @@ from flowbench.training.checkpoint_files import CheckpointFiles
 from flowbench.training.flow_module import is_trainable
 from flowbench.training.maximum_likelihood import MaximumLikelihood
 from flowbench.training.quiet import quiet
+from flowbench.transforms.weighted_rows import on_rows
 
 __all__ = ["fit"]
 
@@ -49,6 +50,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     x: Tensor | ArrayLike,
     context: Tensor | ArrayLike | None = None,
     *,
+    weights: Tensor | ArrayLike | None = None,
     validation: float | Tensor | ArrayLike | tuple[Any, Any] = 0.1,
     standardized: bool = True,
     init_from: str | Path | None = None,
@@ -71,11 +73,15 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     Args:
         flow: the density, e.g. `flowbench.MAF(features)`.
         x: rows `[rows, features]` in their own units: a tensor, array, list or frame, of which the
-            density keeps the names of the columns.
+            density keeps the names of the columns. NaN is a missing cell for `Gaussian` and
+            `GaussianMixture`, which integrate it out; other flows refuse it.
         context: what the density is conditioned on, `[rows, context_features]`, in the same forms;
             an array `[rows, …]` of contexts that are no vectors, where the flow has an embedding.
+        weights: how much each row counts, `[rows]`, at least 0 and of any scale: all means are
+            weighted by them, and rows of weight 0 are left out. None: all the same.
         validation: share of the rows that is held out, drawn by the seed; or rows of your own in
-            the form of x, with contexts a tuple of both.
+            the form of x, with contexts a tuple of both. A flow that is fitted in closed form
+            needs none: it is fitted to all rows.
         standardized: bring rows and contexts (vectors) to mean 0 and standard deviation 1 first,
             except for features that are angles (`circular`), which are given in radians;
             what comes back is a density in the units of x all the same. A column of the context
@@ -129,7 +135,9 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             "the flow is a distribution of values 0 and 1, which standardizing would change; "
             "pass standardized=False"
         )
-    splits = _splits(Pair.of(x, context), validation, seed)
+    missing = flow.marginalizes
+    rows = Pair.of(x, context, weights, missing=missing)
+    splits = _splits(rows, validation, seed, flow)
     data = Arrays(
         splits,
         standardized=standardized,
@@ -137,6 +145,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         seed=seed,
         discrete=flow.discrete,
         circular=getattr(flow, "circular", ()),
+        missing=missing,
     )
     data.dtype = flow.dtype
     data.setup()
@@ -144,7 +153,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         flow.train()  # the Trainer keeps the modes that it finds
     saved = saved_values({}, data) | {"context_columns": column_names(context)}
     with tempfile.TemporaryDirectory() as folder, _seeded(seed, accelerator):
-        flow.initialize(data.rows["train"].x, data.rows["train"].context)
+        train = data.rows["train"]
+        on_rows(flow.initialize, train.x, train.context, train.weight)
         if init_from is not None:
             start_from(flow, init_from)
         module = MaximumLikelihood(flow, options)
@@ -158,7 +168,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             _train(module, data, callbacks, max_epochs, minutes, accelerator)
             flow.load_state_dict(keeper.best_state())
         else:
-            flow.recompute_statistics(*data.rows["train"].batch())
+            on_rows(flow.recompute_statistics, train.x, train.context, train.weight)
     return TrainedDensity(
         copy.deepcopy(flow.cpu().eval()),
         preprocess=data.preprocess,
@@ -171,11 +181,14 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
     )
 
 
-def _splits(rows: Pair, validation: Any, seed: int) -> dict[str, Pair]:
+def _splits(rows: Pair, validation: Any, seed: int, flow: Flow) -> dict[str, Pair]:
     if not isinstance(validation, Real):
-        return {"train": rows, "val": validation_pair(validation, rows)}
+        own = validation_pair(validation, rows, missing=flow.marginalizes)
+        return {"train": rows, "val": own}
     if not fits(validation, Share):
         raise ValueError(f"validation={validation!r}: expected {describe(Share)}")
+    if not any(parameter.requires_grad for parameter in flow.parameters()):
+        return {"train": rows, "val": rows}
     return held_out(rows, float(validation), seed=seed)
 
 

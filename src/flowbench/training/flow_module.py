@@ -23,6 +23,7 @@ from flowbench.training.optimization import (
     build_scheduler,
 )
 from flowbench.training.random_states import random_states, restore_random_states
+from flowbench.transforms.weighted_rows import on_rows
 
 __all__ = ["FlowModule", "NonFiniteError", "is_trainable"]
 
@@ -35,7 +36,8 @@ class FlowModule(pl.LightningModule):
     """A flow in training; a subclass defines `training_step`, as in any LightningModule.
 
     `training_step(batch, batch_idx)` is given a minibatch with `batch.x` `[rows, features]` in
-    model space and `batch.context` `[rows, context_features]` or None, and returns a loss. The
+    model space, `batch.context` `[rows, context_features]` or None and `batch.weight` `[rows]` or
+    None (`batch.mean(terms)` is the mean that counts them), and returns a loss. The
     Trainer then takes one step of the optimiser: automatic optimisation is Lightning's own, so
     that several devices average their gradients. All hooks of a LightningModule may be
     overridden; call `super()` in those that are defined here.
@@ -231,13 +233,14 @@ class FlowModule(pl.LightningModule):
         """Recompute batch-norm statistics over the whole training set."""
         self._validation.zero_()
         rows = self.trainer.datamodule.rows["train"].share()  # type: ignore[attr-defined]
-        self.flow.recompute_statistics(*rows.batch())
+        on_rows(self.flow.recompute_statistics, rows.x, rows.context, rows.weight)
         self.trainer.model.eval()  # type: ignore[union-attr]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up log-likelihoods of validation rows, for the exact mean."""
         terms = self.flow(batch.x, batch.context).cpu().double()  # not all devices have float64
-        self._validation += torch.stack([terms.sum(), terms.new_tensor(len(terms))])
+        counts = torch.ones_like(terms) if batch.weight is None else batch.weight.cpu().double()
+        self._validation += torch.stack([(counts * terms).sum(), counts.sum()])
 
     def on_validation_epoch_end(self) -> None:
         """Means over the epoch's training steps and over all validation rows."""

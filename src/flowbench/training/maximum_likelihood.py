@@ -14,6 +14,7 @@ from flowbench.flows import Flow
 from flowbench.nn import MaskedLinear, constrain
 from flowbench.training.diagnosis import first_non_finite
 from flowbench.training.engines.choice import engine_for
+from flowbench.training.engines.told import tell
 from flowbench.training.flat import FlatParameters
 from flowbench.training.flow_module import FlowModule, NonFiniteError
 from flowbench.training.optimization import OptimizationError
@@ -22,7 +23,7 @@ __all__ = ["MaximumLikelihood", "NonFiniteError"]
 
 
 class MaximumLikelihood(FlowModule):
-    r"""Minimise the mean negative log-likelihood −(1/n) Σ log p(x | context), in nats.
+    r"""Minimise the mean negative log-likelihood −(1/n) Σ w log p(x | context), in nats.
 
     A training item is a list of minibatches, one optimiser step each, which spreads the overhead
     of the Trainer over all of them. If several ranks train together, each takes its share of every
@@ -112,6 +113,11 @@ class MaximumLikelihood(FlowModule):
 
     def _wanted_engine(self) -> str:
         """The engine to use if it can: the one that began the training, or the settings' own."""
+        data = getattr(self._trainer, "datamodule", None)
+        if data is not None and data.rows["train"].weight is not None:
+            if self.options.engine not in ("auto", "plain"):
+                tell(f"the {self.options.engine} engine does not know weights of rows")
+            return "plain"
         return self.engine or (self.options.engine if type(self) is MaximumLikelihood else "plain")
 
     def _fail(self, batch: Batch, *, here: bool) -> None:

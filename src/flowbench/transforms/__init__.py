@@ -13,7 +13,7 @@ from flowbench.transforms.coupling_masks import (
 )
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
 from flowbench.transforms.linear import LULinear, Permute, TriangularAffine
-from flowbench.transforms.normalization import BatchNorm, recompute_statistics
+from flowbench.transforms.normalization import BatchNorm, recompute_statistics, weighing
 from flowbench.transforms.preprocessing import Angle, Bounded, Clip, Log
 from flowbench.transforms.reshape import Folded, Reshape
 from flowbench.transforms.spline import RationalQuadraticMap
@@ -50,4 +50,5 @@ __all__ = [
     "checkerboard_mask",
     "leading_mask",
     "recompute_statistics",
+    "weighing",
 ]

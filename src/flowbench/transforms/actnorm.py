@@ -50,11 +50,17 @@ class ActNorm(Transform):
         return u, -self.log_scale.sum().expand(x.shape[:-1])
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None, chunk: int = 65536) -> None:
+    def initialize(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        weight: Tensor | None = None,
+        chunk: int = 65536,
+    ) -> None:
         """Standardise the rows `[rows, features]`; the moments are summed in float64."""
         if self.shift.any() or self.log_scale.any():
             return
-        mean, variance = moments(x.split(chunk))
+        mean, variance = moments(x.split(chunk), None if weight is None else weight.split(chunk))
         deviation = variance.sqrt()
         varies = deviation > ROUNDING * mean.abs()
         self.shift.copy_(mean)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from flowbench import memory
 from flowbench.precision import in_full_precision
+from flowbench.transforms.weighted_rows import on_rows
 
 __all__ = [
     "Chain",
@@ -89,14 +90,17 @@ class Transform(nn.Module, ABC):
         """
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Fit what is estimated from data in closed form; for most maps, nothing.
 
         Args:
             x: training rows on the data side of this map, `[rows, features]`.
             context: their contexts, `[rows, context_features]`, or None.
+            weight: how much each row counts, `[rows]`; None: all the same.
         """
-        del x, context
+        del x, context, weight
 
 
 class Chain(Transform):
@@ -139,7 +143,13 @@ class Chain(Transform):
         return x, log_det
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None, chunk: int = 65536) -> None:
+    def initialize(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        weight: Tensor | None = None,
+        chunk: int = 65536,
+    ) -> None:
         """Initialise the maps in turn, from the data side to the noise side.
 
         The rows pass from map to map in chunks, only as far as the last map to initialise.
@@ -147,7 +157,7 @@ class Chain(Transform):
         remaining: list[Any] = list(self.transforms)
         while any(_initializes(transform) for transform in remaining):
             transform = remaining.pop()
-            transform.initialize(x, context)
+            on_rows(transform.initialize, x, context, weight)
             u = memory.empty_like(x)
             for start in range(0, len(x), chunk):
                 rows = slice(start, start + chunk)

@@ -11,6 +11,7 @@ from flowbench.config.limits import Bins
 from flowbench.transforms.base import Transform
 from flowbench.transforms.spline import bin_of, evaluate, knots, parameters_first, solve
 from flowbench.transforms.univariate import UnivariateMap
+from flowbench.transforms.weighted_rows import on_rows, repeated
 
 __all__ = ["ByFeature", "CircularSplineMap", "Selected", "by_feature", "wrapped"]
 
@@ -179,9 +180,12 @@ class Selected(Transform):
         return x.index_copy(-1, self.features, value), log_det
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Initialise the map from these features."""
-        self.transform.initialize(*self.fold(x, context))
+        rows, given = self.fold(x, context)
+        on_rows(self.transform.initialize, rows, given, repeated(weight, len(rows)))
 
     def fold(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """These features of all rows, with their contexts."""

@@ -169,27 +169,52 @@ class TriangularAffine(Transform):
         return self.cholesky.norm(dim=-1)
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None, chunk: int = 8192) -> None:
+    def initialize(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        weight: Tensor | None = None,
+        chunk: int = 8192,
+    ) -> None:
         """Fit mean and covariance (biased, maximum likelihood) of `[rows, features]`, in float64.
 
         Raises:
             ValueError: the covariance is singular; features are counted from 1.
         """
         dtype = self.mean.dtype
-        mean = torch.stack([part.to(dtype).sum(0) for part in x.split(chunk)]).sum(0) / len(x)
+        counts = x.new_ones((), dtype=dtype).expand(len(x)) if weight is None else weight.to(dtype)
+        pairs = list(zip(x.split(chunk), counts.unsqueeze(-1).split(chunk), strict=True))
+        sums = torch.stack([(part.to(dtype) * count).sum(0) for part, count in pairs])
+        mean = sums.sum(0) / counts.sum()
         covariance = torch.zeros_like(self.cholesky)
-        for part in x.split(chunk):
+        for part, count in pairs:
             centred = part.to(dtype) - mean
-            covariance.addmm_(centred.mT, centred)
-        covariance = covariance / len(x)
+            covariance.addmm_(centred.mT, centred * count)
+        self.set_moments(mean, covariance / counts.sum(), rows=len(x), dtype=x.dtype)
+
+    @torch.no_grad()
+    def set_moments(
+        self, mean: Tensor, covariance: Tensor, *, rows: int, dtype: torch.dtype
+    ) -> None:
+        """Take a mean and a covariance.
+
+        Args:
+            mean: `[features]`, float64.
+            covariance: `[features, features]`, float64.
+            rows: how many they were estimated from.
+            dtype: of these rows.
+
+        Raises:
+            ValueError: the covariance is singular; features are counted from 1.
+        """
         factor, failed = torch.linalg.cholesky_ex(covariance)
         own = covariance.diagonal()
-        rounding = ROUNDINGS * torch.finfo(x.dtype).eps * (own + mean.square()).sqrt()
+        rounding = ROUNDINGS * torch.finfo(dtype).eps * (own + mean.square()).sqrt()
         singular = factor.diagonal() <= torch.maximum(rounding, SMALLEST_SHARE * own.sqrt())
         place = int(failed) or (int(singular.nonzero()[0]) + 1 if singular.any() else 0)
         if place:
             raise ValueError(
-                f"the covariance of the {len(x)} training rows is singular at feature {place} "
+                f"the covariance of the {rows} training rows is singular at feature {place} "
                 f"(from 1) of {len(mean)}: it is constant, or a linear combination of those "
                 "before it; leave it out, or train on more rows"
             )

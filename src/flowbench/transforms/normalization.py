@@ -1,6 +1,7 @@
 """Batch normalisation as an invertible layer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -12,8 +13,9 @@ from flowbench.tracing import assign_lerp
 from flowbench.transforms.base import Transform, layers_from_data, real_event
 from flowbench.transforms.circular import Selected
 from flowbench.transforms.reshape import Folded
+from flowbench.transforms.weighted_rows import repeated
 
-__all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics"]
+__all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics", "weighing"]
 
 Statistics = Literal["running", "dataset"]
 Moments = tuple[Tensor, Tensor]
@@ -77,6 +79,7 @@ class BatchNorm(Transform):
         self.beta = nn.Parameter(torch.zeros(features))
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("variance", torch.ones(features))
+        self.row_weight: Tensor | None = None  # of the rows of the present batch, see `weighing`
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         u = real_event(u, len(self.mean))
@@ -104,7 +107,7 @@ class BatchNorm(Transform):
                 "call .eval() to score, or train on batches of more rows (training.batch_size) or "
                 "without batch norms (batch_norm=False)"
             )
-        mean, centred, variance = _centred(rows)
+        mean, centred, variance = _centred(rows, repeated(self.row_weight, len(rows)))
         log_scale = self._log_scale(variance)
         u = torch.addcmul(self.beta, centred, log_scale.exp())
         assign_lerp(self.mean, mean, self.momentum)
@@ -112,23 +115,64 @@ class BatchNorm(Transform):
         return u.reshape(x.shape), log_scale.sum().expand(x.shape[:-1])
 
 
-def _centred(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+@contextmanager
+def weighing(flow: nn.Module, weight: Tensor | None) -> Iterator[None]:
+    """Let the rows of a batch count by their weights in the statistics of a flow's batch norms.
+
+    Args:
+        flow: in training mode.
+        weight: `[rows]`; None: all count the same.
+
+    Example:
+        >>> norm = BatchNorm(1, momentum=1.0)
+        >>> with weighing(norm, torch.tensor([3.0, 1.0])):
+        ...     _ = norm.inverse(torch.tensor([[0.0], [4.0]]))
+        >>> norm.mean
+        tensor([1.])
+    """
+    if weight is None:
+        yield
+        return
+    norms = [module for module in flow.modules() if isinstance(module, BatchNorm)]
+    for norm in norms:
+        norm.row_weight = weight
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.row_weight = None
+
+
+def _centred(x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, centred rows and biased variance, with statistics over all ranks."""
-    if ranks.size() == 1:
+    if ranks.size() == 1 and weight is None:
         mean = x.mean(0)
         centred = x - mean
         return mean, centred, centred.square().mean(0)
-    from torch.distributed.nn.functional import all_reduce as total  # a differentiable one
-
-    *sums, count = total(torch.cat([x.sum(0), x.new_tensor([len(x)])])).split(x.shape[-1])
+    counts = x.new_ones(len(x), 1) if weight is None else weight.to(x.dtype).unsqueeze(-1)
+    *sums, count = _total(torch.cat([(counts * x).sum(0), counts.sum(0)])).split(x.shape[-1])
     mean = sums[0] / count
     centred = x - mean
-    return mean, centred, total(centred.square().sum(0)) / count
+    return mean, centred, _total((counts * centred.square()).sum(0)) / count
+
+
+def _total(value: Tensor) -> Tensor:
+    """The sum over all ranks, differentiable."""
+    if ranks.size() == 1:
+        return value
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(value)
 
 
 @torch.no_grad()
 def recompute_statistics(
-    transform: Transform, x: Tensor, context: Tensor | None = None, *, chunk: int = 8192
+    transform: Transform,
+    x: Tensor,
+    context: Tensor | None = None,
+    weight: Tensor | None = None,
+    *,
+    chunk: int = 8192,
 ) -> None:
     """Set the statistics of every "dataset" batch norm to those of the whole training set.
 
@@ -142,6 +186,7 @@ def recompute_statistics(
         transform: the transform of a flow; its mode is unchanged.
         x: all training rows, `[rows, features]`; in distributed training, this rank's share.
         context: their contexts, `[rows, context_features]`, or None.
+        weight: how much each row counts, `[rows]`; None: all the same.
         chunk: number of rows that pass through a layer at once.
 
     Example:
@@ -159,11 +204,16 @@ def recompute_statistics(
         and (module.training or not transform.training)
     }
     with modes_kept(transform):
-        _recompute(transform.eval(), norms, x, context, chunk)
+        _recompute(transform.eval(), norms, x, context, weight, chunk)
 
 
 def _recompute(
-    transform: Transform, norms: set[nn.Module], x: Tensor, context: Tensor | None, chunk: int
+    transform: Transform,
+    norms: set[nn.Module],
+    x: Tensor,
+    context: Tensor | None,
+    weight: Tensor | None,
+    chunk: int,
 ) -> None:
     """Set the statistics of the given batch norms of a transform in evaluation mode."""
     layers = layers_from_data(transform)
@@ -173,9 +223,12 @@ def _recompute(
     x = memory.empty_like(x).copy_(x) if last > 0 else x
     for index, layer in enumerate(layers[: last + 1]):
         if isinstance(layer, Folded | Selected):
-            _recompute(layer.transform, norms, *layer.fold(x, context), chunk)
+            rows, given = layer.fold(x, context)
+            _recompute(layer.transform, norms, rows, given, repeated(weight, len(rows)), chunk)
         elif isinstance(layer, BatchNorm) and layer in norms:
-            mean, variance = _over_ranks(*moments(x.split(chunk)), len(x))
+            weights = None if weight is None else weight.split(chunk)
+            count = float(len(x) if weight is None else weight.sum())
+            mean, variance = _over_ranks(*moments(x.split(chunk), weights), count)
             layer.mean.copy_(mean)
             layer.variance.copy_(variance)
         if index == last:
@@ -186,7 +239,7 @@ def _recompute(
             x[part], _ = layer.inverse(x[part].to(device), given)
 
 
-def _over_ranks(mean: Tensor, variance: Tensor, count: int) -> Moments:
+def _over_ranks(mean: Tensor, variance: Tensor, count: float) -> Moments:
     """Moments of the rows of all ranks, from those of each rank."""
     if ranks.size() == 1:
         return mean, variance
@@ -198,8 +251,12 @@ def _over_ranks(mean: Tensor, variance: Tensor, count: int) -> Moments:
     return overall, (weights * squares).sum(0)
 
 
-def moments(parts: Sequence[Tensor]) -> Moments:
+def moments(parts: Sequence[Tensor], weights: Sequence[Tensor] | None = None) -> Moments:
     """Mean and biased variance over all parts, in float64 (Chan et al. 1979).
+
+    Args:
+        parts: rows `[rows, features]`.
+        weights: how much each row of each part counts; None: all the same.
 
     Example:
         >>> import torch
@@ -207,12 +264,21 @@ def moments(parts: Sequence[Tensor]) -> Moments:
         (tensor([3.], dtype=torch.float64), tensor([2.6667], dtype=torch.float64))
     """
     mean = squares = torch.zeros((), dtype=torch.float64)
-    count = 0
-    for part in parts:
+    count = 0.0
+    for place, part in enumerate(parts):
         part = (part.cpu() if part.is_mps else part).to(torch.float64)  # MPS has no float64
-        variance, part_mean = torch.var_mean(part, dim=0, correction=0)
-        share = len(part) / (count + len(part))
-        squares = squares + variance * len(part) + (part_mean - mean) ** 2 * (count * share)
+        variance, part_mean, total = _moments(part, None if weights is None else weights[place])
+        share = total / (count + total)
+        squares = squares + variance * total + (part_mean - mean) ** 2 * (count * share)
         mean = mean + (part_mean - mean) * share
-        count += len(part)
+        count += total
     return mean, squares / count
+
+
+def _moments(part: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, float]:
+    """Biased variance, mean and total weight."""
+    if weight is None:
+        return *torch.var_mean(part, dim=0, correction=0), len(part)
+    weight = weight.to(part).unsqueeze(-1)
+    mean = (weight * part).sum(0) / weight.sum()
+    return (weight * (part - mean).square()).sum(0) / weight.sum(), mean, float(weight.sum())

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flowbench.transforms.base import Transform
+from flowbench.transforms.weighted_rows import on_rows, repeated
 
 __all__ = ["Folded", "Reshape"]
 
@@ -88,9 +89,12 @@ class Folded(Transform):
         return self._unfold(x, context, *self.transform.inverse(*self.fold(x, context)))
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Initialise the shared map from all groups of all rows."""
-        self.transform.initialize(*self.fold(x, context))
+        rows, given = self.fold(x, context)
+        on_rows(self.transform.initialize, rows, given, repeated(weight, len(rows)))
 
     def fold(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """All groups as rows `[rows, size]`, with their contexts `[rows, context_features]`."""

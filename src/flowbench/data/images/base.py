@@ -150,7 +150,7 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         for part in chunks(*known.shape):
             x[part] = self._drawn(known[part], rng)
         fresh = self.model_space(x)
-        return Rows(fresh.x, self.rows[split].context, fresh.log_det)
+        return self.rows[split].changed(x=fresh.x, log_det=fresh.log_det)
 
     def _redraw(self, epoch: int) -> None:
         """Replace the training rows by those of the given epoch, in place."""

@@ -138,7 +138,7 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         return self.magnitude == "log" and self.feature_options.cepstra is None
 
     @property
-    def measure(self) -> str | None:
+    def other_measure(self) -> str | None:
         """That rows say nothing of the mean and deviation of their clip, where this is so."""
         return "clip-normalised" if self.feature_options.normalized else None
 

@@ -20,11 +20,17 @@ class Columns:
     categorical: list[str]
     split: str | None
     group: str | None
+    weight: str | None = None
 
     @property
     def numbers(self) -> list[str]:
-        """The numeric columns."""
+        """The numeric columns of events and contexts."""
         return [*self.targets, *self.contexts]
+
+    @property
+    def numeric(self) -> list[str]:
+        """All columns that are read as numbers."""
+        return [*self.numbers, *filter(None, (self.weight,))]
 
     @property
     def texts(self) -> list[str]:
@@ -51,6 +57,7 @@ def choose_columns(
     categorical: list[str],
     split: str | None,
     group: str | None,
+    weight: str | None,
     logs: list[str],
     path: Path,
 ) -> Columns:
@@ -64,13 +71,14 @@ def choose_columns(
         categorical: columns of labels in the context.
         split: column that gives the split of each row.
         group: column whose equal values must share a split.
+        weight: column of how much each row counts.
         logs: targets whose logarithm is taken.
         path: path of the table, for messages.
 
     Raises:
         DataError: a column is missing or named twice, or none is left to model.
     """
-    taken = [*contexts, *categorical, *filter(None, (split, group))]
+    taken = [*contexts, *categorical, *filter(None, (split, group, weight))]
     asked = [*(targets or []), *taken]
     for where, listed in ((str(path), names), ("the columns asked for", asked)):
         twice = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
@@ -85,7 +93,12 @@ def choose_columns(
     for name in logs:
         _refuse_absent(name, targets, where="data.log_columns: what is modelled")
     return Columns(
-        targets=targets, contexts=contexts, categorical=categorical, split=split, group=group
+        targets=targets,
+        contexts=contexts,
+        categorical=categorical,
+        split=split,
+        group=group,
+        weight=weight,
     )
 
 

@@ -45,12 +45,19 @@ def context_rows(
     return {name: split.then(change) for name, split in zip(SPLITS, rows, strict=True)}
 
 
-def standardize_context(train: Selection, names: list[str], *, path: Path) -> list[dict[str, Any]]:
+def standardize_context(
+    train: Selection,
+    names: list[str],
+    *,
+    weight: NDArray[np.float64] | None = None,
+    path: Path,
+) -> list[dict[str, Any]]:
     """The preprocessing that standardises only the first columns of a context.
 
     Args:
         train: the contexts of the training rows.
         names: names of the first columns.
+        weight: how much each training row counts; None: all the same.
         path: path of the table, for messages.
 
     Raises:
@@ -59,7 +66,7 @@ def standardize_context(train: Selection, names: list[str], *, path: Path) -> li
     if not names:
         return []
     numbers = train.then(lambda part: part[:, : len(names)])
-    [step] = standardize(numbers, names, where=str(path))
+    [step] = standardize(numbers, names, where=str(path), weight=weight)
     rest = train.shape[1] - len(names)
     return [step | {"mean": step["mean"] + [0.0] * rest, "std": step["std"] + [1.0] * rest}]
 

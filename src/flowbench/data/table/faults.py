@@ -54,12 +54,13 @@ def kind_of(cell: str) -> str:
 class Column:
     """What has been seen of a column."""
 
-    def __init__(self, name: str, *, numeric: bool, decimal: str) -> None:
+    def __init__(self, name: str, *, numeric: bool, decimal: str, weight: bool = False) -> None:
         self.name = name
         self.decimal = decimal
         self.numeric = numeric
+        self.weight = weight
         self.rows = 0
-        self.missing = self.infinite = 0
+        self.missing = self.infinite = self.negative = 0
         self.fractional = False
         self.first: dict[str, tuple[str, int, Any]] = {}  # of a fault: the part, row and cell
         self.wrong: Counter[str] = Counter()
@@ -86,9 +87,12 @@ class Column:
             empty = np.array([text is None for text in values], bool)
             infinite = np.zeros(len(values), bool)
         empty[list(wrong)] = False
+        negative = values < 0 if self.weight else np.zeros(len(values), bool)
         self.missing += int(empty.sum())
         self.infinite += int(infinite.sum())
-        for fault, cells in (("missing", empty), ("infinite", infinite)):
+        self.negative += int(negative.sum())
+        faults = {"missing": empty, "infinite": infinite, "negative": negative}
+        for fault, cells in faults.items():
             if fault not in self.first and cells.any():
                 index = int(cells.argmax())
                 told = "empty" if values[index] is None else values[index]
@@ -103,7 +107,7 @@ class Column:
     @property
     def constant(self) -> bool:
         """Whether all its numbers are the same."""
-        return self.numeric and self.low == self.high and not self.wrong
+        return self.numeric and self.low == self.high and not self.wrong and not self.weight
 
     def told(self, *, drops: bool) -> Iterator[tuple[str, str]]:
         """Where the first fault of each kind is, and what it is."""
@@ -121,6 +125,10 @@ class Column:
             if count and not (drops and fault == "missing"):
                 part, row, cell = self.first[fault]
                 yield part, f"row {row}, column {self.name!r} is {cell}{_more(count)}"
+        if self.negative:
+            part, row, cell = self.first["negative"]
+            told = f"row {row}, column {self.name!r} is {cell:g}, expected a weight of at least 0"
+            yield part, told + _more(self.negative)
         if self.constant and self.rows > 1:
             yield "", f"column {self.name!r} must vary, but is constant (always {self.low + 0:g})"
 
@@ -174,8 +182,13 @@ class Faults:
         self.chosen = chosen
         self.listed = listed and not chosen
         self.columns = {
-            name: Column(name, numeric=name in columns.numbers, decimal=form.decimal)
-            for name in [*columns.numbers, *columns.texts]
+            name: Column(
+                name,
+                numeric=name in columns.numeric,
+                decimal=form.decimal,
+                weight=name == columns.weight,
+            )
+            for name in [*columns.numeric, *columns.texts]
         }
 
     def see(self, part: str, first: int, piece: Piece) -> None:
@@ -188,7 +201,7 @@ class Faults:
         """Whether something seen so far must be refused."""
         drops = self.form.drops
         return any(
-            column.wrong or column.infinite or (column.missing and not drops)
+            column.wrong or column.infinite or column.negative or (column.missing and not drops)
             for column in self.columns.values()
         )
 
@@ -228,7 +241,7 @@ class Faults:
         told = [
             sentence
             for column in self.columns.values()
-            if column.wrong
+            if column.wrong or column.negative
             for _, sentence in column.told(drops=True)
         ]
         if told := [*problems, *told]:
@@ -262,6 +275,8 @@ class Faults:
         if not marks and not self.form.drops and (words or any(one.missing for one in kept)):
             options.insert(0, override("data.missing", "drop"))
         also = f", or data.missing=[] takes {words[0]} as a label" if words else ""
+        if not self.form.drops and any(c.missing and c.name in self.roles.targets for c in kept):
+            also += ", or data.missing=marginalize keeps all rows, for model=gaussian_mixture"
         return f"; the rest is read with {' '.join(options)}{also}" if options else also
 
     def _too_empty(self, *, few: bool) -> list[str]:
@@ -280,7 +295,8 @@ class Faults:
     ) -> Iterator[str]:
         roles = self.roles
         if marks:
-            yield override("data.missing", [*(self.form.marks or []), *marks])
+            kept = ["marginalize"] if self.form.marginalizes else []
+            yield override("data.missing", [*kept, *(self.form.marks or []), *marks])
         if labels:
             yield override("data.categorical_columns", [*roles.categorical, *labels])
         gone = {*labels, *left}

@@ -53,10 +53,13 @@ class Form(Checked):
     """How a table is written.
 
     Args:
-        missing: how to treat rows with missing values: `refuse` the table, or `drop` them. In
-            text, blanks and words such as NA, NaN and null count as missing. A list of
-            marks, e.g. ["?", -999], also drops rows, those with a mark included; in columns of
-            labels, only blanks and these marks are then missing.
+        missing: how to treat rows with missing values: `refuse` the table, or `drop` them, or
+            `marginalize`: keep them, with the density of the cells that are there, for the models
+            gaussian and gaussian_mixture. (Rows without any modelled value, or without a context,
+            a label or a weight, are dropped then.) In text, blanks and words such as NA, NaN and
+            null count as missing. A list of marks, e.g. ["?", -999], also drops rows, those with a
+            mark included; in columns of labels, only blanks and these marks are then missing.
+            [marginalize, "?"] keeps rows with marks.
         separator: what separates the columns of text: `comma`, `semicolon`, `tab`, `pipe`,
             `whitespace` (one or several blanks or tabs), or a character; None: a tab in `.tsv`,
             whitespace in `.dat`, otherwise a comma.
@@ -79,14 +82,16 @@ class Form(Checked):
     def __init__(
         self,
         *,
-        missing: Literal["refuse", "drop"] | Sequence[str | float] = "refuse",
+        missing: Literal["refuse", "drop", "marginalize"] | Sequence[str | float] = "refuse",
         separator: Separator | None = None,
         decimal: Literal["point", "comma", ".", ","] = "point",
         header: AtLeastOne | Literal["none"] = 1,
         skip_lines: AtLeastZero | Sequence[AtLeastOne] = 0,
         encoding: Encoding = "utf-8",
     ) -> None:
-        self.marks = None if isinstance(missing, str) else list(missing)
+        listed = None if isinstance(missing, str) else list(missing)
+        self.marginalizes = "marginalize" in (listed or [missing])
+        self.marks = None if listed is None else [one for one in listed if one != "marginalize"]
         self.drops = missing != "refuse"
         self.separator = None if separator is None else _character(separator)
         self.decimal = "," if decimal in ("comma", ",") else "."

@@ -26,6 +26,8 @@ def table_warnings(
     """
     if meta["dropped"]:
         yield f"{meta['dropped']} rows with missing values are left out"
+    if meta.get("weightless"):
+        yield f"{meta['weightless']} rows of weight 0 are left out"
     left = {name: one for name, one in meta["discrete"].items() if name not in treated}
     if left:
         yield (

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from flowbench.data.moments import moments, refuse_constant, standardize, unscaled
 from flowbench.data.selection import Selection
@@ -24,6 +25,7 @@ def table_preprocess(
     bounds: Mapping[str, Sequence[float | None]],
     periods: Mapping[str, float],
     standardized: bool,
+    weight: NDArray[np.float64] | None,
     path: Path,
 ) -> list[dict[str, Any]]:
     """The preprocessing of the modelled columns, fitted to the training rows.
@@ -37,6 +39,7 @@ def table_preprocess(
         periods: circular columns, which become angles → their periods.
         standardized: whether to scale all but the angles finally to mean 0 and standard
             deviation 1.
+        weight: how much each training row counts; None: all the same.
         path: path of the table, for messages.
 
     Raises:
@@ -53,7 +56,9 @@ def table_preprocess(
     steps += domain_steps(names, log_columns=log_columns, bounds=bounds, periods=periods)
     train = apply_steps(steps, x["train"])
     if standardized:
-        steps += unscaled(standardize(train, names, where=where), map(list(names).index, periods))
+        steps += unscaled(
+            standardize(train, names, where=where, weight=weight), map(list(names).index, periods)
+        )
     elif clip_quantiles is not None:
         refuse_constant(moments(train), names, where=where)
     return steps
@@ -92,7 +97,7 @@ def apply_steps(steps: Sequence[dict[str, Any]], rows: Selection) -> Selection:
 def _clip(train: Selection, pair: Sequence[float]) -> dict[str, Any]:
     """The step that clips to two training quantiles, computed one column at a time."""
     quantiles = [
-        np.quantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
+        np.nanquantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
         for column in range(train.shape[1])
     ]
     low, high = np.stack(quantiles, axis=1).tolist()

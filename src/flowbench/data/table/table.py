@@ -70,6 +70,9 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         split_column: a column of text or `.parquet` with the values train, val and test (or
             another of their names, as above).
         group_column: rows with the same value here (a speaker, a patient) share a split.
+        weight_column: column of how much each row counts, numbers of at least 0 and of any scale,
+            which is not modelled: training, statistics and mean scores are weighted by it, and
+            rows of weight 0 are left out.
         dequantize: add uniform noise, as wide as the step, to the values of columns on a lattice
             (such as integers); it is drawn once and does not depend on the seed. Scored files get
             such noise too. Refused if noise leaves a value that many rows share, as in a column
@@ -121,6 +124,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         split_column: str | None = None,
         group_column: str | int | None = None,
+        weight_column: str | int | None = None,
         dequantize: bool = False,
         discrete_columns: Literal["auto"] | list[str | int] | None = None,
         clip_quantiles: Sequence[float] | None = None,
@@ -144,6 +148,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         self.fractions = three_fractions(fractions)
         self.split_column = split_column
         self.group_column = None if group_column is None else str(group_column)
+        self.weight_column = None if weight_column is None else str(weight_column)
         self.dequantize = dequantize
         self.discrete_columns: list[str] | Literal["auto"] | None = (
             [str(name) for name in discrete_columns]
@@ -195,6 +200,8 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         places = [columns.targets.index(name) for name in kept]
         targets = [split.then(lambda part: part[:, places]) for split in rows]
         x: dict[str, Any] = dict(zip(SPLITS, targets, strict=True))
+        weight = _weights(rows) if columns.weight is not None else {}
+        counts = weight["train"] / weight["train"].mean() if weight else None
         domain = self._domain(kept)
         taken = [name for named in domain.values() for name in named]
         for sentence in domain_warnings(x["train"], kept, taken=taken, periods=domain["periods"]):
@@ -209,6 +216,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
                 clip_quantiles=self.clip_quantiles,
                 **domain,
                 standardized=self.standardize,
+                weight=counts,
                 path=self.path,
             ),
             feature_names=kept,
@@ -218,8 +226,12 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             lattices=_of(kept, found.meta["lattices"]),
             atoms=_of(kept, found.meta["atoms"]),
             context=context,
+            weight=weight,
+            missing=self.form.marginalizes,
             context_preprocess=(
-                standardize_context(context["train"], columns.contexts, path=self.path)
+                standardize_context(
+                    context["train"], columns.contexts, weight=counts, path=self.path
+                )
                 if context and self.standardize
                 else []
             ),
@@ -249,7 +261,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         lattices = {self.raw.feature_names.index(n): at for n, at in self.raw.lattices.items()}
         dequantize(x, lattices, generator=np.random.default_rng([draw, place]))
         fresh = self.model_space(x)
-        return Rows(fresh.x, self.rows[split].context, fresh.log_det)
+        return self.rows[split].changed(x=fresh.x, log_det=fresh.log_det)
 
     def _domain(self, kept: list[str]) -> dict[str, Any]:
         """The columns with logarithms, bounds and periods, as far as they are modelled."""
@@ -276,6 +288,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             "categorical_columns",
             "split_column",
             "group_column",
+            "weight_column",
             "dequantize",
             "discrete_columns",
             "log_columns",
@@ -334,6 +347,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             "atoms": atoms,
             "discrete": {name: one._asdict() for name, one in found.items()},
             "dropped": writer.dropped,
+            "weightless": writer.weightless,
         }
 
     def _measures(self, found: Mapping[str, Discrete], columns: Columns) -> tuple[Any, Any]:
@@ -358,6 +372,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             categorical=self.categorical_columns,
             split=self.split_column,
             group=self.group_column,
+            weight=self.weight_column,
             logs=self.log_columns,
             path=self.path,
         )
@@ -376,6 +391,12 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
 def _of(names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a mapping that have one of these names."""
     return {name: value for name, value in values.items() if name in names}
+
+
+def _weights(rows: Sequence[Selection]) -> dict[str, Any]:
+    """The last column of train, val and test."""
+    last = (np.asarray(split.then(lambda part: part[:, -1:]), np.float64) for split in rows)
+    return {name: column[:, 0] for name, column in zip(SPLITS, last, strict=True)}
 
 
 def _two_quantiles(quantiles: Sequence[float]) -> list[float]:

@@ -46,7 +46,7 @@ class TableWriter:
         self.faults = faults
         self.exact = exact
         self.dtype = np.dtype(np.float64)  # of the table
-        self.dropped = self.kept = 0
+        self.dropped = self.weightless = self.kept = 0
         self.labels: dict[str, dict[str, int]] = {name: {} for name in columns.texts}
         self.arrays: dict[str, NDArray[Any]] = {}
 
@@ -58,7 +58,7 @@ class TableWriter:
         """
         where = "" if part == "all" else f"'{part}'"
         out = self.folder / f"{part}.npy"
-        width = len(self.columns.numbers) + len(self.columns.texts)
+        width = len(self.columns.numeric) + len(self.columns.texts)
         self._require_space((source.rows or 0) * width * 8)
         rows = 0
         with out.open("wb") as file:
@@ -114,7 +114,7 @@ class TableWriter:
         found = {}
         for column, name in enumerate(self.columns.targets):
             values = array[:: max(1, len(array) // LOOKED_AT), column].astype(self.dtype)
-            found[name] = discreteness(values)
+            found[name] = discreteness(values[~np.isnan(values)])
         return {name: one for name, one in found.items() if one.step is not None or one.atoms}
 
     def dequantize(self, lattices: Mapping[str, Sequence[float]]) -> None:
@@ -141,21 +141,39 @@ class TableWriter:
                     )
 
     def _pieces(self, source: Part, where: str) -> Iterator[NDArray[Any]]:
-        """Complete rows, with labels as numbers after the numeric columns."""
-        first = 1
-        for piece in source.pieces(self.columns.numbers, self.columns.texts):
+        """Rows to keep: numbers, then labels as numbers, then the weight."""
+        first, count = 1, len(self.columns.numbers)
+        for piece in source.pieces(self.columns.numeric, self.columns.texts):
             rows = len(piece.numbers)
             self.faults.see(where, first, piece)
-            complete = _complete(piece, [*self.columns.numbers, *self.columns.texts])
+            complete = self._complete(piece)
             self.dropped += rows - int(complete.sum())
+            if self.columns.weight is not None:
+                weightless = complete & (piece.numbers[:, -1] == 0)
+                self.weightless += int(weightless.sum())
+                complete &= ~weightless
             codes = [
                 self._codes(name, texts, complete, first, where)
                 for name, texts in zip(self.columns.texts, piece.texts, strict=True)
             ]
             numbers = piece.numbers[complete]
-            whole = [numbers, *(code[:, None].astype(numbers.dtype) for code in codes)]
+            labels = [code[:, None].astype(numbers.dtype) for code in codes]
+            whole = [numbers[:, :count], *labels, numbers[:, count:]]
             yield np.ascontiguousarray(np.concatenate(whole, axis=1))
             first += rows
+
+    def _complete(self, piece: Piece) -> NDArray[np.bool_]:
+        """Which rows miss nothing that they must have; what is wrong counts as present."""
+        labels = np.array([[not text for text in texts] for texts in piece.texts], bool)
+        empty = labels.T.reshape(len(piece.numbers), len(piece.texts))
+        missing = np.concatenate([np.isnan(piece.numbers), empty], axis=1)
+        names = [*self.columns.numeric, *self.columns.texts]
+        for name, cells in piece.wrong.items():
+            missing[list(cells), names.index(name)] = False
+        targets = len(self.columns.targets)
+        if self.faults.form.marginalizes and targets:
+            missing[:, :targets] = missing[:, :targets].all(axis=1, keepdims=True)
+        return np.logical_not(missing.any(axis=1))
 
     def _codes(
         self,
@@ -182,16 +200,6 @@ class TableWriter:
                 "too many for categories"
             )
         return np.array(codes, np.intp)
-
-
-def _complete(piece: Piece, names: Sequence[str]) -> NDArray[np.bool_]:
-    """Which rows have no missing value; what is wrong counts as present."""
-    labels = np.array([[not text for text in texts] for texts in piece.texts], bool)
-    empty = labels.T.reshape(len(piece.numbers), len(piece.texts))
-    missing = np.concatenate([np.isnan(piece.numbers), empty], axis=1)
-    for name, cells in piece.wrong.items():
-        missing[list(cells), names.index(name)] = False
-    return np.logical_not(missing.any(axis=1))
 
 
 def _sort_key(label: str) -> tuple[bool, float, str]:

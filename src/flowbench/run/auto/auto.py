@@ -103,10 +103,11 @@ def _winner(
     scored = [name for name, one in contest.standings.items() if one.val is not None]
     names = contest.ranked(scored)[:FINALISTS]
     flows = {name: load(contest.folder_of(name).best).flow for name in names}
-    terms = torch.stack([log_likelihoods(flows[n], data.rows["val"]) for n in names], -1)
-    weights = mixture_weights(terms)
+    rows = data.rows["val"]
+    terms = torch.stack([log_likelihoods(flows[n], rows) for n in names], -1)
+    weights = mixture_weights(terms, rows.weight)
     mixed = (terms + weights.log()).logsumexp(-1)
-    gain = paired_difference(mixed, terms[:, 0])
+    gain = paired_difference(mixed, terms[:, 0], rows.weight)
     if (weights > 0).sum() == 1 or gain["mean"] < gain["two_standard_errors"] / 2:
         return flows[names[0]], dict(contest.entries[names[0]].model), {names[0]: 1.0}
     kept = {n: w for n, w in zip(names, weights.tolist(), strict=True) if w > 0}
@@ -154,8 +155,9 @@ def _baselines(
         if contest.standings[name].status != "done":
             continue
         terms = _on_test(load(contest.folder_of(name).best).flow, data)
-        ahead = paired_difference(own, terms)
-        found.append({"name": name, "test": summarize(terms), "ahead": ahead})
+        weight = data.rows["test"].weight
+        ahead = paired_difference(own, terms, weight)
+        found.append({"name": name, "test": summarize(terms, weight), "ahead": ahead})
     return found
 
 

@@ -13,6 +13,7 @@ from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataError, DataModule
 from flowbench.evaluation.likelihood import LikelihoodError, log_likelihoods
+from flowbench.evaluation.score import Score
 from flowbench.run.auto.portfolio import NATIVE, Entry
 from flowbench.run.building import flow_of, module_of
 from flowbench.run.fit import fit
@@ -157,7 +158,8 @@ class Race:
         fitted = fit(module, self.data, settings, folder, [], command="")
         assert fitted is not None
         standing = self.standings[name]
-        standing.val = log_likelihoods(fitted.flow, self.data.rows["val"]).mean().item()
+        rows = self.data.rows["val"]
+        standing.val = Score.of(log_likelihoods(fitted.flow, rows), weight=rows.weight).mean
         standing.epochs = len(fitted.history)
         over = entry.baseline or standing.epochs - 1 - fitted.best_epoch >= self._patience(entry)
         standing.status = "done" if over else "running"

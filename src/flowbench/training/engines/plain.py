@@ -11,6 +11,7 @@ from flowbench.data import Batch
 from flowbench.nn import regularization
 from flowbench.training.engines.base import Trained
 from flowbench.training.optimization import build_optimizer
+from flowbench.transforms import weighing
 
 __all__ = ["Plain", "differentiate"]
 
@@ -47,7 +48,8 @@ def differentiate(module: Trained, batch: Batch) -> tuple[float, float]:
     """Set the gradients for a batch by automatic differentiation."""
     for gradient in module.flat.gradients:
         gradient.zero_()
-    log_likelihood = module.log_likelihood(batch).mean()
+    with weighing(module.flow, batch.weight):
+        log_likelihood = batch.mean(module.log_likelihood(batch))
     rows = len(batch.x)
     total = module.total(batch, log_likelihood.item() * rows)
     penalty = regularization(module.flow) if module.regularized else 0.0

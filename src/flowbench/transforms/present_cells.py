@@ -1,0 +1,36 @@
+"""Maps of one feature each, and rows with missing cells."""
+
+import torch
+from torch import Tensor
+
+from flowbench.tracing import holds
+from flowbench.transforms.base import Transform
+
+__all__ = ["inverse_of_present"]
+
+
+def inverse_of_present(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Data → noise by a map of one feature each; NaN is a missing cell, and stays.
+
+    Args:
+        transform: noise → data.
+        x: `[..., features]`.
+
+    Returns:
+        The noise `[..., features]`, and the log |det ∂u/∂x| of the present features.
+
+    Example:
+        >>> from flowbench.transforms import Affine
+        >>> inverse_of_present(Affine(scale=[2.0, 3.0]), torch.tensor([[4.0, torch.nan]]))
+        (tensor([[2., nan]]), tensor([-0.6931]))
+    """
+    missing = x.isnan()
+    if holds(~missing):
+        return transform.inverse(x)
+    with torch.no_grad():
+        middle, _ = transform(torch.zeros_like(x[(0,) * (x.ndim - 1)]))
+        slopes = torch.func.jvp(
+            lambda at: transform.inverse(at)[0], (middle,), (torch.ones_like(middle),)
+        )[1]
+    u, log_det = transform.inverse(torch.where(missing, middle, x))
+    return u.masked_fill(missing, torch.nan), log_det - (missing * slopes.abs().log()).sum(-1)
