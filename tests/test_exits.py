@@ -7,6 +7,14 @@ import pytest
 from flowbench.exits import INTERRUPTED, MISTAKE, Exit, explained
 
 
+@pytest.fixture(autouse=True)
+def in_the_foreground():
+    """Jobs in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def ctrl_c(then):
     """As a library that turns Ctrl-C into an error of its own."""
     try:

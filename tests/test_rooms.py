@@ -16,7 +16,7 @@ ROOMS = [
     "transforms",
     "flows",
     "data",
-    "description",
+    "description own_values",
     "stored",
     "conditional",
     "density",

@@ -289,7 +289,7 @@ def test_samples_are_float64_where_float32_is_too_coarse(mean, dtype):
 def test_values_that_merge_are_told_with_their_column():
     x = pd.DataFrame(RNG.normal(size=(2000, 2)), columns=["a", "b"])
     x.loc[5, "b"] = 1e12
-    with pytest.warns(UserWarning, match=r"torch.float32 merges values of column 'b': of 1,800"):
+    with pytest.warns(UserWarning, match=r"torch.float32 merges values of column 'b': of 2,000"):
         flowbench.fit(flowbench.Gaussian(2), x)
 
 

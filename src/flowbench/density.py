@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from flowbench.atomic_files import replacing
 from flowbench.chunked import log_prob_in_chunks, sample_in_chunks
 from flowbench.conditional import conditional_parts
-from flowbench.data.table.own_values import own_values
 from flowbench.dense import as_tensor, like
 from flowbench.description import description
 from flowbench.flows import Flow, FlowDistribution
@@ -27,6 +26,7 @@ from flowbench.frames import (
     finite_number,
     label_places,
 )
+from flowbench.own_values import own_values
 from flowbench.stored import to_write
 from flowbench.tracing import holds
 from flowbench.transforms import Chain
@@ -126,20 +126,19 @@ class TrainedDensity(nn.Module):
         Columns of a table to which training added noise (`lattices`), or with `atoms`, have their
         own values: whole numbers where the table has. Samples are then in float64.
         """
-        units = self.in_data_units
+        units, own = self.in_data_units, {"lattices": self.lattices, "atoms": self.atoms}
 
         def draw(shape: Sequence[int], part: Tensor | None) -> Tensor:
-            return units.to_data_units(self.flow.sample(shape, part))[0]
+            drawn = units.to_data_units(self.flow.sample(shape, part))[0]
+            if not any(own.values()):
+                return drawn
+            return own_values(drawn, self.preprocess, names=self.feature_names, **own)
 
         with torch.no_grad():
             given = self.context_for_flow(self._given(context))
             dims = len(self.context_shape)
             samples = sample_in_chunks(draw, as_shape(n), given, context_dims=dims)
             self._warn_of_overflow(samples)
-            found = {"lattices": self.lattices, "atoms": self.atoms}
-            if any(found.values()):
-                names = self.feature_names
-                samples = own_values(samples, self.preprocess, names=names, **found)
             return like(context, samples)
 
     def sample_and_log_prob(
@@ -326,10 +325,11 @@ class TrainedDensity(nn.Module):
         return self
 
     def _warn_of_overflow(self, samples: Tensor) -> None:
-        lost = ~samples.isfinite()
+        rows = samples.reshape(-1, samples.shape[-1])
+        lost = torch.cat([~part.isfinite() for part in rows.split(FRAME_ROWS)])
         if not lost.any():
             return
-        columns = lost.flatten(0, -2).any(0).nonzero().flatten().tolist()
+        columns = lost.any(0).nonzero().flatten().tolist()
         known = self.feature_names or range(1, self.flow.features + 1)
         names = [f"column {known[column % len(known)]!r}" for column in columns]
         more = ", …" if len(names) > SHOWN else ""

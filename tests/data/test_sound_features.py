@@ -100,7 +100,7 @@ def test_frames_are_interpolated_in_time(n, frames):
 def test_every_clip_has_mean_zero_and_variance_one(fsdd):
     data = load(fsdd, train_label="zero", level=0.1, trim_db=30, **UNSEEN)
     assert (data.features, data.context_features, data.rows_per_clip) == (5, 1, 12)
-    assert data.measure == "clip-normalised"
+    assert data.other_measure == "clip-normalised"
     assert load(fsdd).measure is None
     for split in ("train", "val", "test"):
         clips = data.spectrograms(data.raw.x[split])

@@ -106,4 +106,5 @@ def test_every_preset_sweeps_over_keys_of_the_model():
             swept = config.hydra.sweeper.params
             assert len(swept)
             for key, values in swept.items():
-                compose("train", [f"{key}={str(values).split(',')[-1]}"])
+                words = [f"sweep={preset.stem}", f"{key}={str(values).split(',')[-1]}"]
+                compose("train", words)
