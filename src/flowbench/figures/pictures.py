@@ -60,6 +60,7 @@ def save_spectrograms(magnitudes: NDArray[np.floating], path: Path) -> None:
     columns = int(np.ceil(np.sqrt(len(magnitudes))))
     lines = -(-len(magnitudes) // columns)
     figure = blank(2.4 * columns, 1.8 * lines)
+    figure.set_layout_engine("constrained")
     decibels = 20 * np.log10(np.maximum(magnitudes, 1e-8))
     for index, clip in enumerate(decibels):
         axis = figure.add_subplot(lines, columns, index + 1)
@@ -70,4 +71,4 @@ def save_spectrograms(magnitudes: NDArray[np.floating], path: Path) -> None:
     figure.supxlabel("coefficient" if magnitudes.shape[1] == 1 else "frame")
     figure.supylabel("dB" if magnitudes.shape[1] == 1 else "coefficient")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path)
