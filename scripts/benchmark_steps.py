@@ -2,8 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
+from itertools import pairwise
 from statistics import median
+from typing import Any
 
 import torch
 from benchmark_clock import clock_of
@@ -19,19 +22,18 @@ from flowbench.training.maximum_likelihood import MaximumLikelihood
 
 __all__ = ["packed_steps", "pixels"]
 
-EPOCHS = (2, 12)  # of a short and a long training: the difference has no fixed costs
+EPOCHS = 3
 BATCHES = 100  # an epoch
+WARM = 20  # steps before any are timed
 PIXELS = {"levels": 17, "shape": [8, 8, 1]}
-SMALL = {"units": 32, "inner_units": 16, "blocks": 3, "first_kernel": 5}
+SMALL: dict[str, Any] = {"units": 32, "inner_units": 16, "blocks": 3, "first_kernel": 5}
 
 
 def packed_steps(options: argparse.Namespace) -> list[Row]:
     """A step of K trainings of W1, compiled as one program, beside K steps in turn."""
     count = min(map(int, options.batch.split(",")))
     numbers = sorted({1, *map(int, options.runs.split(","))})
-    seconds: dict[int, list[float]] = {}
-    for runs in numbers:
-        seconds[runs] = [_step_of(runs, count, options) for _ in range(options.repeats)]
+    seconds = {runs: _steps_of(runs, count, options) for runs in numbers}
     rows = []
     for runs in numbers:
         in_turn = [runs * alone for alone in seconds[1]]
@@ -42,20 +44,31 @@ def packed_steps(options: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def _step_of(runs: int, count: int, options: argparse.Namespace) -> float:
-    """Seconds of a step of all the trainings, fixed costs aside."""
-    clock, spent = clock_of(options.device), []
-    for epochs in EPOCHS:
-        trainings = our_trainings(
-            WORKS["W1"], runs, rows=BATCHES * count, batch=count, epochs=epochs,
-            device=options.device,
-        )  # fmt: skip
-        start = clock()
-        for error in Pack([(training, sys.stderr) for training in trainings]).run():
-            if error is not None:
-                raise error
-        spent.append(clock() - start)
-    return max(spent[1] - spent[0], 1e-9) / (BATCHES * (EPOCHS[1] - EPOCHS[0]))
+class _TimedPack(Pack):
+    """Notes when a step of all trainings is done."""
+
+    def __init__(self, functions: Any, clock: Callable[[], float]) -> None:
+        super().__init__(functions)
+        self.clock, self.times = clock, []
+
+    def _answer(self, group: Any) -> None:
+        super()._answer(group)
+        if len(group) == len(self.members):
+            self.times.append(self.clock())
+
+
+def _steps_of(runs: int, count: int, options: argparse.Namespace) -> list[float]:
+    """Seconds of a step of all the trainings, as medians of as many parts as there are repeats."""
+    trainings = our_trainings(
+        WORKS["W1"], runs, rows=BATCHES * count, batch=count, epochs=EPOCHS, device=options.device
+    )
+    pack = _TimedPack([(train, sys.stderr) for train in trainings], clock_of(options.device))
+    for error in pack.run():
+        if error is not None:
+            raise error
+    steps = [after - before for before, after in pairwise(pack.times)][WARM:]
+    size = len(steps) // options.repeats
+    return [median(steps[part * size : (part + 1) * size]) for part in range(options.repeats)]
 
 
 def pixels(options: argparse.Namespace) -> list[Row]:
@@ -84,7 +97,7 @@ def _drawn(flow: PixelCNN, count: int) -> None:
         flow.sample((count,))
 
 
-def _times(call, options: argparse.Namespace) -> list[float]:
+def _times(call: Callable[[], object], options: argparse.Namespace) -> list[float]:
     clock, times = clock_of(options.device), []
     for _ in range(3):
         call()

@@ -117,14 +117,16 @@ def _floor(kind: str, work: Work, count: int, device: str) -> Task:
     """The dense products and nothing else, by PyTorch's `mm` into given tensors."""
     import torch
 
-    calls, there = [], {"device": device}
+    calls = []
     for layer in range(LAYERS):
         for index, (i, o) in enumerate(products(work)):
-            x, w, y = (torch.randn(shape, **there) for shape in ((count, i), (o, i), (count, o)))
+            x, w, y = (
+                torch.randn(shape, device=device) for shape in ((count, i), (o, i), (count, o))
+            )
             calls.append((x, w.mT, y))
             if kind == "train":
                 g, gw, gx = (
-                    torch.randn(shape, **there) for shape in ((count, o), (o, i), (count, i))
+                    torch.randn(shape, device=device) for shape in ((count, o), (o, i), (count, i))
                 )
                 calls.append((g.mT, x, gw))
                 if layer or index:

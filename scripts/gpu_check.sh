@@ -6,10 +6,10 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-device=cuda batches=100,1024 rows=8192 runs=1,4,16,64 repeats=5 works=W1,W4,W5
+device=cuda batches=100,1024 rows=8192 runs=1,4,16,64 repeats=5 works=W1,W4,W5 patience=1
 if [ "${1:-}" = --dry ]; then
     shift
-    device=cpu batches=20 rows=100 runs=1,2 repeats=2 works=W1
+    device=cpu batches=20 rows=100 runs=1,2 repeats=2 works=W1 patience=10
 fi
 out=${1:-gpu_check}
 python=${PYTHON:-python}
@@ -24,7 +24,7 @@ step() {
     local limit=$1 name=$2 start=$SECONDS rc=0
     shift 2
     echo "== $name"
-    timeout -k 5 "$limit" "$@" > >(tee "$out/$name.log") 2>&1 || rc=$?
+    timeout -k 5 $((limit * patience)) "$@" > >(tee "$out/$name.log") 2>&1 || rc=$?
     [ $rc = 0 ] || failed=1
     echo "| $name | $([ $rc = 0 ] && echo passed || echo "failed ($rc)") | $((SECONDS - start)) |" \
         >> "$out/steps.md"
@@ -36,7 +36,7 @@ benchmark() {
         --repeats $repeats --json "$out/$name.json"
 }
 
-step 200 tests "$python" -m pytest -m gpu -rs tests
+step 200 tests "$python" -m pytest -m gpu -rs tests/data tests/training tests/test_trained_density.py
 benchmark 80 train_compiled train --work $works --batch $batches --engine compiled --peers "$peers"
 benchmark 30 train_plain train --work $works --batch $batches --engine plain --peers "$peers"
 benchmark 30 log_prob log_prob --work W1,W4 --rows $rows --peers "$peers"

@@ -85,12 +85,13 @@ def _points(values: Array, cells: Sequence[tuple[int, int]]) -> tuple[Array, Arr
 
 def _shares(values: Array, edges: Array) -> Array:
     """Share of all values in each bin, those outside the limits counted."""
-    return np.histogram(values[np.isfinite(values)], edges)[0] / len(values)
+    counts, _ = np.histogram(values[np.isfinite(values)], edges)
+    return counts / len(values)
 
 
 def _corners(count: int) -> tuple[Array, Array]:
     """The left and lower side of each cell, as one line with gaps."""
-    line, column = (part.ravel()[:, None] for part in np.indices((count, count)))
+    line, column = (part.ravel()[:, None] * 1.0 for part in np.indices((count, count)))
     x = column + np.array([0, 0, FILLED, np.nan])
     y = np.array([FILLED, 0, 0, np.nan]) - line
     return x.ravel(), y.ravel()
