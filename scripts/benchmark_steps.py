@@ -66,6 +66,8 @@ def _steps_of(runs: int, count: int, options: argparse.Namespace) -> list[float]
     for error in pack.run():
         if error is not None:
             raise error
+    if pack.failed:
+        raise SystemExit(f"{runs} trainings do not compute their steps as one program; see above")
     steps = [after - before for before, after in pairwise(pack.times)][WARM:]
     size = len(steps) // options.repeats
     return [median(steps[part * size : (part + 1) * size]) for part in range(options.repeats)]
