@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from benchmark_clock import clock_of
-from benchmark_table import Row, circumstances, measured, show
+from benchmark_table import Row, circumstances, measured, save, show
 from benchmark_tasks import our_step, our_trainings
 from benchmark_works import WORKS
 
@@ -33,14 +33,15 @@ def packed_steps(options: argparse.Namespace) -> list[Row]:
     """A step of K trainings of W1, compiled as one program, beside K steps in turn."""
     count = min(map(int, options.batch.split(",")))
     numbers = sorted({1, *map(int, options.runs.split(","))})
-    seconds = {runs: _steps_of(runs, count, options) for runs in numbers}
-    rows = []
+    rows, alone = [], _steps_of(1, count, options)
     for runs in numbers:
-        in_turn = [runs * alone for alone in seconds[1]]
+        found = alone if runs == 1 else _steps_of(runs, count, options)
+        in_turn = [runs * one for one in alone]
         row: Row = {"task": "packed_steps", "work": "W1", "runs": runs, "batch": count}
-        row |= {"peer": "in turn"} | measured(seconds[runs], in_turn) | {"engine": "compiled"}
+        row |= {"peer": "in turn"} | measured(found, in_turn) | {"engine": "compiled"}
         rows.append(row | circumstances({"torch": version("torch")}, options.device))
         show(rows[-1], runs)
+        save(rows, options.json)
     return rows
 
 
