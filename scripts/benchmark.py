@@ -6,8 +6,13 @@
     python scripts/benchmark.py fit --work W1 --batch 100      # a whole training
     python scripts/benchmark.py loader                         # batches, beside a DataLoader
     python scripts/benchmark.py packed                         # runs of a sweep trained as one
+    python scripts/benchmark.py packed_steps --runs 1,4,16     # compiled steps of packed trainings
+    python scripts/benchmark.py pixels --batch 100             # a network of masked convolutions
     python scripts/benchmark.py startup                        # beside importing PyTorch
     python scripts/benchmark.py devices                        # two processes beside one, by width
+
+With --device cuda, train, log_prob, sample, packed_steps and pixels run on a GPU, by wall time;
+scripts/gpu_check.sh runs them all. scripts/benchmark_page.py makes tables of the JSON files.
 
 Peers are installed where they are missing, those that clash with our packages in environments of
 their own. Times vary with the machine and its load; the ratios, medians over the repeats, much
@@ -24,6 +29,7 @@ from benchmark_runs import loader, packed, startup
 from benchmark_table import HEAD, add_options, compare, save
 
 RUNS = {"loader": loader, "packed": packed, "startup": startup}
+STEPS = ("packed_steps", "pixels")
 RUNS |= {kind: partial(compare, kind) for kind in ("train", "log_prob", "sample", "fit")}
 
 
@@ -32,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("benchmark", choices=sorted([*RUNS, "devices"]))
+    parser.add_argument("benchmark", choices=sorted([*RUNS, *STEPS, "devices"]))
     parser.add_argument("--repeats", type=int, default=5, help="turns of each (default 5)")
     parser.add_argument("--json", type=Path, help="a file for the rows of the table")
     add_options(parser)
@@ -44,6 +50,10 @@ def main() -> None:
 
         compare_devices(repeats=options.repeats)
         return
+    if options.benchmark in STEPS:
+        import benchmark_steps
+
+        RUNS[options.benchmark] = getattr(benchmark_steps, options.benchmark)
     print(HEAD)
     save(RUNS[options.benchmark](options), options.json)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from benchmark_clock import name_of
 from benchmark_works import WORKS
 
 __all__ = ["HEAD", "Row", "add_options", "circumstances", "compare", "measured", "save", "show"]
@@ -21,7 +22,7 @@ __all__ = ["HEAD", "Row", "add_options", "circumstances", "compare", "measured",
 Row = dict[str, Any]
 HEAD = "work   size       peer    peer ms    ours ms  ratio  quartiles    floor  engine"
 
-TURN = 0.2  # seconds of CPU time that a turn takes, at least
+TURN = 0.2  # seconds that a turn takes, at least
 WARM = 3  # calls before any are timed
 # What is installed for a peer: beside the torch of here, or in an environment of its own.
 BESIDE = {"zuko": ["zuko"], "nflows": ["nflows", "UMNN"], "normflows": ["normflows"]}
@@ -40,6 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", default="W1,W2,W4", help=f"{', '.join(WORKS)}, {listed}")
     parser.add_argument("--batch", default="100,1024", help=f"train, fit: batch sizes, {listed}")
     parser.add_argument("--rows", default="8192", help=f"log_prob, sample: numbers, {listed}")
+    parser.add_argument("--runs", default="1,4,16,64", help="packed_steps: trainings at a time")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="what computes")
+    parser.add_argument("--engine", default="", help="of our training (default: the fastest)")
     parser.add_argument("--peers", default="zuko", help=f"{', '.join(PEERS)}, or '' for none")
     parser.add_argument(
         "--environments",
@@ -53,6 +57,10 @@ def compare(kind: str, options: argparse.Namespace) -> list[Row]:
     """The rows of the table for the tasks of a kind, each with every peer."""
     works = _known(options.work, WORKS, "--work")
     peers = _known(options.peers, PEERS, "--peers")
+    if options.device != "cpu" and (kind == "fit" or {*peers} - {"zuko", "nflows"}):
+        raise SystemExit(
+            "--device=cuda: expected train, log_prob or sample, peers zuko and nflows"
+        )
     name = "batch" if kind in ("train", "fit") else "rows"
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", given := getattr(options, name)):
         raise SystemExit(f"--{name}={given}: expected numbers from 1, such as 100,1024")
@@ -63,7 +71,7 @@ def compare(kind: str, options: argparse.Namespace) -> list[Row]:
     sizes = [(work, count) for work in works for count in map(int, given.split(","))]
     found = []
     for work, count in sizes:
-        found += _rows(kind, work, name, count, workers, repeats=options.repeats)
+        found += _rows(kind, work, name, count, workers, options)
         save(found, options.json)
     return found
 
@@ -137,15 +145,20 @@ class Worker:
 
 
 def _rows(
-    kind: str, work: str, name: str, count: int, workers: dict[str, Worker], *, repeats: int
+    kind: str,
+    work: str,
+    name: str,
+    count: int,
+    workers: dict[str, Worker],
+    options: argparse.Namespace,
 ) -> list[Row]:
     """The rows of a workload; one without a peer where none has it."""
     made = {
-        library: worker.ask(make=[library, kind, work, count])
+        library: worker.ask(make=[library, kind, work, count, options.device, options.engine])
         for library, worker in workers.items()
     }
     able = {library: worker for library, worker in workers.items() if made[library]["can"]}
-    times = _cpu_times(able, repeats, warm=1 if kind == "fit" else WARM)
+    times = _times(able, options.repeats, warm=1 if kind == "fit" else WARM)
     ours, floor = times.pop("flowbench"), times.pop("floor", None)
     share = floor and median(f / our for f, our in zip(floor, ours, strict=True))
     rows = []
@@ -153,13 +166,15 @@ def _rows(
         versions = made["flowbench"]["versions"] | (made[peer]["versions"] if peer else {})
         fixed = {"task": kind, "work": work, name: count, "peer": peer}
         rows.append(fixed | measured(ours, theirs) | {"share_of_floor": share})
-        rows[-1] |= {"engine": made["flowbench"]["engine"]} | circumstances(versions)
+        rows[-1] |= {"engine": made["flowbench"]["engine"]} | circumstances(
+            versions, options.device
+        )
         show(rows[-1], count)
     return rows
 
 
-def _cpu_times(workers: dict[str, Worker], repeats: int, *, warm: int) -> dict[str, list[float]]:
-    """CPU seconds per call of each, in turns A B C A B C …, after a few calls of each."""
+def _times(workers: dict[str, Worker], repeats: int, *, warm: int) -> dict[str, list[float]]:
+    """Seconds per call of each, in turns A B C A B C …, after a few calls of each."""
     calls = {}
     for name, worker in workers.items():
         worker.ask(calls=warm)
@@ -183,10 +198,10 @@ def measured(ours: list[float], theirs: list[float] | None) -> Row:
     return row
 
 
-def circumstances(versions: dict[str, str]) -> Row:
+def circumstances(versions: dict[str, str], device: str = "cpu") -> Row:
     """Where a row was measured."""
     versions = {"python": platform.python_version()} | versions
-    return {"device": _device(), "threads": 1, "versions": versions}
+    return {"device": name_of(device), "threads": 1, "versions": versions}
 
 
 def show(row: Row, count: int) -> None:
@@ -208,10 +223,3 @@ def show(row: Row, count: int) -> None:
 def _quartiles(values: list[float]) -> list[float]:
     low, _, high = quantiles(values, n=4, method="inclusive")
     return [low, high]
-
-
-def _device() -> str:
-    """The processor's name, where the system tells it."""
-    information = Path("/proc/cpuinfo")
-    found = information.exists() and re.search(r"model name\s*:\s*(.*)", information.read_text())
-    return f"{found[1] if found else platform.machine()}, {os.cpu_count()} CPUs"

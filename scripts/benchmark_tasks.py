@@ -1,19 +1,22 @@
 """What is timed: a step, densities, samples or a whole training, in each library."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from benchmark_compiled import COMPILED
 from benchmark_flows import MODELS, ours, zuko_flow
 from benchmark_works import LAYERS, RATE, Work, products, rows
 
-__all__ = ["task"]
+__all__ = ["our_step", "our_trainings", "task"]
 
 Task = Callable[[], object]
 EPOCHS = 5
 
 
-def task(kind: str, library: str, work: Work, count: int) -> tuple[Task, str] | None:
+def task(
+    kind: str, library: str, work: Work, count: int, *, device: str = "cpu", engine: str = ""
+) -> tuple[Task, str] | None:
     """What a library does for a workload, with its engine; None where it has no such flow.
 
     Args:
@@ -22,25 +25,30 @@ def task(kind: str, library: str, work: Work, count: int) -> tuple[Task, str] | 
         library: "floor" means the dense products alone.
         work: the workload.
         count: number of rows.
+        device: "cpu" or "cuda".
+        engine: of our training; empty: the fastest on a CPU.
     """
     if library == "floor":
-        return _floor(kind, work, count), ""
+        return _floor(kind, work, count, device), ""
     if library in COMPILED:
         made = COMPILED[library](kind, work, count)
         return made and (made, "")
     if kind == "fit":
         return FITS[library](work, count)
     if kind == "train" and library == "flowbench":
-        return _our_step(work, count)
-    return _of_torch(kind, library, work, count)
+        return _our_training_step(work, count, device, engine)
+    return _of_torch(kind, library, work, count, device)
 
 
-def _of_torch(kind: str, library: str, work: Work, count: int) -> tuple[Task, str] | None:
+def _of_torch(
+    kind: str, library: str, work: Work, count: int, device: str
+) -> tuple[Task, str] | None:
     import torch
 
     if (model := MODELS[library](work)) is None:
         return None
-    x, context = _tensors(work, count)
+    model.module.to(device)
+    x, context = _tensors(work, count, device)
     if kind == "train":
         optimizer = torch.optim.Adam(model.module.parameters(), lr=RATE, fused=True)
 
@@ -56,38 +64,70 @@ def _of_torch(kind: str, library: str, work: Work, count: int) -> tuple[Task, st
     return lambda: wanted(given, context), "plain" if library == "flowbench" else ""
 
 
-def _tensors(work: Work, count: int) -> Any:
+def _tensors(work: Work, count: int, device: str = "cpu") -> Any:
     import torch
 
-    return [None if part is None else torch.from_numpy(part) for part in rows(work, count)]
+    return [
+        None if part is None else torch.from_numpy(part).to(device) for part in rows(work, count)
+    ]
 
 
-def _our_step(work: Work, count: int) -> tuple[Task, str]:
+def _our_training_step(
+    work: Work, count: int, device: str, engine: str
+) -> tuple[Task, str] | None:
     from flowbench.config.settings import Training
     from flowbench.data import Batch
     from flowbench.training.maximum_likelihood import MaximumLikelihood
 
-    engine = "compiled" if work.kind == "spline" else "native"
-    options = Training(learning_rate=RATE, weight_decay=0.0, engine=engine)
-    module = MaximumLikelihood(ours(work), options)
-    module.rows_per_step = lambda: count
+    chosen: Any = engine or ("compiled" if work.kind == "spline" else "native")
+    options = Training(learning_rate=RATE, weight_decay=0.0, engine=chosen)
+    module = MaximumLikelihood(ours(work).to(device), options)
+    step = our_step(module, Batch(*_tensors(work, count, device)))
+    return step, module.engine
+
+
+def our_step(module: Any, batch: Any) -> Task:
+    """A step of a Lightning module of ours on a batch, without its Trainer."""
+    module.rows_per_step = lambda: len(batch.x)
     optimizer = module.configure_optimizers()
     module.arithmetic.begin()
-    batch = Batch(*_tensors(work, count))
-    return lambda: module._optimise(optimizer, batch), module.engine
+    return lambda: module._optimise(optimizer, batch)
 
 
-def _floor(kind: str, work: Work, count: int) -> Task:
+def our_trainings(
+    work: Work, number: int, *, rows: int, batch: int, epochs: int, device: str
+) -> list[Task]:
+    """Trainings of one architecture by the compiled engine, from different weights."""
+    import torch
+
+    import flowbench
+
+    x, context = _tensors(work, rows)
+    options: dict[str, Any] = {"batch_size": batch, "max_epochs": epochs, "learning_rate": RATE}
+    options |= {"engine": "compiled", "accelerator": "gpu" if device == "cuda" else "cpu"}
+
+    def fit(seed: int) -> None:
+        torch.manual_seed(seed)
+        flowbench.fit(ours(work), x, context, validation=batch / rows, progress=False, **options)
+
+    return [partial(fit, seed) for seed in range(number)]
+
+
+def _floor(kind: str, work: Work, count: int, device: str) -> Task:
     """The dense products and nothing else, by PyTorch's `mm` into given tensors."""
     import torch
 
     calls = []
     for layer in range(LAYERS):
         for index, (i, o) in enumerate(products(work)):
-            x, w, y = torch.randn(count, i), torch.randn(o, i), torch.empty(count, o)
+            x, w, y = (
+                torch.randn(shape, device=device) for shape in ((count, i), (o, i), (count, o))
+            )
             calls.append((x, w.mT, y))
             if kind == "train":
-                g, gw, gx = torch.randn(count, o), torch.empty(o, i), torch.empty(count, i)
+                g, gw, gx = (
+                    torch.randn(shape, device=device) for shape in ((count, o), (o, i), (count, i))
+                )
                 calls.append((g.mT, x, gw))
                 if layer or index:
                     calls.append((g, w, gx))

@@ -4,7 +4,6 @@ import importlib.metadata
 import json
 import os
 import sys
-import time
 from typing import Any
 
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
@@ -18,22 +17,25 @@ def main() -> None:
     """Answer until the input ends: `{"make": …}`, then `{"calls": n}`."""
     os.environ.update(THREADS)
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
+    from benchmark_clock import clock_of
     from benchmark_tasks import task
     from benchmark_works import WORKS
 
     step: Any = None
+    clock = clock_of("cpu")
     for line in sys.stdin:
         asked = json.loads(line)
         if "make" in asked:
-            library, kind, work, batch = asked["make"]
-            made = task(kind, library, WORKS[work], batch)
+            library, kind, work, batch, device, engine = asked["make"]
+            clock = clock_of(device)
+            made = task(kind, library, WORKS[work], batch, device=device, engine=engine)
             step, engine = made or (None, "")
             answer: Any = {"can": made is not None, "engine": engine, "versions": _of(library)}
         else:
-            start = time.process_time()
+            start = clock()
             for _ in range(asked["calls"]):
                 step()
-            answer = (time.process_time() - start) / asked["calls"]
+            answer = (clock() - start) / asked["calls"]
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.artist import Artist
 from matplotlib.image import imread
 
 from flowbench.data import Digits, Fsdd, Table, Toy
-from flowbench.figures import base_space, figures, samples
+from flowbench.figures import base_space, figures, pairs, samples, style
 from flowbench.figures.figures import FIGURES, Subject, draw_figures
 from flowbench.flows import MADE, MAF, Gaussian
 
@@ -143,3 +144,34 @@ def test_figures_are_chosen_by_name(plane, tmp_path):
     message = "figures: 'pair' is none of learning_curve, .*; did you mean pairs"
     with pytest.raises(ValueError, match=message):
         draw_figures(small_flow(plane), plane, HISTORY, tmp_path / "figures", ["pair"])
+
+
+@pytest.mark.parametrize("features", [2, 5])
+def test_pairs_are_one_pair_of_axes_with_every_point_in_its_cell(features, tmp_path, monkeypatch):
+    """Rows lie below the diagonal, samples above it; what is outside the limits is left out."""
+    draw, seen = np.random.default_rng(0), []
+    monkeypatch.setattr(pairs, "save", lambda figure, path: seen.append(figure))
+    rows, samples = draw.normal(size=(2, 100, features))
+    samples[0] = 1e9
+    names = [f"column {index}" for index in range(features)]
+    pairs.draw_distributions(rows, samples, names, "title", tmp_path / "pairs.png")
+    [axis] = seen[0].axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == names
+    below, above = (np.stack(line.get_data()) for line in axis.lines[:2])
+    cells = features * (features - 1) // 2
+    for points, shown, sign in ((below, rows, 1), (above, samples, -1)):
+        column, line = np.floor(points[0]), -np.floor(points[1])
+        assert (np.sign(line - column) == sign).all()
+        assert 0.9 * cells * len(shown) < points.shape[1] <= cells * len(shown)
+        assert points.shape[1] <= cells * (np.abs(shown) < 1e9).all(1).sum()
+
+
+def test_figures_are_drawn_once(tmp_path):
+    """A layout that measures all texts first would draw them twice."""
+    figure = style.blank(4, 3)
+    [axis] = style.panels(figure, 1, 1)
+    drawn = []
+    axis.add_artist(artist := Artist())
+    artist.draw = lambda renderer: drawn.append(renderer)
+    style.save(figure, tmp_path / "figure.png")
+    assert len(drawn) == 1

@@ -275,6 +275,34 @@ def test_one_gpu_trains_and_scores_what_the_processor_would(tmp_path):
     assert mine == pytest.approx(other, abs=1e-4)
 
 
+def validated(output, *overrides):
+    """The validation log-likelihood of each epoch of the longest run, after a further one."""
+    done = train(output, *overrides)
+    assert done.returncode == 0, done.stderr
+    tables = [pd.read_csv(path) for path in output.rglob("metrics.csv")]
+    return max(tables, key=len)["val/log_likelihood"].tolist(), done.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_one_rank_of_nccl_trains_what_the_processor_would(tmp_path):
+    rank = ["trainer=ddp", "trainer.accelerator=gpu", "trainer.devices=1"]
+    found, told = validated(tmp_path / "rank", *rank)
+    assert "MEMBER: 1/1" in told
+    assert found == pytest.approx(validated(tmp_path / "cpu", "trainer=cpu")[0], abs=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("devices", [("cpu", "gpu"), ("gpu", "cpu")])
+def test_a_run_goes_on_on_another_device(tmp_path, devices):
+    longer = "trainer.max_epochs=4"
+    whole, _ = validated(tmp_path / "whole", "trainer=cpu", longer)
+    for device, overrides in zip(devices, ([], [longer]), strict=True):
+        parts, _ = validated(tmp_path / "parts", f"trainer={device}", *overrides)
+    assert parts == pytest.approx(whole, abs=1e-3)
+
+
 def test_several_devices_within_a_sweep_of_one_process_are_refused(here, tmp_path):
     ending, _, error = here(tmp_path, "-m", *TOGETHER, "seed=0,1")
     assert ending == 1

@@ -30,7 +30,7 @@ def draw_density(flow: Flow, rows: Rows, path: Path, *, true: LogDensity | None 
     points = np.stack(np.meshgrid(first, second), axis=-1)
     learnt = flow.log_prob(torch.from_numpy(points).to(rows.x)).cpu().numpy()
     shown = {"learnt": learnt} if true is None else {"learnt": learnt, "true": true(points)}
-    figure = blank(0.6 + 4.6 * len(shown), 3.6)
+    figure = blank(5.2 * len(shown), 3.6)
     highest = max(float(np.exp(values).max()) for values in shown.values())
     axes = panels(figure, 1, len(shown))
     for axis, (title, values) in zip(axes, shown.items(), strict=True):
@@ -38,5 +38,7 @@ def draw_density(flow: Flow, rows: Rows, path: Path, *, true: LogDensity | None 
             first, second, np.exp(values), vmin=0, vmax=highest, rasterized=True
         )
         axis.set(title=title, xlabel="x1 (model space)", ylabel="x2 (model space)")
-        figure.colorbar(shades, ax=axis, label="density per unit area")
+        bar = figure.colorbar(shades, ax=axis)
+        bar.set_label("density per unit area", size=9)
+        bar.ax.tick_params(labelsize=8)
     save(figure, path)

@@ -63,6 +63,7 @@ def save_spectrograms(
     columns = int(np.ceil(np.sqrt(len(spectrograms))))
     lines = -(-len(spectrograms) // columns)
     figure = blank(2.4 * columns, 1.8 * lines)
+    figure.set_layout_engine("constrained")
     unit = "cepstrum" if cepstra else "dB"
     drawn = spectrograms if cepstra else 20 * np.log10(np.maximum(spectrograms, 1e-8))
     for index, clip in enumerate(drawn):
@@ -74,4 +75,4 @@ def save_spectrograms(
     figure.supxlabel("coefficient" if spectrograms.shape[1] == 1 else "frame")
     figure.supylabel(unit if spectrograms.shape[1] == 1 else "coefficient")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path)

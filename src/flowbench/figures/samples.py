@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from flowbench.data import DataModule, ImageDataModule, SoundDataModule
 from flowbench.density import TrainedDensity
 from flowbench.evaluation.clips import sample_clips
+from flowbench.figures.pairs import draw_distributions
 from flowbench.figures.pictures import save_pictures, save_spectrograms
-from flowbench.figures.style import DATA, MODEL, blank, panels, save
 from flowbench.flows import Flow
 
 __all__ = ["draw_clips", "draw_pairs", "draw_pictures"]
@@ -59,40 +59,12 @@ def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
     samples, rows = _samples(flow, data, SHOWN_ROWS)
     rows = rows[~np.isnan(rows).any(axis=1)]
     names = data.raw.feature_names[:SHOWN_FEATURES]
-    limits = [_limits(rows[:, index]) for index in range(len(names))]
-    side = 1.2 + 1.35 * len(names)
-    figure = blank(side, side)
-    axes = iter(panels(figure, len(names), len(names)))
-    for line, y in enumerate(names):
-        for column, x in enumerate(names):
-            axis = next(axes)
-            axis.set(xlim=limits[column], xticks=[], yticks=[])
-            if line == column:
-                bins = np.linspace(*limits[line], 40)
-                shared = {"bins": bins, "density": True}
-                axis.hist(rows[:, line], color=DATA, alpha=0.5, **shared)
-                axis.hist(samples[:, line], color=MODEL, histtype="step", **shared)
-            else:
-                points, color = (rows, DATA) if line > column else (samples, MODEL)
-                axis.scatter(points[:, column], points[:, line], s=1.5, c=color, linewidths=0)
-                axis.set(ylim=limits[line])
-            if line == len(names) - 1:
-                axis.set_xlabel(x)
-            if column == 0:
-                axis.set_ylabel(y)
-    figure.suptitle(_title(data.features, len(names)), fontsize=10)
-    save(figure, path)
+    draw_distributions(rows, samples, names, _title(data.features, len(names)), path)
 
 
 def _title(features: int, shown: int) -> str:
     part = f", first {shown} of {features} features" if shown < features else ""
     return f"test rows (grey, below) and samples (blue, above), data units{part}"
-
-
-def _limits(values: NDArray[np.floating]) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.005, 0.995])
-    margin = 0.08 * (high - low) or 1.0
-    return low - margin, high + margin
 
 
 def _samples(
