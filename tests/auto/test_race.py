@@ -9,6 +9,7 @@ from run_commands import train
 
 import flowbench
 from flowbench.config.configuration import remarks
+from flowbench.data import DataError
 from flowbench.run.auto import race as race_module
 from flowbench.run.auto.portfolio import portfolio
 from flowbench.run.auto.weights import mixture_weights
@@ -96,13 +97,24 @@ def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_pa
     rain = np.where(generator.random(600) < 0.5, 0, generator.gamma(2, size=600))
     values = np.stack([rain, generator.poisson(5, 600), generator.normal(size=600)], 1)
     path = tmp_path / "rain.csv"
-    np.savetxt(path, values, delimiter=",", header="rain,count,x", comments="")
-    _, result = train(tmp_path, *QUICK, f"data.path={path}", "data.discrete_columns=auto")
+    weighted = np.concatenate([values, generator.uniform(0.5, 2, (600, 1))], 1)
+    np.savetxt(path, weighted, delimiter=",", header="rain,count,x,w", comments="")
+    words = [f"data.path={path}", "data.discrete_columns=auto", "data.weight_column=w"]
+    _, result = train(tmp_path, *QUICK, *words)
     assert result["measure"] == "mixed"
     found = {one["name"]: one for one in result["race"]["entries"]}
     assert found["made_mixed"]["val"] is not None
     assert "no density for the single values" in found["maf"]["why"]
     assert found["gaussian"]["status"] == "out"
+
+
+def test_where_no_model_has_a_density_it_is_said(table, tmp_path, monkeypatch):
+    gaussian = [one for one in portfolio(100, 2) if one.name == "gaussian"]
+    monkeypatch.setattr("flowbench.run.auto.auto.portfolio", lambda *_, **__: gaussian)
+    path = tmp_path / "amounts.csv"
+    path.write_text("a,b\n" + "".join(f"{i % 2 * i / 7},{i / 3 % 1}\n" for i in range(300)))
+    with pytest.raises(DataError, match="no model has a density of these data: model=gaussian"):
+        train(tmp_path, *QUICK, f"data.path={path}", "data.discrete_columns=auto")
 
 
 def test_auto_as_an_estimator(rows):

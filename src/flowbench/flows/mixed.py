@@ -130,9 +130,11 @@ class MixedFlow(Flow):
         return cells or bool(self.base.atoms.columns)
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start at what training rows suggest; called before training."""
-        del context
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
+        """Start at what training rows suggest, all alike; called before training."""
+        del context, weight
         self.base.initialize(
             torch.cat([self.transform.inverse(part)[0] for part in x.split(CHUNK)])
         )

@@ -10,7 +10,7 @@ from flowbench.checkpoint import TrainedDensity, build_flow, load, saved_values
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Positive
 from flowbench.config.settings import Settings
 from flowbench.console import say as tell
-from flowbench.data import DataModule
+from flowbench.data import DataError, DataModule
 from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.evaluation.paired import paired_difference
 from flowbench.evaluation.score import summarize
@@ -101,6 +101,9 @@ def _winner(
 ) -> tuple[Flow, dict[str, Any], dict[str, float]]:
     """The best entry, or the mixture of the best if it is better: flow, model, weights."""
     scored = [name for name, one in contest.standings.items() if one.val is not None]
+    if not scored:
+        told = "; ".join(dict.fromkeys(one.why for one in contest.standings.values()))
+        raise DataError(f"model=auto: no model has a density of these data: {told}")
     names = contest.ranked(scored)[:FINALISTS]
     flows = {name: load(contest.folder_of(name).best).flow for name in names}
     rows = data.rows["val"]
