@@ -69,3 +69,13 @@ def test_contexts_of_both_do_not_tell_them_apart():
 def test_few_rows_and_many_features_are_left_out():
     assert calibration(Gaussian(2), rows_of(torch.randn(5, 2)))["two_sample"] is None
     assert calibration(Gaussian(4097), rows_of(torch.randn(5, 4097))) is None
+
+
+def test_the_error_counts_the_samples_that_were_drawn():
+    """Of many features fewer samples are drawn, and the shares are less certain."""
+    few, many = (
+        calibration(Gaussian(features), rows_of(torch.randn(30, features)))["coverage"][0]
+        for features in (2, 2000)
+    )
+    assert few["two_standard_errors"] == pytest.approx((1 / 30 + 1 / 10_000) ** 0.5)
+    assert many["two_standard_errors"] == pytest.approx((1 / 30 + 1 / 1000) ** 0.5)

@@ -67,7 +67,7 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
     given = None if context is None else _numbers(context)
     weight = None if rows.weight is None else rows.weight[places]
     share = torch.full((len(x),), 1 / len(x)) if weight is None else weight / weight.sum()
-    independent = float(share.square().sum()) + (1 / SAMPLES if context is None else 0.0)
+    independent = float(share.square().sum()) + (1 / _samples(x) if context is None else 0.0)
     return {
         "rows": len(x),
         "coverage": [
@@ -98,7 +98,7 @@ def density_ranks(flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor
     """
     device = device_of(flow)
     if context is None:
-        count = max(len(x), min(SAMPLES, SAMPLED_VALUES // flow.features))
+        count = _samples(x)
         samples = torch.cat([flow.sample(part) for part in _sizes(count)])
         drawn = _scores(flow, samples, None).sort().values
         own = _scores(flow, x.to(device), None)
@@ -115,6 +115,11 @@ def density_ranks(flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor
         above += drawn > own
         equal += drawn == own
     return _rank(above, equal, count), samples.cpu()
+
+
+def _samples(x: Tensor) -> int:
+    """How many samples rows without contexts are compared with: fewer of many features."""
+    return max(len(x), min(SAMPLES, SAMPLED_VALUES // x.shape[-1]))
 
 
 def _rank(above: Tensor, equal: Tensor, count: int) -> Tensor:
