@@ -90,9 +90,14 @@ class FlowEstimator(BaseEstimator):
 
     def _train(self, x: Any, context: Any = None, weights: Any = None) -> None:
         """Train `density_` on rows and their contexts, and let it score in float64."""
-        if self.model == "auto":
-            self.density_ = self._race(x, context, weights).double()
-            return
+        train = self._race if self.model == "auto" else self._fit
+        try:
+            density = train(x, context, weights, max(self.validation, 1 / len(x)))
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        self.density_ = density.double()
+
+    def _fit(self, x: Any, context: Any, weights: Any, validation: float) -> TrainedDensity:
         own = self._own_parameters()
         settings = {name: one for name, one in self.get_params().items() if name not in own}
         refuse_unknown(settings, known_settings(self.model), model=self.model)
@@ -105,38 +110,31 @@ class FlowEstimator(BaseEstimator):
                 features=x.shape[1],
                 context_features=0 if context is None else context.shape[1],
             )
-        try:
-            density = fit(
-                flow,
-                x,
-                context,
-                weights=weights,
-                validation=max(self.validation, 1 / len(x)),
-                max_epochs=self.max_epochs,
-                minutes=self.minutes,
-                accelerator=self.accelerator,
-                seed=seed,
-                progress=self.progress,
-                **training,
-            )
-        except DataError as error:
-            raise ValueError(str(error)) from error
-        self.density_ = density.double()
+        return fit(
+            flow,
+            x,
+            context,
+            weights=weights,
+            validation=validation,
+            max_epochs=self.max_epochs,
+            minutes=self.minutes,
+            accelerator=self.accelerator,
+            seed=seed,
+            progress=self.progress,
+            **training,
+        )
 
-    def _race(self, x: Any, context: Any, weights: Any) -> TrainedDensity:
+    def _race(self, x: Any, context: Any, weights: Any, validation: float) -> TrainedDensity:
         from flowbench.run.auto.fitting import fit_auto  # imports Hydra
 
-        try:
-            return fit_auto(
-                Pair.of(x, context, weights),
-                minutes=DEFAULT_MINUTES if self.minutes is None else self.minutes,
-                validation=max(self.validation, 1 / len(x)),
-                seed=seed_of(self.random_state),
-                accelerator=self.accelerator,
-                progress=self.progress,
-            )
-        except DataError as error:
-            raise ValueError(str(error)) from error
+        return fit_auto(
+            Pair.of(x, context, weights),
+            minutes=DEFAULT_MINUTES if self.minutes is None else self.minutes,
+            validation=validation,
+            seed=seed_of(self.random_state),
+            accelerator=self.accelerator,
+            progress=self.progress,
+        )
 
     def _rows(self, X: Any, *, reset: bool = False) -> Any:
         """Rows, checked; a cell may be missing (NaN) where the model integrates it out."""
