@@ -15,9 +15,9 @@ import flowbench
 from flowbench.config.settings import Training
 from flowbench.data import Batch
 from flowbench.flows import MADE, MAF, NICE, Flow, Mixture, PixelCNN, RealNVP, StandardNormal
+from flowbench.native import build
 from flowbench.nn import AutoregressiveNetwork, MaskedLinear
 from flowbench.nn.mlp import MLP, ShiftAndLogScale
-from flowbench.training.engines import build
 from flowbench.training.engines.choice import LONG, WORTHWHILE, engine_for
 from flowbench.training.engines.compiled import Compiled
 from flowbench.training.engines.native import Native
