@@ -1,4 +1,4 @@
-"""Whether scoring and sampling may use the library: where it is there, or pays for its building."""
+"""Whether scoring may use the library: where it is there already, or pays for its building."""
 
 import ctypes
 
