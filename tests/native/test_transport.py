@@ -228,7 +228,7 @@ def test_what_the_library_does_not_know_is_computed_as_ever(change, calls):
 def test_weights_of_another_size_are_left_to_tensor_operations(calls):
     flow = flow_of("real NVP")
     next(layer for layer in flow.modules() if isinstance(layer, nn.Linear)).weight = nn.Parameter(
-        torch.zeros(20, 1, dtype=torch.float64)
+        torch.zeros(100, 5, dtype=torch.float64)
     )
     with torch.no_grad(), pytest.raises(RuntimeError):
         flow.log_prob(rows_for(flow, ROWS)[0])
