@@ -8,6 +8,7 @@ import torch
 from affine_flows import CONTEXT, FLOWS, SMALL, prepared
 from torch import nn
 
+from flowbench.density import TrainedDensity
 from flowbench.flows import MAF, Flow, RealNVP, StandardNormal
 from flowbench.native import available, build, transport
 from flowbench.nn import AutoregressiveNetwork
@@ -241,6 +242,20 @@ def test_layers_of_other_sizes_are_refused_in_words(features, calls):
     with torch.no_grad(), pytest.raises(ValueError, match=f"expected \\[..., {features}\\]"):
         Flow(StandardNormal(3), layer).log_prob(torch.zeros(ROWS, 3))
     assert not calls
+
+
+def test_a_trained_density_uses_the_library(calls):
+    flow = flow_of("real NVP")
+    x, _ = rows_for(flow, ROWS)
+    density = TrainedDensity(flow, preprocess=Chain(), context_preprocess=Chain(), config={})
+    found = density.log_prob(x.numpy())
+    torch.testing.assert_close(
+        torch.from_numpy(found), flow.log_prob(x).detach(), rtol=1e-10, atol=1e-10
+    )
+    density.sample(ROWS)
+    assert len(calls) == 2
+    density.log_prob(x.requires_grad_())
+    assert len(calls) == 2
 
 
 def test_derivatives_and_few_rows_are_left_to_tensor_operations(calls):

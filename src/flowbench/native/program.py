@@ -137,8 +137,7 @@ def _layer(words: _Words, layer: Transform, features: int, contexts: int) -> Non
     networks, sources = _conditioner(layer.conditioner, len(mapped))
     words.add(len(networks))
     for network in networks:
-        outputs = len(mapped) * network.params  # type: ignore[operator]
-        _network(words, network, inputs, contexts, outputs)
+        _network(words, network, inputs, len(mapped), contexts)
     words.add(len(mapped))
     for feature, (shift, scale) in zip(mapped, sources, strict=True):
         words.add(feature, *shift, *scale)
@@ -175,7 +174,7 @@ def _conditioner(
 
 
 def _network(
-    words: _Words, network: nn.Module, inputs: list[int], contexts: int, outputs: int
+    words: _Words, network: nn.Module, inputs: list[int], mapped: int, contexts: int
 ) -> None:
     if type(network) is AutoregressiveNetwork:
         if network.residual or network.dropout.p or network.validate_args:
@@ -199,7 +198,7 @@ def _network(
         context = given[index] if index < len(given) else None
         words.add(-1 if context is None else _linear(words, context, width, contexts)[0])
         words.add(layer.mask.data_ptr() if isinstance(layer, MaskedLinear) else 0)
-    if width != outputs:
+    if width != mapped * network.params:
         raise Unsupported("layers of several sizes")
 
 
