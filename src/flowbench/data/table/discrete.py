@@ -10,7 +10,13 @@ from flowbench.data.selection import Selection
 from flowbench.data.table.lattice import Discrete, discreteness, places
 from flowbench.data.table.overrides import override
 
-__all__ = ["discrete_table", "discrete_targets", "measures_of", "outside_lattices", "refuse_spikes"]
+__all__ = [
+    "discrete_table",
+    "discrete_targets",
+    "measures_of",
+    "outside_lattices",
+    "refuse_spikes",
+]
 
 LOOKED_AT = 200_000  # rows
 MOST_POINTS = 2**18  # which rows in float32 tell apart
@@ -25,8 +31,9 @@ def discrete_targets(train: Selection, names: Sequence[str]) -> dict[str, Discre
         names: of the columns.
 
     Example:
-        >>> discrete_targets(Selection(np.arange(30.0)[:, None], np.arange(3, 30)), ["n"])["n"].step
-        1.0
+        >>> train = Selection(np.arange(30.0)[:, None], np.arange(3, 30))
+        >>> discrete_targets(train, ["n"])["n"].lattice
+        (3.0, 1.0)
     """
     index, found = train.index[:: max(1, len(train) // LOOKED_AT)], {}
     for column, name in enumerate(names):

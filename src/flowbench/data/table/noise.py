@@ -14,14 +14,16 @@ __all__ = ["with_noise"]
 SEED = 42
 
 
-def with_noise(rows: Selection, lattices: Mapping[int, Sequence[float]], *, part: int) -> Selection:
+def with_noise(
+    rows: Selection, lattices: Mapping[int, Sequence[float]], *, part: int
+) -> Selection:
     """The same rows with uniform noise in [0, step) on the values that lie on their lattices.
 
     The noise of a row depends on its place in the file alone, not on the split.
 
     Args:
         rows: rows of an array `[rows, columns]`.
-        lattices: column → a point of its lattice and the step; the same noise for the same number.
+        lattices: column → a point of its lattice and the step.
         part: number of the array, where a table has several.
 
     Example:

@@ -33,8 +33,8 @@ def table_warnings(
     outside = meta.get("outside", {})
     if off := outside.get("off"):
         yield (
-            f"values between the points of the lattice of the training rows, {_told(meta, off)}, get "
-            "no noise, and score as the cell that they lie in"
+            "values between the points of the lattice of the training rows, "
+            f"{_told(meta, off)}, get no noise, and score as the cell that they lie in"
         )
     if beyond := outside.get("beyond"):
         yield (

@@ -361,9 +361,12 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             found = discrete_targets(splits["train"], columns.targets)
             lattices, atoms = self._measures(found, columns)
             known = {"lattices": lattices, "atoms": atoms}
+            outside = outside_lattices(splits, columns.targets, **known)
+            if self.discrete_columns is None:  # flows see numbers
+                del outside["beyond"]
             return {
                 **known,
-                "outside": outside_lattices(splits, columns.targets, **known),
+                "outside": outside,
                 "discrete": {name: one._asdict() for name, one in found.items()},
             }
 

@@ -1,6 +1,6 @@
 """Converts a user's table to arrays of numbers in chunks, reporting anything unusual."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
