@@ -32,7 +32,7 @@ def in_own_cells(
         >>> moved = in_own_cells(["n"], {"n": (0.0, 1.0)}, [])
         >>> x = torch.tensor([[999_999.99]], dtype=torch.float64)
         >>> x.float(), moved(x, x.float())
-        (tensor([[1000000.]]), tensor([[999999.8750]]))
+        (tensor([[1000000.]]), tensor([[999999.9375]]))
     """
     columns = [index for index, name in enumerate(names) if name in lattices]
     if not columns:

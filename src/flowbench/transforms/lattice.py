@@ -87,7 +87,7 @@ class LatticeCoordinates(Transform):
             >>> cells = LatticeCoordinates(1)
             >>> x = torch.tensor([999_999.99], dtype=torch.float64)
             >>> cells.rounded(x, x.float())
-            tensor([999999.8750])
+            tensor([999999.9375])
         """
         cell = _cell(self.to_data_units.inverse(x)[0])
         best = row
