@@ -55,8 +55,8 @@ that their nats can be compared row by row. How far is the mixed model ahead?
     pip install {packages}
     python scripts/lattice_tables.py
 
-trains everything ({runs} runs of {seconds:.0f} s each on {device}, median) and writes this page; one
-of the runs is
+trains everything ({runs} runs of {seconds:.0f} s each on {device}, median) and writes this page;
+one of the runs is
 
     {command}
 
@@ -72,10 +72,11 @@ standard errors of the mean of these differences. {summary}
 ## What these figures are
 
 - Columns are all numeric ones, rows with missing values are left out, and of larger tables
-  {most:,} rows are drawn. Training, validation and test rows are 60, 20 and 20 %. Steps of lattices
-  are those of the training rows.
+  {most:,} rows are drawn. Training, validation and test rows are 60, 20 and 20 %. Steps of
+  lattices are those of the training rows.
 - Validation rows choose between three flows (a Gaussian, and two autoregressive spline flows)
-  and between two mixed models; test rows are scored once, by these two. All have the same patience.
+  and between two mixed models; test rows are scored once, by the two chosen. All have the same
+  patience.
 - One split and one seed: the errors are those over test rows alone, and small tables have few.
 - Noise is drawn once, and is the same for all models. The score of a mixed model does not depend
   on it; that of a flow does, and what it loses by not being constant within cells is part of the
