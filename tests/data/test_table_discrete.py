@@ -210,6 +210,18 @@ def test_lattices_are_those_of_training_rows_and_others_are_told(name, option, t
         np.testing.assert_array_equal(test[:2], values[:2])
 
 
+def test_another_split_needs_no_original_and_a_changed_table_is_read_anew(tmp_path):
+    path = tmp_path / "t.parquet"
+    table(path, RNG.integers(0, 9, 300))
+    data = open_table(path, dequantize=True)
+    content = path.read_bytes()
+    path.unlink()
+    assert open_table(path, dequantize=True, seed=1).raw.lattices == data.raw.lattices
+    path.write_bytes(content)
+    table(path, RNG.integers(0, 9, 300) * 4)
+    assert open_table(path, dequantize=True).raw.lattices == {"age": [0.0, 4.0]}
+
+
 WIDE = {
     "whole, to 10⁵": (RNG.integers(0, 100_000, 4000), {}),
     "whole, to 2²⁴": (RNG.integers(0, 2**24, 4000), {}),

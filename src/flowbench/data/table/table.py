@@ -79,8 +79,9 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             which is not modelled: training, statistics and mean scores are weighted by it, and
             rows of weight 0 are left out.
         dequantize: add uniform noise, as wide as the step, to the values of columns on a lattice
-            (such as integers); it is drawn once and does not depend on the seed. Scored files get
-            such noise too. Refused if noise leaves a value that many rows share, as in a column
+            (such as integers); that of a row is the same in every run. Lattices are those of the
+            training rows; other values get no noise, with a warning. Scored files get such noise
+            too. Refused if noise leaves a value that many rows share, as in a column
             of zeros and numbers. Without it, such columns raise a warning.
         discrete_columns: modelled columns of which lattices, and single values that many rows
             share (such as the zeros of an amount), are taken into account, or "auto": all that
@@ -291,7 +292,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
         )
 
-    def _originals(self, *, name: str = "table", **others: Any) -> Originals:
+    def _originals(self) -> Originals:
         options = (
             "columns",
             "context_columns",
@@ -303,11 +304,11 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             "key",
         )
         return Originals(
-            name=name,
+            name="table",
             files=[self.path],
             cache_dir=self.cache_dir,
             version=6,
-            options={name: getattr(self, name) for name in options} | self.form_options | others,
+            options={name: getattr(self, name) for name in options} | self.form_options,
         )
 
     def _conversion(self) -> Conversion:
@@ -370,9 +371,16 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
                 "discrete": {name: one._asdict() for name, one in found.items()},
             }
 
-        options = ("dequantize", "discrete_columns", "fractions", "seed")
-        asked = {name: getattr(self, name) for name in options}
-        return self._originals(name="table_lattices", **asked).convert(build, source="").meta
+        names = ("dequantize", "discrete_columns", "fractions", "seed")
+        asked = {name: getattr(self, name) for name in names}
+        originals = dataclasses.replace(
+            table := self._originals(),
+            name="table_lattices",
+            files=[],
+            places=[self.path],
+            options={**table.options, **asked, "sha256": converted.sha256},
+        )
+        return originals.convert(build, source="").meta
 
     def _measures(self, found: Mapping[str, Discrete], columns: Columns) -> tuple[Any, Any]:
         """The lattices and atoms to take into account, by column."""
