@@ -188,12 +188,12 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         measured = self._measured(found)
         treated = [*measured["lattices"], *measured["atoms"]]
         told = {"treated": treated, "clip_quantiles": self.clip_quantiles}
-        for sentence in table_warnings(found.meta | measured, **told):
+        for sentence in table_warnings({**found.meta, **measured}, **told):
             warnings.warn(f"{self.path}: {sentence}", stacklevel=2)
         columns = Columns(**found.meta["columns"])
-        places = {columns.targets.index(name): at for name, at in measured["lattices"].items()}
+        noisy = {columns.targets.index(name): at for name, at in measured["lattices"].items()}
         rows = [
-            with_noise(split, places, part=0 if "all" in found.arrays else part)
+            with_noise(split, noisy, part=0 if "all" in found.arrays else part)
             for part, split in enumerate(self._splits(found))
         ]
         numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
@@ -358,7 +358,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         def build(folder: Path) -> dict[str, Any]:
             del folder
             columns = Columns(**converted.meta["columns"])
-            splits = dict(zip(SPLITS, self._splits(converted), strict=True))
+            splits: dict[str, Selection] = dict(zip(SPLITS, self._splits(converted), strict=True))
             found = discrete_targets(splits["train"], columns.targets)
             lattices, atoms = self._measures(found, columns)
             known = {"lattices": lattices, "atoms": atoms}
