@@ -63,7 +63,8 @@ one of the runs is
 {tables}
 
 Differences are means over the test rows of log p(mixed) − log p(flow) in nats per row, ± two
-standard errors of the mean of these differences. {summary}
+standard errors of the mean of these differences.
+{summary}
 
 ## The tables
 
@@ -226,7 +227,8 @@ def line(name: str, flows: Sequence[Scores], models: Sequence[Scores]) -> tuple[
 def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A table."""
     rule = ["---", *["--:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *lines])
+    shown = [[cell.replace("-", "−") for cell in cells] for cells in lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *shown])
 
 
 def source(name: str, table: Table, result: Mapping[str, Any]) -> str:
@@ -270,12 +272,12 @@ def main() -> None:
     example = [
         *DATA.split(),
         "data.path=outputs/tables/wine.csv",
-        *MODELS["mixed, linear"].split(),
+        *MODELS["mixed, residual"].split(),
     ]
     page = PAGE.format(
         packages=" ".join(sorted({table.package for table in TABLES.values()} - {""})),
         runs=len(all_runs),
-        seconds=statistics.median(result["seconds"] for result in all_runs),
+        seconds=statistics.median(result["seconds"] or 0.0 for result in all_runs),
         device=all_runs[0]["device"],
         command="python train.py " + " ".join(map(quoted, example)),
         tables=markdown(header, lines),
