@@ -16,7 +16,7 @@ ROOMS = [
     "transforms",
     "flows",
     "data",
-    "description own_values",
+    "description drawing metrics own_values",
     "stored",
     "conditional",
     "density",
@@ -45,6 +45,7 @@ FLOOR = [
     "precision",
     "ranks",
     "schema",
+    "summary",
     "targets",
     "tracing",
 ]
