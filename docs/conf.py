@@ -29,10 +29,10 @@ html_title = f"flowbench {version}"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
-# A notebook is executed in a folder of its own, within its time, and an error in it is one here.
+# A notebook is executed in a folder of its own; an error in it is one of the build.
 nb_execution_mode = "force"
 nb_execution_in_temp = True
-nb_execution_timeout = 60
+nb_execution_timeout = 300  # seconds of a cell, on a busy machine
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_output_stderr = "remove"  # lines of progress
