@@ -110,6 +110,16 @@ def test_rows_that_cannot_be_shown(conditional, x, context, message):
         conditional.plot(x, context)
 
 
+@pytest.mark.parametrize(("x", "n"), [(None, 0), (X, -1), (X[:0], 5)])
+def test_nothing_to_show(plain, x, n):
+    with pytest.raises(ValueError, match=f"n={n}.*: expected at least 1"):
+        plain.plot(x, n=n)
+
+
+def test_rows_that_want_a_gradient(plain):
+    assert points(plain.plot(torch.tensor(X, requires_grad=True)))[0] > 0
+
+
 def test_a_notebook_shows_the_figures(plain):
     for figure in (plain.curve(), plain.plot(FRAME)):
         assert imread(BytesIO(figure._repr_png_())).std() > 0.01

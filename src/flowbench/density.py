@@ -252,12 +252,16 @@ class TrainedDensity(nn.Module):
                 f"x has {len(rows)} rows and the context has {tuple(batch)}, expected one context "
                 "for each row, or one for all"
             )
-        shape = (n if x is None else min(n, len(rows)),)
+        count = n if x is None else min(n, len(rows))
+        if count < 1:
+            given_rows = "" if x is None else f" and {len(rows)} rows"
+            raise ValueError(f"n={n}{given_rows}: expected at least 1")
+        shape = (count,)
         if given is not None and batch:
             given = given.flatten(0, len(batch) - 1)
-            shape, given = (), given[_evenly(*shape, len(given))]
+            shape, given = (), given[_evenly(count, len(given))]
         drawn = torch.as_tensor(self.sample(shape, given)).cpu().double()
-        rows = rows[_evenly(min(n, len(rows)), len(rows))].cpu().double()
+        rows = rows[_evenly(min(n, len(rows)), len(rows))].detach().cpu().double()
         return distributions(rows.numpy(), drawn.numpy(), self._names())
 
     def curve(self) -> "Figure":

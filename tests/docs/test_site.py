@@ -21,11 +21,12 @@ def built(tmp_path_factory):
         program = programs / f"flowbench-{name}"
         program.write_text(f"#!{sys.executable}\nfrom {module} import main\nmain()\n")
         program.chmod(0o755)
-    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    environment = {name: value for name, value in os.environ.items() if name != "FLOWBENCH_DATA"}
+    environment["PATH"] = os.pathsep.join([str(programs), os.environ["PATH"]])
     words = "-b html -W --keep-going -q".split()
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", *words, str(ROOT / "docs"), str(folder)],
-        env={**os.environ, "PATH": path, "FLOWBENCH_DATA": ""},
+        env=environment,
         capture_output=True,
         text=True,
     )
