@@ -245,3 +245,21 @@ def test_links_lead_to_files_and_headings(page):
         if anchor:
             headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
             assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
+
+
+def test_the_index_lists_every_page():
+    text = (ROOT / "docs/index.md").read_text()
+    listed = {
+        line
+        for part in re.findall(r"```{toctree}\n(.*?)```", text, re.DOTALL)
+        for line in part.split()
+    }
+    pages = [
+        path.relative_to(ROOT / "docs").with_suffix("")
+        for path in PAGES
+        if path.is_relative_to(ROOT / "docs")
+    ]
+    lost = {
+        str(page) for page in pages if page.parts[0] not in ("index", "results", "api")
+    } - listed
+    assert not lost, f"docs/index.md: add {', '.join(sorted(lost))} to a toctree"
