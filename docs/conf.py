@@ -36,6 +36,7 @@ nb_execution_timeout = 300  # seconds of a cell, on a busy machine
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables
 nb_output_stderr = "remove"  # lines of progress
 
 autodoc_member_order = "bysource"
