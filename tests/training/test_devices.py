@@ -56,7 +56,7 @@ def train(output, *overrides, launcher=(), logger="csv", **environment):
 
 
 def as_torchrun(folder, *overrides):
-    """What each of two ranks says, which end with an error; as torchrun starts them, but forked."""
+    """What two ranks say that end with an error: forked, in the environment of torchrun."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(one.getsockname()[1])}
