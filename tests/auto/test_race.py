@@ -17,6 +17,7 @@ from flowbench.sklearn import FlowDensity
 from flowbench.training.interrupted import Interrupted
 
 QUICK = ["model=auto", "logger=csv", "figures=false", "data=table", "auto.minutes=0.15"]
+SHORT = "auto.minutes=0.05"  # for a race of few
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,19 @@ def table(rows, tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """Let only some models race, so that each has time within seconds."""
+
+    def few(*names):
+        def chosen(*sizes, **kinds):
+            return [one for one in portfolio(*sizes, **kinds) if one.name in names]
+
+        monkeypatch.setattr("flowbench.run.auto.auto.portfolio", chosen)
+
+    return few
+
+
 def test_the_winner_is_an_ordinary_run_not_below_any_baseline(table, tmp_path):
     _, result = train(tmp_path, *QUICK, f"data.path={table}")
     race = result["race"]
@@ -49,7 +63,8 @@ def test_the_winner_is_an_ordinary_run_not_below_any_baseline(table, tmp_path):
     assert density.sample(3).shape == (3, 2)
 
 
-def test_an_interrupted_race_goes_on_with_the_time_that_is_left(table, tmp_path, monkeypatch):
+def test_an_interrupted_race_goes_on_with_the_time_that_is_left(table, tmp_path, few):
+    few("gaussian", "maf", "made_mog")
     advance = race_module.Race._advance
 
     def stopped(self, name, seconds):
@@ -57,14 +72,14 @@ def test_an_interrupted_race_goes_on_with_the_time_that_is_left(table, tmp_path,
             raise Interrupted(15, code=75)
         advance(self, name, seconds)
 
-    monkeypatch.setattr(race_module.Race, "_advance", stopped)
-    with pytest.raises(Interrupted):
-        train(tmp_path, *QUICK, f"data.path={table}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(race_module.Race, "_advance", stopped)
+        with pytest.raises(Interrupted):
+            train(tmp_path, *QUICK, SHORT, f"data.path={table}")
     [file] = tmp_path.glob("outputs/table/auto/*/seed=0/race.json")
     before = json.loads(file.read_text())
     assert before["entries"]["maf"]["epochs"] > 0
-    monkeypatch.undo()
-    _, result = train(tmp_path, *QUICK, f"data.path={table}")
+    _, result = train(tmp_path, *QUICK, SHORT, f"data.path={table}")
     after = {one["name"]: one for one in result["race"]["entries"]}
     assert after["maf"]["epochs"] >= before["entries"]["maf"]["epochs"]
     assert json.loads(file.read_text())["seconds"] >= before["seconds"]
@@ -92,7 +107,8 @@ def test_entries_fit_the_rows():
     assert "maf_noise" not in {entry.name for entry in many}
 
 
-def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_path):
+def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_path, few):
+    few("gaussian", "maf", "made_mixed")
     generator = np.random.default_rng(0)
     rain = np.where(generator.random(600) < 0.5, 0, generator.gamma(2, size=600))
     values = np.stack([rain, generator.poisson(5, 600), generator.normal(size=600)], 1)
@@ -100,7 +116,7 @@ def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_pa
     weighted = np.concatenate([values, generator.uniform(0.5, 2, (600, 1))], 1)
     np.savetxt(path, weighted, delimiter=",", header="rain,count,x,w", comments="")
     words = [f"data.path={path}", "data.discrete_columns=auto", "data.weight_column=w"]
-    _, result = train(tmp_path, *QUICK, *words)
+    _, result = train(tmp_path, *QUICK, SHORT, *words)
     assert result["measure"] == "mixed"
     found = {one["name"]: one for one in result["race"]["entries"]}
     assert found["made_mixed"]["val"] is not None
@@ -117,8 +133,9 @@ def test_where_no_model_has_a_density_it_is_said(table, tmp_path, monkeypatch):
         train(tmp_path, *QUICK, f"data.path={path}", "data.discrete_columns=auto")
 
 
-def test_auto_as_an_estimator(rows):
-    estimator = FlowDensity("auto", minutes=0.1, random_state=0).fit(rows)
+def test_auto_as_an_estimator(rows, few):
+    few("gaussian", "maf")
+    estimator = FlowDensity("auto", minutes=0.05, random_state=0).fit(rows)
     assert estimator.score(rows) > FlowDensity("gaussian").fit(rows).score(rows)
     assert estimator.sample(2).shape == (2, 2)
 
