@@ -8,10 +8,12 @@ from flowbench.flows.conditional import ConditionalNormal
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.flows.families import BernoulliFamily, Family, GaussianFamily, MixtureFamily
 from flowbench.flows.flow import Flow
+from flowbench.flows.flow_mixture import FlowMixture
 from flowbench.flows.gaussian import Gaussian
 from flowbench.flows.gaussian_mixture import GaussianMixture
 from flowbench.flows.histogram import Histogram
 from flowbench.flows.iaf import IAF
+from flowbench.flows.johnson import Johnson, johnson_of
 from flowbench.flows.kernel import KernelDensity
 from flowbench.flows.lattice_made import LatticeMADE
 from flowbench.flows.made import MADE
@@ -38,10 +40,12 @@ __all__ = [
     "Family",
     "Flow",
     "FlowDistribution",
+    "FlowMixture",
     "Gaussian",
     "GaussianFamily",
     "GaussianMixture",
     "Histogram",
+    "Johnson",
     "KernelDensity",
     "LatticeMADE",
     "MixedMADE",
@@ -53,5 +57,6 @@ __all__ = [
     "StandardNormal",
     "ensemble",
     "equal_blocks",
+    "johnson_of",
     "mixture_of",
 ]

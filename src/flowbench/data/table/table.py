@@ -184,6 +184,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         for sentence in table_warnings(found.meta, **told):
             warnings.warn(f"{self.path}: {sentence}", stacklevel=2)
         columns = Columns(**found.meta["columns"])
+        self.split_by_chance = "all" in found.arrays and columns.split is columns.group is None
         rows = split_table(
             found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
         )
