@@ -45,8 +45,8 @@ it is behind by more than that.
 - Mixture: `sklearn.mixture.GaussianMixture`, up to 64 components, chosen by BIC.
 - Kernels: `sklearn.neighbors.KernelDensity`, bandwidth by 5-fold cross-validation (on 5,000 rows
   where there are more, with 20,000 kernels at most).
-- Spline flow: `zuko.flows.NSF` with its defaults, Adam at 10⁻³, stopped by the validation rows, for
-  at most as long as the race.
+- Spline flow: `zuko.flows.NSF` with its defaults, Adam at 10⁻³, stopped by the validation rows,
+  for at most as long as the race.
 
 Mixture and kernels are fitted to training and validation rows together; the flow trains on the
 former and is stopped by the latter. The race uses both in its own way (README).
@@ -197,19 +197,19 @@ def _summary(found: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     return (
         f"`model=auto` is ahead of all three on {len(won)} of the {len(small)} small tables "
-        f"(those with packages), by their means. It is behind: {', '.join(lost) or 'nowhere'}. Below "
-        "the best of its own closed forms, which is known from the test rows only, by more than "
-        f"two standard errors: {', '.join(below) or 'nowhere'}."
+        f"(those of packages), by their means. It is behind: {', '.join(lost) or 'nowhere'}. "
+        "Below the best of its own closed forms, which is known from the test rows only, by more "
+        f"than two standard errors: {', '.join(below) or 'nowhere'}."
     )
 
 
 def _costs(found: Mapping[str, Any]) -> str:
     lines = []
     for name, state in found.items():
-        race = state["auto"]["race"]
-        shares = ", ".join(f"{n} {weight:.2f}" for n, weight in race["chosen"].items())
-        lines.append([name, shares, _cost(state["auto"]["cost"]),
-                      *(f"{state[p]['chosen']}, {_cost(state[p]['cost'])}" for p in PEERS)])  # fmt: skip
+        own = state["auto"]
+        shares = ", ".join(f"{n} {weight:.2f}" for n, weight in own["race"]["chosen"].items())
+        peers = [f"{state[p]['chosen']}, {_cost(state[p]['cost'])}" for p in PEERS]
+        lines.append([name, shares, _cost(own["cost"]), *peers])
     head = ["table", "auto", "seconds", "Mixture", "Kernels", "Spline flow"]
     return _table(head, lines, texts=2)
 

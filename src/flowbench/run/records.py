@@ -176,6 +176,7 @@ class RaceRecord(TypedDict):
     minutes: float
     folds: NotRequired[int]
     johnson: NotRequired[list[str]]
+    score: NotRequired[Statistics]
     chosen: dict[str, float]
     entries: list[Entry]
     baselines: list[Baseline]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 
@@ -85,13 +85,15 @@ def race(
     folder.begin()
     contest = Race(entries, folds, settings, folder, seconds=seconds, say=say)
     contest.run()
-    flow, model, chosen = _winner(contest, data)
-    _save(flow, model, data, settings, folder)
+    winner = _winner(contest, data)
+    flow = winner.flow
+    _save(flow, winner.model, data, settings, folder)
     found = {
         "minutes": settings.model["minutes"],
         "folds": len(folds),
         "johnson": skewed,
-        "chosen": chosen,
+        "chosen": winner.weights,
+        "score": winner.score,
         "entries": [_described(name, one) for name, one in contest.standings.items()],
         "baselines": _baselines(contest, flow, data),
     }
@@ -137,16 +139,29 @@ def _described(name: str, standing: Standing) -> dict[str, Any]:
     return {"name": name, **vars(standing), **sums, "folds": len(standing.seconds)}
 
 
-def _winner(contest: Race, data: DataModule) -> tuple[Flow, dict[str, Any], dict[str, float]]:
-    """The best entry, or the mixture of the best if it is better: flow, model, weights.
+class Winner(NamedTuple):
+    """The density that a race has found.
 
-    An entry that has trained on several folds is the mean of its densities.
+    Attributes:
+        flow: itself.
+        model: its configuration.
+        weights: of the entries that it is a mixture of.
+        score: of the rows that chose, in model space.
     """
-    names = contest.complete()[:FINALISTS]
+
+    flow: Flow
+    model: dict[str, Any]
+    weights: dict[str, float]
+    score: dict[str, float]
+
+
+def _winner(contest: Race, data: DataModule) -> Winner:
+    """The best entry, or the mixture of the best if it is better."""
+    names, folds = contest.scored()
     if not names:
-        told = "; ".join(dict.fromkeys(one.why for one in contest.standings.values()))
+        told = "; ".join(dict.fromkeys(one.why for one in contest.standings.values() if one.why))
         raise DataError(f"model=auto: no model has a density of these data: {told}")
-    folds = len(contest.folds)
+    names = names[:FINALISTS]
     terms = torch.stack([contest.terms_of(name, folds) for name in names], -1)
     rows = contest.weights(folds)
     weights = mixture_weights(terms, rows)
@@ -154,12 +169,20 @@ def _winner(contest: Race, data: DataModule) -> tuple[Flow, dict[str, Any], dict
     gain = paired_difference(mixed, terms[:, 0], rows)["mean"] * len(mixed)
     kept = {n: w for n, w in zip(names, weights.tolist(), strict=True) if w > 0}
     if gain < len(kept) - 1:  # what so many weights gain by chance, and more
-        kept = {names[0]: 1.0}
+        kept, mixed = {names[0]: 1.0}, terms[:, 0]
+    flow, model = _mixed(contest, kept, folds, data)
+    return Winner(flow, model, kept, summarize(mixed, rows))
+
+
+def _mixed(
+    contest: Race, kept: Mapping[str, float], folds: int, data: DataModule
+) -> tuple[Flow, dict[str, Any]]:
+    """The mixture of some entries, each of which is the mean of its densities of all folds."""
     members = [(name, fold) for name in kept for fold in range(folds)]
     flows = [contest.flow(*member) for member in members]
     models = [_model(contest.entries[name]) for name, _ in members]
     if len(members) == 1:
-        return flows[0], models[0], kept
+        return flows[0], models[0]
     model: dict[str, Any] = {
         "_target_": "flowbench.flows.ensemble",
         "flows": [{**one, "_partial_": True} for one in models],
@@ -169,7 +192,7 @@ def _winner(contest: Race, data: DataModule) -> tuple[Flow, dict[str, Any], dict
     assert isinstance(flow, Mixture)
     for member, trained in zip(flow.base.members, flows, strict=True):
         member.load_state_dict(trained.state_dict())
-    return flow, model, kept
+    return flow, model
 
 
 def _model(entry: Entry) -> dict[str, Any]:
@@ -205,11 +228,11 @@ def _baselines(contest: Race, flow: Flow, data: DataModule) -> list[dict[str, An
     test = data.rows["test"]
     own = log_likelihoods(flow, test)
     found = []
-    for name in contest.complete():
+    names, folds = contest.scored()
+    for name in names:
         if not contest.entries[name].baseline:
             continue
-        folds = range(len(contest.folds))
-        each = [log_likelihoods(contest.flow(name, fold), test) for fold in folds]
+        each = [log_likelihoods(contest.flow(name, fold), test) for fold in range(folds)]
         terms = torch.stack(each).logsumexp(0) - math.log(len(each))
         ahead = paired_difference(own, terms, test.weight)
         found.append({"name": name, "test": summarize(terms, test.weight), "ahead": ahead})

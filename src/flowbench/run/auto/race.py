@@ -111,30 +111,32 @@ class Race:
 
         return sorted(names, key=score)
 
-    def complete(self) -> list[str]:
-        """The entries that have trained on all folds, the best first."""
-        return self.ranked(
-            name
-            for name, one in self.standings.items()
-            if one.val is not None and len(one.seconds) == len(self.folds)
-        )
+    def scored(self) -> tuple[list[str], int]:
+        """The entries that have trained on all folds, the best first, and how many these are.
+
+        If the time was too short for that, those that have trained on the first fold alone.
+        """
+        scored = [name for name, one in self.standings.items() if one.val is not None]
+        for folds in (len(self.folds), 1):
+            if names := [n for n in scored if len(self.standings[n].seconds) == folds]:
+                return self.ranked(names), folds
+        return [], 1
 
     def run(self) -> None:
         """Closed forms first; then the flows, of which the better half goes on each time."""
         for name, entry in self.entries.items():
-            if entry.baseline and not (self._is_too_large(entry) or self._is_late()):
+            if not entry.baseline or not self._goes_on(name):
+                continue
+            if self._is_too_large(entry) or self._is_late():
+                self.standings[name].status = "behind"
+            else:
                 self._closed_form(name)
         flows = [name for name, entry in self.entries.items() if not entry.baseline]
         several = len(self.folds) > 1
-        over = (1 - HALVING) * self.left() if several else 0.0
-        self._halve(flows, over)
+        self._halve(flows, (1 - HALVING) * self.left() if several else 0.0)
         if several:
-            self._finish(
-                [name for name in self.ranked(flows) if self.standings[name].val][:FINALISTS]
-            )
-        else:
-            while self.left() > 1 and (running := [n for n in last if self._goes_on(n)]):
-                self._round(running[:1], self.left())
+            scored = [name for name in flows if self.standings[name].val is not None]
+            self._finish(self.ranked(scored)[:FINALISTS])
 
     def flow(self, name: str, fold: int) -> Flow:
         """A density that has trained, of rows in model space."""
@@ -171,7 +173,7 @@ class Race:
 
     def _is_late(self) -> bool:
         """Whether closed forms have had their share of the time."""
-        return bool(self.complete()) and self.left() < (1 - CLOSED) * self.seconds
+        return bool(self.scored()[0]) and self.left() < (1 - CLOSED) * self.seconds
 
     def _closed_form(self, name: str) -> None:
         for fold in range(len(self.standings[name].seconds), len(self.folds)):
@@ -182,11 +184,11 @@ class Race:
         self._tell(name)
 
     def _halve(self, flows: list[str], over: float) -> None:
-        """Rounds on the first fold until so many seconds are left, each twice as long."""
-        rounds = max(1, math.ceil(math.log2(max(1, len(flows)))) + 1)
+        """Rounds on the first fold until so many seconds are left; the last is of one flow."""
+        rounds = math.ceil(math.log2(max(1, len(flows)))) + 1
         for left in range(rounds, 0, -1):
-            self._round(flows, (self.left() - over) / (2**left - 1))
-            flows = self._better_half(flows) if left > 1 else flows
+            self._round(flows, (self.left() - over) / left)
+            flows = self._better_half(flows)
 
     def _round(self, names: list[str], seconds: float) -> None:
         """A round of the race; what an entry leaves over goes to the others."""
