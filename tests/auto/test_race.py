@@ -1,16 +1,22 @@
 """`model=auto`: a race between models, and the mixture of the best."""
 
 import json
+import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from run_commands import train
 
 import flowbench
+from flowbench.checkpoint import build_flow
 from flowbench.config.configuration import remarks
-from flowbench.data import DataError
+from flowbench.config.errors import ConfigError
+from flowbench.data import DataError, Table
+from flowbench.data.arrays import Arrays, Pair, held_out
 from flowbench.run.auto import race as race_module
+from flowbench.run.auto.folds import folds_of
 from flowbench.run.auto.portfolio import portfolio
 from flowbench.run.auto.weights import mixture_weights
 from flowbench.sklearn import FlowDensity
@@ -69,6 +75,96 @@ def test_an_interrupted_race_goes_on_with_the_time_that_is_left(table, tmp_path,
     after = {one["name"]: one for one in result["race"]["entries"]}
     assert after["maf"]["epochs"] >= before["entries"]["maf"]["epochs"]
     assert json.loads(file.read_text())["seconds"] >= before["seconds"]
+
+
+def test_a_closed_form_that_was_fitted_is_not_fitted_again(table, tmp_path, monkeypatch):
+    words = [*QUICK, f"data.path={table}"]
+    fitted, advance = [], race_module.Race._advance
+
+    def stopped(self, name, *how):
+        fitted.append(name)
+        if not self.entries[name].baseline:
+            raise Interrupted(15, code=75)
+        advance(self, name, *how)
+
+    monkeypatch.setattr(race_module.Race, "_advance", stopped)
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            train(tmp_path, *words)
+    assert fitted.count("gaussian") == 5  # once on each fold
+    assert fitted[-1] == fitted[-2]
+
+
+def test_a_race_ends_when_nothing_gets_better(rows):
+    begun = time.monotonic()
+    density = FlowDensity("auto", minutes=60, random_state=0).fit(rows[:60])
+    assert time.monotonic() - begun < 600
+    assert density.sample(2).shape == (2, 2)
+
+
+def arrays(rows, share=0.1):
+    data = Arrays(
+        held_out(Pair.of(rows, None), share, seed=0), standardized=True, batch_size=64, seed=0
+    )
+    data.setup()
+    return data
+
+
+def test_every_row_but_the_sealed_ones_chooses_once(rows):
+    data = arrays(rows[:101])
+    data.rows["test"] = data.rows["test"].changed(x=data.rows["test"].x + 1000)
+    folds = folds_of(data)
+    chosen = torch.cat([fold.data.rows["val"].x for fold in folds])
+    known = torch.cat([data.rows[split].x for split in ("train", "val")])
+    assert sorted(chosen.tolist()) == sorted(known.tolist())
+    for fold in folds:
+        train = fold.training(johnson=False, closed=False).rows
+        parts = [train["train"].x, train["val"].x, fold.data.rows["val"].x]
+        assert sorted(torch.cat(parts).tolist()) == sorted(known.tolist())
+
+
+@pytest.mark.parametrize(
+    ("count", "by_chance", "folds"), [(1000, True, 5), (1000, False, 1), (6000, True, 1)]
+)
+def test_few_rows_that_were_split_by_chance_are_folded(count, by_chance, folds):
+    data = arrays(np.random.default_rng(0).normal(size=(count, 2)))
+    data.split_by_chance = by_chance
+    assert len(folds_of(data)) == folds
+
+
+@pytest.mark.parametrize("option", ["group_column", "split_column"])
+def test_groups_and_splits_of_a_table_are_kept(option, tmp_path):
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=90)})
+    frame["g"] = np.repeat(["train", "val", "test"], 30)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    data = Table(path=tmp_path / "rows.csv", cache_dir=tmp_path, **{option: "g"})
+    data.setup()
+    assert len(folds_of(data)) == 1
+
+
+def test_columns_on_a_normal_scale_are_told_and_win(tmp_path):
+    rows = np.exp(2 * np.random.default_rng(0).normal(size=(300, 2)))
+    np.savetxt(tmp_path / "rows.csv", rows, delimiter=",", header="a,b", comments="")
+    _, result = train(tmp_path, *QUICK, f"data.path={tmp_path / 'rows.csv'}")
+    assert result["race"]["johnson"] == ["a", "b"]
+    assert max(result["race"]["chosen"], key=result["race"]["chosen"].get).endswith("_johnson")
+    [folder] = tmp_path.glob("outputs/table/auto/*/seed=0")
+    terms = flowbench.load(folder).log_prob(rows)
+    exact = -0.5 * (np.log(rows) / 2) ** 2 - np.log(2 * rows) - 0.5 * np.log(2 * np.pi)
+    assert abs(terms - exact.sum(1)).mean() < 0.3
+
+
+@pytest.mark.parametrize("key", ["devices", "num_nodes"])
+def test_several_devices_are_refused_before_data_are_read(tmp_path, key):
+    with pytest.raises(ConfigError, match=f"trainer.{key}=2: model=auto trains on one device"):
+        train(tmp_path, *QUICK, "data.path=nowhere.csv", "trainer=ddp", f"trainer.{key}=2")
+
+
+def test_real_nvp_of_the_race_is_finite_on_rows_far_from_zero():
+    entries = {entry.name: entry for entry in portfolio(1000, 64)}
+    torch.manual_seed(0)
+    flow = build_flow(entries["realnvp"].model, features=64, context_features=0)
+    assert flow(13 * torch.randn(256, 64)).mean() > -1e5  # logits of pixels are that large
 
 
 def test_weights_of_a_mixture_maximise_its_likelihood():

@@ -13,6 +13,7 @@ PLACES = torch.linspace(0, 1, 21, dtype=torch.float64)  # quantiles of a feature
 WIDTHS = torch.logspace(-2, 1, 25, dtype=torch.float64)  # standard deviations of a feature
 MOST_ROWS = 5_000
 LEAST_GAIN = 0.05  # nats per row
+SMALLEST = 1e-12  # standard deviation of a column that is not constant, of its largest value
 
 
 class JohnsonSU(Transform):
@@ -86,7 +87,7 @@ class JohnsonSU(Transform):
 
     def _fit(self, feature: int, column: Tensor, shares: Tensor) -> None:
         _, std = _moments(column, shares)
-        if not std > 0:
+        if not std > SMALLEST * column.abs().max():
             return
         places = column.quantile(PLACES.to(column))
         tried = [

@@ -125,7 +125,8 @@ def _flows(rows: int, features: int, context_features: int) -> list[Entry]:
         _flow("made_mog", training, sizes, components=5 if few else 20),
         _flow("maf", training, sizes, name="maf_spline", layers=3, batch_norm=False,
               univariate="spline"),
-        _flow("realnvp", training, sizes, layers=8, batch_norm=False, native=True),
+        _flow("realnvp", training, sizes, layers=8, batch_norm=False, zero_output=True,
+              native=True),
     ]  # fmt: skip
     if few:
         entries[-1:-1] = [
