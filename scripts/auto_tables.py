@@ -102,7 +102,7 @@ NOISE = [*SPLIT, "data.dequantize=true"]
 KINDS = ("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity",
          "concave points", "symmetry", "fractal dimension")  # fmt: skip
 MEANS = [f"mean {name}" for name in KINDS]
-BODY = ["age", "bmi", "bp", "s1", "s2", "s3", "s5", "target"]
+BODY = ["age", "bmi", "s1", "s2", "s3", "target"]
 SCHOOLS = ["LOWINC", "PERASIAN", "PERBLACK", "PERHISP", "AVYRSEXP", "AVSALK", "PERSPENK",
            "PTRATIO"]  # fmt: skip
 

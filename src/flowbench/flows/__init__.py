@@ -8,7 +8,6 @@ from flowbench.flows.conditional import ConditionalNormal
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.flows.families import BernoulliFamily, Family, GaussianFamily, MixtureFamily
 from flowbench.flows.flow import Flow
-from flowbench.flows.flow_mixture import FlowMixture
 from flowbench.flows.gaussian import Gaussian
 from flowbench.flows.gaussian_mixture import GaussianMixture
 from flowbench.flows.histogram import Histogram
@@ -40,7 +39,6 @@ __all__ = [
     "Family",
     "Flow",
     "FlowDistribution",
-    "FlowMixture",
     "Gaussian",
     "GaussianFamily",
     "GaussianMixture",
