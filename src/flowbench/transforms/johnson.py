@@ -10,7 +10,8 @@ from flowbench.transforms.base import Transform, real_event, widened
 __all__ = ["JohnsonSU"]
 
 PLACES = torch.linspace(0, 1, 21, dtype=torch.float64)  # quantiles of a feature
-WIDTHS = torch.logspace(-2, 1, 25, dtype=torch.float64)  # standard deviations of a feature
+WIDTHS = torch.logspace(-2.5, 1.5, 25, dtype=torch.float64)  # of what the middle half suggests
+MIDDLE_HALF = 1.349  # the width of that of a normal feature, in standard deviations
 MOST_ROWS = 5_000
 LEAST_GAIN = 0.05  # nats per row
 SMALLEST = 1e-12  # standard deviation of a column that is not constant, of its largest value
@@ -90,10 +91,12 @@ class JohnsonSU(Transform):
         if not std > SMALLEST * column.abs().max():
             return
         places = column.quantile(PLACES.to(column))
+        middle_half = (places[15] - places[5]) / MIDDLE_HALF
+        typical = middle_half if middle_half > 0 else std
         tried = [
             (self._score(column, shares, place, width), place, width)
             for place in places
-            for width in WIDTHS.to(column) * std
+            for width in WIDTHS.to(column) * typical
         ]
         score, place, width = max(tried, key=lambda one: one[0])
         gain = score + float(std.log())

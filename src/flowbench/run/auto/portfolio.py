@@ -59,18 +59,18 @@ def portfolio(
             scale race too, and flows see no others.
 
     Example:
-        >>> [entry.name for entry in portfolio(1000, 2, skewed=True)][:4]
-        ['gaussian', 'gaussian_mixture_2', 'gaussian_mixture_4', 'gaussian_mixture_8']
+        >>> [entry.name for entry in portfolio(1000, 2, skewed=True)][:3]
+        ['gaussian', 'gaussian_johnson', 'gaussian_mixture_2']
         >>> [entry.name for entry in portfolio(1000, 2, skewed=True)][-1]
-        'realnvp_johnson'
+        'maf_noise_johnson'
     """
     closed = _closed_forms(rows, features, context_features)
-    normal = [_on_normal_scale(entry) for entry in closed] if skewed else []
     levels = [_baseline("histogram")] if lattice else []
-    flows = _flows(rows, features, context_features)
+    flows = _flows(rows, features)
     if skewed:
+        closed = [one for entry in closed for one in (entry, _on_normal_scale(entry))]
         flows = [_on_normal_scale(entry) for entry in flows]
-    return [*closed, *normal, *levels, *_of_columns(rows, mixed=mixed, lattice=lattice), *flows]
+    return [*closed, *levels, *_of_columns(rows, mixed=mixed, lattice=lattice), *flows]
 
 
 def _on_normal_scale(entry: Entry) -> Entry:
@@ -115,29 +115,26 @@ def _of_columns(rows: int, *, mixed: bool, lattice: bool) -> list[Entry]:
     return entries
 
 
-def _flows(rows: int, features: int, context_features: int) -> list[Entry]:
+def _flows(rows: int, features: int) -> list[Entry]:
     few, training = rows < FEW_ROWS, _training(rows)
     width = 64 if few else 128 if features < 64 else 256
     sizes = {"hidden_units": [width, width]}
     noisy = {**training, "noise": 0.1}
+    plain = {**sizes, "batch_norm": False}
+    start = {**plain, "zero_output": True}  # or rows far from 0 overflow before any training
     entries = [
-        _flow("maf", training, sizes, layers=5, batch_norm=False, native=True),
         _flow("made_mog", training, sizes, components=5 if few else 20),
-        _flow("maf", training, sizes, name="maf_spline", layers=3, batch_norm=False,
-              univariate="spline"),
-        _flow("realnvp", training, sizes, layers=8, batch_norm=False, zero_output=True,
-              native=True),
-    ]  # fmt: skip
+        _flow("maf", training, plain, layers=5, native=True),
+        _flow("maf", training, plain, name="maf_spline", layers=3, univariate="spline"),
+        _flow("realnvp", training, start, layers=8, native=True),
+    ]
     if few:
-        entries[-1:-1] = [
-            _flow("maf", noisy, sizes, name="maf_noise", layers=5, batch_norm=False, native=True),
+        return [
+            *entries,
             _flow("made_mog", noisy, sizes, name="made_mog_noise", components=5),
+            _flow("maf", noisy, plain, name="maf_noise", layers=5, native=True),
         ]
-    else:
-        entries[-1:-1] = [
-            _flow("maf_mog", training, sizes, layers=3, batch_norm=False),
-        ]
-    return entries
+    return [*entries, _flow("maf_mog", training, plain, layers=3)]
 
 
 def _of_levels(training: Mapping[str, Any], *, few: bool) -> list[Entry]:
