@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,8 +79,8 @@ def _vega(file: str, *columns: str) -> Callable[[], pd.DataFrame]:
     def rows() -> pd.DataFrame:
         import vega_datasets  # pyright: ignore[reportMissingImports]
 
-        path = Path(vega_datasets.__file__).parent / "_data" / file
-        frame = (
+        path = Path(str(vega_datasets.__file__)).parent / "_data" / file
+        frame: Any = (
             pd.DataFrame(json.loads(path.read_text()))
             if path.suffix == ".json"
             else pd.read_csv(path)
