@@ -92,7 +92,7 @@ def main() -> None:
     found = {name: _state(options.output, name) for name in TABLES}
     done = {name: state for name, state in found.items() if len(state) == 1 + len(PEERS)}
     options.page.parent.mkdir(parents=True, exist_ok=True)
-    options.page.write_text(_page(done), encoding="utf-8")
+    options.page.write_text(_page(done, options.seed), encoding="utf-8")
 
 
 def _compared(name: str, table: Table, output: Path, seed: int) -> None:
@@ -143,11 +143,11 @@ def _write(place: Path, state: Mapping[str, Any]) -> None:
     place.write_text(json.dumps(state, indent=1))
 
 
-def _page(found: Mapping[str, Any]) -> str:
+def _page(found: Mapping[str, Any], seed: int) -> str:
     threads = next(iter(found.values()))["auto"]["threads"] if found else 1
     return PAGE.format(
         install=INSTALL,
-        command="python scripts/auto.py",
+        command="python scripts/auto.py" + (f" --seed {seed}" if seed else ""),
         device=f"{threads} thread of a CPU",
         ahead=_ahead(found),
         summary=_summary(found),

@@ -110,8 +110,8 @@ def race(
 
 
 def _skewed(data: DataModule) -> list[str]:
-    """The columns that are brought to a normal scale, by the training rows; none of levels."""
-    if data.measure is not None or data.raw.discrete or data.raw.missing:
+    """The columns that are brought to a normal scale, by the training rows."""
+    if data.raw.atoms or data.raw.discrete or data.raw.missing:
         return []
     curved = on_normal_scale(data).curved.tolist()
     return [name for name, one in zip(data.raw.feature_names, curved, strict=True) if one]

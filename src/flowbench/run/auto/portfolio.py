@@ -82,7 +82,7 @@ def _closed_forms(rows: int, features: int, context_features: int) -> list[Entry
     entries = [_baseline("gaussian")]
     numbers = features * (features + 3) // 2
     for components in (2, 4, 8, 16, 32, 64):
-        if 2 * components * numbers < rows:
+        if components * numbers < rows:
             one = _baseline("gaussian_mixture", components=components)
             entries.append(replace(one, smaller=entries[-1].name))
     if features <= MOST_FEATURES_OF_KERNELS and not context_features:
