@@ -192,10 +192,12 @@ def _summary(found: Mapping[str, Any]) -> str:
         for peer in PEERS
         if state[peer]["ahead"]["mean"] <= 0
     ]
+    floors = {name: _floor(state["auto"])["ahead"] for name, state in found.items()}
     below = [
-        name for name, state in found.items()
-        if (ahead := _floor(state["auto"])["ahead"])["mean"] < -ahead["two_standard_errors"] - ROUNDING
-    ]  # fmt: skip
+        name
+        for name, ahead in floors.items()
+        if ahead["mean"] + ROUNDING < -ahead["two_standard_errors"]
+    ]
     return (
         f"`model=auto` is ahead of all three on {len(won)} of the {len(small)} small tables "
         f"(those of packages), by their means. It is behind: {', '.join(lost) or 'nowhere'}. "
