@@ -65,7 +65,7 @@ class TableWriter:
             dtype = np.dtype(np.float64)
             write_header(file, dtype, (rows, width))
             for numbers in self._pieces(source, where):
-                self.dtype = numbers.dtype
+                self.dtype: np.dtype[Any] = numbers.dtype
                 dtype = np.dtype(np.float64) if self.exact else numbers.dtype
                 self._require_space(numbers.nbytes)
                 numbers.astype(dtype).tofile(file)
