@@ -5,6 +5,7 @@ import os
 import random
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -111,7 +112,8 @@ def signal_for_all(signum: int | None = None) -> int:
 
 
 def _of_process() -> float:
-    return sum(os.times()[:4])
+    ended = os.times()
+    return time.process_time() + ended.children_user + ended.children_system
 
 
 def _globals() -> list[Any]:
