@@ -89,7 +89,9 @@ def test_your_own_table(tmp_path, monkeypatch):
 
 
 def test_a_data_set_and_a_flow_of_ones_own(tmp_path):
-    code, files, commands = (text for _, text in blocks("docs/your_own_parts.md", "## A data set, a flow"))
+    code, files, commands = (
+        text for _, text in blocks("docs/your_own_parts.md", "## A data set, a flow")
+    )
     write_files(code, tmp_path)
     write_files(files, tmp_path)
     out = train(commands, tmp_path)
