@@ -1,6 +1,7 @@
 """Settings beside each other: leaders of rankings, effects of options, measures, protocols."""
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from flowbench.evaluation import paired_difference
 from flowbench.report import settings_of
 from flowbench.report.effects import sweeps
+from flowbench.report.latex import latex_table
 from flowbench.report.leaders import Behind, behind_leaders
 from flowbench.report.overview import overview
 from flowbench.report.page import render_page
@@ -128,8 +130,25 @@ def test_deviations_from_a_protocol_are_told(settings):
     command = "python train.py protocol=maf_paper model=maf trainer.max_epochs=3 seed=1 logger=csv"
     assert run.deviations == []
     assert replace(run, command=command).deviations == ["trainer.max_epochs=3"]
+    row = "python train.py protocol=maf_paper model=maf model.layers=10 data.label_context=true"
+    assert replace(run, command=row).deviations == []
     told = replace(run, result=run.result | {"deviations": ["30 epochs"]})
     assert told.deviations == ["30 epochs"]
     settings = settings_of([told])
     page = render_page([told], settings, title="", table=results_table(settings), picture=str)
     assert "Beside the protocol: 30 epochs" in page
+
+
+def test_a_mean_that_few_rows_decide_is_marked(settings):
+    [run] = next(s for s in settings if s.model == "gaussian").runs
+    test = json.loads(json.dumps(run.result["test"]))
+    test["log_likelihood"]["model_space"] |= {"share_of_ten": 0.83, "trimmed_mean": -1.25}
+    settings = settings_of([replace(run, result=run.result | {"test": test})])
+    table = results_table(settings)
+    column = table.headings.index("test log-likelihood (nats)")
+    assert table.lines[0][column].text.endswith(" §")
+    [note] = [note for note in table.notes if note.startswith("§")]
+    assert "gaussian on table: 83%, trimmed mean −1.25, median" in note
+    assert r" \S{}" in latex_table(table)
+    page = render_page([settings[0].runs[0]], settings, title="", table=table, picture=str)
+    assert "10 of 80 rows make up 83% of the variance" in page
