@@ -1,5 +1,6 @@
 """What is timed: a step, densities, samples or a whole training, in each library."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -61,7 +62,19 @@ def _of_torch(
     model.module.eval()
     wanted = torch.no_grad()(model.log_prob if kind == "log_prob" else model.sample)
     given = x if kind == "log_prob" else count
-    return lambda: wanted(given, context), "plain" if library == "flowbench" else ""
+    engine = _engine_of_rows(kind, work, count, device) if library == "flowbench" else ""
+    return lambda: wanted(given, context), engine
+
+
+def _engine_of_rows(kind: str, work: Work, count: int, device: str) -> str:
+    """What computes our densities and samples; the native library is built before."""
+    from flowbench.native.available import library_for
+    from flowbench.native.transport import FEWEST
+
+    known = work.kind == "realnvp" or (work.kind == "maf" and kind == "log_prob")
+    if device != "cpu" or count < FEWEST or not known:
+        return "plain"
+    return "native" if library_for(math.inf) else "plain"
 
 
 def _tensors(work: Work, count: int, device: str = "cpu") -> Any:

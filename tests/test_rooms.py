@@ -14,6 +14,7 @@ ROOMS = [
     "config",
     "nn",
     "transforms",
+    "native",
     "flows",
     "data",
     "description own_values",

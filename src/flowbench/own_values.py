@@ -24,7 +24,8 @@ def own_values(
 ) -> Tensor:
     """Samples in float64, those in cells of lattices as the points of these cells.
 
-    A value that float32 does not tell from an atom in model space is the atom.
+    A value that float32 does not tell in model space from an atom, or from the lower edge of a
+    cell, is there.
 
     Args:
         x: samples in data units, `[..., columns]`.
@@ -40,14 +41,12 @@ def own_values(
         [[41.97, 7.5]]
     """
     x = x.double()
-    own = x.clone()
+    own, u = x.clone(), preprocess.inverse(x)[0]
+    highest = preprocess(u * (1 + u.sign() * torch.finfo(torch.float32).eps / 2))[0]
     for name, (origin, step) in lattices.items():
         column = list(names).index(name)
-        points = origin + torch.floor((x[..., column] - origin) / step + 1e-6) * step
+        points = origin + torch.floor((highest[..., column] - origin) / step + 1e-6) * step
         own[..., column] = torch.from_numpy(_rounded(points.cpu().numpy())).to(x)
-    if not atoms:
-        return own
-    u = preprocess.inverse(x)[0]
     for name, values in atoms.items():
         column = list(names).index(name)
         for value in values:

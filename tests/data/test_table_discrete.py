@@ -1,5 +1,6 @@
 """Columns with values that many rows share: found, warned about, given noise where that helps."""
 
+import re
 import warnings
 
 import numpy as np
@@ -9,6 +10,8 @@ from tables import all_rows, numbers, open_table, write
 
 from flowbench.data import DataError
 from flowbench.data.table.lattice import discreteness
+from flowbench.transforms.lattice import LatticeCoordinates
+from flowbench.transforms.steps import steps_of
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(size=400)
@@ -178,11 +181,75 @@ def test_noise_is_not_lost_in_rounding(tmp_path):
     np.testing.assert_array_equal(np.sort(np.floor(rows / 2) * 2), np.sort(x[:, 0]))
 
 
+HELD_OUT = {  # of a column of whole numbers: values of test rows, and what is told
+    "halves": ([3.5, 4.5, 5], r"'n' in 2 rows \(test 2; steps of 1\), get no noise, and score as"),
+    "beyond": ([-4, 70, 5], r"'n' in 2 rows \(test 2; steps of 1\), score by a tail"),
+    "all known": ([3, 4, 5], None),
+}
+
+
+@pytest.mark.parametrize("name", HELD_OUT)
+@pytest.mark.parametrize("option", [{"dequantize": True}, {"discrete_columns": "auto"}])
+def test_lattices_are_those_of_training_rows_and_others_are_told(name, option, tmp_path):
+    values, told = HELD_OUT[name]
+    n = np.concatenate([np.tile(np.arange(50.0), 4), np.arange(20.0), values])
+    part = ["train"] * 200 + ["val"] * 20 + ["test"] * len(values)
+    frame = pd.DataFrame({"n": n, "u": RNG.normal(size=len(n)), "part": part})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = open_table(tmp_path / "t.csv", split_column="part", **option)
+    assert data.raw.lattices == {"n": [0.0, 1.0]}
+    if told is None or (name, option) == ("beyond", {"dequantize": True}):
+        assert not caught
+    else:
+        assert [bool(re.search(told, str(one.message))) for one in caught] == [True]
+    test = np.asarray(data.raw.x["test"])[:, 0]
+    np.testing.assert_array_equal(np.floor(test), np.floor(values))
+    if name == "halves":
+        np.testing.assert_array_equal(test[:2], values[:2])
+
+
+def test_another_split_needs_no_original_and_a_changed_table_is_read_anew(tmp_path):
+    path = tmp_path / "t.parquet"
+    table(path, RNG.integers(0, 9, 300))
+    data = open_table(path, dequantize=True)
+    content = path.read_bytes()
+    path.unlink()
+    assert open_table(path, dequantize=True, seed=1).raw.lattices == data.raw.lattices
+    path.write_bytes(content)
+    table(path, RNG.integers(0, 9, 300) * 4)
+    assert open_table(path, dequantize=True).raw.lattices == {"age": [0.0, 4.0]}
+
+
+WIDE = {
+    "whole, to 10⁵": (RNG.integers(0, 100_000, 4000), {}),
+    "whole, to 2²⁴": (RNG.integers(0, 2**24, 4000), {}),
+    "whole, from 2²⁴": (2.0**24 + RNG.integers(0, 5000, 4000), {}),
+    "hundredths, to 10⁵": (RNG.lognormal(4, 2, 4000).clip(max=1e5).round(2), {}),
+    "a logarithm": (RNG.integers(1, 20_000, 4000), {"log_columns": ["age"]}),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_rows_stay_in_their_cells_when_they_are_rounded(name, tmp_path):
+    values, options = WIDE[name]
+    table(tmp_path / "t.parquet", values.astype(float))
+    data = open_table(tmp_path / "t.parquet", dequantize=True, **options)
+    origin, step = data.raw.lattices["age"]
+    preprocess = list(steps_of([0], data.raw.preprocess, features=2))
+    cells = LatticeCoordinates(1, origin=origin, step=step, preprocess=preprocess)
+    for split, rows in data.rows.items():
+        known = np.rint((np.asarray(data.raw.x[split])[:, 0] - origin) / step - 0.5)
+        found = cells.inverse(rows.x[:, :1])[0].squeeze(-1).numpy()
+        np.testing.assert_array_equal(np.floor(found + 1e-8), known)
+
+
 def test_what_noise_cannot_treat_is_told(tmp_path):
     table(tmp_path / "t.csv", np.where(np.arange(400) % 2, NORMAL, 0))
-    with pytest.warns(UserWarning, match=r"\nage +0 +50.0% +refuses it"):
+    with pytest.warns(UserWarning, match=r"\nage +0 +5\d.\d% +refuses it"):
         open_table(tmp_path / "t.csv")
-    with pytest.raises(DataError, match=r"'age' \(0 in 50.0% of the rows\); .*data.missing=\[0\]"):
+    with pytest.raises(DataError, match=r"'age' \(0 in 5\d.\d% .*data.missing=\[0\]"):
         open_table(tmp_path / "t.csv", dequantize=True)
     open_table(tmp_path / "t.csv", missing=[0])
 

@@ -8,7 +8,13 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from flowbench.data import DataModule, RawData
-from flowbench.evaluation import evaluate, log_likelihoods, paired_difference, summarize
+from flowbench.evaluation import (
+    conditional,
+    evaluate,
+    log_likelihoods,
+    paired_difference,
+    summarize,
+)
 from flowbench.evaluation.anomaly import anomaly_table, separation
 from flowbench.evaluation.conditional import by_label, without_labels
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
@@ -86,6 +92,19 @@ def test_given_labels_the_marginal_and_the_accuracy_are_those_of_bayes_rule(
     assert comparable(score) == score["marginal"]["model_space"]["mean"]
 
 
+def test_bits_are_those_of_the_density_without_labels_and_labels_tell_how_far_they_are(
+    data, gaussians, monkeypatch, capsys
+):
+    monkeypatch.setattr(conditional, "PACE", -1.0)
+    block = evaluate(gaussians, data, "test")
+    nats = block["marginal"]["data_space"]["mean"]
+    assert block["bits_per_dim"] == pytest.approx(-nats / data.features / math.log(2))
+    rows = f"scored {len(data.rows['test']):,} rows under"
+    assert [line.partition(" (")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"{rows} {done} of 3 labels" for done in (1, 2)
+    ]
+
+
 def test_a_row_that_is_impossible_given_a_label_has_a_density_without_labels(data, gaussians):
     flow = Gaussian(2, context_features=3)
     flow.load_state_dict(gaussians.state_dict())
@@ -106,7 +125,7 @@ def test_data_units_and_bits_differ_by_the_log_determinant(data, gaussians):
         inner, outer = block["model_space"], block["data_space"]
         assert outer["mean"] == pytest.approx(inner["mean"] - shift)
         assert outer["two_standard_errors"] == pytest.approx(inner["two_standard_errors"])
-    mean = score["log_likelihood"]["data_space"]["mean"]
+    mean = score["marginal"]["data_space"]["mean"]
     assert score["bits_per_dim"] == pytest.approx(-mean / 2 / math.log(2))
 
 

@@ -1,5 +1,7 @@
 """Every kind of data gets the figures that apply to it; a figure that fails costs no result."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,17 @@ from matplotlib.artist import Artist
 from matplotlib.image import imread
 
 from flowbench.data import Digits, Fsdd, Table, Toy
-from flowbench.figures import base_space, figures, pairs, samples, style
+from flowbench.figures import (
+    base_space,
+    completions,
+    figures,
+    neighbours,
+    pairs,
+    samples,
+    style,
+)
 from flowbench.figures.figures import FIGURES, Subject, draw_figures
-from flowbench.flows import MADE, MAF, Gaussian
+from flowbench.flows import MADE, MAF, Gaussian, LatticeMADE, PixelCNN
 
 HISTORY = [{"epoch": e, "train/log_likelihood": e, "val/log_likelihood": e - 1} for e in range(3)]
 
@@ -75,8 +85,53 @@ def test_pictures_get_grids_of_samples_and_of_test_rows(tmp_path, label_context)
     data.prepare_data()
     data.setup()
     flow = small_flow(data)
-    assert applying(flow, data) == {"learning_curve", "samples", "base_space"}
+    assert applying(flow, data) == {"learning_curve", "samples", "neighbours", "base_space"}
     assert drawn(flow, data, tmp_path / "figures", ["samples"]) == {"samples", "test_rows"}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    data = Digits(cache_dir=tmp_path_factory.mktemp("cache"), label_context=True)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+LATTICE = {
+    "convolutions": partial(PixelCNN, units=8, inner_units=4, blocks=1),
+    "in raster order": partial(LatticeMADE, hidden_units=[8]),
+    "in another order": partial(LatticeMADE, hidden_units=[8], input_order="right-to-left"),
+}
+
+
+@pytest.mark.parametrize("name", LATTICE)
+def test_models_of_levels_complete_upper_halves(digits, tmp_path, monkeypatch, name):
+    """A line for each picture: its upper half stays, and lower halves differ."""
+    seen = []
+    monkeypatch.setattr(completions, "save_pictures", lambda p, path, **how: seen.append(p))
+    flow = LATTICE[name](64, context_features=10, lattice=digits.lattice).eval()
+    assert ("completions" in applying(flow, digits)) == (name != "in another order")
+    if name == "in another order":
+        with pytest.raises(ValueError, match=r"order of features begins with .* the first 32"):
+            completions.draw_completions(flow, digits, tmp_path / "completions.png")
+        return
+    completions.draw_completions(flow, digits, tmp_path / "completions.png")
+    lines = seen[0].reshape(8, 8, 8, 8)
+    assert (lines[:, :, :4] == lines[:, :1, :4]).all()
+    assert (lines[:, 1:, 4:] != lines[:, :1, 4:]).any((1, 2, 3)).all()
+    test = digits.pictures(digits.raw.x["test"])[..., 0]
+    assert (lines[-1, 0] == test[-1]).all()
+
+
+def test_neighbours_are_the_nearest_training_rows(digits, tmp_path):
+    train = digits.raw.x["train"]
+    pictures = digits.pictures(train[[3, 500]]).reshape(2, -1)
+    found = neighbours.nearest(pictures, train, digits, count=3)
+    assert found[:, 0].tolist() == [3, 500]
+    every = digits.pictures(train).reshape(len(train), -1).astype(float)
+    distances = ((every - pictures[0]) ** 2).sum(1)
+    np.testing.assert_array_equal(distances[found[0]], np.sort(distances)[:3])
+    assert drawn(small_flow(digits), digits, tmp_path / "f", ["neighbours"]) == {"neighbours"}
 
 
 @pytest.fixture(scope="module")

@@ -304,3 +304,18 @@ def test_many_rows_are_computed_in_turn_where_no_gradients_are_needed(name, clas
     with torch.no_grad():
         torch.testing.assert_close(flow.log_prob(x, context), whole)
     assert flow.sample(4, context).shape == (4, *((5, 1) if classes else ()), flow.features)
+
+
+def test_completions_follow_the_conditional_density():
+    """Of the second of two features, given the first."""
+    torch.manual_seed(0)
+    flow = LatticeMADE(2, lattice={"levels": [3, 4]}, hidden_units=[8]).eval()
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(torch.randn_like(parameter))
+        points = torch.tensor([[1.5, level + 0.5] for level in range(4)])
+        expected = flow.log_prob(points).softmax(0)
+    drawn = flow.base.completed(points[:1].repeat(8000, 1), 1)
+    assert (drawn[:, 0] == 1.5).all()
+    shares = drawn[:, 1].long().bincount(minlength=4) / len(drawn)
+    torch.testing.assert_close(shares, expected, atol=0.025, rtol=0)

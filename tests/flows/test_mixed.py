@@ -10,7 +10,9 @@ from torch.func import vmap
 
 from flowbench import fit
 from flowbench.flows import MixedMADE
+from flowbench.flows.cells import noisy
 from flowbench.flows.preprocessed import Preprocessed
+from flowbench.own_values import own_values
 from flowbench.transforms.steps import build_preprocess
 
 FEW = {"levels": 4, "origin": 5.0, "step": 0.5}
@@ -226,6 +228,22 @@ def test_frequent_levels_and_heavy_tails_are_known_before_training():
 def test_columns_that_do_not_fit_are_refused(measure, told):
     with pytest.raises(ValueError, match=told):
         MixedMADE(2, measure=measure)
+
+
+@pytest.mark.parametrize("step", [1.0, 0.01])
+def test_points_of_fine_lattices_come_back_from_float32(step):
+    x = torch.arange(0, 100_000, 7).double().unsqueeze(-1) * step
+    scaled = [{"name": "Standardize", "mean": [x.mean().item()], "std": [x.std().item()]}]
+    preprocess = build_preprocess(scaled)
+    drawn = preprocess(preprocess.inverse(x)[0].float().double())[0]
+    own = own_values(drawn, preprocess, names=["n"], lattices={"n": (0.0, step)}, atoms={})
+    torch.testing.assert_close(own, x, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("levels", [2**18, 2**24])
+def test_noise_of_samples_stays_in_cells_however_many(levels):
+    place = torch.arange(0, levels, 1009).float()
+    assert torch.equal(noisy(place).floor(), place)
 
 
 def test_standardizing_is_refused_only_where_it_would_move_a_lattice_or_an_atom():

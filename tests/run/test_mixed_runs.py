@@ -85,7 +85,7 @@ def test_scores_of_a_file_are_those_of_the_density(run, folder):
     scores = pd.read_csv(out)["log_density"]
     rows = pd.read_csv(folder / "rows.csv")
     density = flowbench.load(path)
-    np.testing.assert_allclose(scores, density.log_prob(rows), atol=2e-3)
+    np.testing.assert_allclose(scores, density.log_prob(rows), atol=1e-5)
     mean = result["test"]["log_likelihood"]["data_space"]["mean"]
     assert scores.mean() == pytest.approx(mean, abs=0.4)
     at = rows.iloc[:1].assign(rain=0.0)

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from flowbench import memory
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, Seed
+from flowbench.data.cells import in_own_cells
 from flowbench.data.chunks import chunks
 from flowbench.data.levels import lattice_of, measure_of
 from flowbench.data.loader import BatchLoader, Rows, SequentialLoader
@@ -308,7 +309,11 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
             DataError: a row lies outside the domain of the preprocessing.
         """
         options = {"folder": self.cache_dir, "dtype": self.dtype}
-        u, log_det = _preprocessed(x, self.preprocess, missing=self.raw.missing, **options)
+        raw = self.raw
+        own = in_own_cells(raw.feature_names, raw.lattices, raw.preprocess)
+        u, log_det = _preprocessed(
+            x, self.preprocess, missing=raw.missing, corrected=own, **options
+        )
         if context is None:
             return Rows(u, None, log_det)
         given, _ = _preprocessed(context, self.context_preprocess, missing=False, **options)
@@ -322,6 +327,7 @@ def _preprocessed(
     missing: bool,
     folder: str | Path | None,
     dtype: torch.dtype,
+    corrected: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     u = memory.empty(source.shape, dtype=dtype, folder=folder)
     vectors = u.flatten(1)
@@ -331,6 +337,8 @@ def _preprocessed(
         values = torch.from_numpy(np.array(source[part], np.float64)).flatten(1)
         mapped = inverse_of_present(preprocess, values) if missing else preprocess.inverse(values)
         vectors[part], log_det[part] = mapped
+        if corrected is not None:
+            vectors[part] = corrected(values, vectors[part])
         known = vectors[part].isfinite() | (values.isnan() if missing else False)
         finite[part] = log_det[part].isfinite() & known.all(-1)
     if outside := (~finite).nonzero().flatten().tolist():

@@ -22,6 +22,7 @@ from flowbench.data.table.lattice import dequantize
 from flowbench.data.table.parts import Part
 from flowbench.evaluation.noise import RowNoise
 from flowbench.frames import label_places
+from flowbench.transforms.lattice import LatticeCoordinates
 
 __all__ = ["Scored", "score_file", "scored_rows", "together", "write_scores"]
 
@@ -49,7 +50,7 @@ def score_file(
     Where training added uniform noise to a column (`data.dequantize`), so does this, to the values
     on its lattice: the score of a row is that of a point of its cell, or the mean over several
     (see `noise`). The noise depends on the values of the row alone, so that a row has the same
-    score wherever it stands.
+    score wherever it stands. A density that is constant in the cells needs none.
 
     Args:
         density: as `flowbench.load` gives it.
@@ -132,6 +133,8 @@ def _mean_log_prob(
     density: TrainedDensity, rows: Tensor, places: Mapping[int, Sequence[float]], draws: int
 ) -> Tensor:
     """The mean over draws of the noise."""
+    if any(isinstance(part, LatticeCoordinates) for part in density.flow.modules()):
+        return _log_prob(density, rows)
     terms = []
     for draw in range(draws):
         values = rows.clone()

@@ -34,9 +34,10 @@ def evaluate(
 
     Returns:
         The block of `result.json` for this split, in nats per event: a row, or a clip that is
-        `rows_per_event` rows, one per frame, whose log-likelihoods add up. `exact` is the highest
-        mean that any density can expect, where it is known. `noise_draws` is how many draws of
-        the dequantisation noise the log-likelihoods are means of, where the rows hold some. Given
+        `rows_per_event` rows, one per frame, whose log-likelihoods add up. `bits_per_dim` are
+        those of log p(x), also where a density is given labels. `exact` is the highest mean that
+        any density can expect, where it is known. `noise_draws` is how many draws of the
+        dequantisation noise the log-likelihoods are means of, where the rows hold some. Given
         labels there are also `marginal`, `accuracy` (means over the draws too) and `class_prior`;
         of one label, `anomaly`, and in it `background` where the options name one. `measure` names
         what the log-likelihoods are densities with respect to, where they stand beside no others.
@@ -77,7 +78,8 @@ def scored(
     weight = data.rows[split].weight
     model_space = Score.of(mean["given"], weight=weight, rows_per_event=count)
     data_space = Score.of(mean["given"] + mean["log_det"], weight=weight)
-    bits = -data_space.mean / (count * data.features * math.log(2))
+    without = mean["marginal" if prior else "given"] + mean["log_det"]
+    bits = -Score.of(without, weight=weight).mean / (count * data.features * math.log(2))
     block: dict[str, Any] = {
         "log_likelihood": {"model_space": model_space.json(), "data_space": data_space.json()},
         "rows_per_event": count,
@@ -104,5 +106,4 @@ def scored(
             background = open_background(options.background, data)
             found = evaluate_background(flow, data, part, background)
             block["anomaly"]["background"] = found
-    terms = mean["marginal" if prior else "given"] + mean["log_det"]
-    return block, terms.double().cpu()
+    return block, without.double().cpu()

@@ -11,8 +11,10 @@ import torch
 from flowbench.config.words import did_you_mean
 from flowbench.data import DataModule, ImageDataModule, SoundDataModule
 from flowbench.figures.base_space import draw_base_space
+from flowbench.figures.completions import can_complete, draw_completions
 from flowbench.figures.density import draw_density
 from flowbench.figures.learning_curve import draw_learning_curve
+from flowbench.figures.neighbours import draw_neighbours
 from flowbench.figures.samples import draw_clips, draw_pairs, draw_pictures
 from flowbench.flows import Flow, StandardNormal
 
@@ -57,6 +59,20 @@ def _samples(of: Subject) -> Draw | None:
     return None
 
 
+def _completions(of: Subject) -> Draw | None:
+    flow, data = of.flow, of.data
+    if not isinstance(data, ImageDataModule) or not can_complete(flow, data):
+        return None
+    return lambda path: draw_completions(flow, data, path)
+
+
+def _neighbours(of: Subject) -> Draw | None:
+    flow, data = of.flow, of.data
+    if not isinstance(data, ImageDataModule):
+        return None
+    return lambda path: draw_neighbours(flow, data, path)
+
+
 def _pairs(of: Subject) -> Draw | None:
     if isinstance(of.data, ImageDataModule | SoundDataModule) or of.data.features == 1:
         return None
@@ -75,6 +91,8 @@ FIGURES: dict[str, Callable[[Subject], Draw | None]] = {
     "learning_curve": _learning_curve,
     "density": _density,
     "samples": _samples,
+    "completions": _completions,
+    "neighbours": _neighbours,
     "pairs": _pairs,
     "base_space": _base_space,
 }

@@ -12,11 +12,12 @@ __all__ = ["grid", "save_pictures", "save_spectrograms"]
 SIDE = 64
 
 
-def grid(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures side by side in a nearly square grid, with white lines between them.
+def grid(pictures: NDArray[np.uint8], *, columns: int | None = None) -> NDArray[np.uint8]:
+    """Pictures side by side in a grid, with white lines between them.
 
     Args:
         pictures: `[n, height, width, channels]`, of 1 channel (grey) or 3.
+        columns: number of pictures in a line; None: the grid is nearly square.
 
     Returns:
         One picture `[height, width, 3]`.
@@ -25,7 +26,7 @@ def grid(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
         >>> grid(np.zeros((4, 2, 2, 1), np.uint8)).shape
         (7, 7, 3)
     """
-    columns = int(np.ceil(np.sqrt(len(pictures))))
+    columns = columns or int(np.ceil(np.sqrt(len(pictures))))
     lines = -(-len(pictures) // columns)
     height, width = pictures.shape[1:3]
     sheet = np.full((lines * (height + 1) + 1, columns * (width + 1) + 1, 3), 255, np.uint8)
@@ -35,17 +36,18 @@ def grid(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return sheet
 
 
-def save_pictures(pictures: NDArray[np.uint8], path: Path) -> None:
+def save_pictures(pictures: NDArray[np.uint8], path: Path, *, columns: int | None = None) -> None:
     """Write a grid of pictures as PNG, small ones enlarged without smoothing.
 
     Args:
         pictures: `[n, height, width, channels]`, as `ImageDataModule.pictures` gives them.
         path: of the file; its folder is made.
+        columns: number of pictures in a line; None: the grid is nearly square.
     """
     from matplotlib.image import imsave
 
     scale = max(1, SIDE // max(pictures.shape[1:3]))
-    enlarged = grid(pictures).repeat(scale, axis=0).repeat(scale, axis=1)
+    enlarged = grid(pictures, columns=columns).repeat(scale, axis=0).repeat(scale, axis=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     imsave(path, enlarged)
 

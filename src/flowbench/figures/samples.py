@@ -14,7 +14,7 @@ from flowbench.figures.pairs import draw_distributions
 from flowbench.figures.pictures import save_pictures, save_spectrograms
 from flowbench.flows import Flow
 
-__all__ = ["draw_clips", "draw_pairs", "draw_pictures"]
+__all__ = ["draw_clips", "draw_pairs", "draw_pictures", "samples_and_rows"]
 
 SHOWN_ROWS = 2000
 SHOWN_FEATURES = 8
@@ -24,7 +24,7 @@ CLIPS = 9
 
 def draw_pictures(flow: Flow, data: ImageDataModule, path: Path) -> None:
     """Draw a grid of samples, and as `test_rows.png` beside it a grid of test rows."""
-    samples, rows = _samples(flow, data, PICTURES)
+    samples, rows = samples_and_rows(flow, data, PICTURES)
     save_pictures(data.pictures(samples), path)
     save_pictures(data.pictures(rows), path.with_name("test_rows.png"))
 
@@ -56,7 +56,7 @@ def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
     Of more than eight features the first eight are drawn, in data units; only rows without
     missing cells.
     """
-    samples, rows = _samples(flow, data, SHOWN_ROWS)
+    samples, rows = samples_and_rows(flow, data, SHOWN_ROWS)
     rows = rows[~np.isnan(rows).any(axis=1)]
     names = data.raw.feature_names[:SHOWN_FEATURES]
     draw_distributions(rows, samples, names, _title(data.features, len(names)), path)
@@ -67,7 +67,7 @@ def _title(features: int, shown: int) -> str:
     return f"test rows (grey, below) and samples (blue, above), data units{part}"
 
 
-def _samples(
+def samples_and_rows(
     flow: Flow, data: DataModule, n: int
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Samples, and as many test rows (evenly chosen), whose contexts they share; data units.

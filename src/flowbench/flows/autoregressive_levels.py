@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from flowbench.flows.cells import noisy
 from flowbench.flows.lattice import LatticeBase
 from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import Levels
@@ -62,24 +63,52 @@ class AutoregressiveLevels(LatticeBase):
         if self.network.check_context(context) is not None:
             assert context is not None
             context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
+        k = self.counts.new_zeros(shape.numel(), self.features)
+        return self._drawn(k, 0, context).reshape(*shape, self.features)
 
-        def next_values(params: Tensor, places: slice) -> Tensor:
-            features = self.network.order[places]
-            drawn = [
-                self.family.sample(own, feature) * self.scales[feature] - 1
-                for own, feature in zip(params.unbind(1), features, strict=True)
-            ]
-            return torch.stack(drawn, dim=-1)
+    @torch.no_grad()
+    def completed(self, u: Tensor, known: int, context: Tensor | None = None) -> Tensor:
+        """Draw the values of later features given those of earlier ones, exactly.
 
-        values = torch.cat(
-            [
+        Args:
+            u: coordinates `[rows, features]`.
+            known: number of the features that stay as they are, which are the first ones.
+            context: `[rows, context_features]`, or None.
+
+        Raises:
+            ValueError: the network's order does not begin with them.
+        """
+        first = sorted(self.network.order[:known])
+        if first != list(range(known)):
+            raise ValueError(
+                f"the order of features begins with {first[:5]}…, expected the first {known}"
+            )
+        k = self._drawn(self.cells.outcomes(u)[0], known, context)
+        place = self.cells.drawn(k, self.anchor)
+        drawn = place if self.discrete else noisy(place)
+        return torch.cat([u[:, :known].to(drawn), drawn[:, known:]], dim=-1)
+
+    def _drawn(self, k: Tensor, known: int, context: Tensor | None) -> Tensor:
+        """Levels `[rows, features]`, of which the first `known` are given."""
+        drawn = []
+        for part in torch.arange(len(k)).split(SAMPLES):
+            given = k[part]
+
+            def next_values(params: Tensor, places: slice, given: Tensor = given) -> Tensor:
+                features = self.network.order[places]
+                values = [
+                    (given[:, feature] if feature < known else self.family.sample(own, feature))
+                    * self.scales[feature] - 1
+                    for own, feature in zip(params.unbind(1), features, strict=True)
+                ]  # fmt: skip
+                return torch.stack(values, dim=-1)
+
+            drawn.append(
                 self.network.generate(
                     next_values, rows=len(part), context=None if context is None else context[part]
                 )
-                for part in torch.arange(shape.numel()).split(SAMPLES)
-            ]
-        )
-        return ((values + 1) / self.scales).round().long().reshape(*shape, self.features)
+            )
+        return ((torch.cat(drawn) + 1) / self.scales).round().long()
 
     def initialize(
         self, k: Tensor, context: Tensor | None = None, weight: Tensor | None = None

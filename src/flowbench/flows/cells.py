@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from flowbench.transforms.lattice import ROUNDING
+
 __all__ = ["Cells", "noisy"]
 
-ROUNDING = 1e-8  # of coordinates, in cells
 MARGIN = 2.0**-16  # kept free below the upper edge of a cell, so that rounding does not cross it
 SHORTEST_TAIL = 2.0  # in cells
 
@@ -69,4 +70,4 @@ class Cells(nn.Module):
 
 def noisy(place: Tensor) -> Tensor:
     """Random points of the cells with these lower edges."""
-    return place + torch.rand_like(place) * (1 - MARGIN - place.abs() / 2**20)
+    return place + torch.rand_like(place) * (1 - MARGIN - place.abs() / 2**20).clamp(min=0)

@@ -21,6 +21,7 @@ from flowbench.flows.arguments import (
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
 from flowbench.modes import modes_kept
+from flowbench.native.transport import transported
 from flowbench.precision import without_autocast
 from flowbench.tracing import holds
 from flowbench.transforms import Transform, recompute_statistics
@@ -177,7 +178,7 @@ class Flow(_Constructed, nn.Module):
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         """The log-density of checked rows and embedded contexts."""
-        u, log_det = self.transform.inverse(x, context)
+        u, log_det = transported(self.transform, x, context, forward=False)
         return self.base.log_prob(u, context) + log_det
 
     @torch.no_grad()
@@ -220,7 +221,7 @@ class Flow(_Constructed, nn.Module):
             context = self._embed(context)
             batch = () if context is None else context.shape[:-1]
             u = self.base.sample(torch.Size((*shape, *batch)), context)
-            x, log_det = self.transform(u, context)
+            x, log_det = transported(self.transform, u, context, forward=True)
             return x, self.base.log_prob(u, context) - log_det
         except RuntimeError as error:
             refuse_mismatch(self, error, None, context)

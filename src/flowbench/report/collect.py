@@ -16,7 +16,10 @@ from flowbench.schema import is_text
 
 __all__ = ["ReportError", "RunRecord", "collect", "read_run", "survey"]
 
-FIGURES = ("samples", "test_rows", "density", "pairs", "base_space", "learning_curve")
+FIGURES = (
+    "samples", "test_rows", "completions", "neighbours", "density", "pairs", "base_space",
+    "learning_curve",
+)  # fmt: skip
 PROTOCOL_SECTIONS = ("model.", "data.", "training.", "trainer.", "evaluation.")
 NO_DEVIATION = ("model.layers=", "data.label_context=", "data.path=", "trainer.accelerator=",
                   "trainer.devices=", "training.engine=")  # fmt: skip

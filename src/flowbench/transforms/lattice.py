@@ -10,7 +10,10 @@ from flowbench.transforms.base import Chain, Transform, widened
 from flowbench.transforms.elementwise import Affine
 from flowbench.transforms.steps import build_preprocess
 
-__all__ = ["LatticeCoordinates", "OfColumns"]
+__all__ = ["ROUNDING", "LatticeCoordinates", "OfColumns"]
+
+ROUNDING = 1e-8  # of coordinates, in cells
+STEPS = 2  # of rounding
 
 
 class LatticeCoordinates(Transform):
@@ -68,6 +71,35 @@ class LatticeCoordinates(Transform):
         data, first = self.preprocess(highest)
         place, second = self.to_data_units.inverse(data)
         return place, (first + second).to(x.dtype)
+
+    @torch.no_grad()
+    def rounded(self, x: Tensor, row: Tensor) -> Tensor:
+        """Rows in model space, moved by a rounding error where that brings them to their cells.
+
+        Near the edge of a fine cell the nearest number may lie in the next one.
+
+        Args:
+            x: in data units, float64 `[..., features]`.
+            row: the same in model space, rounded; of steps that keep the order of values.
+
+        Example:
+            >>> import torch
+            >>> cells = LatticeCoordinates(1)
+            >>> x = torch.tensor([999_999.99], dtype=torch.float64)
+            >>> cells.rounded(x, x.float())
+            tensor([999999.9375])
+        """
+        cell = _cell(self.to_data_units.inverse(x)[0])
+        best = row
+        for _ in range(STEPS):
+            off = _cell(self.inverse(row)[0]) - cell
+            best = torch.where(off == 0, row, best)
+            row = row.nextafter(-off.to(row.dtype) * torch.inf).where(off != 0, row)
+        return torch.where(_cell(self.inverse(row)[0]) == cell, row, best)
+
+
+def _cell(place: Tensor) -> Tensor:
+    return torch.floor(place + ROUNDING)
 
 
 class OfColumns(Transform):

@@ -1,16 +1,91 @@
-"""What is told about columns with values that many rows share."""
+"""Columns with values that many rows share: found in training rows, and told."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from flowbench.data.options import DataError
-from flowbench.data.table.lattice import Discrete
+from flowbench.data.selection import Selection
+from flowbench.data.table.lattice import Discrete, discreteness, places
 from flowbench.data.table.overrides import override
 
-__all__ = ["discrete_table", "measures_of", "refuse_spikes"]
+__all__ = [
+    "discrete_table",
+    "discrete_targets",
+    "measures_of",
+    "outside_lattices",
+    "refuse_spikes",
+]
 
+LOOKED_AT = 200_000  # rows
 MOST_POINTS = 2**18  # which rows in float32 tell apart
 SHOWN = 3
+
+
+def discrete_targets(train: Selection, names: Sequence[str]) -> dict[str, Discrete]:
+    """What is discrete about columns, by name, as far as anything is.
+
+    Args:
+        train: the training rows, of which about 200,000 are looked at; these columns come first.
+        names: of the columns.
+
+    Example:
+        >>> train = Selection(np.arange(30.0)[:, None], np.arange(3, 30))
+        >>> discrete_targets(train, ["n"])["n"].lattice
+        (3.0, 1.0)
+    """
+    index, found = train.index[:: max(1, len(train) // LOOKED_AT)], {}
+    for column, name in enumerate(names):
+        values = np.asarray(train.array[index, column])
+        found[name] = discreteness(values[~np.isnan(values)])
+    return {name: one for name, one in found.items() if one.step is not None or one.atoms}
+
+
+def outside_lattices(
+    splits: Mapping[str, Selection],
+    names: Sequence[str],
+    *,
+    lattices: Mapping[str, Sequence[float]],
+    atoms: Mapping[str, Sequence[float]],
+) -> dict[str, dict[str, dict[str, int]]]:
+    """How many rows of each split have a value that is no level of the training rows.
+
+    Args:
+        splits: "train" and others → rows without noise, these columns first.
+        names: of the columns.
+        lattices: column → a point of its lattice and the step.
+        atoms: column → values that have probabilities of their own.
+
+    Returns:
+        "off": between the points of the lattice; "beyond": on it, but below or above all training
+        rows. In each, column → split → number of rows, without zeros.
+
+    Example:
+        >>> x = np.array([[1.0], [3.0], [2.5], [9.0]])
+        >>> rows = {"train": Selection(x, np.arange(2)), "test": Selection(x, np.arange(2, 4))}
+        >>> outside_lattices(rows, ["n"], lattices={"n": (0.0, 1.0)}, atoms={})
+        {'off': {'n': {'test': 1}}, 'beyond': {'n': {'test': 1}}}
+    """
+    found: dict[str, dict[str, dict[str, int]]] = {"off": {}, "beyond": {}}
+    for name, (origin, step) in lattices.items():
+        column, own = list(names).index(name), list(atoms.get(name, ()))
+        ends: list[float] = [np.inf, -np.inf]
+        for split, rows in splits.items():
+            counts = {"off": 0, "beyond": 0}
+            for index in np.array_split(rows.index, max(1, len(rows) // LOOKED_AT)):
+                values = np.asarray(rows.array[index, column], np.float64)
+                values = values[~(np.isnan(values) | np.isin(values, own))]
+                place, on = places(values, np.array(origin), np.array(step))
+                level = np.rint(place[on])
+                if split == "train":
+                    ends = [level.min(initial=ends[0]), level.max(initial=ends[1])]
+                counts["off"] += int((~on).sum())
+                counts["beyond"] += int(((level < ends[0]) | (level > ends[1])).sum())
+            for kind, count in counts.items():
+                if count:
+                    found[kind].setdefault(name, {})[split] = count
+    return found
 
 
 def refuse_spikes(found: Mapping[str, Discrete], *, where: str) -> None:

@@ -15,6 +15,8 @@ FEWEST = 10  # rows at one value
 MOST_POINTS = 100_000
 STRAYS = 0.01  # share of the rows; at least one of 20 or more
 MOST_DIGITS = 12
+FLOAT32 = 2e-7  # relative rounding, of data that once were in this type
+MOST_ROUNDING = 0.05  # in steps; beyond it float32 does not hold a lattice
 Floats = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
 
@@ -243,8 +245,8 @@ def places(values: Floats, origins: Doubles, steps: Doubles) -> tuple[Floats, ND
         >>> places(np.array([1.0, 1.3]), np.array(0.0), np.array(0.5))
         (array([2. , 2.6]), array([ True, False]))
     """
-    rounding = 1e-4 + 2e-7 * np.abs(values) / steps  # of float32
     with np.errstate(invalid="ignore"):  # infinity is on no lattice
+        rounding = np.minimum(1e-4 + FLOAT32 * np.abs(values) / steps, MOST_ROUNDING)
         place = (values - origins) / steps
         return place, np.abs(place - np.rint(place)) < rounding
 

@@ -8,11 +8,13 @@ from flowbench.data.table.lattice import NOTABLE
 
 __all__ = ["table_warnings"]
 
+SHOWN = 5
+
 
 def table_warnings(
     meta: Mapping[str, Any], *, treated: Collection[str], clip_quantiles: Sequence[float] | None
 ) -> Iterator[str]:
-    """Warnings of dropped rows, and of values that many rows share.
+    """Warnings of dropped rows, of values that many rows share, and of those off a lattice.
 
     Args:
         meta: metadata of the conversion of the table.
@@ -28,6 +30,17 @@ def table_warnings(
         yield f"{meta['dropped']} rows with missing values are left out"
     if meta.get("weightless"):
         yield f"{meta['weightless']} rows of weight 0 are left out"
+    outside = meta.get("outside", {})
+    if off := outside.get("off"):
+        yield (
+            "values between the points of the lattice of the training rows, "
+            f"{_told(meta, off)}, get no noise, and score as the cell that they lie in"
+        )
+    if beyond := outside.get("beyond"):
+        yield (
+            f"values below or above all levels of the training rows, {_told(meta, beyond)}, score "
+            "by a tail that falls geometrically, in models of levels"
+        )
     left = {name: one for name, one in meta["discrete"].items() if name not in treated}
     if left:
         yield (
@@ -39,3 +52,13 @@ def table_warnings(
             f"data.clip_quantiles={list(clip_quantiles)} gives {most:.1%} of the rows the same "
             f"value, where a density has no bound; expected at most {NOTABLE:.1%} at each end"
         )
+
+
+def _told(meta: Mapping[str, Any], found: Mapping[str, Mapping[str, int]]) -> str:
+    told = []
+    for name, splits in list(found.items())[:SHOWN]:
+        each = ", ".join(f"{split} {count:,}" for split, count in splits.items())
+        step = meta["lattices"][name][1]
+        told.append(f"{name!r} in {sum(splits.values()):,} rows ({each}; steps of {step:.6g})")
+    more = len(found) - SHOWN
+    return ", ".join(told) + (f", and of {more} more columns" if more > 0 else "")

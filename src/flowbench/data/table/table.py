@@ -1,6 +1,5 @@
 """The user's own table."""
 
-import copy
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,12 @@ from flowbench.data.selection import Selection
 from flowbench.data.table.columns import Columns, choose_columns
 from flowbench.data.table.context import context_rows, standardize_context
 from flowbench.data.table.dependent import independent_targets
-from flowbench.data.table.discrete import measures_of, refuse_spikes
+from flowbench.data.table.discrete import (
+    discrete_targets,
+    measures_of,
+    outside_lattices,
+    refuse_spikes,
+)
 from flowbench.data.table.domain import (
     Bounds,
     Circular,
@@ -32,6 +36,7 @@ from flowbench.data.table.faults import Faults
 from flowbench.data.table.files import has_names, open_table
 from flowbench.data.table.form import Form
 from flowbench.data.table.lattice import Discrete, dequantize
+from flowbench.data.table.noise import with_noise
 from flowbench.data.table.notices import table_warnings
 from flowbench.data.table.parts import Part
 from flowbench.data.table.preprocess import apply_steps, domain_steps, table_preprocess
@@ -74,8 +79,9 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             which is not modelled: training, statistics and mean scores are weighted by it, and
             rows of weight 0 are left out.
         dequantize: add uniform noise, as wide as the step, to the values of columns on a lattice
-            (such as integers); it is drawn once and does not depend on the seed. Scored files get
-            such noise too. Refused if noise leaves a value that many rows share, as in a column
+            (such as integers); that of a row is the same in every run. Lattices are those of the
+            training rows; other values get no noise, with a warning. Scored files get such noise
+            too. Refused if noise leaves a value that many rows share, as in a column
             of zeros and numbers. Without it, such columns raise a warning.
         discrete_columns: modelled columns of which lattices, and single values that many rows
             share (such as the zeros of an amount), are taken into account, or "auto": all that
@@ -165,8 +171,8 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         self.cache_dir = cache_dir
 
     def prepare_data(self) -> None:
-        """Convert the file, unless already done."""
-        self._conversion()
+        """Convert the file and find the lattices of its training rows, unless already done."""
+        self._measured(self._conversion())
 
     def fingerprint(self) -> str | None:
         """The recorded SHA-256 of the file, recomputed if the file changed."""
@@ -179,14 +185,17 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             DataError: the file or the options are invalid.
         """
         found = self._conversion()
-        treated = [*found.meta["lattices"], *found.meta["atoms"]]
+        measured = self._measured(found)
+        treated = [*measured["lattices"], *measured["atoms"]]
         told = {"treated": treated, "clip_quantiles": self.clip_quantiles}
-        for sentence in table_warnings(found.meta, **told):
+        for sentence in table_warnings({**found.meta, **measured}, **told):
             warnings.warn(f"{self.path}: {sentence}", stacklevel=2)
         columns = Columns(**found.meta["columns"])
-        rows = split_table(
-            found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
-        )
+        noisy = {columns.targets.index(name): at for name, at in measured["lattices"].items()}
+        rows = [
+            with_noise(split, noisy, part=0 if "all" in found.arrays else part)
+            for part, split in enumerate(self._splits(found))
+        ]
         numbers = [split.then(lambda part: part[:, : len(columns.numbers)]) for split in rows]
         self._refuse_confined_twice(columns)
         kept = independent_targets(
@@ -223,8 +232,8 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             circular=list(map(kept.index, domain["periods"])),
             sha256=found.sha256,
             categories=categories,
-            lattices=_of(kept, found.meta["lattices"]),
-            atoms=_of(kept, found.meta["atoms"]),
+            lattices=_of(kept, measured["lattices"]),
+            atoms=_of(kept, measured["atoms"]),
             context=context,
             weight=weight,
             missing=self.form.marginalizes,
@@ -248,16 +257,11 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
 
     def redrawn(self, split: str, draw: int) -> Rows:
         """The rows of a split with another draw of the noise, from the file without noise."""
-        plain = copy.copy(self)
-        plain.dequantize, plain.discrete_columns = False, None
-        found = plain._conversion()
-        columns = Columns(**found.meta["columns"])
-        parts = split_table(
-            found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
-        )
-        kept = [columns.targets.index(name) for name in self.raw.feature_names]
+        found = self._conversion()
+        targets = Columns(**found.meta["columns"]).targets
+        kept = [targets.index(name) for name in self.raw.feature_names]
         place = SPLITS.index(split)
-        x = np.asarray(parts[place][:], np.float64)[:, kept]
+        x = np.asarray(self._splits(found)[place][:], np.float64)[:, kept]
         lattices = {self.raw.feature_names.index(n): at for n, at in self.raw.lattices.items()}
         dequantize(x, lattices, generator=np.random.default_rng([draw, place]))
         fresh = self.model_space(x)
@@ -281,6 +285,13 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         contexts = [*columns.contexts, *columns.categorical]
         refuse_unmodelled(columns.targets, options, contexts=contexts)
 
+    def _splits(self, found: Conversion) -> list[Selection]:
+        """The rows of train, val and test, without noise."""
+        columns = Columns(**found.meta["columns"])
+        return split_table(
+            found.arrays, columns, fractions=self.fractions, seed=self.seed, path=self.path
+        )
+
     def _originals(self) -> Originals:
         options = (
             "columns",
@@ -289,8 +300,6 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             "split_column",
             "group_column",
             "weight_column",
-            "dequantize",
-            "discrete_columns",
             "log_columns",
             "key",
         )
@@ -298,7 +307,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             name="table",
             files=[self.path],
             cache_dir=self.cache_dir,
-            version=5,
+            version=6,
             options={name: getattr(self, name) for name in options} | self.form_options,
         )
 
@@ -330,25 +339,48 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
                     chosen=self.columns is not None,
                     listed=any(source.problems for source in parts.values()),
                 ),
-                exact=self.dequantize or self.discrete_columns is not None,
             )
             for part, source in parts.items():
                 writer.write(part, source)
             writer.refuse_faults([one for source in parts.values() for one in source.problems])
         categories = writer.order_labels()
-        found = writer.discrete()
-        lattices, atoms = self._measures(found, chosen[0])
-        writer.dequantize(lattices)
         writer.refuse_not_positive(self.log_columns)
         return {
             "columns": dataclasses.asdict(chosen[0]),
             "categories": {name: categories[name] for name in self.categorical_columns},
-            "lattices": lattices,
-            "atoms": atoms,
-            "discrete": {name: one._asdict() for name, one in found.items()},
             "dropped": writer.dropped,
             "weightless": writer.weightless,
         }
+
+    def _measured(self, converted: Conversion) -> Mapping[str, Any]:
+        """What is discrete about the training rows, and how far it is taken into account."""
+
+        def build(folder: Path) -> dict[str, Any]:
+            del folder
+            columns = Columns(**converted.meta["columns"])
+            splits: dict[str, Selection] = dict(zip(SPLITS, self._splits(converted), strict=True))
+            found = discrete_targets(splits["train"], columns.targets)
+            lattices, atoms = self._measures(found, columns)
+            known = {"lattices": lattices, "atoms": atoms}
+            outside = outside_lattices(splits, columns.targets, **known)
+            if self.discrete_columns is None:  # flows see numbers
+                del outside["beyond"]
+            return {
+                **known,
+                "outside": outside,
+                "discrete": {name: one._asdict() for name, one in found.items()},
+            }
+
+        names = ("dequantize", "discrete_columns", "fractions", "seed")
+        asked = {name: getattr(self, name) for name in names}
+        originals = dataclasses.replace(
+            table := self._originals(),
+            name="table_lattices",
+            files=[],
+            places=[self.path],
+            options={**table.options, **asked, "sha256": converted.sha256},
+        )
+        return originals.convert(build, source="").meta
 
     def _measures(self, found: Mapping[str, Discrete], columns: Columns) -> tuple[Any, Any]:
         """The lattices and atoms to take into account, by column."""

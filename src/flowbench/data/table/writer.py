@@ -1,6 +1,6 @@
 """Converts a user's table to arrays of numbers in chunks, reporting anything unusual."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from flowbench.data.download.archives import require_space
 from flowbench.data.split_names import SPLIT_NAMES, split_of
 from flowbench.data.table.columns import Columns
 from flowbench.data.table.faults import Faults
-from flowbench.data.table.lattice import Discrete, dequantize, discreteness
 from flowbench.data.table.parts import Part, Piece
 from flowbench.data.text import is_number
 from flowbench.disk import write_header
@@ -20,7 +19,6 @@ from flowbench.disk import write_header
 __all__ = ["TableWriter"]
 
 MOST_CATEGORIES = 1000
-LOOKED_AT = 200_000
 
 
 class TableWriter:
@@ -34,18 +32,13 @@ class TableWriter:
         columns: columns to write.
         path: path of the table, for messages.
         faults: takes note of what is wrong.
-        exact: write float64 even if the table has lower precision, which would round noise away.
     """
 
-    def __init__(
-        self, folder: Path, *, columns: Columns, path: Path, faults: Faults, exact: bool
-    ) -> None:
+    def __init__(self, folder: Path, *, columns: Columns, path: Path, faults: Faults) -> None:
         self.folder = folder
         self.columns = columns
         self.path = path
         self.faults = faults
-        self.exact = exact
-        self.dtype = np.dtype(np.float64)  # of the table
         self.dropped = self.weightless = self.kept = 0
         self.labels: dict[str, dict[str, int]] = {name: {} for name in columns.texts}
         self.arrays: dict[str, NDArray[Any]] = {}
@@ -65,10 +58,9 @@ class TableWriter:
             dtype = np.dtype(np.float64)
             write_header(file, dtype, (rows, width))
             for numbers in self._pieces(source, where):
-                self.dtype = numbers.dtype
-                dtype = np.dtype(np.float64) if self.exact else numbers.dtype
+                dtype = numbers.dtype
                 self._require_space(numbers.nbytes)
-                numbers.astype(dtype).tofile(file)
+                numbers.tofile(file)
                 rows += len(numbers)
             file.seek(0)
             write_header(file, dtype, (rows, width))
@@ -103,26 +95,6 @@ class TableWriter:
             for array in self.arrays.values():
                 array[:, column] = np.array(new)[array[:, column].astype(np.intp)]
         return ordered
-
-    def discrete(self) -> dict[str, Discrete]:
-        """What is discrete about the target columns; about 200,000 of the rows are checked.
-
-        Returns:
-            Name → what was found, if anything was.
-        """
-        array = self.arrays.get("train", next(iter(self.arrays.values())))
-        found = {}
-        for column, name in enumerate(self.columns.targets):
-            values = array[:: max(1, len(array) // LOOKED_AT), column].astype(self.dtype)
-            found[name] = discreteness(values[~np.isnan(values)])
-        return {name: one for name, one in found.items() if one.step is not None or one.atoms}
-
-    def dequantize(self, lattices: Mapping[str, Sequence[float]]) -> None:
-        """Add uniform noise as wide as the steps, the same in every conversion."""
-        generator = np.random.default_rng(42)
-        columns = {self.columns.targets.index(name): found for name, found in lattices.items()}
-        for array in self.arrays.values():
-            dequantize(array, columns, generator=generator)
 
     def refuse_not_positive(self, names: Sequence[str]) -> None:
         """Refuse values ≤ 0 in columns whose logarithm is taken.

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from flowbench.native.build import BuildError
+from flowbench.native.program import Unsupported
 from flowbench.training.engines.base import Engine, Trained
-from flowbench.training.engines.build import BuildError
 from flowbench.training.engines.compiled import Compiled
 from flowbench.training.engines.native import Native
 from flowbench.training.engines.plain import Plain
-from flowbench.training.engines.program import Unsupported
 from flowbench.training.engines.told import tell
 from flowbench.training.turns import turns
 

@@ -10,12 +10,12 @@ from torch.utils._pytree import tree_leaves
 
 from flowbench import ranks
 from flowbench.data import Batch
+from flowbench.native.hooks import hook_in
+from flowbench.native.program import Unsupported
 from flowbench.training.engines.base import Trained
 from flowbench.training.engines.functional import Differentiated, Inputs, function_of, inputs_of
-from flowbench.training.engines.hooks import hook_in
 from flowbench.training.engines.pack import Step
 from flowbench.training.engines.plain import Plain, differentiate
-from flowbench.training.engines.program import Unsupported
 from flowbench.training.engines.told import tell
 from flowbench.training.turns import turns
 from flowbench.transforms import BatchNorm

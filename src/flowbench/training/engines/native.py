@@ -1,4 +1,4 @@
-"""The engine of affine stacks on the CPU: steps.cpp, by way of ctypes."""
+"""The engine of affine stacks on the CPU: native/steps.cpp, by way of ctypes."""
 
 import ctypes
 import weakref
@@ -11,10 +11,11 @@ from torch.optim import Adam
 
 from flowbench import ranks
 from flowbench.data import Batch
+from flowbench.native.build import library
+from flowbench.native.program import Unsupported, buffers_of
 from flowbench.training.engines.base import Trained
-from flowbench.training.engines.build import library
 from flowbench.training.engines.plain import differentiate
-from flowbench.training.engines.program import Unsupported, added_to, buffers_of, words_of
+from flowbench.training.engines.program import added_to_flow, words_of_flow
 from flowbench.transforms import BatchNorm
 
 __all__ = ["Native"]
@@ -54,7 +55,7 @@ class Native:
         self.module.flat.attach_gradients()
         buffers = buffers_of(self.module.flow)
         signature = [norm.training for norm in self.norms] + [one.data_ptr() for one in buffers]
-        self.known = not added_to(self.module.flow)
+        self.known = not added_to_flow(self.module.flow)
         if self.known and signature != self.signature:
             self.program = _Program(self.calls, self._words(), buffers)
             self.signature = signature
@@ -99,7 +100,7 @@ class Native:
         for parameter in group:
             places[parameter] = place
             place += parameter.numel()
-        return words_of(self.module.flow, places)
+        return words_of_flow(self.module.flow, places)
 
 
 class FlatAdam(Adam):

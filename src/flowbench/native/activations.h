@@ -7,12 +7,13 @@ namespace {
 enum Activation { linear, relu, leaky_relu, elu, selu, tanh_, sigmoid_, silu, ACTIVATIONS };
 constexpr double SELU_SCALE = 1.0507009873554805, SELU_ALPHA = 1.6732632423543772;
 
-// Applies an activation in place; `slope` is its derivative, where the output does not tell it.
+// Applies an activation in place; `slope` is its derivative, where the output does not tell it; null:
+// it is not wanted.
 template <class T, int A>
 void activate(Index lines, T* x, T* slope) {
   for (Index i = 0; A != linear && i < lines * LANES<T>; i += WIDTH<T>) {
     V<T> v = load(x + i);
-    if constexpr (A == relu) v = v > 0 ? v : V<T>{};
+    if constexpr (A == relu) v = v < 0 ? V<T>{} : v;  // which keeps NaN
     if constexpr (A == leaky_relu) v = v > 0 ? v : v * T(0.2);
     if constexpr (A == elu) v = v > 0 ? v : expm1<T>(v);
     if constexpr (A == selu) v = T(SELU_SCALE) * (v > 0 ? v : T(SELU_ALPHA) * expm1<T>(v));
@@ -20,7 +21,7 @@ void activate(Index lines, T* x, T* slope) {
     if constexpr (A == sigmoid_) v = sigmoid<T>(v);
     if constexpr (A == silu) {
       const V<T> s = sigmoid<T>(v);
-      store(slope + i, s * (1 + v * (1 - s)));
+      if (slope) store(slope + i, s * (1 + v * (1 - s)));
       v = v * s;
     }
     store(x + i, v);

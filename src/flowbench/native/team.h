@@ -1,8 +1,10 @@
 // Threads that share the work of one call.
 //
-// Each piece of work is done as a whole by one of them, so that their number changes no digit.
+// Each piece of work is done as a whole by one of them, so that their number changes no digit; they
+// are fewer than wanted where the system has no more.
 #pragma once
 #include <atomic>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -11,8 +13,11 @@ namespace {
 class Team {
  public:
   explicit Team(int size) {
-    for (int member = 1; member < size; member++)
-      members.emplace_back([this, member] { serve(member); });
+    try {
+      for (int member = 1; member < size; member++)
+        members.emplace_back([this, member] { serve(member); });
+    } catch (const std::system_error&) {
+    }
   }
 
   Team(const Team&) = delete;

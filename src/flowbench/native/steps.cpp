@@ -1,88 +1,18 @@
-// The log-likelihood of affine stacks and its gradient, and Adam, for engines/native.py.
-#include <cstdlib>
-#include <memory>
-#include <new>
-
-#include "activations.h"
+// The log-likelihood of affine stacks and its gradient, for training/engines/native.py.
 #include "adam.h"
-#include "products.h"
+#include "transport.h"
 
 namespace {
 
-// A conditioner: linear layers with activations between them.
 template <class T>
-struct Network {
-  std::vector<int> inputs;  // features of the event that it sees
-  int activation;
-  std::vector<Linear<T>> layers, given;  // `given`: the weights of the context in each layer
-  Index input;                        // places of its values in the workspace, in lines a panel
-  std::vector<Index> output, slope;
-};
-
-// Where a parameter of a feature lies: a row of a network's output; network −1: there is none.
-struct Source {
-  int network, row;
-};
-
-struct Mapped {
-  int feature;
-  Source shift, scale;
-};
-
-template <class T>
-struct Layer {
-  bool norm;
-  // a batch norm
-  Index gamma, beta;
-  T *mean, *variance;
-  double epsilon, momentum;
-  bool frozen;
-  std::vector<T> log_scale, centre;
-  // an affine map of some features given others
-  double bound;  // 0: none
-  std::vector<Network<T>> networks;
-  std::vector<Mapped> mapped;
-  Index scale, slope;  // e^−s and 1 − tanh², by mapped features
-  Index event;         // the value on the noise side
-};
-
-// Reads what engines/program.py wrote.
-struct Reader {
-  const std::int64_t* at;
-  std::int64_t integer() { return *at++; }
-  double number() {
-    double value;
-    std::memcpy(&value, at++, sizeof value);
-    return value;
-  }
-  template <class P>
-  P* pointer() {
-    return reinterpret_cast<P*>(static_cast<std::uintptr_t>(*at++));
-  }
-};
-
-constexpr double WORTHWHILE = 2e7;  // weights times rows, above which threads pay
-
-struct Free {
-  void operator()(void* p) const { std::free(p); }
-};
-
-template <class T>
-class Program {
+class Program : Stack<T> {
  public:
-  explicit Program(const std::int64_t* words) {
-    Reader r{words};
-    features = int(r.integer());
-    contexts = int(r.integer());
-    base_mean = r.integer();
-    base_log_scale = r.integer();
-    parameters = r.integer();
-    layers.resize(r.integer());
+  explicit Program(const std::int64_t* words) : Stack<T>(words) {
     start = take(features);
     context = take(contexts);
     log_det = take(1);
     weight = take(1);
-    for (auto& layer : layers) read(r, layer);
+    for (auto& layer : layers) place(layer);
     gradient_event = take(features);
     for (auto& place : scratch) place = take(widest);
     turned = take(padded(widest));
@@ -118,13 +48,12 @@ class Program {
   }
 
  private:
-  int features, contexts;
-  Index base_mean, base_log_scale, parameters;
-  std::vector<Layer<T>> layers;
+  using Stack<T>::features, Stack<T>::contexts, Stack<T>::layers, Stack<T>::parameters;
+  using Stack<T>::base_mean, Stack<T>::base_log_scale;
   Index lines = 0;  // of the workspace, a panel
   int widest = 1, longest = 1;
   Index start, context, log_det, weight, gradient_event, scratch[3], turned, turned_context;
-  std::unique_ptr<T[], Free> space, packed;
+  Memory<T> space, packed;
   std::size_t reserved = 0;
   Batch batch{};
   bool add = false;
@@ -146,64 +75,25 @@ class Program {
     return std::max<Index>(64, padded(int(std::min<Index>(parameters / (lines + 1), 1 << 20))));
   }
 
-  static T* allocate(std::size_t count) {
-    void* p = std::aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64);
-    if (!p) throw std::bad_alloc();
-    return static_cast<T*>(p);
-  }
-
   void reserve() {
     const std::size_t needed = std::size_t(lines) * batch.panels * LANES<T>;
-    if (needed > reserved) space.reset(allocate(reserved = needed));
+    if (needed > reserved) space = allocated<T>(reserved = needed);
     if (members_with_space < team_size)
-      packed.reset(allocate(std::size_t(longest) * TILE * (members_with_space = team_size)));
+      packed = allocated<T>(std::size_t(longest) * TILE * (members_with_space = team_size));
   }
 
-  void read(Reader& r, Layer<T>& layer) {
-    layer.norm = r.integer();
-    if (layer.norm) {
-      layer.gamma = r.integer();
-      layer.beta = r.integer();
-      layer.mean = r.pointer<T>();
-      layer.variance = r.pointer<T>();
-      layer.epsilon = r.number();
-      layer.momentum = r.number();
-      layer.frozen = r.integer();
-      layer.log_scale.resize(features);
-      layer.centre.resize(features);
-    } else {
-      layer.bound = r.number();
-      layer.networks.resize(r.integer());
-      for (auto& network : layer.networks) read(r, network);
-      layer.mapped.resize(r.integer());
-      for (auto& m : layer.mapped) {
-        m.feature = int(r.integer());
-        for (Source* source : {&m.shift, &m.scale}) {
-          source->network = int(r.integer());
-          source->row = int(r.integer());
-        }
-      }
-      layer.scale = take(Index(layer.mapped.size()));
-      layer.slope = take(Index(layer.mapped.size()));
-    }
+  void place(Layer<T>& layer) {
+    layer.log_scale.resize(layer.norm ? features : 0);
+    layer.centre.resize(layer.norm ? features : 0);
+    for (auto& network : layer.networks) place(network);
+    layer.scale = take(Index(layer.mapped.size()));
+    layer.slope = take(Index(layer.mapped.size()));
     layer.event = take(features);
   }
 
-  void read(Reader& r, Network<T>& network) {
-    network.inputs.resize(r.integer());
-    for (int& feature : network.inputs) feature = int(r.integer());
-    network.activation = int(r.integer());
+  void place(Network<T>& network) {
     network.input = take(Index(network.inputs.size()));
-    network.layers.resize(r.integer());
-    int in = int(network.inputs.size());
     for (auto& layer : network.layers) {
-      layer.in = in;
-      layer.out = in = int(r.integer());
-      layer.contexts = contexts;
-      layer.weight = r.integer();
-      layer.bias = r.integer();
-      layer.context = r.integer();
-      layer.mask = r.pointer<const T>();
       layer.tabulate();
       network.given.push_back({contexts, layer.out, 0, layer.context, -1, -1, nullptr, {}, {}, {}});
       if (layer.context >= 0) network.given.back().tabulate();
@@ -505,6 +395,22 @@ class Program {
 
 }  // namespace
 
+namespace {
+
+// Returns whether there was memory, and were threads, for it.
+template <class T>
+bool transport(const std::int64_t* words, const T* theta, const T* x, const T* c, Index rows,
+               int forward, int threads, T* out, T* log_det) {
+  try {
+    Transport<T>(words, theta, forward).run(x, c, rows, threads, out, log_det);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+}  // namespace
+
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define FUNCTIONS(T, NAME)                                                                        \
   EXPORT void* make_##NAME(const std::int64_t* words) {                                           \
@@ -514,6 +420,10 @@ class Program {
   EXPORT double gradient_##NAME(void* program, const T* theta, T* grad, const T* x, const T* c,   \
                                 Index rows, int threads) {                                        \
     return static_cast<Program<T>*>(program)->gradient(theta, grad, x, c, rows, threads);         \
+  }                                                                                               \
+  EXPORT int transport_##NAME(const std::int64_t* words, const T* theta, const T* x, const T* c,  \
+                              Index rows, int forward, int threads, T* out, T* log_det) {         \
+    return transport(words, theta, x, c, rows, forward, threads, out, log_det);                   \
   }                                                                                               \
   EXPORT void clear_##NAME(void* program, T* theta) {                                             \
     static_cast<Program<T>*>(program)->clear(theta);                                              \

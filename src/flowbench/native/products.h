@@ -11,36 +11,37 @@
 
 namespace {
 
-// acc[m] += Σ_k a[m, k] b[k], with b in lines, and ROW and STEP the strides of a (ROW 0: `row`).
-template <class T, int M, int ROW, int STEP>
-[[gnu::always_inline]] inline void multiply(V<T> (&acc)[M][N], Index count, const T* a, Index row,
-                                            const T* b) {
+// acc[m] += Σ_k a[m, k] b[k], with b in lines of SIZE vectors, and ROW and STEP the strides of a
+// (ROW 0: `row`).
+template <class T, int M, int ROW, int STEP, int SIZE = N>
+[[gnu::always_inline]] inline void multiply(V<T> (&acc)[M][SIZE], Index count, const T* a,
+                                            Index row, const T* b) {
   constexpr int P = (M + 2) / 3;  // few pointers, since the processor has few registers for them
   const Index stride = ROW ? ROW : row;
   const T* from[P];
   for (int p = 0; p < P; p++) from[p] = a + 3 * p * stride;
   for (Index k = 0; k < count; k++) {
-    V<T> line[N];
+    V<T> line[SIZE];
 #pragma GCC unroll 4
-    for (int n = 0; n < N; n++) line[n] = load(b + n * WIDTH<T>);
+    for (int n = 0; n < SIZE; n++) line[n] = load(b + n * WIDTH<T>);
 #pragma GCC unroll 12
     for (int m = 0; m < M; m++) {
       const T value = from[m / 3][(m % 3) * stride];
 #pragma GCC unroll 4
-      for (int n = 0; n < N; n++) acc[m][n] += value * line[n];
+      for (int n = 0; n < SIZE; n++) acc[m][n] += value * line[n];
     }
-    b += LANES<T>;
+    b += SIZE * WIDTH<T>;
 #pragma GCC unroll 4
     for (int p = 0; p < P; p++) from[p] += STEP;
   }
 }
 
-template <class T, int M>
-[[gnu::always_inline]] inline void put(T* to, const V<T> (&acc)[M][N]) {
+template <class T, int M, int SIZE = N>
+[[gnu::always_inline]] inline void put(T* to, const V<T> (&acc)[M][SIZE]) {
 #pragma GCC unroll 12
   for (int m = 0; m < M; m++)
 #pragma GCC unroll 4
-    for (int n = 0; n < N; n++) store(to + m * LANES<T> + n * WIDTH<T>, acc[m][n]);
+    for (int n = 0; n < SIZE; n++) store(to + (m * SIZE + n) * WIDTH<T>, acc[m][n]);
 }
 
 // Consecutive rows (or columns) of a weight, and the range of columns (or rows) that they need.
@@ -66,8 +67,12 @@ struct Linear {
     return !mask || mask[row * in + column] != 0;
   }
 
+  std::vector<Strip> strips_of_rows() const {
+    return strips(out, in, [&](Index r, Index c) { return keeps(r, c); });
+  }
+
   void tabulate() {
-    rows = strips(out, in, [&](Index r, Index c) { return keeps(r, c); });
+    rows = strips_of_rows();
     columns = strips(in, out, [&](Index c, Index r) { return keeps(r, c); });
     for (const Strip& strip : rows)
       for (int g = 0; g < groups(); g++) {
@@ -153,6 +158,8 @@ constexpr auto backward_strips =
 template <class T>
 constexpr auto outer_strips =
     by_number([](auto h) { return &outer_strip<T, decltype(h)::value + 1>; }, Heights());
+
+constexpr double WORTHWHILE = 2e7;  // weights times rows, above which threads pay
 
 // Rows of a batch in panels.
 struct Batch {

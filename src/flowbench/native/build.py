@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from flowbench.atomic_files import replacing
 
-__all__ = ["BuildError", "library"]
+__all__ = ["BuildError", "is_built", "library"]
 
 HERE = Path(__file__).parent
 SOURCES = [HERE / "steps.cpp", *sorted(HERE.glob("*.h"))]
@@ -40,9 +40,8 @@ def library() -> ctypes.CDLL:
     Raises:
         BuildError: there is no C++ compiler, or it fails.
     """
-    compiler = _compiler()
-    folder = _folder() / _key(compiler)
-    built = folder / "engine.so"
+    built, compiler = _place()
+    folder = built.parent
     if not built.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +56,21 @@ def library() -> ctypes.CDLL:
         return ctypes.CDLL(str(built))
     except OSError as error:
         raise BuildError(f"{built} cannot be loaded: {error}") from error
+
+
+@cache
+def is_built() -> bool:
+    """Whether this machine had the library when this process first asked."""
+    try:
+        return _place()[0].is_file()
+    except BuildError:
+        return False
+
+
+def _place() -> tuple[Path, str]:
+    """Where the library is, once built, and the compiler that builds it."""
+    compiler = _compiler()
+    return _folder() / _key(compiler) / "engine.so", compiler
 
 
 def _compiler() -> str:
