@@ -4,7 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from flowbench.formatting import MISSING, duration, rounded, signed
 from flowbench.report.collect import RunRecord, collect
 from flowbench.report.effects import Sweep, sweeps
 from flowbench.report.settings import settings_of
-from flowbench.report.table import flat
+from flowbench.report.table import flat, score_of
 from flowbench.report.text import EFFECTS, effects_table, markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -87,17 +87,27 @@ pairs. Data: the digits of scikit-learn; POWER of January to June 2007, not the 
 a stand-in for GAS, i.e. 100,000 samples of a spline flow that others fitted to GAS; and a banana,
 x₂ ~ N(0, 2²) and x₁ | x₂ ~ N(x₂²/4, 1), whose natural order is x₂ first: right-to-left."""
 
+LOST = """How many runs failed (a log-likelihood was no longer finite), plus how many finished
+with a mean below the 1 % quantile, i.e. ran away on a few validation rows; for those sweeps the
+effects above are of medians over the rows:"""
+
 ANSWERS = """ANSWERS"""
 
-# Column of the summary → option, its value, and values that the runs of both have.
-COLUMNS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "batch norm": ("model.batch_norm", "true", {}),
-    "tanh for relu": ("model.activation", "tanh", {}),
-    "the same without batch norm": ("model.activation", "tanh", {"model.batch_norm": False}),
-    "right-to-left for left-to-right": ("model.input_order", "right-to-left", {}),
-    "random for left-to-right": ("model.input_order", "random", {}),
-    "reversing between layers": ("model.reverse", "true", {}),
-}
+# Column of the summary → option, its two values, and values that the runs of both have.
+COLUMNS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+    "batch norm": ("model.batch_norm", "true", "false", {}),
+    "tanh for relu, with batch norm": (
+        *("model.activation", "tanh", "relu"), {"model.batch_norm": True},
+    ),
+    "tanh for relu, without": (
+        *("model.activation", "tanh", "relu"), {"model.batch_norm": False},
+    ),
+    "right-to-left for left-to-right": (
+        *("model.input_order", "right-to-left", "left-to-right"), {},
+    ),
+    "random for left-to-right": ("model.input_order", "random", "left-to-right", {}),
+    "reversing every other layer": ("model.reverse", "true", "false", {}),
+}  # fmt: skip
 
 
 def main() -> None:
@@ -129,6 +139,8 @@ def page(runs: Mapping[str, Sequence[RunRecord]]) -> str:
             runs=number, failed=number - len(finished), hours=duration(sum(finished))
         ),
         _summary(runs),
+        LOST,
+        _lost(runs),
         ANSWERS,
     ]
     for name, part in PARTS.items():
@@ -138,26 +150,60 @@ def page(runs: Mapping[str, Sequence[RunRecord]]) -> str:
 
 
 def _summary(runs: Mapping[str, Sequence[RunRecord]]) -> str:
-    """One line per part: the effects that the questions are about, and how many runs failed."""
-    head = ["sweep", *COLUMNS, "failed"]
+    """One line per part: the effects that the questions are about."""
+    head = ["sweep", *COLUMNS]
     lines = [head, ["---", *["--:"] * (len(head) - 1)]]
     for name, part in runs.items():
         cells = [_cell(part, *column) for column in COLUMNS.values()]
-        failed = sum(run.status == "failed" for run in part)
-        lines.append([PARTS[name].title, *cells, f"{failed} of {len(part)}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        lines.append([PARTS[name].title, *cells])
+    return _markdown(lines)
 
 
-def _cell(runs: Sequence[RunRecord], option: str, value: str, where: Mapping[str, Any]) -> str:
-    """The effect of a value of an option, as text."""
+def _lost(runs: Mapping[str, Sequence[RunRecord]]) -> str:
+    """How many runs of each part failed or ran away, with batch norm and without."""
+    head = ["sweep", *(f"{norm}, {kind}" for norm in ("with batch norm", "without")
+                       for kind in ("relu", "tanh"))]  # fmt: skip
+    lines = [head, ["---", *["--:"] * (len(head) - 1)]]
+    for name, part in runs.items():
+        cells = [
+            _loss(run for run in part if where.items() <= flat(run.config).items())
+            for where in (
+                {"model.batch_norm": norm, "model.activation": kind}
+                for norm in (True, False) for kind in ("relu", "tanh")
+            )
+        ]  # fmt: skip
+        lines.append([PARTS[name].title, *cells])
+    return _markdown(lines)
+
+
+def _loss(runs: Iterable[RunRecord]) -> str:
+    """How many failed, and of how many that finished the mean is lost."""
+    members = list(runs)
+    scores = [score for run in members if (score := score_of(run, "val"))]
+    failed = sum(run.status == "failed" for run in members)
+    return f"{failed} + {sum(score.runs_away for score in scores)} of {len(members)}"
+
+
+def _cell(
+    runs: Sequence[RunRecord], option: str, value: str, other: str, where: Mapping[str, Any]
+) -> str:
+    """The effect of a value of an option instead of another one, as text."""
     alike = [run for run in runs if where.items() <= flat(run.config).items()]
     for sweep in _sweeps(alike):
-        for effect in sweep.effects.get(option, ()):
-            if effect.level == value and effect.difference is not None:
+        levels = {effect.level: effect for effect in sweep.effects.get(option, ())}
+        if {value, other} <= set(levels):
+            sign, effect = (
+                (-1, levels[other]) if levels[value].is_reference else (1, levels[value])
+            )
+            if effect.difference is not None:
                 error = effect.two_standard_errors or abs(effect.difference) / 10
-                shown = signed(effect.difference, error)
-                return f"{shown} ± {rounded(error, error)}"
+                told = f"{signed(sign * effect.difference, error)} ± {rounded(error, error)}"
+                return told + (" (medians)" if sweep.statistic == "median" else "")
     return MISSING
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _sweeps(runs: Sequence[RunRecord]) -> list[Sweep]:
@@ -165,7 +211,8 @@ def _sweeps(runs: Sequence[RunRecord]) -> list[Sweep]:
 
 
 def _table(sweep: Sweep) -> str:
-    return markdown_table(effects_table(sweep))
+    table = effects_table(sweep)
+    return "\n\n".join([markdown_table(table), *table.notes[1:]])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from flowbench.report.page import render_page
 from flowbench.report.results import results_table
 from flowbench.report.settings import best_by_validation
 from flowbench.report.table import score_of
+from flowbench.report.text import effects_table
 
 
 def npy(array):
@@ -44,6 +45,32 @@ def test_effects_are_paired_over_the_other_options(settings):
     assert (alone.failed, alone.pairs, alone.difference) == (1, 0, None)
     low, high = sweep.reach
     assert low <= tanh.difference - tanh.two_standard_errors <= high
+
+
+def test_effects_are_of_medians_where_a_mean_has_run_away(settings):
+    runs = [run for one in settings if one.model == "maf" for run in one.runs]
+    medians = {}
+    for place, run in enumerate(runs):
+        if run.result and run.seed == 0:
+            val = json.loads(json.dumps(run.result["val"]))
+            found = val["log_likelihood"]["model_space"]
+            keys = run.config["model"]["activation"], run.config["model"]["batch_norm"]
+            medians[keys] = found["median"]
+            if keys == ("tanh", True):
+                found |= {"mean": -1e18, "min": -1e21}
+                runs[place] = replace(run, result=run.result | {"val": val})
+    [sweep] = sweeps(settings_of(runs))
+    assert (sweep.statistic, sweep.running_away) == ("median", 1)
+    tanh = sweep.effects["model.activation"][1]
+    pairs = [medians["tanh", norm] - medians["relu", norm] for norm in (True, False)]
+    assert tanh.difference == pytest.approx(sum(pairs) / 2)
+    told = "the means of 1 runs lie below their 1 % quantiles"
+    assert told in effects_table(sweep).notes[1]
+    group = settings_of(runs)
+    page = render_page(
+        runs, group, title="", table=results_table(group), sweeps=[sweep], picture=str
+    )
+    assert told in page
 
 
 def test_differences_to_the_leader_are_of_the_same_rows(settings):

@@ -131,7 +131,17 @@ class Score:
             >>> Score.of(terms).decided_by_few
             True
         """
-        return self.share_of_ten is not None and self.share_of_ten > 0.5
+        return self.runs_away or (self.share_of_ten or 0.0) > 0.5
+
+    @property
+    def runs_away(self) -> bool:
+        """Whether the mean lies below the 1 % quantile, so that it says nothing of other events.
+
+        Example:
+            >>> Score(mean=-1e9, median=2.0, quantile_1_percent=-3.0, n=1000).runs_away
+            True
+        """
+        return self.quantile_1_percent is not None and self.mean < self.quantile_1_percent
 
     @property
     def event(self) -> str:

@@ -65,8 +65,8 @@ def few_told(block: Mapping[str, Any]) -> str:
     score = reported(block)
     known = {"trimmed mean": score.trimmed_mean, "median": score.median}
     others = [f"{name} {fixed(one)}" for name, one in known.items() if one is not None]
-    share = f"{score.share_of_ten or 0:.0%} of the variance"
-    told = f"10 of {score.n:,} {score.event}s make up {share}: {', '.join(others)}"
+    share = "most" if score.share_of_ten is None else f"{score.share_of_ten:.0%}"
+    told = f"10 of {score.n:,} {score.event}s make up {share} of the variance: {', '.join(others)}"
     if lowest := block.get("least_likely"):
         shown = (f"{e[score.event]} ({fixed(e['log_likelihood'], 1)})" for e in lowest[:FEWEST])
         told += f"; lowest {score.event}s, from 0: {', '.join(shown)}"

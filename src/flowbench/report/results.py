@@ -208,7 +208,8 @@ def _decided_by_few(settings: Sequence[Setting]) -> list[str]:
             numbers = ", ".join(
                 f"{name} {formatting.with_error(value, None)}" for name, value in known.items()
             )
-            told.append(f"{_called(setting)}: {score.share_of_ten or 0:.0%}, {numbers}")
+            share = "most" if score.share_of_ten is None else f"{score.share_of_ten:.0%}"
+            told.append(f"{_called(setting)}: {share}, {numbers}")
     if not told:
         return []
     return [
