@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from hydra import compose, initialize_config_dir
 from keep_results import keep
+from PIL import Image
 
 from flowbench.commands import sample
 from flowbench.config.configuration import check
@@ -21,6 +22,7 @@ from flowbench.config.quoting import quoted
 from flowbench.evaluation.published import published_curve
 from flowbench.evaluation.score import Score
 from flowbench.formatting import duration
+from flowbench.report.write import write_report
 from flowbench.run.config_directory import config_directory
 from flowbench.run.folder import RunFolder
 from flowbench.run.identity import run_directory
@@ -43,7 +45,7 @@ one spectrum per clip, and gives up on whole spectrograms. The same four, by
 
     python scripts/article.py
 
-with the runs, their figures and scores (no weights) in `docs/results/article/`.
+with the runs, their figures and scores (no weights) beside this page.
 
 ## GAS, by batch
 
@@ -51,7 +53,7 @@ with the runs, their figures and scores (no weights) in `docs/results/article/`.
 
 {curve}
 
-![learning curve](article/gas/figures/learning_curve.png)
+![learning curve]({gas_folder}/figures/learning_curve.png)
 
 ## A whole spectrogram
 
@@ -66,9 +68,9 @@ log-magnitudes, of which N(0, I) gives −{normal:,.0f}):
 It makes progress, and {anomaly}. There are few clips for so many features: the AUROC is what to
 look at, not the nats.
 
-![samples](article/spectrogram/figures/samples.png)
+![samples]({whole_folder}/figures/samples.png)
 
-Test clips in the same picture: ![clips](article/spectrogram/figures/test_rows.png)
+Test clips in the same picture: ![clips]({whole_folder}/figures/test_rows.png)
 
 Samples as sound (phases by Griffin and Lim): {sound}
 
@@ -86,19 +88,17 @@ def main() -> None:
     """Train, keep, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/article"), help="of the runs")
-    parser.add_argument("--kept", type=Path, default=Path("docs/results/article"))
+    parser.add_argument("--kept", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     complete_files()
-    results = {}
-    for name, words in RUNS.items():
-        path, results[name] = _trained(options.output, words)
-        keep(RunFolder(path), options.kept / name)
-        if name == "spectrogram":
-            _sound(path, options.kept / name)
-    curve = pd.read_csv(options.kept / "gas" / "steps.csv")
-    epochs = pd.read_csv(options.kept / "spectrogram" / "metrics.csv")
-    page = _page(results, curve, epochs)
-    options.kept.with_suffix(".md").write_text(page, encoding="utf-8")
+    runs = {name: _trained(options.output, words) for name, words in RUNS.items()}
+    folders = {name: path.relative_to(options.output) for name, (path, _) in runs.items()}
+    for name, (path, _) in runs.items():
+        keep(RunFolder(path), options.kept / folders[name])
+    _sound_and_pictures(runs["spectrogram"][0], options.kept / folders["spectrogram"])
+    write_report(options.kept, out=options.kept, formats=["md"])
+    page = _page({name: result for name, (_, result) in runs.items()}, folders, options.kept)
+    (options.kept / "article.md").write_text(page, encoding="utf-8")
 
 
 def _trained(output: Path, words: Sequence[str]) -> tuple[Path, dict[str, Any]]:
@@ -110,16 +110,24 @@ def _trained(output: Path, words: Sequence[str]) -> tuple[Path, dict[str, Any]]:
     return path, run(check(config), path)
 
 
-def _sound(path: Path, kept: Path) -> None:
+def _sound_and_pictures(path: Path, kept: Path) -> None:
+    """Two samples to hear, and the pictures at half their size, as they are too large to keep."""
     sample.main([str(path), "-n", "2", "--out", str(kept / "sample.wav")])
+    for name in ("samples.png", "test_rows.png"):
+        with Image.open(path / "figures" / name) as picture:
+            picture.convert("RGB").reduce(2).save(kept / "figures" / name)
 
 
 def _page(
-    results: Mapping[str, Mapping[str, Any]], curve: pd.DataFrame, epochs: pd.DataFrame
+    results: Mapping[str, Mapping[str, Any]], folders: Mapping[str, Path], kept: Path
 ) -> str:
     gas, whole = results["gas"], results["spectrogram"]
+    curve = pd.read_csv(kept / folders["gas"] / "steps.csv")
+    epochs = pd.read_csv(kept / folders["spectrogram"] / "metrics.csv")
     anomaly = whole["test"]["anomaly"]
     return PAGE.format(
+        gas_folder=folders["gas"],
+        whole_folder=folders["spectrogram"],
         gas=_gas(gas),
         curve=_curve(gas, curve),
         features=whole["features"],
@@ -132,7 +140,7 @@ def _page(
         progress=_progress(epochs),
         anomaly=f'tells "zero" from the nine other words with a mean AUROC of '
         f"{anomaly['mean_auroc']:.3f} (worst word {anomaly['worst_auroc']:.3f})",
-        sound=", ".join(f"[{n}](article/spectrogram/sample_{n}.wav)" for n in (1, 2)),
+        sound=", ".join(f"[{n}]({folders['spectrogram']}/sample_{n}.wav)" for n in (1, 2)),
         words="\n\n".join(_words(name, results[name]) for name in ("fsdd", "speech_commands")),
     )
 

@@ -168,7 +168,7 @@ def test_a_mean_that_ten_rows_decide_is_told(outliers, few):
     told = [line for line in describe(block, "test") if "decided by few" in line]
     assert len(told) == few
     if few and outliers[0] < 0:
-        assert f"lowest rows, from 0: 0 ({outliers[0]})" in told[0]
+        assert f" ({outliers[0]})" in told[0].partition("lowest rows, from 0: ")[2]
 
 
 def test_weights_count_in_a_trimmed_mean():
