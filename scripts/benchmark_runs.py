@@ -10,14 +10,20 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import numpy
 from benchmark_table import Row, circumstances, measured, show
+from benchmark_works import WORKS
+from benchmark_works import rows as events
 
 __all__ = ["loader", "packed", "startup"]
 
 ROOT = Path(__file__).parents[1]
 RUNS = 8
-TRAINING = ["model=maf", "data=toy", "trainer.max_epochs=3", "hydra.verbose=false"]
+ROWS = 10_000  # of each training
+TRAINING = ["model=maf", "model.batch_norm=false", "data=table", "trainer=cpu", "logger=csv"]
+TRAINING += ["trainer.max_epochs=3"]
 
 
 def loader(options: argparse.Namespace) -> list[Row]:
@@ -31,6 +37,7 @@ def loader(options: argparse.Namespace) -> list[Row]:
     ours = BatchLoader(Rows(x, None, torch.tensor(0.0)), batch_size=100, seed=0)
     theirs = DataLoader(TensorDataset(x), batch_size=100, shuffle=True)
     return _row(
+        "loader",
         "loader",
         len(x),
         "DataLoader",
@@ -49,26 +56,38 @@ def startup(options: argparse.Namespace) -> list[Row]:
     ):
         ours = lambda command=command: _cpu_of(command)  # noqa: E731
         theirs = lambda: _cpu_of(["-c", "import torch"])  # noqa: E731
-        rows += _row(name, 1, "torch", ours, theirs, options.repeats)
+        rows += _row(name, name, 1, "torch", ours, theirs, options.repeats)
     return rows
 
 
 def packed(options: argparse.Namespace) -> list[Row]:
-    """Runs of one sweep packed by the launcher, beside the same runs one after the other."""
+    """Runs of one sweep in one process, beside as many processes; with and without figures."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.npy")
+        numpy.save(path, events(WORKS["W1"], ROWS)[0])
+        for name, figures in (("W1", "false"), ("W1 with figures", "true")):
+            words = [*TRAINING, f"data.path={path}", f"figures={figures}"]
 
-    def sweep(*launcher: str) -> float:
-        seeds = "seed=" + ",".join(map(str, range(RUNS)))
-        with tempfile.TemporaryDirectory() as folder:
-            output = f"paths.output={folder}"
-            return _cpu_of(["train.py", "-m", *TRAINING, seeds, output, *launcher])
+            def run(*more: str, words: list[str] = words) -> float:
+                with tempfile.TemporaryDirectory() as output:
+                    return _cpu_of(["train.py", *words, f"paths.output={output}", *more])
 
-    return _row(
-        "packed", RUNS, "in turn", lambda: sweep("hydra/launcher=packed"), sweep, options.repeats
-    )
+            def together(run: Any = run) -> float:
+                return run("-m", "hydra/launcher=packed", f"seed=range({RUNS})")
+
+            def apart(run: Any = run) -> float:
+                return sum(run(f"seed={seed}") for seed in range(RUNS))
+
+            rows += _row(
+                "packed", name, RUNS, f"{RUNS} processes", together, apart, options.repeats
+            )
+    return rows
 
 
 def _row(
-    name: str,
+    task: str,
+    work: str,
     count: int,
     peer: str,
     ours: Callable[[], float],
@@ -78,7 +97,7 @@ def _row(
     """The row of two tasks, each of which tells its CPU seconds, in turns."""
     pairs = [(ours(), theirs()) for _ in range(repeats)]
     mine, other = ([*part] for part in zip(*pairs, strict=True))
-    row = {"task": name, "work": name, "rows": count, "peer": peer} | measured(mine, other)
+    row = {"task": task, "work": work, "rows": count, "peer": peer} | measured(mine, other)
     row |= circumstances({"torch": version("torch")})
     show(row, count)
     return [row]

@@ -15,6 +15,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from benchmark_clock import name_of
+from benchmark_wanted import PEERS
 from benchmark_works import WORKS
 
 __all__ = ["HEAD", "Row", "add_options", "circumstances", "compare", "measured", "save", "show"]
@@ -30,7 +31,6 @@ APART = {
     "flowjax": ["flowjax", "optax"],
     "tfp": ["tensorflow-cpu", "tf_keras", "tensorflow-probability"],
 }
-PEERS = [*BESIDE, *APART]
 MODULES = {"tfp": "tensorflow_probability"}
 
 
@@ -77,9 +77,11 @@ def compare(kind: str, options: argparse.Namespace) -> list[Row]:
 
 
 def save(rows: list[Row], path: Path | None) -> None:
-    """Write the rows to a JSON file, if one is wanted."""
+    """Write the rows to a JSON file, if one is wanted; it is whole at any time."""
     if path:
-        path.write_text(json.dumps(rows, indent=1) + "\n")
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(rows, indent=1) + "\n")
+        part.replace(path)
 
 
 def _known(given: str, known: Any, option: str) -> list[str]:
@@ -174,11 +176,18 @@ def _rows(
 
 
 def _times(workers: dict[str, Worker], repeats: int, *, warm: int) -> dict[str, list[float]]:
-    """Seconds per call of each, in turns A B C A B C …, after a few calls of each."""
+    """Seconds per call of each, in turns A B C A B C …, after a few calls of each.
+
+    The first call compiles; tasks of a second or more have only one further before they are timed.
+    """
     calls = {}
     for name, worker in workers.items():
-        worker.ask(calls=warm)
-        calls[name] = max(1, round(TURN / worker.ask(calls=1)))
+        worker.ask(calls=1)
+        once = worker.ask(calls=1)
+        if once < 1 and warm > 1:
+            worker.ask(calls=warm - 1)
+            once = worker.ask(calls=1)
+        calls[name] = max(1, round(TURN / once))
     times: dict[str, list[float]] = {name: [] for name in workers}
     for _ in range(repeats):
         for name, worker in workers.items():

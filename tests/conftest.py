@@ -9,7 +9,7 @@ os.environ["FLOWBENCH_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in processes
 CACHE = tempfile.TemporaryDirectory(prefix="flowbench-cache-")
 os.environ["FLOWBENCH_CACHE"] = CACHE.name  # of commands that read the data of a run
-FIRST = ("cluster", "sweeps", "training", "run")  # they wait for other processes
+FIRST = ("docs", "cluster", "sweeps", "training", "run")  # they wait for other processes
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,5 +1,6 @@
 """What README and pages say can be done as they say it: their files, commands and Python."""
 
+import functools
 import os
 import re
 import shlex
@@ -159,3 +160,106 @@ def test_numbers_of_parameters_beside_those_of_zuko():
     pair = zuko.flows.NSF(3, 5), flowbench.MAF(3, univariate="spline", **small, **context)
     one, other = ([p.numel() for p in flow.parameters()] for flow in pair)
     assert sum(one) == sum(other)
+
+
+NFLOWS = "docs/coming_from_nflows.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+OURS = "".join(re.findall(r"^\|.*\|(.*)\|$", (ROOT / NFLOWS).read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("expression", re.findall(r"`(flow(?:bench)?\.[^`]*)`", OURS))
+def test_what_replaces_an_expression_of_nflows(expression):
+    from flowbench.nn import AutoregressiveNetwork
+    from flowbench.transforms import BatchNorm, Permute
+
+    names = {
+        "flowbench": flowbench, "base": StandardNormal(8), "embedding": torch.nn.Linear(3, 2),
+        "flow": flowbench.MAF(8, context_features=5, layers=1).eval(),
+        "transform": Chain(), "t1": BatchNorm(8).eval(), "t2": Permute([1, 0]),
+        "network": AutoregressiveNetwork(8, hidden_units=[64] * 5, residual=True),
+        "x": torch.randn(300, 8), "c": torch.randn(300, 5),
+    }  # fmt: skip
+    if "NFlows" in expression:
+        masked = pytest.importorskip("nflows.flows").MaskedAutoregressiveFlow
+        from flowbench.flows.peers import NFlows
+
+        [partial] = re.findall(r"`(functools\.partial\(.*\))`", (ROOT / NFLOWS).read_text())
+        known = {"functools": functools, "MaskedAutoregressiveFlow": masked}
+        names |= {"NFlows": NFlows, "masked": eval(partial, known)}
+    short = re.sub(r"^(flowbench\.fit\(.*)\)$", r"\1, max_epochs=1)", expression)
+    given = eval(short, names)
+    assert (given is None) == ("recompute_statistics" in expression)
+
+
+def test_flows_beside_those_of_nflows():
+    flows, transforms = (
+        pytest.importorskip("nflows.flows"),
+        pytest.importorskip("nflows.transforms"),
+    )
+    names, page = vars(flows) | {"flowbench": flowbench}, (ROOT / NFLOWS).read_text()
+    pairs = re.findall(r"^\| `(\w+\(8, hid[^`]*)` \| `([^`]*)` \|", page, re.MULTILINE)
+    counts = [[count(eval(one, names)) for one in pair] for pair in pairs]
+    assert counts == [[91_280] * 2, [87_400] * 2]
+    assert all(f"{pair[0]:,} parameters" in page for pair in counts)
+    affine = transforms.PointwiseAffineTransform
+    peer = transforms.CompositeTransform([affine(1.0, 1.0), affine(0.0, 2.0)])
+    assert peer(torch.zeros(1, 1))[0].item() == 2.0  # its first transform is the first on data
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("page", ["docs/mathematics.md", "docs/index.md"])
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert found
+    for text in found:
+        exec(text, {})
+
+
+def test_the_picture_of_masks_is_that_of_its_command(tmp_path, monkeypatch):
+    from matplotlib.image import imread
+
+    [shown, command] = re.findall(r"pictures/\w+\.png", (ROOT / "docs/mathematics.md").read_text())
+    assert shown == command
+    monkeypatch.setattr(sys, "argv", ["mask_pictures.py", str(tmp_path / "masks.png")])
+    run_commands.script("mask_pictures")()
+    made, kept = imread(tmp_path / "masks.png"), imread(ROOT / "docs" / shown)
+    assert made.shape == kept.shape
+    assert np.abs(made - kept).mean() < 0.02
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings(page):
+    """Relative links, which work on GitHub and in the site."""
+    for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", page.read_text()):
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
+
+
+def test_the_index_lists_every_page():
+    text = (ROOT / "docs/index.md").read_text()
+    listed = {
+        line
+        for part in re.findall(r"```{toctree}\n(.*?)```", text, re.DOTALL)
+        for line in part.split()
+    }
+    pages = [
+        path.relative_to(ROOT / "docs").with_suffix("")
+        for path in PAGES
+        if path.is_relative_to(ROOT / "docs")
+    ]
+    lost = {
+        str(page) for page in pages if page.parts[0] not in ("index", "results", "api")
+    } - listed
+    assert not lost, f"docs/index.md: add {', '.join(sorted(lost))} to a toctree"

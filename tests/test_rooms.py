@@ -17,7 +17,7 @@ ROOMS = [
     "native",
     "flows",
     "data",
-    "description own_values",
+    "description drawing metrics own_values",
     "stored",
     "conditional",
     "density",
@@ -46,6 +46,7 @@ FLOOR = [
     "precision",
     "ranks",
     "schema",
+    "summary",
     "targets",
     "tracing",
 ]

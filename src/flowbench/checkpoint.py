@@ -17,6 +17,7 @@ from flowbench.config.signatures import parameters
 from flowbench.density import PREFIX, TrainedDensity
 from flowbench.description import float32_on_cpu
 from flowbench.flows import Flow, equal_blocks
+from flowbench.metrics import metrics_of
 from flowbench.stored import (
     FORMAT,
     WITH_FIRST_SLOPE,
@@ -96,7 +97,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         feature_names=saved["feature_names"],
         categories=saved["categories"],
         saved=saved,
-        history=saved.get("history", ()),
+        history=saved.get("history") or metrics_of(path),
     )
 
 

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import torch
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from flowbench.chunked import log_prob_in_chunks, sample_in_chunks
 from flowbench.conditional import conditional_parts
 from flowbench.dense import as_tensor, like
 from flowbench.description import description
+from flowbench.drawing.learning_curve import best_epoch, learning_curve
+from flowbench.drawing.pairs import distributions
 from flowbench.flows import Flow, FlowDistribution
 from flowbench.flows.arguments import as_shape
 from flowbench.flows.preprocessed import Preprocessed
@@ -28,8 +30,12 @@ from flowbench.frames import (
 )
 from flowbench.own_values import own_values
 from flowbench.stored import to_write
+from flowbench.summary import Summary, listed
 from flowbench.tracing import holds
 from flowbench.transforms import Chain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["TrainedDensity"]
 
@@ -58,7 +64,7 @@ class TrainedDensity(nn.Module):
         feature_names: names of the columns of an event.
         categories: column → its labels, whose one-hot features come last in the context.
         saved: the plain values of its checkpoint, which `save` writes.
-        history: one row of scores per epoch, if trained by `flowbench.fit`.
+        history: one row of scores per epoch of its training, where they are known.
     """
 
     def __init__(
@@ -188,6 +194,95 @@ class TrainedDensity(nn.Module):
             context_shape=self.context_shape,
             categories=self.categories,
         )
+
+    def summary(self) -> Summary:
+        """What the density is of and how it was trained: text, and a table in a notebook.
+
+        Example:
+            >>> import flowbench, torch
+            >>> x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+            >>> flowbench.fit(flowbench.Gaussian(2), x).summary()
+            density of Gaussian
+              flow           0 parameters, torch.float32, cpu
+              features       2: x[:, 0], x[:, 1]
+              context        none
+              preprocessing  Standardize
+        """
+        labels = [f"{name} ({len(known)} labels)" for name, known in self.categories.items()]
+        steps = [type(step).__name__ for step in reversed(self.preprocess.transforms)]
+        return Summary(
+            f"density of {type(self.flow).__name__}",
+            {
+                "flow": f"{sum(p.numel() for p in self.flow.parameters()):,} parameters, "
+                f"{self.flow.dtype}, {self.flow.device}",
+                "features": listed(self._names()),
+                "context": self._context_facts([*self.context_columns, *labels]),
+                "preprocessing": ", ".join(steps) or "none",
+                "lattices": ", ".join(self.lattices),
+                "single values": ", ".join(self.atoms),
+                "training": self._training_facts(),
+            },
+        )
+
+    def plot(self, x: Any = None, context: Any = None, *, n: int = 2000) -> "Figure":
+        """Samples beside rows: the distribution of each feature, and pairs of features.
+
+        Rows lie below the diagonal (grey), samples above it (blue), both in data units. Of more
+        than eight features the first eight are shown; rows with missing cells are left out.
+
+        Args:
+            x: rows `[rows, features]`, e.g. held-out ones; None: samples alone.
+            context: of each row, `[rows, context_features]`, or one for all samples.
+            n: number of samples, and of rows, at most.
+
+        Raises:
+            ValueError: x or the context has the wrong size or is missing.
+
+        Example:
+            density.plot(x_test, context_test)
+        """
+        given, rows = self._given(context), torch.empty(0, self.flow.features)
+        if x is not None:
+            rows = self._rows(x)
+            if rows.ndim != 2:
+                raise ValueError(f"x has shape {tuple(rows.shape)}, expected [rows, features]")
+        batch = () if given is None else given.shape[: -len(self.context_shape)]
+        if batch and x is not None and batch != (len(rows),):
+            raise ValueError(
+                f"x has {len(rows)} rows and the context has {tuple(batch)}, expected one context "
+                "for each row, or one for all"
+            )
+        count = n if x is None else min(n, len(rows))
+        if count < 1:
+            given_rows = "" if x is None else f" and {len(rows)} rows"
+            raise ValueError(f"n={n}{given_rows}: expected at least 1")
+        shape = (count,)
+        if given is not None and batch:
+            given = given.flatten(0, len(batch) - 1)
+            shape, given = (), given[_evenly(count, len(given))]
+        drawn = torch.as_tensor(self.sample(shape, given)).cpu().double()
+        rows = rows[_evenly(min(n, len(rows)), len(rows))].detach().cpu().double()
+        return distributions(rows.numpy(), drawn.numpy(), self._names())
+
+    def curve(self) -> "Figure":
+        """The learning curve: log-likelihoods of training and validation rows by epoch.
+
+        Raises:
+            ValueError: the epochs of its training are not known, or it had none.
+
+        Example:
+            density = flowbench.fit(flowbench.MAF(2), x)
+            density.curve()
+        """
+        if not self.history:
+            raise ValueError(
+                "there is no learning curve: the flow was fitted in closed form, or the density "
+                "was loaded from a checkpoint outside of its run folder"
+            )
+        return learning_curve(self.history)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
 
     @property
     def in_data_units(self) -> Preprocessed:
@@ -324,6 +419,23 @@ class TrainedDensity(nn.Module):
             chain.to(self.flow.device)
         return self
 
+    def _names(self) -> list[str]:
+        return self.feature_names or [f"x[:, {i}]" for i in range(self.flow.features)]
+
+    def _context_facts(self, names: list[str]) -> str:
+        if not self.context_features or names:
+            return listed(names)
+        return f"{self.context_features} number{'s' if self.context_features > 1 else ''}"
+
+    def _training_facts(self) -> str | None:
+        if (best := best_epoch(self.history)) is None:
+            return None
+        epoch, score = best
+        return (
+            f"{len(self.history)} epochs; best: epoch {epoch}, with {score:.4f} nats per "
+            "validation row in model space"
+        )
+
     def _warn_of_overflow(self, samples: Tensor) -> None:
         rows = samples.reshape(-1, samples.shape[-1])
         lost = torch.cat([~part.isfinite() for part in rows.split(FRAME_ROWS)])
@@ -341,12 +453,15 @@ class TrainedDensity(nn.Module):
         )
 
     def _log_prob(self, x: Any, context: Tensor | None) -> Tensor:
-        rows = _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))
+        rows = self._rows(x)
         differentiable = rows.requires_grad or (context is not None and context.requires_grad)
         dims = len(self.context_shape)
         with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
             terms = log_prob_in_chunks(self._on_device, rows, context, context_dims=dims)
             return terms.to(rows.device)
+
+    def _rows(self, x: Any) -> Tensor:
+        return _numbers("x", by_name("x", x, self.feature_names), (self.flow.features,))
 
     def _on_device(self, x: Tensor, context: Tensor | None) -> Tensor:
         return self.in_data_units.log_prob(self._moved(x), self.context_for_flow(context))
@@ -375,3 +490,8 @@ def _numbers(name: str, given: Any, shape: tuple[int, ...]) -> Tensor:
         expected = ", ".join(map(str, shape))
         raise ValueError(f"{name} has shape {tuple(value.shape)}, expected [..., {expected}]")
     return value
+
+
+def _evenly(n: int, known: int) -> Tensor:
+    """The places of n of the known rows, some several times if there are fewer."""
+    return torch.linspace(0, known - 1, n).long()

@@ -78,6 +78,10 @@ class Configuration(TypedDict):
     data: NotRequired[DataNode]
 
 
+# An epoch of the training, with the scores that its module gave.
+Epoch = TypedDict("Epoch", {"epoch": int, "val/log_likelihood": Any})
+
+
 class Described(TypedDict):
     """The plain values that tell what the tensors mean."""
 
@@ -91,7 +95,7 @@ class Described(TypedDict):
     lattices: NotRequired[dict[str, list[float]]]
     atoms: NotRequired[dict[str, list[float]]]
     dtype: NotRequired[str]
-    history: NotRequired[list[dict[str, Any]]]
+    history: NotRequired[list[Epoch]]
     context_columns: NotRequired[list[str]]
 
 

@@ -225,19 +225,24 @@ def start_sweep(tree, *words):
 @pytest.mark.parametrize(
     ("signal", "words"),
     [
-        ("USR1", ["seed=0,1"]),
+        ("USR1", ["seed=0,1,2", "hydra.launcher.pack=2"]),
         ("TERM", ["seed=0", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2",
                   "hydra.launcher.ntasks_per_node=2", "hydra.launcher.cpus_per_task=1"]),
     ],
 )  # fmt: skip
 def test_a_job_of_a_sweep_comes_back_after_pre_emption(tmp_path, undisturbed, signal, words):
-    """Alone it ends with the digits of an undisturbed run; two devices agree within rounding."""
+    """On one device, packed with another, it ends with the digits of an undisturbed run.
+
+    Two devices agree within rounding.
+    """
     sweep = start_sweep(tmp_path, *words)
     before = pre_empt(tmp_path, signal, log=lambda: told(tmp_path))
     assert ending(sweep) == 0, told(tmp_path)
-    assert set(statuses((tmp_path / "log").read_text())) == {"done"}, told(tmp_path)
+    log = (tmp_path / "log").read_text()
+    assert set(statuses(log)) == {"done"}, told(tmp_path)
     assert history(tmp_path)[: len(before)] == before
     if signal == "USR1":
+        assert "3 runs in 2 jobs" in log
         assert numbers(tmp_path) == undisturbed
     else:
         assert_close(numbers(tmp_path)[0], undisturbed[0])

@@ -9,15 +9,8 @@ from matplotlib.artist import Artist
 from matplotlib.image import imread
 
 from flowbench.data import Digits, Fsdd, Table, Toy
-from flowbench.figures import (
-    base_space,
-    completions,
-    figures,
-    neighbours,
-    pairs,
-    samples,
-    style,
-)
+from flowbench.drawing import pairs, style
+from flowbench.figures import base_space, completions, figures, neighbours
 from flowbench.figures.figures import FIGURES, Subject, draw_figures
 from flowbench.flows import MADE, MAF, Gaussian, LatticeMADE, PixelCNN
 
@@ -67,7 +60,7 @@ def test_the_plane_gets_its_density(plane, tmp_path):
 
 @pytest.mark.parametrize(("features", "context"), [(3, None), (5, None), (4, [0, 1])])
 def test_tables_get_pairs(tmp_path, features, context, monkeypatch):
-    monkeypatch.setattr(samples, "SHOWN_FEATURES", 4)
+    monkeypatch.setattr(pairs, "SHOWN_FEATURES", 4)
     data = table(tmp_path, features, context_columns=context)
     flow = small_flow(data)
     assert applying(flow, data) == {"learning_curve", "pairs", "base_space"}
@@ -202,15 +195,13 @@ def test_figures_are_chosen_by_name(plane, tmp_path):
 
 
 @pytest.mark.parametrize("features", [2, 5])
-def test_pairs_are_one_pair_of_axes_with_every_point_in_its_cell(features, tmp_path, monkeypatch):
+def test_pairs_are_one_pair_of_axes_with_every_point_in_its_cell(features):
     """Rows lie below the diagonal, samples above it; what is outside the limits is left out."""
-    draw, seen = np.random.default_rng(0), []
-    monkeypatch.setattr(pairs, "save", lambda figure, path: seen.append(figure))
+    draw = np.random.default_rng(0)
     rows, samples = draw.normal(size=(2, 100, features))
     samples[0] = 1e9
     names = [f"column {index}" for index in range(features)]
-    pairs.draw_distributions(rows, samples, names, "title", tmp_path / "pairs.png")
-    [axis] = seen[0].axes
+    [axis] = pairs.distributions(rows, samples, names).axes
     assert [label.get_text() for label in axis.get_xticklabels()] == names
     below, above = (np.stack(line.get_data()) for line in axis.lines[:2])
     cells = features * (features - 1) // 2

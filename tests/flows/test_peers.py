@@ -1,13 +1,20 @@
 """Flows of other libraries are the densities that they were, in the shapes of this one."""
 
+import io
 from functools import partial
 from importlib import import_module
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 
+from flowbench import fit
 from flowbench.flows import MAF
 from flowbench.flows.peers import NFlows, NormFlows, Zuko, normflows_spline
+from flowbench.run.config_directory import config_directory
+from flowbench.training.engines import compiled
+from flowbench.training.engines.pack import Pack
 
 
 def zuko(features, context_features=0):
@@ -73,6 +80,56 @@ def test_contexts_broadcast_and_matter(name):
     assert flow.sample((4, 6), context).shape == (4, 6, 3, 2)
     alone = flow.log_prob(torch.zeros(2), context[2])
     torch.testing.assert_close(alone, log_prob[0, 2])
+
+
+def of_the_manual(name, features=2):
+    """The flow of configs/model/NAME.yaml, in small."""
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    node = OmegaConf.load(config_directory() / "model" / f"{name}.yaml")
+    assert isinstance(node, DictConfig)
+    small = {"zuko": {"transforms": 1, "hidden_features": [8]}, "normflows": {"layers": 1}}
+    small["nflows"] = {"num_layers": 1, "hidden_features": 8}
+    node.flow.update(small[name])
+    del node["name"]
+    torch.manual_seed(0)
+    return instantiate(node, features=features)
+
+
+@EACH
+@pytest.mark.parametrize("packed", [False, True])
+def test_where_its_step_cannot_be_traced_it_is_trained_by_the_plain_engine(
+    name, packed, capsys, monkeypatch
+):
+    """By itself, and packed with another; those that can be traced end with the same numbers."""
+    traced = partial(torch.compile, fullgraph=True, dynamic=False, backend="eager")
+    monkeypatch.setattr(compiled, "compile_step", lambda function, **_: traced(function))
+    x = torch.randn(110, 2, generator=torch.Generator().manual_seed(0))
+
+    def trained(engine):
+        flow = of_the_manual(name)
+        fit(flow, x, engine=engine, batch_size=50, max_epochs=2, progress=False)
+        return flow.state_dict()
+
+    states, told = [], io.StringIO()
+
+    def job():
+        states.append(trained("compiled"))
+
+    if packed:
+        assert Pack([(job, told), (job, told)]).run() == [None, None]
+    else:
+        job()
+    lines = (capsys.readouterr().err + told.getvalue()).splitlines()
+    kinds = (
+        "training.engine=plain: torch.compile cannot compile ",
+        "steps one by one, not packed",
+    )
+    assert all(line.startswith(kinds) for line in lines)
+    assert len(lines) <= 1 + 2 * packed
+    plain = trained("plain")
+    for state in states:
+        for key, value in plain.items():
+            torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-5)
 
 
 @EACH

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import forked
 import pytest
+import wandb
 from hydra import compose, initialize_config_dir
 from waiting import wait_until
 
@@ -202,6 +203,7 @@ def test_a_logger_that_is_not_installed_is_told_in_one_sentence(start, monkeypat
 def test_without_a_server_or_a_key_the_run_is_recorded_offline(
     start, tmp_path, monkeypatch, capsys, key
 ):
+    wandb.teardown()  # the service of earlier tests would keep to their server
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
     monkeypatch.setenv("HOME", str(tmp_path))  # without a stored key

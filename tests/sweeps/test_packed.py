@@ -18,14 +18,17 @@ PACKED = "hydra/launcher=packed"
 
 
 class Stop(Callback):
-    """Sends SIGTERM to the process after an epoch, once."""
+    """Sends a signal to the process after an epoch, once."""
 
     sent = False
+
+    def __init__(self, signal):
+        self.signal = signal
 
     def on_train_epoch_start(self, trainer, pl_module):
         if trainer.current_epoch == 2 and not Stop.sent:
             Stop.sent = True
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), getattr(signal, self.signal))
 
 
 class Note(Callback):
@@ -72,16 +75,18 @@ def test_packed_jobs_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
     assert len(logs) == 4
 
 
-@pytest.mark.parametrize(("engine", "begun"), [("plain", 1), ("compiled", 2)])
+@pytest.mark.parametrize(
+    ("engine", "begun", "signal"), [("plain", 1, "SIGTERM"), ("compiled", 2, "SIGUSR1")]
+)
 def test_a_signal_stops_all_jobs_after_saving_and_the_command_goes_on(
-    sweep, tmp_path, monkeypatch, engine, begun
+    sweep, tmp_path, monkeypatch, engine, begun, signal
 ):
     monkeypatch.setattr(compiled, "compile_step", lambda function, **_: function)
     monkeypatch.setattr(Stop, "sent", False)
-    callback = "+callbacks.stop._target_=test_packed.Stop"
+    callback = f"+callbacks.stop={{_target_: test_packed.Stop, signal: {signal}}}"
     words = ["seed=0,1", "trainer.max_epochs=4", callback, f"training.engine={engine}"]
     stopped = sweep(tmp_path / "packed", PACKED, *words)
-    assert "stopped by SIGTERM; the same command resumes" in stopped.stderr
+    assert f"stopped by {signal}; the same command resumes" in stopped.stderr
     assert len(list(tmp_path.glob("packed/*/*/*/*/checkpoints/last.ckpt"))) == begun
     assert not list(tmp_path.glob("packed/*/*/*/*/error.json"))
     again = sweep(tmp_path / "packed", PACKED, *words)

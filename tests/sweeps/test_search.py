@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import forked
 import pytest
@@ -12,6 +11,7 @@ from waiting import PATIENCE, wait_until
 from flowbench.report import collect
 from flowbench.report.text import run_table
 from flowbench.run.study import open_study
+from hydra_plugins.flowbench_sweeps import local_launcher
 from hydra_plugins.flowbench_sweeps.search_sweeper import trials_at_a_time
 
 pytest.importorskip("optuna", reason="a search needs Optuna")
@@ -95,7 +95,7 @@ def test_a_random_search_fails_in_part_and_the_same_command_completes_it(
     sweep, tmp_path, monkeypatch
 ):
     """It draws the batch sizes 200, 200 again, 500 (which the callback refuses), then 100."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(local_launcher.subprocess, "Popen", forked.Job)
     words = ["hydra/sweeper=random", "hydra.sweeper.seed=146", "hydra.sweeper.n_trials=3"]
     words += ["training.batch_size=range(100,600,100)"]
     words += ["hydra/launcher=local", "hydra.launcher.jobs=2"]

@@ -14,6 +14,7 @@ from flowbench.transforms import (
     Folded,
     GatedMap,
     Inverse,
+    JohnsonSU,
     Logit,
     LULinear,
     MaskedAutoregressive,
@@ -58,6 +59,12 @@ def separate_networks(**parts):
     return Coupling(FEATURES, ShiftAndLogScale(**networks), num_masked=2)
 
 
+def johnson():
+    layer = JohnsonSU(FEATURES)
+    layer.initialize(torch.randn(200, FEATURES).mul(torch.tensor([0.1, 1.0, 1.5, 2.0])).exp())
+    return layer
+
+
 NAMED = {
     f"{place.__name__} {name}": lambda place=place, name=name: place(univariate_map(name))
     for place in (autoregressive, coupling)
@@ -68,6 +75,7 @@ LAYERS = NAMED | {
     "Affine": lambda: Affine([1.0, -2.0, 0.0, 3.0], [0.5, -2.0, 1.0, 4.0]),
     "Standardize": lambda: Standardize([1.0, -2.0, 0.0, 3.0], [0.5, 2.0, 1.0, 4.0]),
     "Logit": lambda: Logit(0.05),
+    "JohnsonSU": johnson,
     "Permute": lambda: Permute([2, 0, 3, 1]),
     "LULinear": lambda: LULinear(FEATURES),
     "LULinear permuted": lambda: LULinear(FEATURES, permutation=[2, 0, 3, 1], bias=False),

@@ -191,6 +191,19 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
             if section == "callbacks":
                 problems = problems or [*_of_callback(f"{section}.{name}", node["_target_"])]
             yield from problems
+    yield from _of_search(config)
+
+
+def _of_search(config: Mapping[str, Any]) -> Iterator[str]:
+    """Several devices for `model=auto`, which trains models on one."""
+    model, trainer = config.get("model"), config.get("trainer")
+    if not (isinstance(model, dict) and isinstance(trainer, dict) and model.get("name") == "auto"):
+        return
+    for key in ("devices", "num_nodes"):
+        value = trainer.get(key, 1)
+        count = len(value) if isinstance(value, list) else value
+        if isinstance(count, int) and count > 1:
+            yield f"trainer.{key}={show(value)}: model=auto trains on one device, expected 1"
 
 
 def _of_callback(key: str, target: str) -> Iterator[str]:

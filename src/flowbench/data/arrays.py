@@ -136,6 +136,8 @@ class Arrays(DataModule):
         missing: accept NaN in rows, a missing cell.
     """
 
+    split_by_chance = True
+
     def __init__(
         self,
         splits: Mapping[str, Pair],

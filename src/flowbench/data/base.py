@@ -145,6 +145,7 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
     cache_dir: str | Path | None = None
     dtype: torch.dtype = torch.float32  # of rows in model space
     steps_per_item: int | None = 64  # how training gets its minibatches: see `BatchLoader`
+    split_by_chance: bool = False  # whether any row may as well be in another split
 
     def __init__(self, *, batch_size: AtLeastOne = 256, seed: Seed = 0) -> None:
         super().__init__()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from flowbench.data import Rows
+from flowbench.drawing.style import MODEL, blank, panels, save
 from flowbench.evaluation.base_space import noise, normal_quantiles
-from flowbench.figures.style import MODEL, blank, panels, save
 from flowbench.flows import Flow
 
 __all__ = ["draw_base_space"]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from flowbench.data import Rows
-from flowbench.figures.style import blank, panels, save
+from flowbench.drawing.style import blank, panels, save
 from flowbench.flows import Flow
 
 __all__ = ["draw_density"]

@@ -10,10 +10,11 @@ import torch
 
 from flowbench.config.words import did_you_mean
 from flowbench.data import DataModule, ImageDataModule, SoundDataModule
+from flowbench.drawing.learning_curve import learning_curve
+from flowbench.drawing.style import save
 from flowbench.figures.base_space import draw_base_space
 from flowbench.figures.completions import can_complete, draw_completions
 from flowbench.figures.density import draw_density
-from flowbench.figures.learning_curve import draw_learning_curve
 from flowbench.figures.neighbours import draw_neighbours
 from flowbench.figures.samples import draw_clips, draw_pairs, draw_pictures
 from flowbench.flows import Flow, StandardNormal
@@ -40,7 +41,7 @@ Draw = Callable[[Path], None]
 
 
 def _learning_curve(of: Subject) -> Draw | None:
-    return (lambda path: draw_learning_curve(of.history, path)) if of.history else None
+    return (lambda path: save(learning_curve(of.history), path)) if of.history else None
 
 
 def _density(of: Subject) -> Draw | None:

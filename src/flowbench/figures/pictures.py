@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.figures.style import blank
+from flowbench.drawing.style import blank
 
 __all__ = ["grid", "save_pictures", "save_spectrograms"]
 

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from flowbench.data import DataModule, ImageDataModule, SoundDataModule
 from flowbench.density import TrainedDensity
+from flowbench.drawing.pairs import distributions
+from flowbench.drawing.style import save
 from flowbench.evaluation.clips import sample_clips
-from flowbench.figures.pairs import draw_distributions
 from flowbench.figures.pictures import save_pictures, save_spectrograms
 from flowbench.flows import Flow
 
 __all__ = ["draw_clips", "draw_pairs", "draw_pictures", "samples_and_rows"]
 
 SHOWN_ROWS = 2000
-SHOWN_FEATURES = 8
 PICTURES = 64
 CLIPS = 9
 
@@ -57,14 +57,7 @@ def draw_pairs(flow: Flow, data: DataModule, path: Path) -> None:
     missing cells.
     """
     samples, rows = samples_and_rows(flow, data, SHOWN_ROWS)
-    rows = rows[~np.isnan(rows).any(axis=1)]
-    names = data.raw.feature_names[:SHOWN_FEATURES]
-    draw_distributions(rows, samples, names, _title(data.features, len(names)), path)
-
-
-def _title(features: int, shown: int) -> str:
-    part = f", first {shown} of {features} features" if shown < features else ""
-    return f"test rows (grey, below) and samples (blue, above), data units{part}"
+    save(distributions(rows, samples, data.raw.feature_names, "test rows"), path)
 
 
 def samples_and_rows(

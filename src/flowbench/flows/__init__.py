@@ -12,6 +12,7 @@ from flowbench.flows.gaussian import Gaussian
 from flowbench.flows.gaussian_mixture import GaussianMixture
 from flowbench.flows.histogram import Histogram
 from flowbench.flows.iaf import IAF
+from flowbench.flows.johnson import Johnson, johnson_of
 from flowbench.flows.kernel import KernelDensity
 from flowbench.flows.lattice_made import LatticeMADE
 from flowbench.flows.made import MADE
@@ -42,6 +43,7 @@ __all__ = [
     "GaussianFamily",
     "GaussianMixture",
     "Histogram",
+    "Johnson",
     "KernelDensity",
     "LatticeMADE",
     "MixedMADE",
@@ -53,5 +55,6 @@ __all__ = [
     "StandardNormal",
     "ensemble",
     "equal_blocks",
+    "johnson_of",
     "mixture_of",
 ]

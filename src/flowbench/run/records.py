@@ -161,6 +161,7 @@ class Entry(TypedDict):
     val: float | None
     status: str
     why: str
+    folds: NotRequired[int]
 
 
 class Baseline(TypedDict):
@@ -175,6 +176,9 @@ class RaceRecord(TypedDict):
     """A race between models."""
 
     minutes: float
+    folds: NotRequired[int]
+    johnson: NotRequired[list[str]]
+    score: NotRequired[Statistics]
     chosen: dict[str, float]
     entries: list[Entry]
     baselines: list[Baseline]

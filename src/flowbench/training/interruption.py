@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -16,7 +16,7 @@ from flowbench import ranks
 from flowbench.training.interrupted import Interrupted
 from flowbench.training.turns import signal_for_all, turns
 
-__all__ = ["Interruptions", "leaving_together"]
+__all__ = ["SIGNALS", "Interruptions", "leaving_together", "stop"]
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
@@ -70,14 +70,14 @@ class Interruptions(Callback):
             trainer.save_checkpoint(self.last, weights_only=False)
             self.saved = time.monotonic()
         if signum:
-            self._stop(signum)
+            stop(signum, self.earlier.get(signum))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Handle a signal from the last validation; the run is saved already."""
         self._leave_ctrl_c()
         signum, _ = self._agreed(pl_module, due=False)
         if signum:
-            self._stop(signum)
+            stop(signum, self.earlier.get(signum))
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -100,15 +100,24 @@ class Interruptions(Callback):
             wishes = ranks.highest(torch.tensor(wishes, device=pl_module.device)).tolist()
         return wishes[0], bool(wishes[1])
 
-    def _stop(self, signum: int) -> None:
-        earlier = self.earlier.get(signum)
-        code: Any = os.EX_TEMPFAIL  # tells this from a kill by the same signal
-        if isinstance(earlier, Callable):
-            try:
-                earlier(signum, None)
-            except SystemExit as stop:
-                code = stop.code
-        raise Interrupted(signum, code=code)
+
+def stop(signum: int, earlier: Any) -> NoReturn:
+    """End a run that is saved, by its interruption.
+
+    Args:
+        signum: of the signal that has come.
+        earlier: its handler before the run, which is called if it is a function.
+
+    Raises:
+        Interrupted: always; with the exit code of the earlier handler, if that exits.
+    """
+    code: Any = os.EX_TEMPFAIL  # tells this from a kill by the same signal
+    if isinstance(earlier, Callable):
+        try:
+            earlier(signum, None)
+        except SystemExit as leaving:
+            code = leaving.code
+    raise Interrupted(signum, code=code)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from flowbench.transforms.coupling_masks import (
     leading_mask,
 )
 from flowbench.transforms.elementwise import Affine, Logit, Standardize
+from flowbench.transforms.johnson import JohnsonSU
 from flowbench.transforms.linear import LULinear, Permute, TriangularAffine
 from flowbench.transforms.normalization import BatchNorm, recompute_statistics, weighing
 from flowbench.transforms.preprocessing import Angle, Bounded, Clip, Log
@@ -33,6 +34,7 @@ __all__ = [
     "Folded",
     "GatedMap",
     "Inverse",
+    "JohnsonSU",
     "LULinear",
     "Log",
     "Logit",

@@ -1,12 +1,12 @@
 """Jobs of one architecture in one process, which compute their steps together."""
 
 import json
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -15,13 +15,11 @@ from omegaconf import DictConfig
 from flowbench.config.configuration import resolved
 from flowbench.config.limits import AtLeastOne
 from flowbench.run.identity import run_directory
-from flowbench.training.interrupted import Interrupted
 from hydra_plugins.flowbench_sweeps.commands import compose, logs, slug
 
-__all__ = ["PackedLauncher", "architecture"]
+__all__ = ["PackedLauncher", "architecture", "packs_of"]
 
 ORDERS = ("seed", "input_order", "hidden_degrees")  # which change masks, but no shapes
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class PackedLauncher(Launcher):
@@ -55,28 +53,23 @@ class PackedLauncher(Launcher):
             Interrupted: a signal has stopped them, and they are saved.
         """
         setup_globals()
-        packs = self._packs(job_overrides)
+        packs = packs_of(job_overrides, self.context.config_loader, self.config, at_most=self.jobs)
         sizes = " + ".join(str(len(pack)) for pack in packs)
         print(f"{len(job_overrides)} jobs, packed as {sizes}; what they print is in "
               f"{logs(self.config)}/", flush=True)  # fmt: skip
         for pack in packs:
-            self._run(pack)
+            self.run(pack)
         return []
 
-    def _packs(self, job_overrides: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
-        """The jobs by architecture, in packs of at most `jobs`."""
-        loader = self.context.config_loader
-        alike: dict[object, list[Sequence[str]]] = {}
-        for number, overrides in enumerate(job_overrides):
-            found = architecture(resolved(compose(loader, self.config, overrides)))
-            alike.setdefault(number if found is None else found, []).append(overrides)
-        return [
-            group[start : start + self.jobs]
-            for group in alike.values()
-            for start in range(0, len(group), self.jobs)
-        ]
+    def run(self, pack: Sequence[Sequence[str]]) -> None:
+        """Run the jobs of a pack together.
 
-    def _run(self, pack: Sequence[Sequence[str]]) -> None:
+        Args:
+            pack: the overrides of each.
+
+        Raises:
+            Interrupted: a signal has stopped them, and they are saved.
+        """
         from flowbench.training.engines.pack import Pack  # slow to import
 
         with ExitStack() as stack:
@@ -86,10 +79,8 @@ class PackedLauncher(Launcher):
                 log = logs(self.config) / f"{slug(folder)}.log"
                 log.parent.mkdir(parents=True, exist_ok=True)
                 members.append((self._job(overrides), stack.enter_context(log.open("a"))))
-            with _stopping_all() as come:
+            with _stopping_all():
                 errors = Pack(members).run()
-        if come:
-            raise Interrupted(come[0], code=os.EX_TEMPFAIL)
         for error in errors:
             if error is not None and not isinstance(error, Exception | SystemExit):
                 raise error
@@ -108,6 +99,32 @@ class PackedLauncher(Launcher):
             )
 
         return job
+
+
+def packs_of(
+    job_overrides: Sequence[Sequence[str]],
+    loader: ConfigLoader,
+    config: DictConfig,
+    *,
+    at_most: int,
+) -> list[list[Sequence[str]]]:
+    """Jobs by architecture.
+
+    Args:
+        job_overrides: of the jobs.
+        loader: Hydra's.
+        config: of the sweep.
+        at_most: jobs of a pack.
+    """
+    alike: dict[object, list[Sequence[str]]] = {}
+    for number, overrides in enumerate(job_overrides):
+        found = architecture(resolved(compose(loader, config, overrides)))
+        alike.setdefault(number if found is None else found, []).append(overrides)
+    return [
+        group[start : start + at_most]
+        for group in alike.values()
+        for start in range(0, len(group), at_most)
+    ]
 
 
 def architecture(config: Mapping[str, Any]) -> str | None:
@@ -136,12 +153,13 @@ def architecture(config: Mapping[str, Any]) -> str | None:
 
 
 @contextmanager
-def _stopping_all() -> Iterator[list[int]]:
+def _stopping_all() -> Iterator[None]:
     """Within the block a signal lets all trainings save and stop; a second Ctrl-C kills them.
 
-    Yields:
-        The signals that have come.
+    Raises:
+        Interrupted: at the end of the block, if a signal has come.
     """
+    from flowbench.training.interruption import SIGNALS, stop
     from flowbench.training.turns import signal_for_all
 
     come: list[int] = []
@@ -151,10 +169,13 @@ def _stopping_all() -> Iterator[list[int]]:
         signal_for_all(signum)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    earlier = {signum: signal.signal(signum, note) for signum in SIGNALS}
+    signals = (signal.SIGINT, *SIGNALS)
+    earlier = {signum: signal.signal(signum, note) for signum in signals}
     try:
-        yield come
+        yield
     finally:
         signal_for_all(0)
         for signum, handler in earlier.items():
             signal.signal(signum, handler)
+    if come:
+        stop(come[0], earlier[come[0]] if come[0] in SIGNALS else None)

@@ -1,10 +1,8 @@
-"""Jobs of a sweep as Slurm jobs, by submitit; a pre-empted job saves and is requeued."""
+"""Jobs of a sweep as Slurm jobs, by submitit."""
 
 import atexit
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -17,52 +15,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.configuration import ConfigError
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Text
-from flowbench.exits import FAILED, MISTAKE
 from flowbench.extras import how_to_install
 from hydra_plugins.flowbench_sweeps.commands import job_arguments, logs
+from hydra_plugins.flowbench_sweeps.packed_launcher import packs_of
+from hydra_plugins.flowbench_sweeps.slurm_jobs import SlurmJob, SlurmPack, squeue
 
 __all__ = ["SlurmLauncher"]
-
-
-class SlurmJob:
-    """A run, pickled for the cluster.
-
-    Args:
-        arguments: of `train.py`.
-    """
-
-    def __init__(self, arguments: list[str]) -> None:
-        self.arguments = arguments
-        self.directory = os.getcwd()
-
-    def __call__(self) -> object:
-        """Run it; the outcome is in its folder."""
-        from flowbench.run.main import main
-
-        _requeue_when_told_to_stop()
-        os.chdir(self.directory)
-        sys.argv = ["train.py", *self.arguments]
-        try:
-            main()
-        except SystemExit as stop:
-            if stop.code == -1:  # submitit has requeued it
-                raise
-            if stop.code in (FAILED, MISTAKE):  # the other tasks of the job would wait for this
-                raise
-            return stop.code
-        return 0
-
-    def checkpoint(self) -> Any:
-        """What a requeued job runs: the same command, which resumes."""
-        import submitit
-
-        return submitit.helpers.DelayedSubmission(self)
 
 
 class SlurmLauncher(Launcher):
     """Submits all jobs at once and waits for them, by `squeue`, which needs no accounting.
 
     Args:
+        pack: runs of a job, at most; those that differ in seeds, orders of features or
+            optimisation alone are one job, as one process trains them with hydra/launcher=packed.
         max_num_timeout: how often a job that reaches its time limit is requeued.
         job_name: shown by squeue.
         partition: of the cluster; None: its default.
@@ -87,6 +53,7 @@ class SlurmLauncher(Launcher):
         self,
         *,
         max_num_timeout: AtLeastZero,
+        pack: AtLeastOne = 1,
         job_name: Text = "flowbench",
         partition: Text | None = None,
         account: Text | None = None,
@@ -103,6 +70,7 @@ class SlurmLauncher(Launcher):
         srun_args: Sequence[str] | None = None,
         **parameters: Any,
     ) -> None:
+        self.pack = pack
         self.max_num_timeout = max_num_timeout
         self.array_parallelism = array_parallelism
         own = {"array_parallelism": array_parallelism, "setup": setup, "srun_args": srun_args}
@@ -117,6 +85,8 @@ class SlurmLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keep the configuration."""
+        self.context = hydra_context
+        self.function = task_function
         self.config = config
         atexit.register(self._tell)
 
@@ -179,40 +149,30 @@ class SlurmLauncher(Launcher):
         executor.update_parameters(**given)
         try:
             with executor.batch():
-                jobs = [
-                    executor.submit(SlurmJob(job_arguments(self.config, overrides)))
-                    for overrides in job_overrides
-                ]
+                jobs = [executor.submit(self._job(pack)) for pack in self._packs(job_overrides)]
         except FailedJobError as error:
             reason = str(error).splitlines()[-1].removeprefix("sbatch: error: ")
             raise ConfigError(f"Slurm refuses hydra.launcher: {reason}") from error
         array = jobs[0].job_id.partition("_")[0]
         self.submitted[array] = len(jobs)
-        print(f"Slurm job {array}, {len(jobs)} runs; their output is in {folder}/", flush=True)
+        runs = f"{len(job_overrides)} runs"
+        runs += f" in {len(jobs)} jobs" if len(jobs) < len(job_overrides) else ""
+        print(f"Slurm job {array}, {runs}; their output is in {folder}/", flush=True)
         return array
 
+    def _packs(self, job_overrides: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
+        if self.pack == 1:
+            return [[overrides] for overrides in job_overrides]
+        loader = self.context.config_loader
+        return packs_of(job_overrides, loader, self.config, at_most=self.pack)
 
-def _squeue(*options: str) -> subprocess.CompletedProcess[str]:
-    """Call `squeue`, which prints a line per job."""
-    words = ["squeue", "--noheader", "--array", *options]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    def _job(self, pack: Sequence[Sequence[str]]) -> SlurmJob | SlurmPack:
+        if len(pack) > 1:
+            return SlurmPack(self.context, self.function, self.config, pack)
+        return SlurmJob(job_arguments(self.config, pack[0]))
 
 
 def _listed() -> list[str] | None:
     """The array numbers of all jobs of this user; None if Slurm does not answer."""
-    found = _squeue(f"--user={os.getuid()}", "--format=%F")
+    found = squeue(f"--user={os.getuid()}", "--format=%F")
     return None if found.returncode else found.stdout.split()
-
-
-def _requeue_when_told_to_stop() -> None:
-    """Handle SIGUSR1 as submitit does SIGUSR2, and SIGTERM too, unless the job is cancelled."""
-    requeue = signal.getsignal(signal.SIGUSR2)
-    assert callable(requeue)
-
-    def if_not_cancelled(signum: int, frame: Any) -> None:
-        job = os.environ["SLURM_JOB_ID"]
-        if _squeue(f"--jobs={job}", "--states=running").stdout.strip():
-            requeue(signum, frame)
-
-    signal.signal(signal.SIGUSR1, requeue)
-    signal.signal(signal.SIGTERM, if_not_cancelled)

@@ -191,6 +191,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         for sentence in table_warnings({**found.meta, **measured}, **told):
             warnings.warn(f"{self.path}: {sentence}", stacklevel=2)
         columns = Columns(**found.meta["columns"])
+        self.split_by_chance = "all" in found.arrays and columns.split is columns.group is None
         noisy = {columns.targets.index(name): at for name, at in measured["lattices"].items()}
         rows = [
             with_noise(split, noisy, part=0 if "all" in found.arrays else part)

@@ -1,12 +1,14 @@
 """`model=auto`: from a race to one density."""
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn
 
 import torch
-from torch import Tensor
 
-from flowbench.checkpoint import TrainedDensity, build_flow, load, saved_values
+from flowbench import ranks
+from flowbench.checkpoint import TrainedDensity, build_flow, saved_values
+from flowbench.config.errors import ConfigError
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Positive
 from flowbench.config.settings import Settings
 from flowbench.console import say as tell
@@ -15,15 +17,16 @@ from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.evaluation.paired import paired_difference
 from flowbench.evaluation.score import summarize
 from flowbench.flows import Flow, Mixture
-from flowbench.run.auto.portfolio import portfolio
-from flowbench.run.auto.race import Race
+from flowbench.run.auto.folds import Fold, folds_of, on_normal_scale
+from flowbench.run.auto.portfolio import Entry, portfolio
+from flowbench.run.auto.race import Race, Standing
 from flowbench.run.auto.weights import mixture_weights
 from flowbench.run.fit import Fitted
 from flowbench.run.folder import RunFolder
 
 __all__ = ["auto", "is_race", "race"]
 
-FINALISTS = 5
+FINALISTS = 8
 TARGET = "flowbench.run.auto.auto.auto"
 
 
@@ -61,28 +64,38 @@ def race(
         folder: of the run.
         progress: print the standings.
     """
+    if ranks.size() > 1:
+        raise ConfigError(
+            f"model=auto trains on one device, and {ranks.size()} processes were started: "
+            "expected trainer.devices=1 and trainer.num_nodes=1"
+        )
     say = tell if progress else lambda _: None
+    folds = folds_of(data)
+    skewed = _skewed(data)
     entries = portfolio(
-        len(data.rows["train"]),
+        len(folds[0].data.rows["train"]),
         data.features,
         context_features=data.context_features,
         mixed=data.measure is not None,
         lattice=data.lattice is not None,
+        skewed=bool(skewed),
     )
     seconds = 60 * settings.model["minutes"]
-    say(f"{len(entries)} models race for {settings.model['minutes']:g} minutes; validation rows "
-        "choose, test rows are sealed until then")  # fmt: skip
+    _tell_of(entries, folds, skewed, minutes=settings.model["minutes"], say=say)
     folder.begin()
-    contest = Race(entries, data, settings, folder, seconds=seconds, say=say)
+    contest = Race(entries, folds, settings, folder, seconds=seconds, say=say)
     contest.run()
-    flow, model, chosen = _winner(contest, data, settings)
-    _save(flow, model, data, settings, folder)
-    baselines = [name for name, entry in contest.entries.items() if entry.baseline]
+    winner = _winner(contest, data)
+    flow = winner.flow
+    _save(flow, winner.model, data, settings, folder)
     found = {
         "minutes": settings.model["minutes"],
-        "chosen": chosen,
-        "entries": [{"name": n, **vars(one)} for n, one in contest.standings.items()],
-        "baselines": _baselines(contest, flow, data, baselines),
+        "folds": len(folds),
+        "johnson": skewed,
+        "chosen": winner.weights,
+        "score": winner.score,
+        "entries": [_described(name, one) for name, one in contest.standings.items()],
+        "baselines": _baselines(contest, flow, data),
     }
     return Fitted(
         flow=flow.eval(),
@@ -96,34 +109,96 @@ def race(
     )
 
 
-def _winner(
-    contest: Race, data: DataModule, settings: Settings
-) -> tuple[Flow, dict[str, Any], dict[str, float]]:
-    """The best entry, or the mixture of the best if it is better: flow, model, weights."""
-    scored = [name for name, one in contest.standings.items() if one.val is not None]
-    if not scored:
-        told = "; ".join(dict.fromkeys(one.why for one in contest.standings.values()))
+def _skewed(data: DataModule) -> list[str]:
+    """The columns that are brought to a normal scale, by the training rows."""
+    if data.raw.atoms or data.raw.discrete or data.raw.missing:
+        return []
+    curved = on_normal_scale(data).curved.tolist()
+    return [name for name, one in zip(data.raw.feature_names, curved, strict=True) if one]
+
+
+def _tell_of(
+    entries: list[Entry],
+    folds: list[Fold],
+    skewed: list[str],
+    *,
+    minutes: float,
+    say: Callable[[str], None],
+) -> None:
+    choose = "validation rows choose"
+    if len(folds) > 1:
+        choose = f"{len(folds)} folds of training and validation rows choose"
+    say(f"{len(entries)} models race for {minutes:g} minutes; {choose}, test rows are sealed "
+        "until then")  # fmt: skip
+    if skewed:
+        say(f"brought to a normal scale (Johnson's S_U): {', '.join(skewed)}")
+
+
+def _described(name: str, standing: Standing) -> dict[str, Any]:
+    sums = {"seconds": sum(standing.seconds), "epochs": sum(standing.epochs)}
+    return {"name": name, **vars(standing), **sums, "folds": len(standing.seconds)}
+
+
+class Winner(NamedTuple):
+    """The density that a race has found.
+
+    Attributes:
+        flow: itself.
+        model: its configuration.
+        weights: of the entries that it is a mixture of.
+        score: of the rows that chose, in model space.
+    """
+
+    flow: Flow
+    model: dict[str, Any]
+    weights: dict[str, float]
+    score: dict[str, float]
+
+
+def _winner(contest: Race, data: DataModule) -> Winner:
+    """The best entry, or the mixture of the best if it is better."""
+    names, folds = contest.scored()
+    if not names:
+        told = "; ".join(dict.fromkeys(one.why for one in contest.standings.values() if one.why))
         raise DataError(f"model=auto: no model has a density of these data: {told}")
-    names = contest.ranked(scored)[:FINALISTS]
-    flows = {name: load(contest.folder_of(name).best).flow for name in names}
-    rows = data.rows["val"]
-    terms = torch.stack([log_likelihoods(flows[n], rows) for n in names], -1)
-    weights = mixture_weights(terms, rows.weight)
+    names = names[:FINALISTS]
+    terms = torch.stack([contest.terms_of(name, folds) for name in names], -1)
+    rows = contest.weights(folds)
+    weights = mixture_weights(terms, rows)
     mixed = (terms + weights.log()).logsumexp(-1)
-    gain = paired_difference(mixed, terms[:, 0], rows.weight)
-    if (weights > 0).sum() == 1 or gain["mean"] < gain["two_standard_errors"] / 2:
-        return flows[names[0]], dict(contest.entries[names[0]].model), {names[0]: 1.0}
+    gain = paired_difference(mixed, terms[:, 0], rows)["mean"] * len(mixed)
     kept = {n: w for n, w in zip(names, weights.tolist(), strict=True) if w > 0}
+    if gain < len(kept) - 1:  # what so many weights gain by chance, and more
+        kept, mixed = {names[0]: 1.0}, terms[:, 0]
+    flow, model = _mixed(contest, kept, folds, data)
+    return Winner(flow, model, kept, summarize(mixed, rows))
+
+
+def _mixed(
+    contest: Race, kept: Mapping[str, float], folds: int, data: DataModule
+) -> tuple[Flow, dict[str, Any]]:
+    """The mixture of some entries, each of which is the mean of its densities of all folds."""
+    members = [(name, fold) for name in kept for fold in range(folds)]
+    flows = [contest.flow(*member) for member in members]
+    models = [_model(contest.entries[name]) for name, _ in members]
+    if len(members) == 1:
+        return flows[0], models[0]
     model: dict[str, Any] = {
         "_target_": "flowbench.flows.ensemble",
-        "flows": [{**contest.entries[name].model, "_partial_": True} for name in kept],
-        "weights": list(kept.values()),
+        "flows": [{**one, "_partial_": True} for one in models],
+        "weights": [kept[name] / folds for name, _ in members],
     }
     flow = build_flow(model, **data.sizes)
     assert isinstance(flow, Mixture)
-    for member, name in zip(flow.base.members, kept, strict=True):
-        member.load_state_dict(flows[name].state_dict())
-    return flow, model, kept
+    for member, trained in zip(flow.base.members, flows, strict=True):
+        member.load_state_dict(trained.state_dict())
+    return flow, model
+
+
+def _model(entry: Entry) -> dict[str, Any]:
+    if not entry.johnson:
+        return dict(entry.model)
+    return {"_target_": "flowbench.flows.johnson_of", "flow": {**entry.model, "_partial_": True}}
 
 
 def _save(
@@ -148,21 +223,17 @@ def _save(
     density.save(folder.best)
 
 
-def _baselines(
-    contest: Race, flow: Flow, data: DataModule, names: list[str]
-) -> list[dict[str, Any]]:
+def _baselines(contest: Race, flow: Flow, data: DataModule) -> list[dict[str, Any]]:
     """The baselines on test rows, and how far the winner is ahead, row by row."""
-    own = _on_test(flow, data)
+    test = data.rows["test"]
+    own = log_likelihoods(flow, test)
     found = []
+    names, folds = contest.scored()
     for name in names:
-        if contest.standings[name].status != "done":
+        if not contest.entries[name].baseline:
             continue
-        terms = _on_test(load(contest.folder_of(name).best).flow, data)
-        weight = data.rows["test"].weight
-        ahead = paired_difference(own, terms, weight)
-        found.append({"name": name, "test": summarize(terms, weight), "ahead": ahead})
+        each = [log_likelihoods(contest.flow(name, fold), test) for fold in range(folds)]
+        terms = torch.stack(each).logsumexp(0) - math.log(len(each))
+        ahead = paired_difference(own, terms, test.weight)
+        found.append({"name": name, "test": summarize(terms, test.weight), "ahead": ahead})
     return found
-
-
-def _on_test(flow: Flow, data: DataModule) -> Tensor:
-    return log_likelihoods(flow, data.rows["test"])

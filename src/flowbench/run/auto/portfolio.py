@@ -1,18 +1,17 @@
 """The models that race, by the rows and columns of the data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowbench.config.configuration import SIZES
 from flowbench.config.defaults import completed
 from flowbench.run.models import model_of
 
-__all__ = ["NATIVE", "Entry", "portfolio"]
+__all__ = ["Entry", "portfolio"]
 
 MOST_FEATURES_OF_KERNELS = 20
-FEW_ROWS = 5_000
-NATIVE = ("maf", "maf_noise", "realnvp")  # which the native engine trains
+FEW_ROWS, MANY_ROWS = 5_000, 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +23,19 @@ class Entry:
         model: its configuration, with all options.
         training: what its training changes in the section `training`.
         baseline: whether it is fitted in closed form, and scored beside the winner.
+        johnson: whether skewed and heavy-tailed columns are brought to a normal scale first.
+        native: whether the native engine trains it.
+        smaller: the entry with half its size, if there is one: where that is behind one smaller
+            still, this does not start.
     """
 
     name: str
     model: Mapping[str, Any]
     training: Mapping[str, Any] = field(default_factory=dict)
     baseline: bool = False
+    johnson: bool = False
+    native: bool = False
+    smaller: str = ""
 
 
 def portfolio(
@@ -39,6 +45,7 @@ def portfolio(
     context_features: int = 0,
     mixed: bool = False,
     lattice: bool = False,
+    skewed: bool = False,
 ) -> list[Entry]:
     """The entries for data of a size; closed forms first.
 
@@ -48,29 +55,38 @@ def portfolio(
         context_features: size of a context, 0 for none.
         mixed: whether columns are on lattices or have atoms.
         lattice: whether all columns are on lattices.
+        skewed: whether columns are skewed or have heavy tails: densities of columns on a normal
+            scale race too, and flows see no others.
 
     Example:
-        >>> [entry.name for entry in portfolio(1000, 2)][:4]
-        ['gaussian', 'gaussian_mixture_2', 'gaussian_mixture_4', 'gaussian_mixture_8']
+        >>> [entry.name for entry in portfolio(1000, 2, skewed=True)][:3]
+        ['gaussian', 'gaussian_johnson', 'gaussian_mixture_2']
+        >>> [entry.name for entry in portfolio(1000, 2, skewed=True)][-1]
+        'maf_noise_johnson'
     """
-    return [
-        *_closed_forms(rows, features, context_features, lattice=lattice),
-        *_flows(rows, features, mixed=mixed, lattice=lattice),
-    ]
+    closed = _closed_forms(rows, features, context_features)
+    levels = [_baseline("histogram")] if lattice else []
+    flows = _flows(rows, features)
+    if skewed:
+        closed = [one for entry in closed for one in (entry, _on_normal_scale(entry))]
+        flows = [_on_normal_scale(entry) for entry in flows]
+    return [*closed, *levels, *_of_columns(rows, mixed=mixed, lattice=lattice), *flows]
 
 
-def _closed_forms(
-    rows: int, features: int, context_features: int, *, lattice: bool
-) -> list[Entry]:
+def _on_normal_scale(entry: Entry) -> Entry:
+    smaller = entry.smaller and f"{entry.smaller}_johnson"
+    return replace(entry, name=f"{entry.name}_johnson", johnson=True, smaller=smaller)
+
+
+def _closed_forms(rows: int, features: int, context_features: int) -> list[Entry]:
     entries = [_baseline("gaussian")]
     numbers = features * (features + 3) // 2
     for components in (2, 4, 8, 16, 32, 64):
         if components * numbers < rows:
-            entries.append(_baseline("gaussian_mixture", components=components))
+            one = _baseline("gaussian_mixture", components=components)
+            entries.append(replace(one, smaller=entries[-1].name))
     if features <= MOST_FEATURES_OF_KERNELS and not context_features:
         entries.append(_baseline("kernel", centres=min(rows, 5_000)))
-    if lattice:
-        entries.append(_baseline("histogram"))
     return entries
 
 
@@ -79,33 +95,46 @@ def _baseline(name: str, **options: Any) -> Entry:
     return Entry(name="_".join(places), model=_complete(name, options), baseline=True)
 
 
-def _flows(rows: int, features: int, *, mixed: bool, lattice: bool) -> list[Entry]:
-    width = 64 if rows < FEW_ROWS else 128 if features < 64 else 256
-    sizes = {"hidden_units": [width, width]}
-    training: dict[str, Any] = {"batch_size": 64 if rows < FEW_ROWS else 128}
-    training |= {"patience": 50 if rows < FEW_ROWS else 15, "learning_rate": 1e-3}
-    noisy = {**training, "noise": 0.1}
-    entries = []
-    if lattice:
-        entries += _of_levels(training, few=rows < FEW_ROWS)
+def _training(rows: int) -> dict[str, Any]:
+    few = rows < FEW_ROWS
+    size = 64 if few else 128 if rows < MANY_ROWS else 512
+    found = {"batch_size": size, "patience": 50 if few else 15, "learning_rate": 1e-3}
+    return found if few else {**found, "ema": 0.995}
+
+
+def _of_columns(rows: int, *, mixed: bool, lattice: bool) -> list[Entry]:
+    """Models of levels and of single values."""
+    few, training = rows < FEW_ROWS, _training(rows)
+    entries = _of_levels(training, few=few) if lattice else []
     if mixed:
         linear = {"hidden_units": [], "activation": None, "residual": False, "dropout": 0.0}
         entries += [
             _flow("made_mixed", training, {}),
             _flow("made_mixed", training, linear, name="made_mixed_linear"),
         ]
-    entries += [
-        _flow("maf", training, sizes, layers=5, batch_norm=False),
-        _flow("made_mog", training, sizes, components=10),
-        _flow("maf_mog", training, sizes, layers=3, batch_norm=False),
-        _flow("maf", training, sizes, name="maf_spline", layers=3, batch_norm=False,
-              univariate="spline"),
-        _flow("realnvp", training, sizes, layers=8, batch_norm=False),
-    ]  # fmt: skip
-    if rows < FEW_ROWS:
-        entries.append(_flow("maf", noisy, sizes, name="maf_noise", layers=5, batch_norm=False))
-        entries.append(_flow("made_mog", noisy, sizes, name="made_mog_noise", components=10))
     return entries
+
+
+def _flows(rows: int, features: int) -> list[Entry]:
+    few, training = rows < FEW_ROWS, _training(rows)
+    width = 64 if few else 128 if features < 64 else 256
+    sizes = {"hidden_units": [width, width]}
+    noisy = {**training, "noise": 0.1}
+    plain = {**sizes, "batch_norm": False}
+    start = {**plain, "zero_output": True}  # or rows far from 0 overflow before any training
+    entries = [
+        _flow("made_mog", training, sizes, components=5 if few else 20),
+        _flow("maf", training, plain, layers=5, native=True),
+        _flow("maf", training, plain, name="maf_spline", layers=3, univariate="spline"),
+        _flow("realnvp", training, start, layers=8, native=True),
+    ]
+    if few:
+        return [
+            *entries,
+            _flow("made_mog", noisy, sizes, name="made_mog_noise", components=5),
+            _flow("maf", noisy, plain, name="maf_noise", layers=5, native=True),
+        ]
+    return [*entries, _flow("maf_mog", training, plain, layers=3)]
 
 
 def _of_levels(training: Mapping[str, Any], *, few: bool) -> list[Entry]:
@@ -125,10 +154,11 @@ def _flow(
     sizes: Mapping[str, Any],
     *,
     name: str = "",
+    native: bool = False,
     **options: Any,
 ) -> Entry:
     settings = _complete(model, {**sizes, **options})
-    return Entry(name=name or model, model=settings, training=training)
+    return Entry(name=name or model, model=settings, training=training, native=native)
 
 
 def _complete(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

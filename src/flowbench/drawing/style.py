@@ -19,12 +19,9 @@ LEFT, RIGHT, BELOW, ABOVE = 0.85, 0.15, 0.5, 0.35
 
 def blank(width: float, height: float) -> "Figure":
     """A figure without panels, its sizes in inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from flowbench.drawing.shown import ShownFigure
 
-    figure = Figure(figsize=(width, height), dpi=120)
-    FigureCanvasAgg(figure)
-    return figure
+    return ShownFigure(width, height)
 
 
 def panels(figure: "Figure", lines: int, columns: int) -> list[Any]:
