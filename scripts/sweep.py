@@ -85,9 +85,10 @@ The flows have 5 layers of 64-64 units, a learning rate of 1e-3 and no early sto
 options above a table say otherwise. The limits are short ones, in epochs, so that all of it takes
 minutes: the effects are those after this training, not after the longest one. Numbers are
 differences of validation log-likelihoods, nats per row, over pairs of runs that differ in nothing
-else, ± two standard errors over the pairs. Data: the digits of scikit-learn; POWER of January to June 2007, not the whole set;
-a stand-in for GAS, i.e. 100,000 samples of a spline flow that others fitted to GAS; and a banana,
-x₂ ~ N(0, 2²) and x₁ | x₂ ~ N(x₂²/4, 1), whose natural order is x₂ first: right-to-left."""
+else, ± two standard errors over the pairs. Data: the digits of scikit-learn; POWER of January to
+June 2007, not the whole set; a stand-in for GAS, i.e. 100,000 samples of a spline flow that others
+fitted to GAS; and a banana, x₂ ~ N(0, 2²) and x₁ | x₂ ~ N(x₂²/4, 1), whose natural order is x₂
+first: right-to-left."""
 
 LOST = """How many runs failed (a log-likelihood was no longer finite), plus how many finished
 with a mean below the 1 % quantile, i.e. ran away on a few validation rows; for those sweeps the
