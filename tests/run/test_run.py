@@ -31,7 +31,7 @@ SMALL = [
 RESULT_KEYS = (
     "data model seed hash status command features context_features parameters rows test val "
     "test_rows_sha256 knows_lattice measure "
-    "calibration published steps best_epoch epochs seconds samples_per_second engine "
+    "calibration published deviations steps best_epoch epochs seconds samples_per_second engine "
     "peak_memory_bytes device threads versions git"
 ).split()
 
