@@ -58,9 +58,13 @@ def test_names_of_columns(density):
     ("x", "sentence"),
     [
         (FRAME[["a", "c"]], "x has no column 'b'; it has a, c"),
-        (X.astype(str), "x holds object, expected numbers"),
+        (X.astype(str), r"x holds object, expected numbers: row 1, column 'a' holds '"),
+        (
+            X.astype(object).assign(b=["2.0", *X["b"][1:]]),
+            "x holds object, expected numbers: row 1, column 'b' holds '2.0'",
+        ),
         (FRAME[["c"]], r"x has shape \(200, 1\), expected \[\.\.\., 2\]"),
-        ([["a", "b"]], "x holds <U1, expected numbers"),
+        ([[1.0, "b"]], "x holds <U32, expected numbers: row 1, column 1 holds '1.0'"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(density, x, sentence):

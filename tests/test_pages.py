@@ -89,7 +89,9 @@ def test_your_own_table(tmp_path, monkeypatch):
 
 
 def test_a_data_set_and_a_flow_of_ones_own(tmp_path):
-    code, files, commands = (text for _, text in blocks("README.md", "**Add a data set**"))
+    code, files, commands = (
+        text for _, text in blocks("docs/your_own_parts.md", "## A data set, a flow")
+    )
     write_files(code, tmp_path)
     write_files(files, tmp_path)
     out = train(commands, tmp_path)
@@ -99,7 +101,7 @@ def test_a_data_set_and_a_flow_of_ones_own(tmp_path):
 
 def test_your_own_parts(tmp_path, monkeypatch):
     page = "docs/your_own_parts.md"
-    write_files(blocks(page, "# Your own parts")[0][1], tmp_path)
+    write_files(blocks(page, "## The module")[0][1], tmp_path)
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 4)), columns=[*"xabc"])
     table.to_csv(tmp_path / "sets.csv", index=False)
     monkeypatch.chdir(tmp_path)
@@ -119,12 +121,10 @@ def test_your_own_parts(tmp_path, monkeypatch):
 def test_in_your_own_code(tmp_path, monkeypatch):
     run_commands.train(tmp_path, "data=toy", "model.layers=1", *SHORT.split())
     monkeypatch.chdir(tmp_path)
-    python = "".join(
-        text for kind, text in blocks("README.md", "## In your own code") if kind == "python"
-    )
-    names = {}
-    exec(of_this_run(python, tmp_path).replace("5000, 8)", "500, 8), max_epochs=1"), names)
-    assert flowbench.load("density.ckpt").sample(2).shape == (2, 8)
+    for page, section in (("README.md", "## In Python"), ("docs/python.md", "# In Python")):
+        python = "".join(text for kind, text in blocks(page, section) if kind == "python")
+        exec(of_this_run(python, tmp_path).replace("5000, 8)", "500, 8), max_epochs=1"), {})
+        assert flowbench.load("density.ckpt").sample(2).shape == (2, 8)
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,25 @@ def as_tensor(name: str, value: Any) -> Tensor:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{name} is not an array of numbers: {reason}") from error
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} holds {array.dtype}, expected numbers")
+        raise ValueError(
+            f"{name} holds {array.dtype}, expected numbers{_first_other(value, array)}"
+        )
     with warnings.catch_warnings(action="ignore"):  # a frame's memory may be read-only
         try:
             return dense(name, torch.from_numpy(array))
         except (TypeError, ValueError):  # negative strides, foreign byte order, 80 bits
             return torch.from_numpy(np.array(array, np.float64))
+
+
+def _first_other(value: Any, array: np.ndarray) -> str:
+    """Where the first cell is that is no number, with rows and unnamed columns from 1."""
+    if array.ndim != 2:
+        return ""
+    columns = list(getattr(value, "columns", range(1, array.shape[1] + 1)))
+    for (row, column), cell in np.ndenumerate(array):
+        if not isinstance(cell, Number):
+            return f": row {row + 1}, column {columns[column]!r} holds {str(cell)!r}"
+    return ""
 
 
 def like(given: Any, values: Tensor, *, name: str = "log_density") -> Any:

@@ -87,12 +87,12 @@ class TrainedDensity(nn.Module):
         self._units = [Preprocessed(flow, preprocess)]  # in a list: its parts are registered once
         self.context_preprocess = context_preprocess
         self.config = config
-        self.context_shape = tuple(context_shape or [context_features])
-        self.context_features = math.prod(self.context_shape)
-        self.feature_names = list(feature_names)
-        self.categories = dict(categories or {})
+        self.context_shape: tuple[int, ...] = tuple(context_shape or [context_features])
+        self.context_features: int = math.prod(self.context_shape)
+        self.feature_names: list[str] = list(feature_names)
+        self.categories: dict[str, Sequence[str]] = dict(categories or {})
         self.saved = saved
-        self.history = list(history)
+        self.history: list[Mapping[str, Any]] = list(history)
         self.eval()
 
     @overload

@@ -18,7 +18,12 @@ from typing import (
 __all__ = ["LARGEST", "is_text", "problem"]
 
 LARGEST = 1e100  # sums and squares of such numbers are finite
-WORDS = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false"}
+WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    bool: "true or false",
+}
 WORDS |= {types.NoneType: "null"}
 
 

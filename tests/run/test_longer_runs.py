@@ -48,6 +48,8 @@ def test_the_same_bits_as_one_long_run(tmp_path, capfd, short, long, options):
     second, result = train(tmp_path / "parts", *SMALL, *options, *long)
     assert f"continuing {first}" in capfd.readouterr().out
     assert outcome(second, result) == expected
+    last = torch.load(first / "checkpoints" / "last.ckpt", weights_only=True)
+    assert result["cpu_seconds"] > last["callbacks"]["CpuTime"]["seconds"] > 0
     assert {file: file.read_bytes() for file in before} == before
 
 

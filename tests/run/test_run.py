@@ -31,8 +31,8 @@ SMALL = [
 RESULT_KEYS = (
     "data model seed hash status command features context_features parameters rows test val "
     "test_rows_sha256 knows_lattice measure "
-    "calibration published deviations steps best_epoch epochs seconds samples_per_second engine "
-    "peak_memory_bytes device threads versions git"
+    "calibration published deviations steps best_epoch epochs seconds cpu_seconds "
+    "samples_per_second engine peak_memory_bytes device threads versions git"
 ).split()
 
 
@@ -66,6 +66,7 @@ def test_a_run_leaves_its_folder_and_the_same_command_returns_it(start, tmp_path
     assert set(result) == set(RESULT_KEYS)
     assert result["rows"] == {"train": 3000, "val": 500, "test": 100_000}
     assert result["epochs"] == 3
+    assert 0 < result["cpu_seconds"] < 600
     score = result["test"]["log_likelihood"]["model_space"]
     assert -5 < score["mean"] < -3.4
     assert score["n"] == 100_000

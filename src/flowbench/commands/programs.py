@@ -66,7 +66,9 @@ class FromNoise(nn.Module):
         if isinstance(flow.base, Autoregressive) or any(part not in inverted for part in loops):
             _refuse_long_loop("samples", flow)
         self.density = density
-        self.dtype = torch.float64 if density.in_data_units.needs_float64() else flow.dtype
+        self.dtype: torch.dtype = (
+            torch.float64 if density.in_data_units.needs_float64() else flow.dtype
+        )
 
     def forward(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
         """The samples, float64 where float32 cannot hold the data."""

@@ -15,7 +15,7 @@ UNIONS = (Union, types.UnionType)
 LISTS = (list, tuple, Sequence, Collection, Iterable)
 MAPPINGS = (dict, Mapping)
 BOUNDS = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
-PLAIN = {Any, None, types.NoneType, bool, int, float, str, Path, *LISTS, *MAPPINGS}
+PLAIN: set[Any] = {Any, None, types.NoneType, bool, int, float, str, Path, *LISTS, *MAPPINGS}
 
 
 def parts(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

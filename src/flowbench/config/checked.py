@@ -54,7 +54,8 @@ class Checked:
         if "__init__" in vars(cls):
             if options is not None:
                 add_options(cls.__init__, options)
-            cls.__init__ = _checked_constructor(cls, cls.__init__)
+            constructed: Any = cls  # no declaration of __init__ for type checkers
+            constructed.__init__ = _checked_constructor(cls, cls.__init__)
         if options is not None or "__init__" not in vars(cls):
             _explain(cls, options or {})
 

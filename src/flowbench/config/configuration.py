@@ -34,7 +34,7 @@ from flowbench.config.words import show
 
 __all__ = ["SIZES", "ConfigError", "Training", "check", "remarks", "resolved"]
 
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "paths": Paths,
     "published": Published,
     "training": Training,

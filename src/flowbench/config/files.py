@@ -37,7 +37,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 # Further keys, which are no options of the class.
 BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
-SECTIONS = {"training": Training, "evaluation": Evaluation, "auto": Auto}
+SECTIONS: dict[str, Any] = {"training": Training, "evaluation": Evaluation, "auto": Auto}
 CHECKED_LATER = ("trainer.",)  # all arguments of the Trainer are keys, though no file sets them
 
 _apply = ConfigLoaderImpl._apply_overrides_to_config

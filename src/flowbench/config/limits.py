@@ -45,7 +45,7 @@ class OneOf:
     """
 
     def __init__(self, words: Iterable[str]) -> None:
-        self.words = list(words)
+        self.words: list[str] = list(words)
 
     def func(self, value: str) -> bool:
         """Whether a text is one of them."""
@@ -76,7 +76,7 @@ class Form:
     """
 
     def __init__(self, pattern: str, told: str) -> None:
-        self.pattern = re.compile(pattern)
+        self.pattern: re.Pattern[str] = re.compile(pattern)
         self.told = told
 
     def func(self, value: str) -> bool:

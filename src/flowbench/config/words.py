@@ -55,7 +55,7 @@ def show(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str).replace('"', "")
 
 
-NAMES = {int: "an integer", float: "a number", str: "text"}
+NAMES: dict[Any, str] = {int: "an integer", float: "a number", str: "text"}
 NAMES |= {type(None): "null", Path: "a path", Any: "anything", Callable: "a function"}
 NAMES |= {inspect.Parameter.empty: "a value"}
 LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}

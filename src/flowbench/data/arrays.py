@@ -150,7 +150,7 @@ class Arrays(DataModule):
         missing: bool = False,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed)
-        self.splits = {**splits, "test": splits["val"]}
+        self.splits: dict[str, Pair] = {**splits, "test": splits["val"]}
         self.standardized = standardized
         self.discrete = discrete
         self.circular = circular

@@ -178,9 +178,9 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         """Map all splits to model space, once."""
         if self.rows:
             return
-        self.raw = self._read()
-        self.preprocess = build_preprocess(self.raw.preprocess)
-        self.context_preprocess = build_preprocess(self.raw.context_preprocess)
+        self.raw: RawData = self._read()
+        self.preprocess: Chain = build_preprocess(self.raw.preprocess)
+        self.context_preprocess: Chain = build_preprocess(self.raw.context_preprocess)
         for split in SPLITS:
             rows = self.model_space(self.raw.x[split], self.raw.context.get(split))
             self.rows[split] = rows.changed(weight=_of_mean_one(self.raw.weight.get(split)))

@@ -133,11 +133,11 @@ class BatchLoader:
         self.rows = rows
         self.batch_size = batch_size
         self.seed = seed
-        self.steps_per_item = steps_per_item or 1
-        self.in_lists = steps_per_item is not None
-        self.epoch = 0
-        self.item = 0
-        self.steps = max(1, (len(rows) + (batch_size - 1) // 2) // batch_size)
+        self.steps_per_item: int = steps_per_item or 1
+        self.in_lists: bool = steps_per_item is not None
+        self.epoch: int = 0
+        self.item: int = 0
+        self.steps: int = max(1, (len(rows) + (batch_size - 1) // 2) // batch_size)
 
     def __len__(self) -> int:
         return -(-self.steps // self.steps_per_item)

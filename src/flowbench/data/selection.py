@@ -33,8 +33,8 @@ class Selection:
         self.array = array
         self.index = index
         self.change = change
-        self.dtype = self[:0].dtype
-        self.shape = (len(index), self[:0].shape[1])
+        self.dtype: np.dtype[Any] = self[:0].dtype
+        self.shape: tuple[int, ...] = (len(index), self[:0].shape[1])
 
     def __len__(self) -> int:
         return len(self.index)

@@ -48,10 +48,10 @@ class RowNoise:
         with np.errstate(over="ignore"):
             values = (rows + 0.0).astype(np.float32)  # no −0
         bits = np.where(np.isnan(values), np.float32(0), values).view(np.uint32).astype(np.uint64)
-        self.keys = np.full(len(rows), draw, np.uint64)
+        self.keys: NDArray[np.uint64] = np.full(len(rows), draw, np.uint64)
         for column in range(bits.shape[1]):
             self.keys = _mixed((self.keys ^ bits[:, column]) + GOLDEN)
-        self.row = 0
+        self.row: int = 0
 
     def random(self, size: tuple[int, int]) -> NDArray[np.floating[Any]]:
         """Noise in [0, 1) for the next rows, `[rows, columns]`."""

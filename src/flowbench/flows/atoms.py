@@ -30,8 +30,8 @@ class Atoms(nn.Module):
     def __init__(self, atoms: Sequence[Atom], *, features: int) -> None:
         super().__init__()
         each = [[one for one in atoms if one.column == column] for column in range(features)]
-        self.params = max(map(len, each))
-        self.columns = [column for column, own in enumerate(each) if own]
+        self.params: int = max(map(len, each))
+        self.columns: list[int] = [column for column, own in enumerate(each) if own]
         here = torch.get_default_device()
 
         def padded(name: str, missing: float) -> Tensor:
@@ -44,7 +44,9 @@ class Atoms(nn.Module):
         self.register_buffer("places", padded("place", math.nan), persistent=False)
         self.register_buffer("rounding", padded("rounding", 0.0), persistent=False)
         self.register_buffer("log_widths", padded("log_width", 0.0), persistent=False)
-        self.start = nn.Parameter(torch.zeros(features, self.params)) if self.params else None
+        self.start: nn.Parameter | None = (
+            nn.Parameter(torch.zeros(features, self.params)) if self.params else None
+        )
 
     def log_prob(self, u: Tensor, terms: Tensor, params: Tensor) -> Tensor:
         """Log-densities `[..., features]`, given those of the rest.

@@ -44,12 +44,12 @@ class Autoregressive(Base):
                 f"the network has params={network.params}, expected the {family.params} of "
                 f"{type(family).__name__}"
             )
-        self.features = network.features
-        self.context_features = network.context_features
+        self.features: int = network.features
+        self.context_features: int = network.context_features
         self.network = network
         self.family = family
-        self.has_rsample = family.has_rsample
-        self.discrete = family.discrete
+        self.has_rsample: bool = family.has_rsample
+        self.discrete: bool = family.discrete
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return self.family.log_prob(u, self.network(u, context)).sum(-1)

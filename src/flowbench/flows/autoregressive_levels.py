@@ -40,7 +40,7 @@ class AutoregressiveLevels(LatticeBase):
         super().__init__(lattice)
         self.network = network
         self.family = family
-        self.context_features = network.context_features
+        self.context_features: int = network.context_features
         scales = 2 / (self.counts - 1).clamp(min=1).to(self.anchor)
         self.register_buffer("scales", scales, persistent=False)
 

@@ -50,8 +50,10 @@ class AutoregressiveTransform(nn.Module):
             raise ValueError(
                 f"the network has params={network.params}, expected shift and log-scale"
             )
-        self.features = network.features
-        self.transform = MaskedAutoregressive(network, AffineMap(log_scale_bound))
+        self.features: int = network.features
+        self.transform: MaskedAutoregressive = MaskedAutoregressive(
+            network, AffineMap(log_scale_bound)
+        )
 
     def forward(self, base: Distribution, context: Tensor | None = None) -> FlowDistribution:
         """Move a distribution through the layer.
@@ -91,13 +93,13 @@ class DistributionBase(Base):
         (torch.Size([5]), torch.Size([3, 2]))
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(self, distribution: Distribution) -> None:
         super().__init__()
-        self.features = distribution.event_shape[0]
+        self.features: int = distribution.event_shape[0]
         self.distribution = distribution
-        self.has_rsample = distribution.has_rsample
+        self.has_rsample: bool = distribution.has_rsample
         self.anchor: Tensor
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 

@@ -61,7 +61,7 @@ class StandardNormal(Base):
         tensor(-1.8379)
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -96,13 +96,13 @@ class NormalAndUniform(Base):
         tensor(-2.7568)
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(self, features: int, *, circular: Sequence[int]) -> None:
         super().__init__()
         self.features = features
-        self.normal = StandardNormal(features)
-        self.circular = tuple(circular)
+        self.normal: StandardNormal = StandardNormal(features)
+        self.circular: tuple[int, ...] = tuple(circular)
         angles = torch.tensor([feature in self.circular for feature in range(features)])
         self.angles: Tensor
         self.register_buffer("angles", angles, persistent=False)
@@ -135,13 +135,13 @@ class DiagonalNormal(Base):
         tensor(-1.8379, grad_fn=<SubBackward0>)
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.features = features
-        self.mean = nn.Parameter(torch.zeros(features))
-        self.log_scale = nn.Parameter(torch.zeros(features))
+        self.mean: nn.Parameter = nn.Parameter(torch.zeros(features))
+        self.log_scale: nn.Parameter = nn.Parameter(torch.zeros(features))
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return log_normal((u - self.mean) * torch.exp(-self.log_scale)) - self.log_scale.sum()

@@ -35,7 +35,7 @@ class Cells(nn.Module):
 
     def __init__(self, levels: Sequence[int], *, unbounded: bool) -> None:
         super().__init__()
-        self.unbounded = int(unbounded)
+        self.unbounded: int = int(unbounded)
         here = torch.get_default_device()
         counts = torch.tensor(levels, device=here) + 2 * self.unbounded
         self.register_buffer("counts", counts, persistent=False)

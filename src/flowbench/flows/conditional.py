@@ -51,9 +51,9 @@ class ConditionalNormal(Checked, Base):
     ) -> None:
         super().__init__()
         self.features = features
-        self.context_features = context_features
-        self.map = AffineMap(log_scale_bound)
-        self.network = MLP(
+        self.context_features: int = context_features
+        self.map: AffineMap = AffineMap(log_scale_bound)
+        self.network: MLP = MLP(
             context_features,
             self.map.params,
             outputs=features,

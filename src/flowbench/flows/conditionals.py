@@ -52,7 +52,7 @@ class CellConditionals(Conditionals):
         super().__init__()
         self.cells = cells
         self.levels = levels
-        self.params = levels.params
+        self.params: int = levels.params
         counts = cells.counts.to(torch.get_default_dtype())
         self.register_buffer("centre", (counts - 1) / 2)
         self.register_buffer("spread", counts / 4)
@@ -91,9 +91,9 @@ class RealConditionals(Conditionals):
     def __init__(self, family: Family, columns: int) -> None:
         super().__init__()
         self.family = family
-        self.map = AffineMap()
-        self.params = family.params + self.map.params
-        self.start = nn.Parameter(torch.zeros(columns, family.params))
+        self.map: AffineMap = AffineMap()
+        self.params: int = family.params + self.map.params
+        self.start: nn.Parameter = nn.Parameter(torch.zeros(columns, family.params))
 
     def inputs(self, u: Tensor, column: int | slice = slice(None)) -> Tensor:  # noqa: D102
         del column

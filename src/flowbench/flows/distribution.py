@@ -42,8 +42,6 @@ class FlowDistribution(Distribution):
         (torch.Size([7]), torch.Size([5, 2]))
     """
 
-    arg_constraints = {}  # type: ignore[assignment]  # noqa: RUF012
-
     def __init__(
         self,
         flow: "Flow",
@@ -56,10 +54,16 @@ class FlowDistribution(Distribution):
         if batch_shape is None:
             batch_shape = () if context is None else context.shape[:-1]
         self.flow = flow
-        self.context = context if context is None else context.expand(*batch_shape, -1)
-        self.has_rsample = flow.has_rsample
+        self.context: Tensor | None = (
+            context if context is None else context.expand(*batch_shape, -1)
+        )
+        self.has_rsample: bool = flow.has_rsample
         event_shape = torch.Size([flow.features])
         super().__init__(torch.Size(batch_shape), event_shape, validate_args=validate_args)
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:  # noqa: D102
+        return {}
 
     @constraints.dependent_property(event_dim=1)
     def support(self) -> constraints.Constraint:  # type: ignore[override]

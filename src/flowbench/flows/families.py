@@ -76,7 +76,7 @@ class GaussianFamily(Family):
 
     def __init__(self, log_scale_bound: Positive | None = LOG_SCALE_BOUND) -> None:
         super().__init__()
-        self.map = AffineMap(log_scale_bound)
+        self.map: AffineMap = AffineMap(log_scale_bound)
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
         u, log_derivative = self.map.inverse(x, params)
@@ -120,8 +120,8 @@ class MixtureFamily(Family):
         self, components: AtLeastOne = 10, log_scale_bound: Positive | None = LOG_SCALE_BOUND
     ) -> None:
         super().__init__()
-        self.params = 3 * components
-        self.gaussian = GaussianFamily(log_scale_bound)
+        self.params: int = 3 * components
+        self.gaussian: GaussianFamily = GaussianFamily(log_scale_bound)
         shares = (torch.arange(components, dtype=torch.float64) + 0.5) / components
         quantiles = torch.special.ndtri(shares).to(torch.get_default_dtype())
         self.register_buffer("quantiles", quantiles)
@@ -169,8 +169,8 @@ class SplineFamily(Family):
 
     def __init__(self, bins: Bins = 8, *, tail_bound: Positive = 3.0) -> None:
         super().__init__()
-        self.map = RationalQuadraticMap(bins, bound=tail_bound)
-        self.params = self.map.params
+        self.map: RationalQuadraticMap = RationalQuadraticMap(bins, bound=tail_bound)
+        self.params: int = self.map.params
 
     def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
         u, log_derivative = self.map.inverse(x, params)

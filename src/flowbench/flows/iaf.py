@@ -1,5 +1,6 @@
 """Inverse autoregressive flow."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from flowbench.config.limits import AtLeastOne
@@ -39,7 +40,7 @@ class IAF(Flow, options=options_of(MAF, without=["base", "components", "dropout"
     """
 
     conflicts = MAF.conflicts
-    needs: ClassVar = MAF.needs
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = MAF.needs
 
     def __init__(self, features: AtLeastOne, *, batch_norm: bool = False, **options: Any) -> None:
         maf = MAF(features, batch_norm=batch_norm, **options)

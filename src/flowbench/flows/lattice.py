@@ -40,9 +40,9 @@ class LatticeBase(Base):
     def __init__(self, lattice: Lattice) -> None:
         super().__init__()
         assert isinstance(lattice.levels, Sequence)
-        self.features = len(lattice.levels)
-        self.discrete = lattice.discrete
-        self.cells = Cells(lattice.levels, unbounded=lattice.unbounded)
+        self.features: int = len(lattice.levels)
+        self.discrete: bool = lattice.discrete
+        self.cells: Cells = Cells(lattice.levels, unbounded=lattice.unbounded)
         here = torch.get_default_device()
         # This buffer gives samples the dtype and device of the flow.
         self.register_buffer("anchor", torch.zeros((), device=here), persistent=False)

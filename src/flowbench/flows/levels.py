@@ -71,9 +71,9 @@ class CategoricalLevels(Levels):
 
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__(levels)
-        self.params = max(levels)
-        self.logits = nn.Parameter(torch.zeros(len(levels), self.params))
-        self.equal = min(levels) == self.params
+        self.params: int = max(levels)
+        self.logits: nn.Parameter = nn.Parameter(torch.zeros(len(levels), self.params))
+        self.equal: bool = min(levels) == self.params
 
     def log_prob(self, k: Tensor, params: Tensor) -> Tensor:  # noqa: D102
         logits = self._allowed(params + self.logits, self.counts)
@@ -121,7 +121,7 @@ class LogisticLevels(Levels):
 
     def __init__(self, levels: Sequence[int], *, components: int) -> None:
         super().__init__(levels)
-        self.params = 3 * components
+        self.params: int = 3 * components
         self.components = components
         means = (2 * torch.arange(components) + 1) / components - 1
         self.register_buffer("means", means, persistent=False)

@@ -1,6 +1,6 @@
 """The masked autoencoder for distribution estimation, as a density."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from flowbench.config.limits import AtLeastOne, Positive
@@ -58,7 +58,10 @@ class MADE(Flow, options=options_of(AutoregressiveNetwork, without=OF_THE_NETWOR
     """
 
     conflicts = AutoregressiveNetwork.conflicts
-    needs: ClassVar = {**AutoregressiveNetwork.needs, "components": {"family": "mixture"}}
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **AutoregressiveNetwork.needs,
+        "components": {"family": "mixture"},
+    }
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Masked autoregressive flow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, Unpack
 
@@ -91,7 +91,7 @@ class MAF(Flow, options=map_options()):
     """
 
     conflicts = AutoregressiveNetwork.conflicts
-    needs: ClassVar = {
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **AutoregressiveNetwork.needs,
         **MAP_NEEDS,
         **NORM_NEEDS,

@@ -38,16 +38,16 @@ class MixedBase(Base):
         atoms: Atoms,
     ) -> None:
         super().__init__()
-        self.features = network.features
-        self.context_features = network.context_features
+        self.features: int = network.features
+        self.context_features: int = network.context_features
         self.network = network
-        self.kinds = nn.ModuleList(kind for _, kind in kinds)
+        self.kinds: nn.ModuleList = nn.ModuleList(kind for _, kind in kinds)
         self.atoms = atoms
         here = torch.get_default_device()
-        self.columns = [list(columns) for columns, _ in kinds]
+        self.columns: list[list[int]] = [list(columns) for columns, _ in kinds]
         order = [column for columns in self.columns for column in columns]
-        self.back = [order.index(column) for column in range(self.features)]
-        self.home = {
+        self.back: list[int] = [order.index(column) for column in range(self.features)]
+        self.home: dict[int, tuple[Conditionals, int]] = {
             column: (kind, place)
             for columns, kind in kinds
             for place, column in enumerate(columns)

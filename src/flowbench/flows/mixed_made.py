@@ -56,7 +56,7 @@ class MixedMADE(
     """
 
     conflicts = AutoregressiveNetwork.conflicts
-    needs: ClassVar = AutoregressiveNetwork.needs
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = AutoregressiveNetwork.needs
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """NICE: additive coupling layers."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from flowbench.config.combinations import ANY
@@ -42,7 +43,7 @@ class NICE(Flow, options=options_of(RealNVP, without=BETWEEN_LAYERS + OF_THE_MAP
     """
 
     conflicts = RealNVP.conflicts
-    needs: ClassVar = {"activation": {"hidden_units": ANY}}
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {"activation": {"hidden_units": ANY}}
 
     def __init__(self, features: AtLeastOne, *, layers: AtLeastOne = 4, **options: Any) -> None:
         additive = RealNVP(

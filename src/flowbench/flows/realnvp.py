@@ -83,7 +83,7 @@ class RealNVP(Flow, options=map_options()):
         torch.Size([7])
     """
 
-    needs: ClassVar = {
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **MAP_NEEDS,
         **NORM_NEEDS,
         "activation": {"hidden_units": ANY},

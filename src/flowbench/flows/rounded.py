@@ -48,7 +48,7 @@ class InflatedLevels(Levels):
     def __init__(self, levels: Sequence[int], *, components: int) -> None:
         super().__init__(levels)
         self.components = components
-        self.params = FREQUENT + 3 * components + 2
+        self.params: int = FREQUENT + 3 * components + 2
         counts = self.counts.to(torch.get_default_dtype())
         none = self.counts.new_full((len(levels), FREQUENT), -1)
         self.register_buffer("frequent", none)
@@ -56,7 +56,7 @@ class InflatedLevels(Levels):
         self.register_buffer("spread", counts / 4)
         start = torch.zeros(len(levels), self.params)
         start[:, -2 * components - 2 : -components - 2] = torch.linspace(-1.5, 1.5, components)
-        self.start = nn.Parameter(start)
+        self.start: nn.Parameter = nn.Parameter(start)
 
     def log_prob(self, k: Tensor, params: Tensor) -> Tensor:  # noqa: D102
         weights, means, log_scales = self._split(params + self.start, self.frequent)

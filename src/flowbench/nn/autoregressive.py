@@ -25,6 +25,7 @@ from flowbench.nn.options import (
     ACTIVATIONS,
     Activation,
     Constraint,
+    Function,
     Initializer,
     Regularizer,
     resolve,
@@ -81,7 +82,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
         torch.Size([5, 3, 2])
     """
 
-    needs: ClassVar = {
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "activation": {"hidden_units": ANY},
         "hidden_degrees": {"hidden_units": ANY},
         "dropout": {"hidden_units": ANY},
@@ -134,12 +135,14 @@ class AutoregressiveNetwork(Checked, nn.Module):
         super().__init__()
         self.features = features
         self.params = params
-        self.hidden_units = tuple(hidden_units)
+        self.hidden_units: tuple[int, ...] = tuple(hidden_units)
         self.context_features = context_features
         self.residual = residual
         self.validate_args = validate_args
-        self.activation = resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
-        self.dropout = nn.Dropout(dropout)
+        self.activation: Function = (
+            resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
+        )
+        self.dropout: nn.Dropout = nn.Dropout(dropout)
 
         from_zero = context_features > 0 and conditional_input_layers == "first_layer"
         generator = torch.Generator()
@@ -169,12 +172,12 @@ class AutoregressiveNetwork(Checked, nn.Module):
             "bias_constraint": bias_constraint,
         }
         masks = masks_from_degrees(degrees, params)
-        self.layers = nn.ModuleList(MaskedLinear(mask, **options) for mask in masks)
+        self.layers: nn.ModuleList = nn.ModuleList(MaskedLinear(mask, **options) for mask in masks)
         conditioned = masks if conditional_input_layers == "all_layers" else masks[:1]
         if not context_features:
             conditioned = []
         options |= {"use_bias": False}
-        self.context_layers = nn.ModuleList(
+        self.context_layers: nn.ModuleList = nn.ModuleList(
             MaskedLinear(mask.new_ones(len(mask), context_features), **options)
             for mask in conditioned
         )
@@ -196,7 +199,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
         features depend: that of a unit in the last hidden layer.
         """
         self.order: list[int] = degrees[0].argsort().tolist()
-        self.known_sorted = [bool((layer.diff() >= 0).all()) for layer in degrees]
+        self.known_sorted: list[bool] = [bool((layer.diff() >= 0).all()) for layer in degrees]
         self.ends: list[list[int]] = []
         for layer in degrees:
             counts = torch.bincount(layer, minlength=self.features + 1)

@@ -57,19 +57,23 @@ class MaskedConvolution(nn.Module):
         own: bool = True,
     ) -> None:
         super().__init__()
-        self.steps = size // 2
+        self.steps: int = size // 2
         self.dilation = dilation
         self.groups = groups
         mask = torch.ones(units, self.steps + 1, size, inputs, dtype=torch.bool, device="cpu")
         mask[:, -1, self.steps + 1 :] = False
         group_of = [torch.arange(n, device="cpu") * groups // n for n in (units, inputs)]
         mask[:, -1, self.steps] = group_of[1] < group_of[0][:, None] + own
-        self.is_full = bool(mask.all())
+        self.is_full: bool = bool(mask.all())
         here = torch.get_default_device()
         self.register_buffer("mask", mask.to(here), persistent=False)
         bound = max(1, int(mask[-1].sum())) ** -0.5
-        self.weight = nn.Parameter(torch.empty(mask.shape, device=here).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(units, device=here).uniform_(-bound, bound))
+        self.weight: nn.Parameter = nn.Parameter(
+            torch.empty(mask.shape, device=here).uniform_(-bound, bound)
+        )
+        self.bias: nn.Parameter = nn.Parameter(
+            torch.empty(units, device=here).uniform_(-bound, bound)
+        )
 
     @property
     def kernel(self) -> Tensor:
@@ -147,29 +151,31 @@ class ConvolutionalNetwork(Checked, nn.Module):
         units, inner_units = (-(-n // channels) * channels for n in (units, inner_units))
         if activation in ACROSS_UNITS:
             raise ValueError(f"activation={activation!r}: expected one that acts on single units")
-        self.shape = tuple(shape)
-        self.features = prod(shape)
-        self.order = range(self.features)
+        self.shape: tuple[int, ...] = tuple(shape)
+        self.features: int = prod(shape)
+        self.order: range = range(self.features)
         self.params = params
         self.context_features = context_features
         self.gated = gated
-        self.activation = resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
-        self.dropout = nn.Dropout(dropout)
-        self.first = MaskedConvolution(
+        self.activation: Function = (
+            resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
+        )
+        self.dropout: nn.Dropout = nn.Dropout(dropout)
+        self.first: MaskedConvolution = MaskedConvolution(
             2 * channels, units, size=first_kernel, groups=channels, own=False
         )
         here = torch.get_default_device()
-        self.positions = nn.Parameter(torch.zeros(*shape[:2], units, device=here))
-        self.blocks = nn.ModuleList(
+        self.positions: nn.Parameter = nn.Parameter(torch.zeros(*shape[:2], units, device=here))
+        self.blocks: nn.ModuleList = nn.ModuleList(
             _Block(units, inner_units, size=kernel, step=step, gated=gated, groups=channels)
             for _, step in zip(range(blocks), cycle(dilations), strict=False)
         )
-        self.context_layers = nn.ModuleList(
+        self.context_layers: nn.ModuleList = nn.ModuleList(
             nn.Linear(context_features, inner_units, bias=False, device=here)
             for _ in range(blocks if context_features else 0)
         )
-        self.middle = MaskedConvolution(units, units, groups=channels)
-        self.last = MaskedConvolution(units, channels * params, groups=channels)
+        self.middle: MaskedConvolution = MaskedConvolution(units, units, groups=channels)
+        self.last: MaskedConvolution = MaskedConvolution(units, channels * params, groups=channels)
         _start_at_zero(self.last)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:

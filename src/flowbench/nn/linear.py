@@ -9,6 +9,7 @@ from flowbench.nn.options import (
     INITIALIZERS,
     REGULARIZERS,
     Constraint,
+    Function,
     Initializer,
     Regularizer,
     resolve,
@@ -58,14 +59,26 @@ class MaskedLinear(nn.Module):
         bias_constraint: Constraint | None = None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(mask.shape))
-        self.bias = nn.Parameter(torch.empty(len(mask))) if use_bias else None
-        self.kernel_initializer = resolve("kernel_initializer", kernel_initializer, INITIALIZERS)
-        self.bias_initializer = resolve("bias_initializer", bias_initializer, INITIALIZERS)
-        self.kernel_regularizer = resolve("kernel_regularizer", kernel_regularizer, REGULARIZERS)
-        self.bias_regularizer = resolve("bias_regularizer", bias_regularizer, REGULARIZERS)
-        self.kernel_constraint = resolve("kernel_constraint", kernel_constraint, CONSTRAINTS)
-        self.bias_constraint = resolve("bias_constraint", bias_constraint, CONSTRAINTS)
+        self.weight: nn.Parameter = nn.Parameter(torch.empty(mask.shape))
+        self.bias: nn.Parameter | None = nn.Parameter(torch.empty(len(mask))) if use_bias else None
+        self.kernel_initializer: Function | None = resolve(
+            "kernel_initializer", kernel_initializer, INITIALIZERS
+        )
+        self.bias_initializer: Function | None = resolve(
+            "bias_initializer", bias_initializer, INITIALIZERS
+        )
+        self.kernel_regularizer: Function | None = resolve(
+            "kernel_regularizer", kernel_regularizer, REGULARIZERS
+        )
+        self.bias_regularizer: Function | None = resolve(
+            "bias_regularizer", bias_regularizer, REGULARIZERS
+        )
+        self.kernel_constraint: Function | None = resolve(
+            "kernel_constraint", kernel_constraint, CONSTRAINTS
+        )
+        self.bias_constraint: Function | None = resolve(
+            "bias_constraint", bias_constraint, CONSTRAINTS
+        )
         self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
         self.reset_parameters()
 

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from flowbench.config.checked import Checked
 from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.nn.contexts import declared
-from flowbench.nn.options import ACTIVATIONS, INITIALIZERS, Activation, Initializer, resolve
+from flowbench.nn.options import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    Activation,
+    Function,
+    Initializer,
+    resolve,
+)
 
 __all__ = ["MLP", "ShiftAndLogScale", "SplitMLP"]
 
@@ -60,17 +67,19 @@ class MLP(Checked, nn.Module):
         self.params = params
         self.outputs = outputs
         self.context_features = context_features
-        self.activation = resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
+        self.activation: Function = (
+            resolve("activation", activation, ACTIVATIONS) or ACTIVATIONS["linear"]
+        )
         kernel = resolve("kernel_initializer", kernel_initializer, INITIALIZERS)
         bias = resolve("bias_initializer", bias_initializer, INITIALIZERS)
         here = {"device": torch.get_default_device()}
         widths = [features, *hidden_units, outputs * params]
         with warnings.catch_warnings(action="ignore"):  # of a layer without inputs
-            self.layers = nn.ModuleList(
+            self.layers: nn.ModuleList = nn.ModuleList(
                 nn.utils.skip_init(nn.Linear, size, above, bias=use_bias, **here)
                 for size, above in pairwise(widths)
             )
-        self.context_layer = (
+        self.context_layer: nn.Module | None = (
             nn.utils.skip_init(nn.Linear, context_features, widths[1], bias=False, **here)
             if context_features
             else None
@@ -162,7 +171,7 @@ class ShiftAndLogScale(nn.Module):
         self.log_scale = log_scale
         parts = [part for part in (shift, log_scale) if part is not None]
         sizes = {getattr(part, "context_features", None) for part in parts}
-        self.context_features = sizes.pop() if len(sizes) == 1 else None
+        self.context_features: int | None = sizes.pop() if len(sizes) == 1 else None
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Shift and log-scale, `[..., outputs, 2]`."""

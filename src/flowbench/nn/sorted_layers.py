@@ -38,9 +38,12 @@ class SortedLayer:
         ends: list[int],
         seen: list[int],
     ) -> None:
-        self.layer, self.context = layer, context
-        self.above, self.below = above, below
-        self.ends, self.seen = ends, seen
+        self.layer = layer
+        self.context = context
+        self.above = above
+        self.below = below
+        self.ends = ends
+        self.seen = seen
 
     def weight(self, rows: slice, columns: int) -> Tensor:
         """The masked weight of some outputs and of the first inputs, `[rows, columns]`."""

@@ -20,7 +20,7 @@ class Pictures:
 
     def __init__(self, page: Path) -> None:
         self.page = page
-        self.folder = page.with_name(f"{page.stem}_files")
+        self.folder: Path = page.with_name(f"{page.stem}_files")
         self.kept: set[str] = set()
         if self.folder.is_symlink():
             raise ReportError(f"{self.folder}: is a link, expected a folder; remove it")

@@ -16,8 +16,9 @@ EXPLANATION = (
     "Test log-likelihoods are means in nats per row (per clip, the sum over its frames, with "
     "window=sequence), in model space, ± two standard errors over the test rows or clips; sd: "
     "standard deviation over seeds; of densities given labels, log p(x) = log Σ p(x | label) "
-    "p(label) with the p(label) of each result. Epochs, wall time, peak memory and rows sampled "
-    "per second are means over seeds."
+    "p(label) with the p(label) of each result. Epochs, wall time, CPU time, peak memory and rows "
+    "sampled per second are means over seeds; wall time is of the training, CPU time of the whole "
+    "run."
 )
 LEADER = (
     "The leader has the highest validation log-likelihood on its data; differences to it are "
@@ -166,6 +167,7 @@ COLUMNS: dict[str, Callable[[Setting, Behind | None], Cell]] = {
     "parameters": _mean("parameters", text=formatting.integer),
     "epochs": _mean("epochs", text=formatting.integer),
     "wall time": _mean("seconds", text=formatting.duration),
+    "CPU time": _mean("cpu_seconds", text=formatting.duration),
     "peak memory (MB)": _mean(
         "peak_memory_bytes", text=lambda v: formatting.integer(None if v is None else v / 1e6)
     ),

@@ -109,6 +109,7 @@ def _row(run: RunRecord) -> dict[str, Any]:
         "epochs": result.get("epochs", len(run.history)),
         "best_epoch": result.get("best_epoch"),
         "seconds": result.get("seconds"),
+        "cpu_seconds": result.get("cpu_seconds"),
         "peak_memory_bytes": result.get("peak_memory_bytes"),
         "samples_per_second": result.get("samples_per_second"),
         "device": result.get("device"),

@@ -26,6 +26,7 @@ from flowbench.run.pruning import Pruning
 from flowbench.training.averaging import averages
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.checkpoint_files import best_state, resuming
+from flowbench.training.cpu_time import CpuTime
 from flowbench.training.devices import build_trainer
 from flowbench.training.flow_module import FlowModule, is_trainable
 from flowbench.training.interruption import Interruptions
@@ -67,8 +68,18 @@ def fit(
     loggers: list[Logger],
     *,
     command: str,
+    cpu_time: CpuTime | None = None,
 ) -> Fitted | None:
     """Train the flow of a module and restore the parameters of its best epoch.
+
+    Args:
+        module: with the flow.
+        data: set up.
+        settings: of the run.
+        folder: of the run.
+        loggers: of the metrics.
+        command: that starts the run.
+        cpu_time: of the run.
 
     Returns:
         None if there is nothing left to do in this process: a search has pruned the run, or
@@ -82,6 +93,7 @@ def fit(
         settings.trainer,
         callbacks=[
             history,
+            *([cpu_time] if cpu_time else []),
             *averages(settings.training),
             *_callbacks(settings),
             pruning,

@@ -52,20 +52,20 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.config = self.path / "config.yaml"
-        self.data = self.path / "data.json"
-        self.metrics = self.path / "metrics.csv"
-        self.steps = self.path / "steps.csv"
-        self.labels = self.path / "labels.csv"
-        self.test_scores = self.path / "test_scores.npy"
-        self.test_weights = self.path / "test_weights.npy"
-        self.best = self.path / "checkpoints" / "best.ckpt"
-        self.last = self.path / "checkpoints" / "last.ckpt"
-        self.figures = self.path / "figures"
-        self.result = self.path / "result.json"
-        self.error = self.path / "error.json"
-        self.pruned = self.path / "pruned.json"
+        self.path: Path = Path(path)
+        self.config: Path = self.path / "config.yaml"
+        self.data: Path = self.path / "data.json"
+        self.metrics: Path = self.path / "metrics.csv"
+        self.steps: Path = self.path / "steps.csv"
+        self.labels: Path = self.path / "labels.csv"
+        self.test_scores: Path = self.path / "test_scores.npy"
+        self.test_weights: Path = self.path / "test_weights.npy"
+        self.best: Path = self.path / "checkpoints" / "best.ckpt"
+        self.last: Path = self.path / "checkpoints" / "last.ckpt"
+        self.figures: Path = self.path / "figures"
+        self.result: Path = self.path / "result.json"
+        self.error: Path = self.path / "error.json"
+        self.pruned: Path = self.path / "pruned.json"
         self.begun = False
 
     @property
@@ -158,7 +158,7 @@ class RunFolder:
 
     def begin(self) -> None:
         """The training begins: the earlier contents are deleted."""
-        self.begun = True
+        self.begun: bool = True
         earlier.delete(self.path)
 
     def write_config(self, config: Mapping[str, Any], *, command: str) -> None:

@@ -28,7 +28,7 @@ class PeakMemory:
         if torch.cuda.is_initialized():
             for device in range(torch.cuda.device_count()):
                 torch.cuda.reset_peak_memory_stats(device)
-        self.counts = _reset() or not PeakMemory.earlier
+        self.counts: bool = _reset() or not PeakMemory.earlier
         PeakMemory.earlier = True
 
     def bytes(self, device: torch.device) -> int | None:

@@ -54,7 +54,7 @@ class Pruning(Callback):
             trainer.current_epoch, pl_module.scores[VALIDATION]
         )
         verdict = torch.tensor(int(here), device=pl_module.device)
-        self.pruned = bool(ranks.highest(verdict))
+        self.pruned: bool = bool(ranks.highest(verdict))
         trainer.should_stop = trainer.should_stop or self.pruned
 
     def _is_hopeless(self, epoch: int, value: float) -> bool:

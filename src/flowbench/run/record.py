@@ -42,6 +42,7 @@ def record(
     calibration: Mapping[str, Any] | None,
     reference: Mapping[str, Any] | None,
     memory: PeakMemory,
+    cpu_seconds: float | None,
 ) -> dict[str, Any]:
     """The result of a run as plain values, without `hash` and `command`.
 
@@ -55,6 +56,7 @@ def record(
         calibration: of the test rows, see `evaluation.calibration`.
         reference: the published result to compare with, if there is one.
         memory: counting since the run began.
+        cpu_seconds: of the run so far, all attempts and ranks; None if unknown.
     """
     curve, name = [], settings.data["name"]
     if reference:
@@ -86,6 +88,7 @@ def record(
         "best_epoch": fitted.best_epoch,
         "epochs": len(history),
         "seconds": history[-1]["seconds"] if history else None,
+        "cpu_seconds": cpu_seconds,
         "samples_per_second": samples_per_second,
         "engine": fitted.engine,
         **environment(fitted.device, memory),

@@ -230,6 +230,7 @@ class Result(TypedDict):
     knows_lattice: NotRequired[bool]
     measure: NotRequired[str]
     deviations: NotRequired[list[str]]
+    cpu_seconds: NotRequired[float | None]
     peak_memory_bytes: NotRequired[int | None]
     device: NotRequired[str]
     threads: NotRequired[int]

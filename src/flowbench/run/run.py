@@ -33,6 +33,7 @@ from flowbench.run.peak_memory import PeakMemory
 from flowbench.run.record import published_result, record
 from flowbench.run.result import sampling_speed, summary
 from flowbench.run.same_start import refuse_different_starts
+from flowbench.training.cpu_time import CpuTime
 from flowbench.training.devices import meet
 from flowbench.training.interrupted import Interrupted
 from flowbench.training.interruption import leaving_together
@@ -80,7 +81,7 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
     """The whole run; empty if a search has pruned it, or if this process is not the first."""
     refuse_other_modules(settings)
     figures = chosen(settings.figures)
-    reference, memory = published_result(settings), PeakMemory()
+    reference, memory, cpu_time = published_result(settings), PeakMemory(), CpuTime()
     if not settings.overwrite:
         _describe(settings, folder, command)
     pl.seed_everything(settings.seed, verbose=False)
@@ -96,15 +97,20 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
     rank_zero_only(folder.record_data)(data.raw.sha256)
     with leaving_together(), watching(settings, folder) as loggers:
         if module is None:
+            if (folder.path / "race.json").is_file():
+                cpu_time.before = None  # a race goes on, which has not kept its CPU time
             fitted = race(data, settings, folder)
         else:
-            fitted = fit(module, data, settings, folder, loggers, command=command)
+            fitted = fit(
+                module, data, settings, folder, loggers, command=command, cpu_time=cpu_time
+            )
         if fitted is None:
             return {}
         found = {
             split: scored(fitted.flow, data, split, options=settings.evaluation)
             for split in ("test", "val")
         }
+        spent = cpu_time.of_all_ranks()
         if not fitted.leads:
             return {}
         scores = {split: block for split, (block, _) in found.items()}
@@ -114,6 +120,7 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
         result = record(
             settings, folder, data, fitted, scores=scores, samples_per_second=speed,
             calibration=calibrated, reference=reference, memory=memory,
+            cpu_seconds=spent,
         )  # fmt: skip
         weight = data.rows["test"].weight
         own = None if weight is None else weight.numpy()

@@ -16,7 +16,7 @@ class JournalLock:
 
     def __init__(self, journal: Path) -> None:
         self.journal = journal
-        self.lock = FileLock(f"{journal}.lock")
+        self.lock: FileLock = FileLock(f"{journal}.lock")
         self.release = self.lock.release
 
     def acquire(self) -> bool:

@@ -81,7 +81,7 @@ class WandbRun(WandbLogger):
         try:
             action()
         except Exception as error:  # of wandb, of its service, or of the disk
-            self.failed = True
+            self.failed: bool = True
             _tell(error, "the run goes on without it; metrics.csv has every epoch")
 
     @rank_zero_only

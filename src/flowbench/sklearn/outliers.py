@@ -76,7 +76,9 @@ class FlowOutlierDetector(OutlierMixin, FlowEstimator):
         rows = self._rows(X, reset=True)
         self._train(self._named(rows), weights=self._weights(sample_weight, rows))
         scores = self.density_.log_prob(rows)
-        self.offset_ = _threshold(scores, self.contamination, self._weights(sample_weight, rows))
+        self.offset_: float = _threshold(
+            scores, self.contamination, self._weights(sample_weight, rows)
+        )
         return self
 
     def score_samples(self, X: Any) -> NDArray[Any]:

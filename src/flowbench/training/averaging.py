@@ -93,7 +93,7 @@ class WeightAverage(Callback):
             waiting = tensor.clone()
             tensor.copy_(other)
             other.copy_(waiting)
-        self.swapped = average
+        self.swapped: bool = average
 
 
 def averages(training: Training) -> list[Callback]:

@@ -49,7 +49,7 @@ class History(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self.started = time.monotonic()
+        self.started: float = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch."""
@@ -86,7 +86,7 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue after the rows of a checkpoint."""
         self.rows = state_dict["rows"]
-        self.seconds_before = state_dict["seconds"]
+        self.seconds_before: float = state_dict["seconds"]
 
 
 class BestAndLast(Checkpoint):
@@ -105,8 +105,8 @@ class BestAndLast(Checkpoint):
         self.best = best
         self.last = last
         self.patience = patience
-        self.best_value = -float("inf")
-        self.best_epoch = -1
+        self.best_value: float = -float("inf")
+        self.best_epoch: int = -1
         self.epoch = -1
 
     @property
@@ -121,7 +121,7 @@ class BestAndLast(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, and stop if the patience has run out."""
-        self.epoch = trainer.current_epoch
+        self.epoch: int = trainer.current_epoch
         assert isinstance(pl_module, FlowModule)
         value = pl_module.scores[VALIDATION]
         if value > self.best_value:
@@ -165,8 +165,8 @@ class EpochBar(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self.bar: tqdm | None = None
-        self.line = ""
-        self.printed = -float("inf")
+        self.line: str = ""
+        self.printed: float = -float("inf")
         self._disabled = False
 
     def disable(self) -> None:

@@ -1,7 +1,7 @@
 """All parameters of a module in one tensor, which spares the optimiser its overhead."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["FlatParameters"]
 
@@ -30,8 +30,8 @@ class FlatParameters:
         for parameter in module.parameters():
             if parameter.requires_grad:
                 groups.setdefault(parameter.dtype, []).append(parameter)
-        self.groups = list(groups.values())
-        self.tensors = [
+        self.groups: list[list[nn.Parameter]] = list(groups.values())
+        self.tensors: list[nn.Parameter] = [
             nn.Parameter(torch.cat([one.detach().flatten() for one in group]))
             for group in self.groups
         ]
@@ -41,7 +41,7 @@ class FlatParameters:
 
     def attach_gradients(self) -> None:
         """Set all gradients to zero, as views of the gradients of the flat tensors."""
-        self.gradients = [torch.zeros_like(flat) for flat in self.tensors]
+        self.gradients: list[Tensor] = [torch.zeros_like(flat) for flat in self.tensors]
         for flat, gradient, group in zip(self.tensors, self.gradients, self.groups, strict=True):
             flat.grad = gradient
             for view, parameter in zip(_views(gradient, group), group, strict=True):

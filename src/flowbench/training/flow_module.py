@@ -76,7 +76,7 @@ class FlowModule(pl.LightningModule):
     def __init__(self, flow: Flow, training: Training | None = None) -> None:
         super().__init__()
         self.flow = flow
-        self.options = Training() if training is None else training
+        self.options: Training = Training() if training is None else training
         if self.options.noise and getattr(flow, "discrete", False):
             raise ValueError(
                 f"training.noise={self.options.noise} is added to values that must be 0 or 1 for "
@@ -295,8 +295,8 @@ class FlowModule(pl.LightningModule):
         progress = checkpoint["progress"]
         self._step = progress["step"]
         self._tell_trainer()
-        self.engine = progress.get("engine", "plain")
-        self.gradient_norm = torch.tensor(progress["gradient_norm"])
+        self.engine: str = progress.get("engine", "plain")
+        self.gradient_norm: Tensor = torch.tensor(progress["gradient_norm"])
         self._start = progress["position"]
         self._training = torch.tensor(progress["training"], dtype=torch.float64)
         self._random_states = checkpoint["random_states"]

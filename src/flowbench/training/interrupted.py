@@ -20,4 +20,4 @@ class Interrupted(BaseException):
 
     def __init__(self, signum: int, *, code: Any = None) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
-        self.code = 128 + signum if code is None else code
+        self.code: int | Any = 128 + signum if code is None else code

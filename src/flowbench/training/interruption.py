@@ -41,7 +41,7 @@ class Interruptions(Callback):
 
     def __init__(self, last: Path, *, minutes: float) -> None:
         self.last = last
-        self.seconds = 60 * minutes
+        self.seconds: float = 60 * minutes
         self.signum = 0
         self.earlier: dict[int, Any] = {}
 
@@ -68,7 +68,7 @@ class Interruptions(Callback):
         signum, due = self._agreed(pl_module, due=due)
         if signum or due:
             trainer.save_checkpoint(self.last, weights_only=False)
-            self.saved = time.monotonic()
+            self.saved: float = time.monotonic()
         if signum:
             stop(signum, self.earlier.get(signum))
 
@@ -86,7 +86,7 @@ class Interruptions(Callback):
         self._leave_ctrl_c()
 
     def _note(self, signum: int, frame: object) -> None:
-        self.signum = signum
+        self.signum: int = signum
         self._leave_ctrl_c()
 
     def _leave_ctrl_c(self) -> None:

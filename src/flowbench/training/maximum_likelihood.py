@@ -48,8 +48,8 @@ class MaximumLikelihood(FlowModule):
         super().__init__(flow, training)
         self.automatic_optimization = False
         masked = [layer for layer in flow.modules() if isinstance(layer, MaskedLinear)]
-        self.regularized = any(layer.regularized for layer in masked)
-        self.constrained = any(layer.constrained for layer in masked)
+        self.regularized: bool = any(layer.regularized for layer in masked)
+        self.constrained: bool = any(layer.constrained for layer in masked)
         self.gradient_norm = torch.zeros(())
 
     def configure_optimizers(self) -> Any:
@@ -57,7 +57,7 @@ class MaximumLikelihood(FlowModule):
 
         Others get the parameters one by one, since they may depend on their shapes.
         """
-        self.flat = FlatParameters(self)
+        self.flat: FlatParameters = FlatParameters(self)
         counts = (self.steps_at_most, self.rows_per_step)
         self.arithmetic = engine_for(self, self._wanted_engine(), *counts)
         self.engine = self.arithmetic.name
@@ -81,7 +81,9 @@ class MaximumLikelihood(FlowModule):
         assert isinstance(optimizer, Optimizer)
         self.arithmetic.begin()
         sums = [self._optimise(optimizer, self.noisy(batch)) for batch in item]
-        self.engine = self.arithmetic.name  # the compiled one may turn out to be the plain one
+        self.engine: str = (
+            self.arithmetic.name
+        )  # the compiled one may turn out to be the plain one
         self._training += torch.tensor(sums, dtype=torch.float64).sum(0)
 
     def _optimise(self, optimizer: Optimizer, batch: Batch) -> tuple[float, float]:
@@ -89,7 +91,7 @@ class MaximumLikelihood(FlowModule):
         total = self.arithmetic.gradient(batch)
         for gradient in self.flat.gradients:
             ranks.summed(gradient)
-        self.gradient_norm = self.arithmetic.clip(self.options.gradient_clip_norm)
+        self.gradient_norm: Tensor = self.arithmetic.clip(self.options.gradient_clip_norm)
         optimizer.step()
         if self.constrained:
             constrain(self.flow)

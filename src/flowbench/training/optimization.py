@@ -70,7 +70,7 @@ class CosineAnnealing:
         self.optimizer = optimizer
         self.total_steps = total_steps
         self.step = step
-        self.initial = [group["lr"] for group in optimizer.param_groups]
+        self.initial: list[Any] = [group["lr"] for group in optimizer.param_groups]
         optimizer.register_step_pre_hook(lambda *_: self.set())
 
     def set(self) -> None:

@@ -1,9 +1,11 @@
 """Several trainings in one process that take turns; each keeps what is global to the process."""
 
 import logging
+import os
 import random
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -13,7 +15,7 @@ from typing import Any, TextIO
 import numpy as np
 import torch
 
-__all__ = ["Turns", "signal_for_all", "turns"]
+__all__ = ["Turns", "cpu_seconds", "signal_for_all", "turns"]
 
 
 class Turns(threading.Thread):
@@ -28,6 +30,7 @@ class Turns(threading.Thread):
 
     Attributes:
         error: that ended it; None: it has returned, or still runs.
+        cpu_seconds: of its turns, and its share of what has been computed for several together.
     """
 
     def __init__(self, function: Callable[[], object], told: TextIO, *, of: int) -> None:
@@ -39,6 +42,7 @@ class Turns(threading.Thread):
         self.question: Any = None
         self.answer: Callable[[], Any] = lambda: None
         self.error: BaseException | None = None
+        self.cpu_seconds: float = 0.0
         self.ended = False
 
     def run(self) -> None:
@@ -49,7 +53,7 @@ class Turns(threading.Thread):
             self.function()
         except BaseException as error:
             self.error = error
-        self.ended = True
+        self.ended: bool = True
         self.theirs.release()
 
     def go_on(self) -> None:
@@ -57,10 +61,12 @@ class Turns(threading.Thread):
         before = _globals()
         _set_globals(self.globals)
         self.question = None
+        self.cpu_seconds -= _of_process()
         try:
             self.mine.release()
             self.theirs.acquire()
         finally:
+            self.cpu_seconds += _of_process()
             self.globals = _globals()
             _set_globals(before)
 
@@ -85,6 +91,15 @@ def turns() -> Turns | None:
     return _turns.get()
 
 
+def cpu_seconds() -> float:
+    """CPU seconds used by the training that calls this, or by the process if none take turns.
+
+    All threads count, and processes that it has started, once they have ended.
+    """
+    own = turns()
+    return _of_process() + (own.cpu_seconds if own else 0.0)
+
+
 def signal_for_all(signum: int | None = None) -> int:
     """The signal after which all trainings that take turns save and stop; 0: none.
 
@@ -94,6 +109,11 @@ def signal_for_all(signum: int | None = None) -> int:
     if signum is not None:
         _signal[:] = [signum] if signum else []
     return _signal[0] if _signal else 0
+
+
+def _of_process() -> float:
+    ended = os.times()
+    return time.process_time() + ended.children_user + ended.children_system
 
 
 def _globals() -> list[Any]:

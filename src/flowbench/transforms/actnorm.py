@@ -32,12 +32,12 @@ class ActNorm(Transform):
         [-1.0, 1.0]
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.shift = nn.Parameter(torch.zeros(features))
-        self.log_scale = nn.Parameter(torch.zeros(features))
+        self.shift: nn.Parameter = nn.Parameter(torch.zeros(features))
+        self.log_scale: nn.Parameter = nn.Parameter(torch.zeros(features))
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         u = real_event(u, len(self.shift))

@@ -44,7 +44,7 @@ class MaskedAutoregressive(Transform):
     def __init__(self, conditioner: nn.Module, univariate: UnivariateMap | None = None) -> None:
         super().__init__()
         self.conditioner = conditioner
-        self.univariate = AffineMap() if univariate is None else univariate
+        self.univariate: UnivariateMap = AffineMap() if univariate is None else univariate
         check_params(conditioner, self.univariate)
 
     @property

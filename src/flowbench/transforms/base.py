@@ -121,7 +121,7 @@ class Chain(Transform):
 
     def __init__(self, transforms: Iterable[Transform] = ()) -> None:
         super().__init__()
-        self.transforms = nn.ModuleList(transforms)
+        self.transforms: nn.ModuleList = nn.ModuleList(transforms)
 
     @property
     def context_features(self) -> int | None:  # type: ignore[override]

@@ -46,7 +46,7 @@ class CircularSplineMap(UnivariateMap):
     def __init__(self, bins: Bins = 8) -> None:
         super().__init__()
         self.bins = bins
-        self.params = 3 * bins + 1
+        self.params: int = 3 * bins + 1
 
     def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         places, raw, rotation = self._split(u, params)
@@ -95,8 +95,8 @@ class ByFeature(UnivariateMap):
         super().__init__()
         self.line = line
         self.circle = circle
-        self.angles = list(angles)
-        self.params = max(line.params, circle.params)
+        self.angles: list[bool] = list(angles)
+        self.params: int = max(line.params, circle.params)
         places = torch.tensor(self.angles).long().argsort(stable=True)
         self.register_buffer("places", places, persistent=False)
         self.register_buffer("restore", places.argsort(), persistent=False)

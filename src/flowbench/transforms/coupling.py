@@ -76,7 +76,7 @@ class Coupling(Transform):
                 f"expected bool [{features}]"
             )
         self.conditioner = conditioner
-        self.univariate = AffineMap() if univariate is None else univariate
+        self.univariate: UnivariateMap = AffineMap() if univariate is None else univariate
         check_params(conditioner, self.univariate)
         self.register_buffer("mask", mask.clone())
         for name in ("masked", "mapped", "restore"):

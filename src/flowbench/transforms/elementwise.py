@@ -35,7 +35,7 @@ class Affine(Transform):
         (tensor([2., 4.]), tensor(2.0794))
     """
 
-    context_features = 0
+    context_features: int = 0
     shift: Tensor
     scale: Tensor
 
@@ -127,14 +127,14 @@ class Logit(Transform):
         (tensor([0.]), tensor(1.2809))
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(self, alpha: float = 1e-6) -> None:
         super().__init__()
         if not 0 < alpha < 0.5:
             raise ValueError(f"alpha must lie between 0 and 0.5, got {alpha}")
         self.alpha = alpha
-        self.span = 1 - 2 * alpha
+        self.span: float = 1 - 2 * alpha
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         u = real_event(u)

@@ -37,7 +37,7 @@ class LatticeCoordinates(Transform):
         tensor([  0.0000, 128.0000], dtype=torch.float64)
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class LatticeCoordinates(Transform):
         preprocess: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__()
-        self.to_data_units = Affine(origin, step, features=features)
+        self.to_data_units: Affine = Affine(origin, step, features=features)
         self.preprocess: Chain = build_preprocess(preprocess)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *given: Any) -> Self:
@@ -117,7 +117,7 @@ class OfColumns(Transform):
         tensor([4., 2.], dtype=torch.float64)
     """
 
-    context_features = 0
+    context_features: int = 0
     columns: Tensor
 
     def __init__(self, transform: Transform, *, columns: Sequence[int]) -> None:

@@ -28,7 +28,7 @@ class Permute(Transform):
         tensor([30., 10., 20.])
     """
 
-    context_features = 0
+    context_features: int = 0
     permutation: Tensor
 
     def __init__(self, permutation: Sequence[int] | Tensor) -> None:
@@ -73,7 +73,7 @@ class LULinear(Transform):
         tensor([5., 3.], grad_fn=<AddBackward0>)
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(
         self,
@@ -83,14 +83,14 @@ class LULinear(Transform):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.permute = Permute(range(features) if permutation is None else permutation)
+        self.permute: Permute = Permute(range(features) if permutation is None else permutation)
         if len(self.permute.permutation) != features:
             raise ValueError(
                 f"permutation has {len(self.permute.permutation)} entries, expected {features}"
             )
         # Packed as usual: L below the diagonal, U above it, and the log of U's diagonal on it.
-        self.factors = nn.Parameter(torch.zeros(features, features))
-        self.bias = nn.Parameter(torch.zeros(features)) if bias else None
+        self.factors: nn.Parameter = nn.Parameter(torch.zeros(features, features))
+        self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(features)) if bias else None
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         u = real_event(u, len(self.factors))
@@ -140,7 +140,7 @@ class TriangularAffine(Transform):
         tensor([2.0000, 2.5000], dtype=torch.float64)
     """
 
-    context_features = 0
+    context_features: int = 0
     mean: Tensor
     cholesky: Tensor
 

@@ -55,7 +55,7 @@ class BatchNorm(Transform):
         torch.Size([3, 2])
     """
 
-    context_features = 0
+    context_features: int = 0
     mean: Tensor
     variance: Tensor
 
@@ -75,8 +75,8 @@ class BatchNorm(Transform):
         self.statistics = statistics
         self.epsilon = epsilon
         self.momentum = momentum
-        self.log_gamma = nn.Parameter(torch.zeros(features))
-        self.beta = nn.Parameter(torch.zeros(features))
+        self.log_gamma: nn.Parameter = nn.Parameter(torch.zeros(features))
+        self.beta: nn.Parameter = nn.Parameter(torch.zeros(features))
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("variance", torch.ones(features))
         self.row_weight: Tensor | None = None  # of the rows of the present batch, see `weighing`

@@ -30,7 +30,7 @@ class Clip(Transform):
         (tensor([[0.5000], [1.0000]]), tensor([0., 0.]))
     """
 
-    context_features = 0
+    context_features: int = 0
     low: Tensor
     high: Tensor
 
@@ -69,7 +69,7 @@ class Log(Transform):
         (tensor([5., 0.]), tensor(-0.))
     """
 
-    context_features = 0
+    context_features: int = 0
     columns: Tensor
 
     def __init__(self, columns: Sequence[int]) -> None:
@@ -111,7 +111,7 @@ class Bounded(Transform):
         (tensor([5., 0.]), tensor(0.6931))
     """
 
-    context_features = 0
+    context_features: int = 0
     columns: Tensor
     low: Tensor
     high: Tensor
@@ -189,7 +189,7 @@ class Angle(Transform):
         (tensor([-1.5708, -1.5708, -1.5708]), tensor([18., 18., 18.]))
     """
 
-    context_features = 0
+    context_features: int = 0
     columns: Tensor
     periods: Tensor
 

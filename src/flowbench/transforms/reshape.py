@@ -29,14 +29,14 @@ class Reshape(Transform):
         (torch.Size([5, 3, 8, 8]), torch.Size([5]))
     """
 
-    context_features = 0
+    context_features: int = 0
 
     def __init__(
         self, event_shape_out: Sequence[int], *, event_shape_in: Sequence[int] | None = None
     ) -> None:
         super().__init__()
-        self.event_shape_out = tuple(event_shape_out)
-        self.event_shape_in = tuple(event_shape_in or (prod(event_shape_out),))
+        self.event_shape_out: tuple[int, ...] = tuple(event_shape_out)
+        self.event_shape_in: tuple[int, ...] = tuple(event_shape_in or (prod(event_shape_out),))
         if prod(self.event_shape_in) != prod(self.event_shape_out):
             raise ValueError(
                 f"event_shape_in={self.event_shape_in} and event_shape_out={self.event_shape_out} "

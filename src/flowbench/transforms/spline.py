@@ -76,7 +76,7 @@ class RationalQuadraticMap(UnivariateMap):
         super().__init__()
         self.bins = bins
         self.bound = bound
-        self.params = 3 * bins - 1
+        self.params: int = 3 * bins - 1
 
     def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         x, log_slope = self._mapped(solve, u, params, along=1)

@@ -149,8 +149,8 @@ class GatedMap(UnivariateMap):
     """
 
     params = 2
-    smallest_gate = 1e-2
-    offset = 2.0
+    smallest_gate: float = 1e-2
+    offset: float = 2.0
 
     def forward(self, u: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         gate, shift = self._gate_and_shift(params)

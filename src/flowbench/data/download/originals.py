@@ -47,8 +47,8 @@ class OriginalDataModule(DataModule, options=options_of(DataModule)):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.path = None if path is None else Path(path).expanduser()
-        self.data_dir = Path(data_dir).expanduser()
+        self.path: Path | None = None if path is None else Path(path).expanduser()
+        self.data_dir: Path = Path(data_dir).expanduser()
         self.cache_dir = cache_dir
 
     @property

@@ -112,7 +112,7 @@ class ImageDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         found = self.conversion()
         warn_of_others(found.meta)
         height, width, channels = found.meta["shape"]
-        self.image_shape = (height, width, channels)
+        self.image_shape: tuple[Any, Any, Any] = (height, width, channels)
         self.labels: list[str] = found.meta["labels"]
         self._dequantised = {split: found.arrays[split] for split in SPLITS}
         self.check_shapes(self._dequantised)

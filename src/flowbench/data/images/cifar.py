@@ -39,13 +39,19 @@ class Cifar10(ImageDataModule, options=options_of(ImageDataModule)):
     """
 
     name = "cifar10"
-    files = (*(f"data_batch_{batch}.bin" for batch in range(1, 6)), "test_batch.bin")
+    files: ClassVar[tuple[str, ...]] = (
+        *(f"data_batch_{batch}.bin" for batch in range(1, 6)),
+        "test_batch.bin",
+    )
     source = (
         "it comes out of https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz "
         "or is a folder train/<class>/ beside test/<class>/"
     )
     version = 3
-    expected: ClassVar = {"val": (5_000, 3_072), "test": (10_000, 3_072)}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "val": (5_000, 3_072),
+        "test": (10_000, 3_072),
+    }
 
     def __init__(self, *, flips: bool = True, alpha: Alpha = 0.05, **options: Any) -> None:
         super().__init__(alpha=alpha, **options)

@@ -24,7 +24,11 @@ class Digits(ImageDataModule, options=options_of(ImageDataModule, without=["path
 
     name = "digits"
     source = "it is part of every installation of scikit-learn"
-    expected: ClassVar = {"train": (1_457, 64), "val": (161, 64), "test": (179, 64)}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "train": (1_457, 64),
+        "val": (161, 64),
+        "test": (179, 64),
+    }
     levels = 17
     version = 2
 

@@ -36,7 +36,7 @@ class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=[
     name = "images"
     source = "data.path names a folder of pictures"
     version = 3
-    expected: ClassVar = {}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {}
     class_prior: ClassVar[str] = "empirical"
 
     def __init__(
@@ -54,8 +54,8 @@ class ImageFolder(ImageDataModule, options=options_of(ImageDataModule, without=[
         super().__init__(path=path, alpha=alpha, dequantize=dequantize, **options)
         if size is not None and len(size) != 2:
             raise DataError(f"data.size={list(size)}: expected [height, width] in pixels")
-        self.fractions = three_fractions(fractions)
-        self.size = None if size is None else list(size)
+        self.fractions: list[float] = three_fractions(fractions)
+        self.size: list[int] | None = None if size is None else list(size)
         self.color = color
         self.flips = flips
 

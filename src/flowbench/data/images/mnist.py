@@ -37,7 +37,7 @@ class Mnist(ImageDataModule):
     """
 
     name = "mnist"
-    files = (
+    files: ClassVar[tuple[str, ...]] = (
         "train-images-idx3-ubyte",
         "train-labels-idx1-ubyte",
         "t10k-images-idx3-ubyte",
@@ -45,7 +45,7 @@ class Mnist(ImageDataModule):
     )
     source = "it comes from http://yann.lecun.com/exdb/mnist/ or any copy of it, gzipped or not"
     version = 3
-    expected: ClassVar = {
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
         "train": (50_000, PIXELS),
         "val": (10_000, PIXELS),
         "test": (10_000, PIXELS),

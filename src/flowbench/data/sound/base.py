@@ -76,11 +76,11 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         clips: split → its clips as (label, name), in row order; available after `setup`.
     """
 
-    expected: ClassVar = {}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {}
     version = 3
     split_folders: ClassVar[bool] = False  # whether folders train/, val/, test/ may give the split
 
-    needs: ClassVar = {
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "context_frames": {"window": "sequence"},
         "magnitude": {"cepstra": None},
         "frames": {"window": "sequence"},
@@ -115,7 +115,7 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
     ) -> None:
         features = {name: options.pop(name) for name in FEATURES if name in options}
         super().__init__(**options)
-        self.feature_options = FeatureOptions(**features)
+        self.feature_options: FeatureOptions = FeatureOptions(**features)
         self.train_label = train_label
         self.label_context = label_context
         self.test_speaker = test_speaker
@@ -191,7 +191,9 @@ class SoundDataModule(OriginalDataModule, options=options_of(OriginalDataModule)
         warn_of_others(found.meta)
         self.labels: list[str] = found.meta["labels"]
         self._magnitudes, self._clips = found.arrays, found.meta["clips"]
-        self.clips = {split: self._select(found.meta["clips"][split]) for split in SPLITS}
+        self.clips: dict[str, list[tuple[str, str]]] = {
+            split: self._select(found.meta["clips"][split]) for split in SPLITS
+        }
         if self.label_context:
             refuse_unlearnt_labels(self.labels, self.clips, self.root)
         magnitudes = {split: found.arrays[split] for split in SPLITS}

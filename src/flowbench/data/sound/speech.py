@@ -88,7 +88,7 @@ class SoundFolder(SoundDataModule, options=options_of(SoundDataModule, without=[
         self, *, path: str | Path, fractions: Sequence[Share] = (0.8, 0.1, 0.1), **options: Any
     ) -> None:
         super().__init__(path=path, **options)
-        self.fractions = three_fractions(fractions)
+        self.fractions: list[float] = three_fractions(fractions)
 
     def options(self) -> dict[str, Any]:
         """Other options that affect the conversion."""

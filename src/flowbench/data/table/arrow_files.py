@@ -47,7 +47,7 @@ class ArrowPart:
     def __post_init__(self) -> None:
         with _open(self.path) as (schema, rows, _):
             self.rows = rows
-            self.names = list(schema.names)
+            self.names: list[str] = list(schema.names)
             self.index = (schema.pandas_metadata or {}).get("index_columns", [])
 
     def defaults(self) -> list[str]:

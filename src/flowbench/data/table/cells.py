@@ -31,7 +31,7 @@ class NumberColumn:
     """
 
     def __init__(self, form: Form) -> None:
-        self.decimal = form.decimal
+        self.decimal: str = form.decimal
         self.missing = pa.array(sorted({"", *MISSING_WORDS, *form.mark_words}))
         self.boolean: bool | None = None  # not known yet
 

@@ -55,16 +55,20 @@ class CsvPart:
         if self.form.header is None:
             self.names = [str(column) for column in range(len(first))]
         else:
-            self.names = _different([name.strip() for name in first])
+            self.names: list[str] = _different([name.strip() for name in first])
         if sum(map(bool, first)) == 1 and (way := self._way()):
             raise DataError(
                 f"{self.path}: expected columns separated by {_named(separator)}, but the first "
                 f"line is {first[0][:80]!r}; {way}"
             )
         titled = self.form.header is not None
-        self.unnamed = [at for at, name in enumerate(first) if titled and not name.strip()]
-        self.numbered = titled and all(is_number(name) for name in first if name.strip())
-        self.twice = [name for name, count in Counter(first).items() if count > 1 and name]
+        self.unnamed: list[int] = [
+            at for at, name in enumerate(first) if titled and not name.strip()
+        ]
+        self.numbered: bool = titled and all(is_number(name) for name in first if name.strip())
+        self.twice: list[str] = [
+            name for name, count in Counter(first).items() if count > 1 and name
+        ]
 
     def defaults(self) -> list[str]:
         """All columns that have a name; columns without one, and equal names, are a problem.

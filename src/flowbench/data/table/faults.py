@@ -59,12 +59,15 @@ class Column:
         self.decimal = decimal
         self.numeric = numeric
         self.weight = weight
-        self.rows = 0
-        self.missing = self.infinite = self.negative = 0
-        self.fractional = False
+        self.rows: int = 0
+        self.missing: int = 0
+        self.infinite: int = 0
+        self.negative: int = 0
+        self.fractional: bool = False
         self.first: dict[str, tuple[str, int, Any]] = {}  # of a fault: the part, row and cell
         self.wrong: Counter[str] = Counter()
-        self.low, self.high = np.inf, -np.inf
+        self.low: float = np.inf
+        self.high: float = -np.inf
 
     def see(self, part: str, first: int, values: Any, wrong: dict[int, str]) -> None:
         """Rows of a piece.
@@ -180,8 +183,8 @@ class Faults:
         self.roles = columns
         self.form = form
         self.chosen = chosen
-        self.listed = listed and not chosen
-        self.columns = {
+        self.listed: bool = listed and not chosen
+        self.columns: dict[str, Column] = {
             name: Column(
                 name,
                 numeric=name in columns.numeric,

@@ -121,13 +121,13 @@ class ArrayPart:
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.where = str(self.path) if self.name is None else f"'{self.name}' of {self.path}"
+        self.where: str = str(self.path) if self.name is None else f"'{self.name}' of {self.path}"
         if self.array.ndim != 2 or self.array.dtype.kind not in "fiub":
             raise DataError(
                 f"{self.where} holds {self.array.dtype} of shape {self.array.shape}, "
                 "expected numbers in two dimensions, [rows, columns]"
             )
-        self.rows = self.array.shape[0]
+        self.rows: Any = self.array.shape[0]
         if self.array.shape[1] > MOST_COLUMNS:
             raise DataError(
                 f"{self.where} has {self.array.shape[1]:,} columns, expected at most "

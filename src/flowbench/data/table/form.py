@@ -90,14 +90,16 @@ class Form(Checked):
         encoding: Encoding = "utf-8",
     ) -> None:
         listed = None if isinstance(missing, str) else list(missing)
-        self.marginalizes = "marginalize" in (listed or [missing])
-        self.marks = None if listed is None else [one for one in listed if one != "marginalize"]
-        self.drops = missing != "refuse"
-        self.separator = None if separator is None else _character(separator)
+        self.marginalizes: bool = "marginalize" in (listed or [missing])
+        self.marks: list[str | float] | None = (
+            None if listed is None else [one for one in listed if one != "marginalize"]
+        )
+        self.drops: bool = missing != "refuse"
+        self.separator: str | None = None if separator is None else _character(separator)
         self.decimal = "," if decimal in ("comma", ",") else "."
-        self.header = None if header == "none" else int(header)
+        self.header: int | None = None if header == "none" else int(header)
         self.skip_lines = skip_lines
-        self.encoding = codecs.lookup(encoding).name
+        self.encoding: str = codecs.lookup(encoding).name
         if self.decimal == self.separator:
             raise DataError(
                 f"data.separator={separator} and data.decimal={decimal}: expected two characters"

@@ -31,7 +31,7 @@ class NpzArray:
         with closing(self.archive.open(self.member)) as file:
             self.shape, self.fortran, self.dtype = _header(file)
             held = self.archive.getinfo(self.member).file_size - file.tell()
-        self.ndim = len(self.shape)
+        self.ndim: int = len(self.shape)
         claimed = math.prod(self.shape) * self.dtype.itemsize
         if (claimed != held or min(self.shape, default=0) < 0) and not self.dtype.hasobject:
             raise DataError(
@@ -54,7 +54,7 @@ class NpzArray:
             self.file.seek(self.file.tell() + start * width)
         count = max(0, stop - start) * math.prod(self.shape[1:])
         values = np.frombuffer(_read(self.file, count * self.dtype.itemsize), self.dtype)
-        self.next = stop
+        self.next: int = stop
         return values.reshape(-1, *self.shape[1:])
 
     def _all(self) -> NDArray[Any]:

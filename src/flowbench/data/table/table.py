@@ -145,26 +145,32 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
     ) -> None:
         given = {name: options.pop(name) for name in FORM if name in options}
         super().__init__(**options)
-        self.form = Form(**given)
-        self.form_options = {name: one.parameter.default for name, one in FORM.items()} | given
-        self.path = Path(path).expanduser()
-        self.columns = None if columns is None else [str(name) for name in columns]
-        self.context_columns = [str(name) for name in context_columns or []]
-        self.categorical_columns = [str(name) for name in categorical_columns or []]
-        self.fractions = three_fractions(fractions)
+        self.form: Form = Form(**given)
+        self.form_options: dict[str, Any] = {
+            name: one.parameter.default for name, one in FORM.items()
+        } | given
+        self.path: Path = Path(path).expanduser()
+        self.columns: list[str] | None = (
+            None if columns is None else [str(name) for name in columns]
+        )
+        self.context_columns: list[str] = [str(name) for name in context_columns or []]
+        self.categorical_columns: list[str] = [str(name) for name in categorical_columns or []]
+        self.fractions: list[float] = three_fractions(fractions)
         self.split_column = split_column
-        self.group_column = None if group_column is None else str(group_column)
-        self.weight_column = None if weight_column is None else str(weight_column)
+        self.group_column: str | None = None if group_column is None else str(group_column)
+        self.weight_column: str | None = None if weight_column is None else str(weight_column)
         self.dequantize = dequantize
         self.discrete_columns: list[str] | Literal["auto"] | None = (
             [str(name) for name in discrete_columns]
             if isinstance(discrete_columns, list)
             else discrete_columns
         )
-        self.clip_quantiles = None if clip_quantiles is None else _two_quantiles(clip_quantiles)
-        self.log_columns = [str(name) for name in log_columns or []]
-        self.bounds = bounds_of(bounds)
-        self.periods = periods_of(circular_columns)
+        self.clip_quantiles: list[float] | None = (
+            None if clip_quantiles is None else _two_quantiles(clip_quantiles)
+        )
+        self.log_columns: list[str] = [str(name) for name in log_columns or []]
+        self.bounds: dict[str, list[float | None]] = bounds_of(bounds)
+        self.periods: dict[str, float] = periods_of(circular_columns)
         self.drop_dependent = drop_dependent
         self.standardize = standardize
         self.key = key

@@ -76,9 +76,13 @@ class Gas(OriginalDataModule):
     """
 
     name = "gas"
-    files = ("ethylene_CO.pickle",)
+    files: ClassVar[tuple[str, ...]] = ("ethylene_CO.pickle",)
     source = ZENODO
-    expected: ClassVar = {"train": (852_174, 8), "val": (94_685, 8), "test": (105_206, 8)}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "train": (852_174, 8),
+        "val": (94_685, 8),
+        "test": (105_206, 8),
+    }
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Drop non-sensor columns, then redundant sensors, and split."""
@@ -107,12 +111,16 @@ class GasRaw(OriginalDataModule):
     """
 
     name = "gas_raw"
-    files = ("ethylene_CO.txt",)
+    files: ClassVar[tuple[str, ...]] = ("ethylene_CO.txt",)
     source = (
         "it comes from 'Gas sensor array under dynamic gas mixtures', "
         "https://archive.ics.uci.edu/dataset/322"
     )
-    expected: ClassVar = {"train": (3_408_692,), "val": (378_743,), "test": (420_826,)}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "train": (3_408_692,),
+        "val": (378_743,),
+        "test": (420_826,),
+    }
 
     def column_name(self, sensor: int) -> str:
         """The name of a sensor; sensors are counted from 0."""

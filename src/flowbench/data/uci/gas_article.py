@@ -53,8 +53,12 @@ class GasArticle(GasRaw):
     """
 
     name = "gas_article"
-    folder = "gas_raw"
-    expected: ClassVar = {"train": (1_893_717, 8), "val": (210_413, 8), "test": (2_104_131, 8)}
+    folder: ClassVar[str | None] = "gas_raw"
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "train": (1_893_717, 8),
+        "val": (210_413, 8),
+        "test": (2_104_131, 8),
+    }
 
     def column_name(self, sensor: int) -> str:
         """The name in R: the first sensor is column 4."""

@@ -38,10 +38,14 @@ class Power(OriginalDataModule):
     """
 
     name = "power"
-    files = ("data.npy",)
+    files: ClassVar[tuple[str, ...]] = ("data.npy",)
     source = ZENODO
-    expected: ClassVar = {"train": (1_659_917, 6), "val": (184_435, 6), "test": (204_928, 6)}
-    columns = (
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "train": (1_659_917, 6),
+        "val": (184_435, 6),
+        "test": (204_928, 6),
+    }
+    columns: tuple[str, ...] = (
         "global_active_power",
         "voltage",
         "sub_metering_1",
@@ -77,9 +81,13 @@ class Miniboone(OriginalDataModule):
     """
 
     name = "miniboone"
-    files = ("data.npy",)
+    files: ClassVar[tuple[str, ...]] = ("data.npy",)
     source = ZENODO
-    expected: ClassVar = {"train": (29_556, 43), "val": (3_284, 43), "test": (3_648, 43)}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "train": (29_556, 43),
+        "val": (3_284, 43),
+        "test": (3_648, 43),
+    }
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Split."""
@@ -103,9 +111,13 @@ class Hepmass(OriginalDataModule):
     """
 
     name = "hepmass"
-    files = ("1000_train.csv", "1000_test.csv")
+    files: ClassVar[tuple[str, ...]] = ("1000_train.csv", "1000_test.csv")
     source = ZENODO
-    expected: ClassVar = {"train": (315_123, 21), "val": (35_013, 21), "test": (174_987, 21)}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "train": (315_123, 21),
+        "val": (35_013, 21),
+        "test": (174_987, 21),
+    }
 
     def originals(self) -> list[Path]:
         """Both files, in `path` if given."""
@@ -150,9 +162,13 @@ class Bsds300(OriginalDataModule):
     """
 
     name = "bsds300"
-    files = ("BSDS300.hdf5",)
+    files: ClassVar[tuple[str, ...]] = ("BSDS300.hdf5",)
     source = ZENODO
-    expected: ClassVar = {"train": (1_000_000, 63), "val": (50_000, 63), "test": (250_000, 63)}
+    expected: ClassVar[dict[str, tuple[int, ...]]] = {
+        "train": (1_000_000, 63),
+        "val": (50_000, 63),
+        "test": (250_000, 63),
+    }
 
     def originals(self) -> list[Path]:
         """The file in either folder."""

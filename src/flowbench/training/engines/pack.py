@@ -10,7 +10,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from flowbench.training.engines.functional import Differentiated, Inputs
-from flowbench.training.turns import Turns, signal_for_all
+from flowbench.training.turns import Turns, cpu_seconds, signal_for_all
 
 __all__ = ["Pack", "Step"]
 
@@ -79,8 +79,11 @@ class Pack:
     def _answer(self, group: list[Turns]) -> None:
         """Compute the steps of a group; together, if that is possible."""
         steps: list[Step] = [member.question for member in group]
+        begun = cpu_seconds()
         found = self._together(steps) if len(group) > 1 else None
+        share = (cpu_seconds() - begun) / len(group)
         for index, (member, step) in enumerate(zip(group, steps, strict=True)):
+            member.cpu_seconds += share
             if found is None:
                 member.answer = lambda step=step: step.alone(step.inputs, step.x, step.context)
             else:
