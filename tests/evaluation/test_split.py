@@ -20,6 +20,8 @@ from flowbench.evaluation.conditional import by_label, without_labels
 from flowbench.evaluation.likelihood import LikelihoodError, least_likely
 from flowbench.evaluation.prior import class_prior
 from flowbench.evaluation.published import comparable
+from flowbench.evaluation.score import Score
+from flowbench.evaluation.text import describe
 from flowbench.flows import MAF, Gaussian
 
 SIZES = {"train": 900, "val": 300, "test": 500}
@@ -144,9 +146,36 @@ def test_order_statistics():
     assert (found["median"], found["quantile_1_percent"], found["min"]) == (500.0, 10.0, 1.0)
     assert summarize(torch.tensor([3.0])) == {
         "mean": 3.0, "two_standard_errors": 0.0, "median": 3.0, "quantile_1_percent": 3.0,
-        "min": 3.0, "n": 1,
+        "min": 3.0, "trimmed_mean": 3.0, "share_of_ten": None, "n": 1,
     }  # fmt: skip
     assert len(least_likely(torch.zeros(2))) == 2
+
+
+@pytest.mark.parametrize(
+    ("outliers", "few"), [([], False), ([-300.0], True), ([-60.0] * 10, True), ([90.0] * 3, True)]
+)
+def test_a_mean_that_ten_rows_decide_is_told(outliers, few):
+    terms = torch.randn(2000, generator=torch.Generator().manual_seed(0)).double()
+    plain = Score.of(terms)
+    terms[: len(outliers)] = torch.tensor(outliers)
+    score = Score.of(terms)
+    assert score.decided_by_few is few
+    assert score.trimmed_mean == pytest.approx(plain.trimmed_mean, abs=0.03)
+    parts = (terms - terms.mean()).square().sort(descending=True).values
+    assert score.share_of_ten == pytest.approx(float(parts[:10].sum() / parts.sum()))
+    block = {"log_likelihood": {"model_space": score.json(), "data_space": score.json()},
+             "least_likely": least_likely(terms)}  # fmt: skip
+    told = [line for line in describe(block, "test") if "decided by few" in line]
+    assert len(told) == few
+    if few and outliers[0] < 0:
+        assert f" ({outliers[0]})" in told[0].partition("lowest rows, from 0: ")[2]
+
+
+def test_weights_count_in_a_trimmed_mean():
+    terms, weight = torch.randn(500).double(), torch.rand(500).double() + 0.1
+    ordered = terms.argsort()[5:-5]
+    expected = np.average(terms[ordered], weights=weight[ordered])
+    assert Score.of(terms, weight=weight).trimmed_mean == pytest.approx(expected)
 
 
 def test_the_paired_difference_is_far_sharper_than_two_means(data, gaussians):

@@ -1,6 +1,7 @@
 """Settings beside each other: leaders of rankings, effects of options, measures, protocols."""
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,14 @@ import torch
 from flowbench.evaluation import paired_difference
 from flowbench.report import settings_of
 from flowbench.report.effects import sweeps
+from flowbench.report.latex import latex_table
 from flowbench.report.leaders import Behind, behind_leaders
 from flowbench.report.overview import overview
 from flowbench.report.page import render_page
 from flowbench.report.results import results_table
 from flowbench.report.settings import best_by_validation
 from flowbench.report.table import score_of
+from flowbench.report.text import effects_table
 
 
 def npy(array):
@@ -42,6 +45,32 @@ def test_effects_are_paired_over_the_other_options(settings):
     assert (alone.failed, alone.pairs, alone.difference) == (1, 0, None)
     low, high = sweep.reach
     assert low <= tanh.difference - tanh.two_standard_errors <= high
+
+
+def test_effects_are_of_medians_where_a_mean_has_run_away(settings):
+    runs = [run for one in settings if one.model == "maf" for run in one.runs]
+    medians = {}
+    for place, run in enumerate(runs):
+        if run.result and run.seed == 0:
+            val = json.loads(json.dumps(run.result["val"]))
+            found = val["log_likelihood"]["model_space"]
+            keys = run.config["model"]["activation"], run.config["model"]["batch_norm"]
+            medians[keys] = found["median"]
+            if keys == ("tanh", True):
+                found |= {"mean": -1e18, "min": -1e21}
+                runs[place] = replace(run, result=run.result | {"val": val})
+    [sweep] = sweeps(settings_of(runs))
+    assert (sweep.statistic, sweep.running_away) == ("median", 1)
+    tanh = sweep.effects["model.activation"][1]
+    pairs = [medians["tanh", norm] - medians["relu", norm] for norm in (True, False)]
+    assert tanh.difference == pytest.approx(sum(pairs) / 2)
+    told = "the means of 1 runs lie below their 1 % quantiles"
+    assert told in effects_table(sweep).notes[1]
+    group = settings_of(runs)
+    page = render_page(
+        runs, group, title="", table=results_table(group), sweeps=[sweep], picture=str
+    )
+    assert told in page
 
 
 def test_differences_to_the_leader_are_of_the_same_rows(settings):
@@ -125,11 +154,29 @@ def test_other_measures_are_in_other_rankings(settings):
 
 def test_deviations_from_a_protocol_are_told(settings):
     [run] = next(s for s in settings if s.model == "gaussian").runs
-    command = "python train.py protocol=maf_paper model=maf trainer.max_epochs=3 seed=1 logger=csv"
     assert run.deviations == []
-    assert replace(run, command=command).deviations == ["trainer.max_epochs=3"]
+    earlier = replace(run, result={k: v for k, v in run.result.items() if k != "deviations"})
+    row = "python train.py protocol=maf_paper model=maf model.layers=10 seed=1 logger=csv"
+    assert replace(earlier, command=row).deviations == []
+    short = f"{row} trainer.max_epochs=3"
+    assert replace(earlier, command=short).deviations == ["trainer.max_epochs=3"]
     told = replace(run, result=run.result | {"deviations": ["30 epochs"]})
     assert told.deviations == ["30 epochs"]
     settings = settings_of([told])
     page = render_page([told], settings, title="", table=results_table(settings), picture=str)
     assert "Beside the protocol: 30 epochs" in page
+
+
+def test_a_mean_that_few_rows_decide_is_marked(settings):
+    [run] = next(s for s in settings if s.model == "gaussian").runs
+    test = json.loads(json.dumps(run.result["test"]))
+    test["log_likelihood"]["model_space"] |= {"share_of_ten": 0.83, "trimmed_mean": -1.25}
+    settings = settings_of([replace(run, result=run.result | {"test": test})])
+    table = results_table(settings)
+    column = table.headings.index("test log-likelihood (nats)")
+    assert table.lines[0][column].text.endswith(" §")
+    [note] = [note for note in table.notes if note.startswith("§")]
+    assert "gaussian on table: 83%, trimmed mean −1.25, median" in note
+    assert r" \S{}" in latex_table(table)
+    page = render_page([settings[0].runs[0]], settings, title="", table=table, picture=str)
+    assert "10 of 80 rows make up 83% of the variance" in page

@@ -4,10 +4,11 @@ import csv
 import math
 from importlib.resources import files
 
+import numpy as np
 import pytest
-from run_commands import composed
+from run_commands import composed, train
 
-from flowbench.config.configuration import ConfigError, resolved
+from flowbench.config.configuration import ConfigError, check, resolved
 from flowbench.data import (
     Bsds300,
     Cifar10,
@@ -19,7 +20,11 @@ from flowbench.data import (
     Power,
 )
 from flowbench.evaluation.published import published, table_name
+from flowbench.report import collect, settings_of
+from flowbench.report.results import results_table
+from flowbench.run.deviations import deviations
 from flowbench.run.identity import run_hash
+from flowbench.run.result import summary
 
 SETS = {
     "power": Power, "gas": Gas, "hepmass": Hepmass, "miniboone": Miniboone, "bsds300": Bsds300,
@@ -143,6 +148,48 @@ def test_a_cell_of_the_nsf_paper(model, data):
     assert (
         config["trainer"]["max_epochs"] == epochs == round(steps / math.floor(rows / batch + 0.5))
     )
+
+
+MAF_MNIST = ["protocol=maf_paper", "model=maf", "data=mnist"]
+DEVIATIONS = [
+    (MAF_MNIST, []),
+    ([*MAF_MNIST, "model.layers=10", "data.label_context=true", "data.path=elsewhere"], []),
+    ([*MAF_MNIST, "training.batch_size=100", "trainer=cpu", "seed=3", "logger=csv"], []),
+    ([*MAF_MNIST, "trainer.max_epochs=20"], ["trainer.max_epochs=20 (protocol: 10000)"]),
+    ([*MAF_MNIST, "training.batch_size=200"], ["training.batch_size=200 (protocol: 100)"]),
+    ([*MAF_MNIST, "+trainer.deterministic=true"],
+     ["trainer.deterministic=true (protocol: not set)"]),
+    (["protocol=nsf_paper", "model=maf_spline", "data=power", "model.layers=3"],
+     ["model.layers=3 (protocol: 10)"]),
+    (["model=maf", "data=mnist", "trainer.max_epochs=20"], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "told"), DEVIATIONS)
+def test_what_is_not_as_the_protocol_says_is_told(words, told):
+    assert deviations(check(composed(*words))) == told
+
+
+def test_a_short_run_under_a_protocol_is_marked_with_its_curve(tmp_path):
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).normal(size=(600, 43)))
+    path, result = train(
+        tmp_path, "protocol=maf_paper", "model=made", "data=miniboone", "logger=csv",
+        f"data.path={tmp_path / 'data.npy'}", "trainer.max_epochs=1", "figures=false",
+    )  # fmt: skip
+    assert result["deviations"] == [
+        "trainer.max_epochs=1 (protocol: 10000)",
+        "val rows=54 (protocol: 3,284)",
+        "test rows=60 (protocol: 3,648)",
+    ]
+    [run] = collect(tmp_path / "outputs")
+    assert len(run.history) == 1
+    table = results_table(settings_of([run]))
+    assert table.lines[0][1].text == "made ‡"
+    assert any(
+        note.startswith("‡") and "trainer.max_epochs=1 (protocol: 10000)" in note
+        for note in table.notes
+    )
+    assert "beside the protocol" in summary(result, path)
 
 
 def test_what_a_protocol_leaves_open_is_said():

@@ -31,8 +31,8 @@ SMALL = [
 RESULT_KEYS = (
     "data model seed hash status command features context_features parameters rows test val "
     "test_rows_sha256 knows_lattice measure "
-    "calibration published steps best_epoch epochs seconds cpu_seconds samples_per_second engine "
-    "peak_memory_bytes device threads versions git"
+    "calibration published deviations steps best_epoch epochs seconds cpu_seconds "
+    "samples_per_second engine peak_memory_bytes device threads versions git"
 ).split()
 
 

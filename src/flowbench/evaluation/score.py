@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["SPACES", "Score", "reported", "score_in", "statistics", "summarize"]
 
 SPACES = ("model_space", "data_space")
+FEW = 10  # events that should not decide a mean
+ENOUGH = 10 * FEW  # events, of which so few are a small part
 
 
 def _listed(label: str) -> Any:
@@ -34,6 +36,9 @@ class Score:
         median: of the events, the lower one of two.
         quantile_1_percent: 1 % of the events lie below it.
         min: the lowest.
+        trimmed_mean: without the lowest and the highest 1 % of the events.
+        share_of_ten: the part of the sum of squares behind the error that is due to the ten
+            events farthest from the mean; None of fewer than 100 events.
         n: how many events there are.
         rows_per_event: 1, or the rows of a clip, one per frame, whose log-likelihoods add up.
 
@@ -53,6 +58,8 @@ class Score:
     median: float | None = _listed("median")
     quantile_1_percent: float | None = _listed("1 %")
     min: float | None = _listed("min")
+    trimmed_mean: float | None = None
+    share_of_ten: float | None = None
     n: int | None = None
     rows_per_event: int = 1
 
@@ -74,21 +81,27 @@ class Score:
         n = len(terms)
         if weight is None:
             mean = math.fsum(terms.tolist()) / n
-            squares = math.fsum((terms - mean).square().tolist()) / (max(1, n - 1) * n)
+            parts = (terms - mean).square() / (max(1, n - 1) * n)
             places = [(n - 1) // 2, (n - 1) // 100]
+            share = terms.new_full((n,), 1 / n)
         else:
             share = weight.double().cpu() / math.fsum(weight.tolist())
             mean = math.fsum((share * terms).tolist())
-            squares = math.fsum((share * (terms - mean)).square().tolist())
+            parts = (share * (terms - mean)).square()
             ends = share[terms.argsort()].cumsum(0)
             places = [int((ends < level).sum().clamp_max(n - 1)) for level in (0.5, 0.01)]
-        ordered = terms.sort().values
+        squares = math.fsum(parts.tolist())
+        ordered, order = terms.sort()
+        kept = slice(n // 100, n - n // 100)
+        counts = share[order][kept]
         return cls(
             mean=mean,
             two_standard_errors=2 * math.sqrt(squares),
             median=ordered[places[0]].item(),
             quantile_1_percent=ordered[places[1]].item(),
             min=ordered[0].item(),
+            trimmed_mean=math.fsum((counts * ordered[kept]).tolist()) / math.fsum(counts.tolist()),
+            share_of_ten=_share_of_few(parts, squares),
             n=n,
             rows_per_event=rows_per_event,
         )
@@ -102,6 +115,33 @@ class Score:
     def json(self) -> dict[str, float]:
         """The statistics as `result.json` has them."""
         return {name: getattr(self, name) for name in statistics()}
+
+    @property
+    def decided_by_few(self) -> bool:
+        """Whether ten events make up more than half of the squares behind the error.
+
+        Another ten could then give another mean, and the error does not tell by how much.
+
+        Example:
+            >>> import torch
+            >>> terms = torch.linspace(-1, 1, 1000)
+            >>> Score.of(terms).decided_by_few
+            False
+            >>> terms[:3] = -50.0
+            >>> Score.of(terms).decided_by_few
+            True
+        """
+        return self.runs_away or (self.share_of_ten or 0.0) > 0.5
+
+    @property
+    def runs_away(self) -> bool:
+        """Whether the mean lies below the 1 % quantile, so that it says nothing of other events.
+
+        Example:
+            >>> Score(mean=-1e9, median=2.0, quantile_1_percent=-3.0, n=1000).runs_away
+            True
+        """
+        return self.quantile_1_percent is not None and self.mean < self.quantile_1_percent
 
     @property
     def event(self) -> str:
@@ -129,6 +169,13 @@ class Score:
         known = [(label, getattr(self, name)) for name, label in labels.items()]
         listed = [f"{label} {fixed(value)}" for label, value in known if value is not None]
         return f"{self.n:,} {self.event}s; {', '.join(listed)}"
+
+
+def _share_of_few(parts: "Tensor", whole: float) -> float | None:
+    """What the largest few parts of a sum make up; None where they are not a small part."""
+    if len(parts) < ENOUGH:
+        return None
+    return math.fsum(parts.topk(FEW).values.tolist()) / whole if whole else 0.0
 
 
 def statistics() -> list[str]:

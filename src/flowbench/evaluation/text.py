@@ -10,6 +10,7 @@ __all__ = [
     "calibration_line",
     "describe",
     "diagnostic_lines",
+    "few_told",
     "least_likely_line",
     "line",
     "noise_told",
@@ -17,6 +18,7 @@ __all__ = [
     "step_lines",
 ]
 
+FEWEST = 3  # of the least likely events
 SHOWN = 6  # labels with their probabilities
 TOLD_LEVEL = 0.95
 
@@ -42,6 +44,8 @@ def describe(block: Mapping[str, Any], split: str) -> list[str]:
     """What `evaluate` says of a split: its scores, and how labels are told apart."""
     inner, outer = score_in(block), score_in(block, "data_space")
     lines = [line(f"{split} log-likelihood", f"{inner.text()}  ({inner.details()})")]
+    if reported(block).decided_by_few:
+        lines.append(line("decided by few", few_told(block)))
     if outer.mean != inner.mean:
         lines.append(line("in data units", outer.text()))
     if "marginal" in block:
@@ -54,6 +58,19 @@ def describe(block: Mapping[str, Any], split: str) -> list[str]:
     if measure := block.get("measure"):
         lines.append(line("density of", f"{measure} features: beside no other nats"))
     return lines + (_anomaly(block["anomaly"]) if "anomaly" in block else [])
+
+
+def few_told(block: Mapping[str, Any]) -> str:
+    """What of a mean is due to ten events, and the statistics that do not depend on them."""
+    score = reported(block)
+    known = {"trimmed mean": score.trimmed_mean, "median": score.median}
+    others = [f"{name} {fixed(one)}" for name, one in known.items() if one is not None]
+    share = "most" if score.share_of_ten is None else f"{score.share_of_ten:.0%}"
+    told = f"10 of {score.n:,} {score.event}s make up {share} of the variance: {', '.join(others)}"
+    if lowest := block.get("least_likely"):
+        shown = (f"{e[score.event]} ({fixed(e['log_likelihood'], 1)})" for e in lowest[:FEWEST])
+        told += f"; lowest {score.event}s, from 0: {', '.join(shown)}"
+    return told
 
 
 def noise_told(draws: int, more: str) -> str:

@@ -21,6 +21,8 @@ FIGURES = (
     "learning_curve",
 )  # fmt: skip
 PROTOCOL_SECTIONS = ("model.", "data.", "training.", "trainer.", "evaluation.")
+NO_DEVIATION = ("model.layers=", "data.label_context=", "data.path=", "trainer.accelerator=",
+                  "trainer.devices=", "training.engine=")  # fmt: skip
 Status = Literal["finished", "failed", "pruned", "unfinished"]
 
 
@@ -189,14 +191,22 @@ def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
 
 
 def _beside_protocol(command: str) -> list[str]:
-    """The options that a command with a protocol sets beside it."""
+    """The options that a command with a protocol sets beside it.
+
+    Those that choose a row of its table, or where it is computed, are none.
+    """
     try:
         words = shlex.split(command)
     except ValueError:  # it is not one that a run has recorded
         return []
     if not any(word.lstrip("+").startswith("protocol=") for word in words):
         return []
-    return [word for word in words if word.lstrip("+~").startswith(PROTOCOL_SECTIONS)]
+    keys = [word.lstrip("+~") for word in words]
+    return [
+        word
+        for word, key in zip(words, keys, strict=True)
+        if key.startswith(PROTOCOL_SECTIONS) and not key.startswith(NO_DEVIATION)
+    ]
 
 
 def _encodable(value: object) -> str:

@@ -5,15 +5,16 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from flowbench.report.collect import RunRecord
 from flowbench.report.settings import Setting, rankings, shown
 from flowbench.report.table import score_of
 
-__all__ = ["Effect", "Sweep", "sweeps"]
+__all__ = ["Effect", "Statistic", "Sweep", "sweeps"]
 
 RUNS = 4  # of a sweep, at least
+Statistic = Literal["mean", "median"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,8 @@ class Effect:
     Attributes:
         level: the value, as text.
         is_reference: whether it is the one that others are held against.
-        difference: mean over pairs of the validation log-likelihood less that of the reference.
+        difference: mean over pairs of the validation log-likelihood (its mean or median over the
+            rows, see `Sweep`) less that of the reference.
         two_standard_errors: of the mean over pairs; None of fewer than two.
         pairs: pairs of runs that differ in this option alone.
         finished: runs with this value that have a result.
@@ -46,10 +48,16 @@ class Sweep:
     Attributes:
         title: model and data set.
         effects: option → its values, the reference first.
+        statistic: of the validation rows: the mean, or the median where the mean of a run lies
+            below its 1 % quantile, as few rows of which the density has run away would hide all
+            else.
+        running_away: how many runs have such a mean.
     """
 
     title: str
     effects: dict[str, list[Effect]]
+    statistic: Statistic = "mean"
+    running_away: int = 0
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -70,12 +78,17 @@ def sweeps(settings: Sequence[Setting]) -> Iterator[Sweep]:
             keys = list(dict.fromkeys(key for setting in swept for key in setting.keys))
             if sum(len(setting.runs) for setting in swept) < RUNS:
                 continue
-            effects = {key: found for key in keys if len(found := _effects(swept, key)) > 1}
-            if effects:
-                yield Sweep(title=f"{model} on {members[0].ranking}", effects=effects)
+            scores = [score for one in swept for score in one.scores("val")]
+            away = sum(score.runs_away for score in scores)
+            known = all(score.median is not None for score in scores)
+            statistic: Statistic = "median" if away and known else "mean"
+            found = {key: _effects(swept, key, statistic) for key in keys}
+            if effects := {key: levels for key, levels in found.items() if len(levels) > 1}:
+                title = f"{model} on {members[0].ranking}"
+                yield Sweep(title=title, effects=effects, statistic=statistic, running_away=away)
 
 
-def _effects(settings: Sequence[Setting], key: str) -> list[Effect]:
+def _effects(settings: Sequence[Setting], key: str, statistic: Statistic) -> list[Effect]:
     """The values of one option that have pairs or failures, held against the reference.
 
     The reference is the value with most results.
@@ -88,7 +101,8 @@ def _effects(settings: Sequence[Setting], key: str) -> list[Effect]:
         for run in setting.runs:
             runs.setdefault(level, []).append(run)
             if score := score_of(run, "val"):
-                results.setdefault(level, {})[others, run.seed] = score.mean
+                value: float = getattr(score, statistic)
+                results.setdefault(level, {})[others, run.seed] = value
     levels = sorted(runs, key=_by_size)
     reference = max(levels, key=lambda level: len(results.get(level, ())))
     levels.sort(key=lambda level: level != reference)

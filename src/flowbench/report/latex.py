@@ -17,8 +17,8 @@ SPECIAL |= {
 }
 SPECIAL |= {"`": r"\textasciigrave{}", "—": "---", "–": "--", "·": r"\textperiodcentered{}"}
 SPECIAL |= {"−": "$-$", "±": r"$\pm$", "√": r"$\surd$", "Σ": r"$\Sigma$", "≤": r"$\le$"}
-SPECIAL |= {"²": "$^2$", "†": r"$^\dagger$", "α": r"$\alpha$"}
-NUMBER = re.compile(r"[−+]?[\d,]+(\.\d+)?(e[−+]?\d+)?( ± [\d,]+(\.\d+)?)?(?= \(|$)")
+SPECIAL |= {"²": "$^2$", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "§": r"\S{}", "α": r"$\alpha$"}
+NUMBER = re.compile(r"[−+]?[\d,]+(\.\d+)?(e[−+]?\d+)?( ± [\d,]+(\.\d+)?)?(?= [(§]|$)")
 
 
 def latex_table(table: Table) -> str:

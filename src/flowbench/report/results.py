@@ -11,7 +11,7 @@ from flowbench.report.settings import Setting
 
 __all__ = ["Cell", "Table", "results_table"]
 
-MARK = "†"
+MARK, BESIDE, FEW = "†", "‡", "§"
 EXPLANATION = (
     "Test log-likelihoods are means in nats per row (per clip, the sum over its frames, with "
     "window=sequence), in model space, ± two standard errors over the test rows or clips; sd: "
@@ -97,7 +97,7 @@ def _test(setting: Setting, _: Behind | None) -> Cell:
     if not setting.finished:
         return Cell(setting.status)
     value, error = setting.log_likelihood("test"), setting.two_standard_errors
-    text = formatting.with_error(value, error)
+    text = formatting.with_error(value, error) + (f" {FEW}" if setting.decided_by_few else "")
     if setting.sd_over_seeds is not None:
         text += f" (sd {formatting.rounded(setting.sd_over_seeds, error)})"
     return Cell(text, value)
@@ -132,7 +132,8 @@ def _seeds(setting: Setting, _: Behind | None) -> Cell:
 
 
 def _model(setting: Setting, _: Behind | None) -> Cell:
-    return Cell(setting.model + (f" {MARK}" if setting.knows_lattice else ""))
+    marks = {MARK: setting.knows_lattice, BESIDE: setting.deviations}
+    return Cell(" ".join([setting.model, *(mark for mark, applies in marks.items() if applies)]))
 
 
 def _mean(*path: str, text: Callable[[float | None], str]) -> Callable[..., Cell]:
@@ -188,6 +189,36 @@ def _notes(
         notes += [f"Published: {'; '.join(sources)}.", WITHIN]
     if any(setting.knows_lattice for setting in settings):
         notes.append(LATTICE)
+    notes += _beside_protocols(settings)
+    notes += _decided_by_few(settings)
     if len({setting.measure for setting in settings}) > 1:
         notes.append(MEASURES)
     return notes
+
+
+def _beside_protocols(settings: Sequence[Setting]) -> list[str]:
+    told = {_called(one): ", ".join(one.deviations) for one in settings if one.deviations}
+    listed = "; ".join(f"{name}: {text}" for name, text in told.items())
+    return [f"{BESIDE}: not as its protocol: {listed}."] if told else []
+
+
+def _decided_by_few(settings: Sequence[Setting]) -> list[str]:
+    told = []
+    for setting in settings:
+        for score in setting.decided_by_few[:1]:
+            known = {"trimmed mean": score.trimmed_mean, "median": score.median, "min": score.min}
+            numbers = ", ".join(
+                f"{name} {formatting.with_error(value, None)}" for name, value in known.items()
+            )
+            share = "most" if score.share_of_ten is None else f"{score.share_of_ten:.0%}"
+            told.append(f"{_called(setting)}: {share}, {numbers}")
+    if not told:
+        return []
+    return [
+        f"{FEW}: ten of the test rows make up more than half of the variance, so that others "
+        f"would give another mean: {'; '.join(told)}."
+    ]
+
+
+def _called(setting: Setting) -> str:
+    return " ".join(filter(None, [setting.model, "on", setting.ranking, setting.name]))

@@ -51,6 +51,16 @@ class Setting:
         return any(run.result.get("knows_lattice") for run in self.finished)
 
     @property
+    def deviations(self) -> list[str]:
+        """What its runs do otherwise than the protocol that they name."""
+        return list(dict.fromkeys(told for run in self.finished for told in run.deviations))
+
+    @property
+    def decided_by_few(self) -> list[Score]:
+        """Those test scores of which ten events make up most of the variance."""
+        return [score for score in self.scores("test") if score.decided_by_few]
+
+    @property
     def name(self) -> str:
         """The keys with their values, without their section; empty where there is but one."""
         named = {key.partition(".")[2] or key: value for key, value in self.keys.items()}

@@ -9,6 +9,7 @@ from flowbench.data.measure import measure
 from flowbench.evaluation.curves import step_summary
 from flowbench.evaluation.paired import rows_sha256
 from flowbench.evaluation.published import comparable, published, published_curve, table_name
+from flowbench.run.deviations import deviations
 from flowbench.run.fit import Fitted
 from flowbench.run.folder import RunFolder
 from flowbench.run.peak_memory import PeakMemory
@@ -82,6 +83,7 @@ def record(
         "calibration": calibration,
         **({} if fitted.race is None else {"race": fitted.race}),
         "published": reference,
+        "deviations": deviations(settings, data),
         "steps": step_summary(folder.path, curve),
         "best_epoch": fitted.best_epoch,
         "epochs": len(history),

@@ -55,6 +55,8 @@ class Statistics(TypedDict):
     median: NotRequired[float | None]
     quantile_1_percent: NotRequired[float | None]
     min: NotRequired[float | None]
+    trimmed_mean: NotRequired[float | None]
+    share_of_ten: NotRequired[float | None]
     n: int
 
 

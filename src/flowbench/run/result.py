@@ -73,6 +73,8 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
     if known := result["published"]:
         source = f"{known['model']}, {known['source']}"
         lines.append(line("published", f"{Score.parse(known).text()}  ({source})"))
+    if beside := result.get("deviations"):
+        lines.append(line("beside the protocol", ", ".join(beside)))
     return "\n".join([*lines, line("run folder", folder)])
 
 
