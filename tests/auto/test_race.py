@@ -244,6 +244,13 @@ def test_where_no_model_has_a_density_it_is_said(table, tmp_path, monkeypatch):
         train(tmp_path, *QUICK, f"data.path={path}", "data.discrete_columns=auto")
 
 
+def test_a_race_without_time_ends_with_an_epoch_of_a_flow(table, tmp_path, few):
+    few("maf", "made_mog")
+    _, result = train(tmp_path, *QUICK, "auto.minutes=0.0001", f"data.path={table}")
+    assert max(one["epochs"] for one in result["race"]["entries"]) >= 1
+    assert sum(result["race"]["chosen"].values()) == pytest.approx(1)
+
+
 def test_auto_as_an_estimator(rows, few):
     few("gaussian", "gaussian_mixture_2", "gaussian_mixture_4")
     estimator = FlowDensity("auto", minutes=1, random_state=0).fit(rows)

@@ -105,6 +105,8 @@ def test_where_its_step_cannot_be_traced_it_is_trained_by_the_plain_engine(
     monkeypatch.setattr(compiled, "compile_step", lambda function, **_: traced(function))
     x = torch.randn(110, 2, generator=torch.Generator().manual_seed(0))
 
+    pytest.importorskip(name, reason=f"{name} is not installed")
+
     def trained(engine):
         flow = of_the_manual(name)
         fit(flow, x, engine=engine, batch_size=50, max_epochs=2, progress=False)

@@ -11,6 +11,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning.callbacks import Callback
 from sweep_commands import statuses
+from waiting import wait_until
 
 from flowbench.training.engines import compiled
 
@@ -123,4 +124,4 @@ def test_each_of_several_runs_at_a_time_has_its_own_wandb_run(sweep, tmp_path, m
         identity = (folder / "wandb" / "id").read_text()
         [record] = folder.glob("wandb/offline-run-*/*.wandb")
         assert record.stem == f"run-{identity}"
-        assert b"val/log_likelihood" in record.read_bytes()
+        wait_until(lambda file=record: b"val/log_likelihood" in file.read_bytes(), what=record)

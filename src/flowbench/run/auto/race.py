@@ -114,10 +114,10 @@ class Race:
     def scored(self) -> tuple[list[str], int]:
         """The entries that have trained on all folds, the best first, and how many these are.
 
-        If the time was too short for that, those that have trained on the first fold alone.
+        If the time was too short for that, those that have trained on the most.
         """
         scored = [name for name, one in self.standings.items() if one.val is not None]
-        for folds in (len(self.folds), 1):
+        for folds in range(len(self.folds), 0, -1):
             if names := [n for n in scored if len(self.standings[n].seconds) == folds]:
                 return self.ranked(names), folds
         return [], 1
@@ -134,6 +134,7 @@ class Race:
         flows = [name for name, entry in self.entries.items() if not entry.baseline]
         several = len(self.folds) > 1
         self._halve(flows, (1 - HALVING) * self.left() if several else 0.0)
+        self._first_epoch(flows)
         if several:
             scored = [name for name in flows if self.standings[name].val is not None]
             self._finish(self.ranked(scored)[:FINALISTS])
@@ -189,6 +190,13 @@ class Race:
         for left in range(rounds, 0, -1):
             self._round(flows, (self.left() - over) / left)
             flows = self._better_half(flows)
+
+    def _first_epoch(self, flows: list[str]) -> None:
+        """However long it takes, if nothing else has a score."""
+        for name in flows:
+            if not self.scored()[0] and self._goes_on(name):
+                self._advance(name, math.inf)
+                self._tell(name)
 
     def _round(self, names: list[str], seconds: float) -> None:
         """A round of the race; what an entry leaves over goes to the others."""
@@ -275,7 +283,7 @@ class Race:
         """The settings of the run, with the model and the training of an entry."""
         trainer = replace(
             self.settings.trainer,
-            max_epochs=1_000_000,
+            max_epochs=1 if math.isinf(seconds) else 1_000_000,
             max_time=None if math.isinf(seconds) else timedelta(seconds=seconds),
             enable_progress_bar=False,
         )
