@@ -42,6 +42,8 @@ class ClosedForm(Flow):
     A NaN in a row is a missing cell: the density is then the marginal one of the present cells.
     """
 
+    by_column = True
+
     @property
     def marginalizes(self) -> bool:
         """Whether NaN is a missing cell, which is integrated out: it is."""

@@ -49,6 +49,18 @@ class Levels(nn.Module, ABC):
     def sample(self, params: Tensor, feature: int) -> Tensor:
         """Levels of one feature, integers `[rows]`, from its parameters `[rows, self.params]`."""
 
+    @abstractmethod
+    def below(self, k: Tensor, params: Tensor) -> Tensor:
+        """Probabilities of all levels below those given, with the shapes of `log_prob`."""
+
+    def uniform(self, k: Tensor, params: Tensor) -> Tensor:
+        """Numbers that are uniform on [0, 1] if levels are drawn, at random within their shares.
+
+        The shapes are those of `log_prob`.
+        """
+        share = self.log_prob(k, params).exp()
+        return self.below(k, params) + torch.rand_like(share) * share
+
     @torch.no_grad()
     def initialize(self, k: Tensor, weight: Tensor | None = None) -> None:
         """Start at what the levels of the training rows suggest; for most families, nothing."""
@@ -83,6 +95,10 @@ class CategoricalLevels(Levels):
     def sample(self, params: Tensor, feature: int) -> Tensor:  # noqa: D102
         logits = self._allowed(params + self.logits[feature], self.counts[feature])
         return torch.multinomial(logits.softmax(-1), 1).squeeze(-1)
+
+    def below(self, k: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        shares = self._allowed(params + self.logits, self.counts).softmax(-1)
+        return (shares.cumsum(-1) - shares).gather(-1, k.unsqueeze(-1)).squeeze(-1)
 
     @torch.no_grad()
     def initialize(self, k: Tensor, weight: Tensor | None = None) -> None:  # noqa: D102
@@ -146,6 +162,13 @@ class LogisticLevels(Levels):
         top = self.counts[feature] - 1
         place = mean + scale * torch.logit(torch.rand_like(mean), eps=1e-7)
         return ((place + 1) / 2 * top).round().clamp(torch.zeros_like(top), top).long()
+
+    def below(self, k: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        weights, means, log_scales = self._split(params)
+        top = (self.counts - 1).clamp(min=1).unsqueeze(-1)
+        edge = (2 * k.unsqueeze(-1) - 1) / top - 1
+        each = torch.sigmoid((edge - means) * torch.exp(-log_scales))
+        return (weights.softmax(-1) * each).sum(-1).masked_fill(k == 0, 0.0)
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights, means, log_scales = params.unflatten(-1, (3, self.components)).unbind(-2)
