@@ -122,5 +122,7 @@ def test_a_density_without_distribution_functions_says_so():
     class Other(StandardNormal):
         uniforms = Base.uniforms
 
-    with pytest.raises(NotImplementedError, match="Other does not know its distribution functions"):
+    with pytest.raises(
+        NotImplementedError, match="Other does not know its distribution functions"
+    ):
         Flow(Other(2), Chain()).uniforms(torch.zeros(2))

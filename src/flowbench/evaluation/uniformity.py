@@ -27,7 +27,7 @@ def uniforms_of(flow: Flow, rows: Rows) -> tuple[Tensor, Tensor] | None:
     """Numbers that are uniform on [0, 1] if rows are drawn from a density; see `Flow.uniforms`.
 
     Args:
-        flow: in evaluation mode.
+        flow: the density; it is put into evaluation mode.
         rows: up to 2,000 of those without missing cells are looked at.
 
     Returns:
@@ -38,7 +38,7 @@ def uniforms_of(flow: Flow, rows: Rows) -> tuple[Tensor, Tensor] | None:
     if not len(whole):
         return None
     places = whole[torch.linspace(0, len(whole) - 1, min(ROWS, len(whole))).long()]
-    device = device_of(flow)
+    device = device_of(flow.eval())
     try:
         parts = [
             flow.uniforms(batch.x, batch.context).cpu().double()
@@ -58,7 +58,7 @@ def uniformity(
     smallest of all.
 
     Args:
-        flow: the density, in evaluation mode.
+        flow: the density; it is put into evaluation mode.
         rows: held-out rows.
         names: of the columns.
 
@@ -186,7 +186,7 @@ def _groups(context: Tensor) -> Iterator[tuple[str, Tensor]]:
         for place, one in enumerate(different):
             yield _told(one), (of == place).nonzero().flatten()
     elif context.shape[1] <= CONTEXT_NUMBERS:
-        for place, column in enumerate(context.double().mT, start=1):
+        for place, column in enumerate(context.double().mT.contiguous(), start=1):
             edges = column.quantile(torch.linspace(0, 1, BINS + 1).double()).unique()
             bins = torch.bucketize(column, edges[1:-1], right=True)
             for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):

@@ -48,7 +48,6 @@ class Base(nn.Module, ABC):
             "number per feature"
         )
 
-
     def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         """Numbers that are independent and uniform on [0, 1] if u is drawn from the density.
 
