@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -189,7 +190,7 @@ def _groups(context: Tensor) -> Iterator[tuple[str, Tensor]]:
         for place, column in enumerate(context.double().mT.contiguous(), start=1):
             edges = column.quantile(torch.linspace(0, 1, BINS + 1).double()).unique()
             bins = torch.bucketize(column, edges[1:-1], right=True)
-            for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            for number, (low, high) in enumerate(pairwise(edges.tolist())):
                 told = f"number {place} from {low:.3g} to {high:.3g}"
                 yield told, (bins == number).nonzero().flatten()
 

@@ -12,12 +12,11 @@ from flowbench.flows.closed_form import ClosedForm, PresentAffine
 from flowbench.flows.expectation_maximization import (
     Sample,
     fitted_gaussians,
-    log_densities,
     order_of,
 )
 from flowbench.flows.labels import labels_of_one_hot
+from flowbench.flows.missing_cells import Gaussians, log_densities, moments_of
 from flowbench.flows.mixture_uniforms import mixture_uniforms
-from flowbench.flows.missing_cells import Gaussians, moments_of
 
 __all__ = ["GaussianMixture"]
 
