@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowbench.transforms.univariate import LOG_SCALE_BOUND
+from flowbench.transforms.weighted_rows import as_counts
 
 __all__ = ["CategoricalLevels", "Levels", "LogisticLevels", "family_of", "log_shares"]
 
@@ -216,20 +217,3 @@ def log_shares(k: Tensor, counts: Tensor, weight: Tensor | None = None) -> Tenso
     best = max(PSEUDO_COUNTS, key=others)
     shares = (found + best * prior) / (rows + best)
     return torch.where(allowed, shares, 1.0).log()
-
-
-def as_counts(weight: Tensor) -> Tensor:
-    """Weights, which are relative, as numbers of rows, in float64.
-
-    If all are whole multiples of the smallest, a weight is the number of times that a row comes;
-    otherwise their sum is the number of equal rows with a mean of the same variance, (Σw)²/Σw²
-    (Kish 1965).
-
-    Example:
-        >>> as_counts(torch.tensor([0.5, 1.5])), as_counts(torch.tensor([1.0, 1.5])).sum()
-        (tensor([1., 3.], dtype=torch.float64), tensor(1.9231, dtype=torch.float64))
-    """
-    times = weight.double() / weight.min().double()
-    if torch.allclose(times, times.round(), rtol=1e-6, atol=0):
-        return times.round()
-    return times * times.sum() / times.square().sum()
