@@ -37,9 +37,9 @@ def test_the_p_value_is_that_of_the_farthest_of_all():
     torch.manual_seed(0)
     below = sum(
         uniformity(Gaussian(20), rows_of(torch.randn(60, 20)))["p_value"] < 0.05
-        for _ in range(200)
+        for _ in range(100)
     )
-    assert 2 <= below <= 20
+    assert below <= 12
 
 
 def test_worst_rows_are_those_of_the_split():

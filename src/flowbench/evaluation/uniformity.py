@@ -172,7 +172,7 @@ def _least_likely(places: Tensor, uniforms: Tensor, names: Sequence[str]) -> lis
     return [
         {
             "row": int(places[row]),
-            "feature": names[feature[row]],
+            "feature": names[int(feature[row])],
             "uniform": uniforms[row, feature[row]].item(),
             "p_value": min(1.0, smallest[row].item() * tails.numel()),
         }
