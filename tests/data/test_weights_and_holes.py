@@ -46,6 +46,24 @@ def test_a_weight_is_no_feature_and_weighs_the_statistics(tmp_path):
     np.testing.assert_allclose(step["std"], often[:, 2:].std(0))
 
 
+def test_values_are_clipped_to_quantiles_of_rows_as_often_as_they_count(tmp_path):
+    holes = [(2, "a"), (5, "b")]
+    path = table(tmp_path / "t.csv", w=WEIGHTS, split=SPLITS, holes=holes)
+    with pytest.warns(UserWarning, match="of weight 0 are left out"):
+        data = open_table(
+            path,
+            weight_column="w",
+            split_column="split",
+            clip_quantiles=[0.1, 0.85],
+            missing="marginalize",
+            standardize=False,
+        )
+    often = pd.read_csv(path)[["a", "b", "c"]].to_numpy()[:80].repeat(WEIGHTS[:80], 0)
+    [step] = data.raw.preprocess
+    expected = np.nanquantile(often, [0.1, 0.85], axis=0)
+    np.testing.assert_allclose([step["low"], step["high"]], expected, rtol=1e-6)
+
+
 WRONG = [
     ({"w": np.where(np.arange(ROWS) == 3, -1.5, 1)}, "row 4, column 'w' is -1.5, expected a weig"),
     ({"w": np.where(np.arange(ROWS) % 50 == 3, -2, 1)}, r"row 4, .* \(and 2 more such cells\)"),

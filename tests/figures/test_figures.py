@@ -54,7 +54,7 @@ def plane():
 
 
 def test_the_plane_gets_its_density(plane, tmp_path):
-    names = {"learning_curve", "density", "pairs", "base_space"}
+    names = {"learning_curve", "density", "pairs", "base_space", "uniforms"}
     assert drawn(small_flow(plane), plane, tmp_path / "figures") == names
 
 
@@ -63,13 +63,14 @@ def test_tables_get_pairs(tmp_path, features, context, monkeypatch):
     monkeypatch.setattr(pairs, "SHOWN_FEATURES", 4)
     data = table(tmp_path, features, context_columns=context)
     flow = small_flow(data)
-    assert applying(flow, data) == {"learning_curve", "pairs", "base_space"}
+    assert applying(flow, data) == {"learning_curve", "pairs", "base_space", "uniforms"}
     assert drawn(flow, data, tmp_path / "figures", ["pairs"]) == {"pairs"}
 
 
 def test_of_many_features_the_base_space_is_a_band(tmp_path):
     data = table(tmp_path, 12)
-    assert drawn(small_flow(data), data, tmp_path / "figures", ["base_space"]) == {"base_space"}
+    names = ["base_space", "uniforms"]
+    assert drawn(small_flow(data), data, tmp_path / "figures", names) == set(names)
 
 
 @pytest.mark.parametrize("label_context", [True, False])
@@ -78,7 +79,13 @@ def test_pictures_get_grids_of_samples_and_of_test_rows(tmp_path, label_context)
     data.prepare_data()
     data.setup()
     flow = small_flow(data)
-    assert applying(flow, data) == {"learning_curve", "samples", "neighbours", "base_space"}
+    assert applying(flow, data) == {
+        "learning_curve",
+        "samples",
+        "neighbours",
+        "base_space",
+        "uniforms",
+    }
     assert drawn(flow, data, tmp_path / "figures", ["samples"]) == {"samples", "test_rows"}
 
 
@@ -147,13 +154,13 @@ def test_sound_gets_spectra_of_samples_and_of_test_rows(words, tmp_path, options
     data.prepare_data()
     data.setup()
     flow = small_flow(data)
-    assert applying(flow, data) == {"learning_curve", "samples", "base_space"}
+    assert applying(flow, data) == {"learning_curve", "samples", "base_space", "uniforms"}
     assert drawn(flow, data, tmp_path / "figures", ["samples"]) == {"samples", "test_rows"}
 
 
 def test_a_base_that_is_not_normal_has_no_quantiles_of_the_normal(tmp_path):
     flow = MADE(3, family="mixture", hidden_units=[8])
-    assert applying(flow, table(tmp_path, 3)) == {"learning_curve", "pairs"}
+    assert applying(flow, table(tmp_path, 3)) == {"learning_curve", "pairs", "uniforms"}
 
 
 def test_noise_that_is_normal_lies_on_the_diagonal(tmp_path, monkeypatch):

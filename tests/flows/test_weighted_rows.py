@@ -13,6 +13,7 @@ from flowbench.flows import (
     Gaussian,
     GaussianMixture,
     Histogram,
+    Johnson,
     LatticeMADE,
     Mixture,
     RealNVP,
@@ -53,6 +54,7 @@ CLOSED_FORMS = {
     "Blockwise": (lambda: Blockwise([Gaussian(1), Gaussian(3)]), ROWS, None),
     "SharedBlocks": (lambda: SharedBlocks(Gaussian(2), blocks=2), ROWS, None),
     "Mixture": (lambda: Mixture([Gaussian(4), Gaussian(4)]), ROWS, None),
+    "Johnson": (lambda: Johnson(Gaussian(4)), ROWS.exp(), None),
     "ActNorm": (lambda: Flow(StandardNormal(4), ActNorm(4)), ROWS, None),
     "levels of a lattice": (
         lambda: LatticeMADE(4, hidden_units=[4], seed=0, lattice={"levels": 8}),

@@ -1,6 +1,7 @@
 """Is a density calibrated: do held-out rows lie where its samples do, as often as it says?"""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from flowbench.data import Rows
 from flowbench.evaluation.likelihood import device_of
+from flowbench.evaluation.uniformity import uniformity
 from flowbench.flows import Flow
 
 __all__ = ["calibration", "density_ranks", "two_sample_test"]
@@ -26,8 +28,10 @@ CHUNK = 8192
 
 
 @torch.no_grad()
-def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
-    r"""Coverage of regions of highest density, and a test of samples against held-out rows.
+def calibration(
+    flow: Flow, rows: Rows, names: Sequence[str] | None = None
+) -> dict[str, Any] | None:
+    r"""Coverage of regions of highest density, and tests of held-out rows.
 
     A region {x: log p(x) ≥ c} of probability α should hold a share α of held-out rows. Densities
     of samples tell c, in model space; where the density is conditional, for the context of each
@@ -37,10 +41,12 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
         flow: the density; it is put into evaluation mode.
         rows: held-out rows, up to 2,000 of which are looked at (500 where they have contexts);
             only those without missing cells.
+        names: of the columns.
 
     Returns:
         `rows`: how many; `coverage`: for each of some `level`s the `share` of rows that its region
-        holds, with `two_standard_errors`; and `two_sample`, see `two_sample_test`. None for events
+        holds, with `two_standard_errors`; `two_sample`, see `two_sample_test`; and `uniformity`,
+        see there. None for events
         of more than 4,096 features, which would take long to sample, and where all rows have
         missing cells.
 
@@ -54,7 +60,7 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
     if flow.features > MOST_FEATURES:
         return None
     flow.eval()
-    rows = rows.whole()
+    every, rows = rows, rows.whole()
     if not len(rows):
         return None
     most = ROWS if rows.context is None else FEW_ROWS
@@ -64,6 +70,7 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         ranks, samples = density_ranks(flow, x, context)
+        uniform = uniformity(flow, every, names)
     given = None if context is None else _numbers(context)
     weight = None if rows.weight is None else rows.weight[places]
     share = torch.full((len(x),), 1 / len(x)) if weight is None else weight / weight.sum()
@@ -79,6 +86,7 @@ def calibration(flow: Flow, rows: Rows) -> dict[str, Any] | None:
             for level in LEVELS
         ],
         "two_sample": two_sample_test(_numbers(x), _numbers(samples), given, weight),
+        "uniformity": uniform,
     }
 
 

@@ -7,7 +7,7 @@ from flowbench.evaluation.score import reported, score_in
 from flowbench.formatting import estimate, fixed
 
 __all__ = [
-    "calibration_line",
+    "calibration_lines",
     "describe",
     "diagnostic_lines",
     "few_told",
@@ -21,6 +21,7 @@ __all__ = [
 FEWEST = 3  # of the least likely events
 SHOWN = 6  # labels with their probabilities
 TOLD_LEVEL = 0.95
+SMALLEST_P = 1e-6
 
 # A number in the block of a split → its name, and its value in words.
 NUMBERS = {
@@ -95,15 +96,38 @@ def _prior(block: Mapping[str, Any]) -> str:
     return f"  (p(label) {kind}{': ' if told else ''}{told})"
 
 
-def calibration_line(found: Mapping[str, Any]) -> str:
-    """What `calibration` has found, in a sentence."""
+def calibration_lines(found: Mapping[str, Any]) -> list[str]:
+    """What `calibration` has found, in a sentence or two."""
     [at] = [one for one in found["coverage"] if one["level"] == TOLD_LEVEL]
     share = f"{100 * at['share']:.1f} ± {100 * at['two_standard_errors']:.1f} %"
     told = f"{TOLD_LEVEL:.0%} regions hold {share} of {found['rows']:,} test rows"
     if test := found["two_sample"]:
         auroc = f"{test['auroc']:.3f} ± {test['two_standard_errors']:.3f}"
         told += f"; a classifier tells samples from rows with AUROC {auroc} (0.5: by chance)"
-    return line("calibration", told)
+    uniformity = found.get("uniformity")
+    return [line("calibration", told), *(uniformity_lines(uniformity) if uniformity else [])]
+
+
+def uniformity_lines(found: Mapping[str, Any]) -> list[str]:
+    """What `uniformity` has found, in a sentence or two."""
+    lines = [line("every column" if found["of"] == "columns" else "the noise", _farthest(found))]
+    if contexts := found["contexts"]:
+        lines.append(line("every context", f"farthest, {contexts[0]['context']}: "
+                                           f"{_farthest(contexts[0])}"))  # fmt: skip
+    return lines
+
+
+def _farthest(found: Mapping[str, Any]) -> str:
+    """The largest of the distances from uniform.
+
+    Example:
+        >>> _farthest({"ks_max": 0.021, "feature": "age", "p_value": 0.3})
+        'the share of rows below a value is at most 2.1 % off (age; p = 0.3 among all)'
+    """
+    p_value = found["p_value"]
+    told = f"p = {p_value:.2g}" if p_value >= SMALLEST_P else f"p < {SMALLEST_P:g}"
+    off = f"{100 * found['ks_max']:.1f} % off ({found['feature']}; {told} among all)"
+    return f"the share of rows below a value is at most {off}"
 
 
 def least_likely_line(block: Mapping[str, Any]) -> str:

@@ -12,11 +12,13 @@ from flowbench.config.words import did_you_mean
 from flowbench.data import DataModule, ImageDataModule, SoundDataModule
 from flowbench.drawing.learning_curve import learning_curve
 from flowbench.drawing.style import save
+from flowbench.evaluation.uniformity import uniforms_of
 from flowbench.figures.base_space import draw_base_space
 from flowbench.figures.completions import can_complete, draw_completions
 from flowbench.figures.density import draw_density
 from flowbench.figures.neighbours import draw_neighbours
 from flowbench.figures.samples import draw_clips, draw_pairs, draw_pictures
+from flowbench.figures.uniforms import draw_uniforms
 from flowbench.flows import Flow, StandardNormal
 
 __all__ = ["FIGURES", "Subject", "chosen", "draw_figures"]
@@ -87,6 +89,12 @@ def _base_space(of: Subject) -> Draw | None:
     return lambda path: draw_base_space(of.flow, splits, path)
 
 
+def _uniforms(of: Subject) -> Draw | None:
+    rows = of.data.rows["test"].whole()
+    known = uniforms_of(of.flow, rows.part(slice(1))) is not None
+    return (lambda path: draw_uniforms(of.flow, rows, path)) if known else None
+
+
 # Name → what draws it, or None where it does not apply.
 FIGURES: dict[str, Callable[[Subject], Draw | None]] = {
     "learning_curve": _learning_curve,
@@ -96,6 +104,7 @@ FIGURES: dict[str, Callable[[Subject], Draw | None]] = {
     "neighbours": _neighbours,
     "pairs": _pairs,
     "base_space": _base_space,
+    "uniforms": _uniforms,
 }
 
 

@@ -63,6 +63,19 @@ class Atoms(nn.Module):
         atom = (shares[..., :-1] - self.log_widths.to(terms)).masked_fill(~here, 0.0).sum(-1)
         return torch.where(here.any(-1), atom, terms + shares[..., -1])
 
+    def uniform(self, u: Tensor, rest: Tensor, params: Tensor) -> Tensor:
+        """Uniform numbers `[..., features]`, given those of the rest: atoms first, in order.
+
+        The arguments are those of `log_prob`.
+        """
+        if self.start is None:
+            return rest
+        shares = self._log_shares(params + self.start, self.places).exp()
+        here, share = self._here(u), shares[..., :-1]
+        place = share.cumsum(-1) - torch.rand_like(rest).unsqueeze(-1) * share
+        atom = place.masked_fill(~here, 0.0).sum(-1)
+        return torch.where(here.any(-1), atom, 1 - shares[..., -1] * (1 - rest))
+
     def sample(self, u: Tensor, params: Tensor, feature: int) -> Tensor:
         """Coordinates of one column, `[rows]`: those given, or an atom."""
         if feature not in self.columns or self.start is None:

@@ -72,6 +72,9 @@ class Autoregressive(Base):
             lambda params, places: family.from_noise(rows[:, places], params),
         )
 
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return self.family.uniform(u, self.network(u, context))
+
     def _generate(
         self,
         shape: torch.Size,

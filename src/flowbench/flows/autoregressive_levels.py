@@ -1,6 +1,6 @@
 """Autoregressive probabilities of levels: a product of conditionals."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -45,18 +45,30 @@ class AutoregressiveLevels(LatticeBase):
         self.register_buffer("scales", scales, persistent=False)
 
     def log_prob_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:  # noqa: D102
+        return self._in_parts(self._log_prob, k, context)
+
+    def uniforms_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:  # noqa: D102
+        return self._in_parts(self._uniforms, k, context)
+
+    def _in_parts(
+        self, of: Callable[[Tensor, Tensor | None], Tensor], k: Tensor, context: Tensor | None
+    ) -> Tensor:
+        """A function of levels and contexts, of so many at once as memory is kept for."""
         most = max(1, PARAMETERS // (self.features * self.family.params))
         batch = k.shape[:-1]
         if not may_split(k) or batch.numel() <= most:
-            return self._log_prob(k, context)
+            return of(k, context)
         parts = k.reshape(-1, self.features).split(most)
         contexts: Sequence[Tensor | None] = [None] * len(parts)
         if context is not None:
             contexts = context.expand(*batch, -1).flatten(0, -2).split(most)
-        return torch.cat([*map(self._log_prob, parts, contexts)]).view(batch)
+        return torch.cat([*map(of, parts, contexts)]).unflatten(0, batch)
 
     def _log_prob(self, k: Tensor, context: Tensor | None) -> Tensor:
         return self.family.log_prob(k, self.network(k * self.scales - 1, context)).sum(-1)
+
+    def _uniforms(self, k: Tensor, context: Tensor | None) -> Tensor:
+        return self.family.uniform(k, self.network(k * self.scales - 1, context))
 
     @torch.no_grad()
     def sample_levels(self, shape: torch.Size, context: Tensor | None) -> Tensor:  # noqa: D102

@@ -48,6 +48,26 @@ class Base(nn.Module, ABC):
             "number per feature"
         )
 
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """Numbers that are independent and uniform on [0, 1] if u is drawn from the density.
+
+        They are the distribution functions of the features, each given those before it
+        (Rosenblatt 1952). Where values have probabilities, chance decides within these.
+
+        Args:
+            u: `[..., features]`.
+            context: what the density depends on, `[..., context_features]`, or None.
+
+        Returns:
+            `[..., features]`.
+
+        Raises:
+            NotImplementedError: the distribution functions are not known.
+        """
+        raise NotImplementedError(
+            f"the base {type(self).__name__} does not know its distribution functions"
+        )
+
 
 class StandardNormal(Base):
     r"""N(0, I): log p(u) = −½ Σᵢ (uᵢ² + log 2π).
@@ -80,6 +100,9 @@ class StandardNormal(Base):
 
     def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return noise
+
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return torch.special.ndtr(u)
 
 
 class NormalAndUniform(Base):
@@ -117,6 +140,10 @@ class NormalAndUniform(Base):
         angles = 2 * math.pi * (torch.special.ndtr(noise) - 0.5)
         return torch.where(self.angles, angles, noise)
 
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        turns = u / (2 * math.pi) + 0.5
+        return torch.where(self.angles, turns - turns.floor(), torch.special.ndtr(u))
+
 
 class DiagonalNormal(Base):
     r"""Π N(mᵢ, exp(sᵢ)²) with learned means and log-scales, starting at N(0, I).
@@ -151,6 +178,9 @@ class DiagonalNormal(Base):
 
     def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return torch.addcmul(self.mean, noise, self.log_scale.exp())
+
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return torch.special.ndtr((u - self.mean) * torch.exp(-self.log_scale))
 
 
 def base_of(features: int, circular: Sequence[int]) -> Base:

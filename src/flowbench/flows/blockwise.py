@@ -160,6 +160,10 @@ class _Repeated(Base):
         context = None if context is None else context.unsqueeze(-2)
         return self.base.log_prob(u.unflatten(-1, (self.blocks, -1)), context).sum(-1)
 
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        context = None if context is None else context.unsqueeze(-2)
+        return self.base.uniforms(u.unflatten(-1, (self.blocks, -1)), context).flatten(-2)
+
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
         context = None if context is None else context.unsqueeze(-2)
         return self.base.sample(torch.Size((*shape, self.blocks)), context).flatten(-2)
@@ -189,6 +193,9 @@ class _Blocks(Base):
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         return torch.stack([flow(block, context) for flow, block in self.pairs(u)]).sum(0)
+
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        return torch.cat([flow.uniforms(block, context) for flow, block in self.pairs(u)], -1)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
         if context is not None:  # then it carries the whole shape

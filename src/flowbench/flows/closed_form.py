@@ -7,10 +7,17 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from flowbench.flows.expectation_maximization import log_densities, moments_of_present
+from flowbench.flows.expectation_maximization import moments_of_present
 from flowbench.flows.flow import Flow
 from flowbench.flows.labels import labels_of_one_hot
-from flowbench.flows.missing_cells import Gaussians, conditional_of, holed, log_marginals
+from flowbench.flows.missing_cells import (
+    Gaussians,
+    conditional_of,
+    filled,
+    holed,
+    log_densities,
+    log_marginals,
+)
 from flowbench.tracing import holds
 from flowbench.transforms import TriangularAffine
 
@@ -41,6 +48,8 @@ class ClosedForm(Flow):
 
     A NaN in a row is a missing cell: the density is then the marginal one of the present cells.
     """
+
+    by_column = True
 
     @property
     def marginalizes(self) -> bool:
@@ -107,6 +116,6 @@ def _log_density(x: Tensor, gaussians: Gaussians) -> Tensor:
         whole, log_densities(x[whole], gaussians).logsumexp(-1)
     )
     for part in holed(x):
-        found = log_marginals(x, gaussians, part).logsumexp(-1)
+        found = log_marginals(gaussians, part, filled(x, gaussians, part)).logsumexp(-1)
         terms = terms.index_copy(0, part.rows, found)
     return terms

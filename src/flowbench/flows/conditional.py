@@ -75,6 +75,9 @@ class ConditionalNormal(Checked, Base):
     def from_noise(self, noise: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         return self.map(noise, self._params(context))[0]
 
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return torch.special.ndtr(self.map.inverse(u, self._params(context))[0])
+
     def _params(self, context: Tensor | None) -> Tensor:
         if context is None:
             raise ValueError("the base depends on a context, but a context was not given")

@@ -27,6 +27,10 @@ class Conditionals(nn.Module, ABC):
         """Log-densities `[..., columns]`, given parameters `[..., columns, self.params]`."""
 
     @abstractmethod
+    def uniform(self, u: Tensor, params: Tensor) -> Tensor:
+        """Numbers uniform on [0, 1] if coordinates are drawn; the shapes are as in `log_prob`."""
+
+    @abstractmethod
     def sample(self, params: Tensor, column: int) -> Tensor:
         """Coordinates of one column, `[rows]`, from its parameters `[rows, self.params]`."""
 
@@ -66,6 +70,9 @@ class CellConditionals(Conditionals):
         # constant; NaN stays NaN
         return self.levels.log_prob(k, params) + self.cells.log_shares(k, outside) + 0 * u
 
+    def uniform(self, u: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        return self.levels.uniform(self.cells.outcomes(u)[0], params)
+
     def sample(self, params: Tensor, column: int) -> Tensor:  # noqa: D102
         k = self.levels.sample(params, column)
         return noisy(self.cells.drawn(k, self.centre, column))
@@ -103,6 +110,11 @@ class RealConditionals(Conditionals):
         own, affine = params[..., : self.family.params], params[..., self.family.params :]
         inner, log_derivative = self.map.inverse(u.to(params.dtype), affine)
         return self.family.log_prob(inner, own + self.start) + log_derivative
+
+    def uniform(self, u: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        own, affine = params[..., : self.family.params], params[..., self.family.params :]
+        inner, _ = self.map.inverse(u.to(params.dtype), affine)
+        return self.family.uniform(inner, own + self.start)
 
     def sample(self, params: Tensor, column: int) -> Tensor:  # noqa: D102
         own, affine = params[..., : self.family.params], params[..., self.family.params :]

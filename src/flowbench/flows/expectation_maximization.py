@@ -5,18 +5,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowbench.flows.base import log_normal
-from flowbench.flows.missing_cells import Gaussians, Holed, expected, holed, log_marginals
+from flowbench.flows.missing_cells import (
+    Filled,
+    Gaussians,
+    Holed,
+    filled,
+    holed,
+    log_densities,
+    log_marginals,
+    spread,
+)
 
-__all__ = ["Sample", "fitted_gaussians", "log_densities", "moments_of_present", "order_of"]
+__all__ = ["Sample", "fitted_gaussians", "moments_of_present", "order_of"]
 
 TOLERANCE = 1e-5  # nats per row
 ROUNDS = 300
 STARTS, STARTING_ROUNDS = 4, 10
 CLUSTERED_ROWS, CLUSTERING_ROUNDS = 10_000, 5
 PRIOR_ROWS = 1.0
-CHUNK = 8192
+CHUNK = 1024  # few enough for the cache of a processor
 EXACT, MANY_ROUNDS = 1e-13, 2000  # of a single Gaussian
+ALL = slice(None)
 OFFSET = 0.3819660112501051  # irrational, so that no rounding decides which row is chosen
 
 
@@ -26,11 +35,13 @@ class Sample(NamedTuple):
     Attributes:
         x: `[rows, d]`, NaN where a cell is missing.
         share: of each row, `[rows]`; they sum to 1.
+        whole: the places of rows without missing cells.
         parts: the rows with missing cells.
     """
 
     x: Tensor
     share: Tensor
+    whole: Tensor | slice
     parts: list[Holed]
 
     @classmethod
@@ -38,22 +49,13 @@ class Sample(NamedTuple):
         """Rows and their weights; None: all the same."""
         x = x.double()
         share = torch.ones(len(x)).to(x) if weight is None else weight.to(x)
-        return cls(x, share / share.sum(), list(holed(x)))
+        parts = list(holed(x))
+        whole = (~x.isnan().any(-1)).nonzero().flatten() if parts else ALL
+        return cls(x, share / share.sum(), whole, parts)
 
-
-def log_densities(x: Tensor, gaussians: Gaussians) -> Tensor:
-    """Log wₖ + log N(x; mₖ, Lₖ Lₖᵀ) of rows `[n, d]`: `[n, K]`.
-
-    Example:
-        >>> one = Gaussians(torch.zeros(1), torch.zeros(1, 2), torch.eye(2).unsqueeze(0))
-        >>> log_densities(torch.zeros(1, 2), one)
-        tensor([[-1.8379]])
-    """
-    log_weights, means, factors = gaussians
-    centred = x - means.unsqueeze(-2)
-    u = torch.linalg.solve_triangular(factors.mT, centred, upper=True, left=False)
-    constants = log_weights - factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return log_normal(u).mT + constants
+    def filled(self, gaussians: Gaussians) -> list[Filled]:
+        """The rows with missing cells, filled."""
+        return [filled(self.x, gaussians, part) for part in self.parts]
 
 
 def moments_of_present(x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -79,11 +81,12 @@ def moments_of_present(x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor
     own = Gaussians(torch.zeros(1).to(mean), torch.zeros_like(mean)[None], _units(1, scaled.x))
     before = -float("inf")
     for _ in range(MANY_ROUNDS if (variance > 0).all() else 0):
-        objective = float(sample.share @ _terms(scaled, own).squeeze(-1))
+        fills = scaled.filled(own)
+        objective = float(sample.share @ _terms(scaled, own, fills).squeeze(-1))
         if objective - before < EXACT * max(1.0, abs(objective)):
             break
         before = objective
-        means, scatter = _expected(scaled, scaled.share.unsqueeze(-1), own)
+        means, scatter = _expected(scaled, scaled.share.unsqueeze(-1), fills)
         factors, failed = torch.linalg.cholesky_ex(scatter)
         if failed.any():
             return mean + scale * means[0], scatter[0] * torch.outer(scale, scale)
@@ -130,7 +133,7 @@ def fitted_gaussians(
     starts = []
     for _ in range(STARTS if components > 1 else 1):
         nearest = _nearest(whole.x, _centres(few, components, generator))
-        first = _maximised(whole, sample.share.unsqueeze(-1) * nearest, None, prior)
+        first = _maximised(whole, sample.share.unsqueeze(-1) * nearest, [], prior)
         starts.append(_improved(sample, first, prior, STARTING_ROUNDS))
     best, _ = max(starts, key=lambda start: start[1])
     return _improved(sample, best, prior, ROUNDS)[0]
@@ -157,58 +160,60 @@ def _improved(
     before = -float("inf")
     objective = before
     for _ in range(rounds):
-        terms = _terms(sample, gaussians)
+        fills = sample.filled(gaussians)
+        terms = _terms(sample, gaussians, fills)
         totals = terms.logsumexp(-1, keepdim=True)
         objective = float(sample.share @ totals.squeeze(-1) + prior.log(gaussians))
         if objective - before < TOLERANCE:
             break
         before = objective
         shares = sample.share.unsqueeze(-1) * (terms - totals).exp()
-        gaussians = _maximised(sample, shares, gaussians, prior)
+        gaussians = _maximised(sample, shares, fills, prior)
     return gaussians, objective
 
 
-def _terms(sample: Sample, gaussians: Gaussians) -> Tensor:
+def _terms(sample: Sample, gaussians: Gaussians, fills: list[Filled]) -> Tensor:
     """Log wₖ + log N of the present cells of all rows: `[rows, K]`."""
-    terms = torch.cat([log_densities(part, gaussians) for part in sample.x.split(CHUNK)])
-    for part in sample.parts:
-        terms[part.rows] = log_marginals(sample.x, gaussians, part)
+    chunks = sample.x[sample.whole].split(CHUNK)
+    whole = torch.cat([log_densities(part, gaussians) for part in chunks])
+    terms = whole.new_empty(len(sample.x), whole.shape[1])
+    terms[sample.whole] = whole
+    for part, fill in zip(sample.parts, fills, strict=True):
+        terms[part.rows] = log_marginals(gaussians, part, fill)
     return terms
 
 
-def _maximised(
-    sample: Sample, shares: Tensor, before: Gaussians | None, prior: _Prior
-) -> Gaussians:
+def _maximised(sample: Sample, shares: Tensor, fills: list[Filled], prior: _Prior) -> Gaussians:
     """The Gaussians of rows that belong to each by a share, `[rows, K]`."""
-    means, scatter = _expected(sample, shares, before)
+    means, scatter = _expected(sample, shares, fills)
     counts = shares.sum(0)
     scatter = scatter + prior.share * (prior.factor @ prior.factor.mT)
     factors = torch.linalg.cholesky(scatter / (counts + prior.share).view(-1, 1, 1))
     return Gaussians(counts.clamp_min(1e-300).log(), means, factors)
 
 
-def _expected(sample: Sample, shares: Tensor, before: Gaussians | None) -> tuple[Tensor, Tensor]:
-    """Expected means and scatter matrices, given the Gaussians before where cells are missing."""
-    counts, x, whole = shares.sum(0).clamp_min(1e-300), sample.x, shares
-    found = []
-    if sample.parts:
-        assert before is not None
-        found = [(part, *expected(x, before, shares, part)) for part in sample.parts]
-        x, whole = x.nan_to_num(nan=0.0), shares.clone()
-        for part in sample.parts:
-            whole[part.rows] = 0.0
+def _expected(sample: Sample, shares: Tensor, fills: list[Filled]) -> tuple[Tensor, Tensor]:
+    """Expected means and scatter matrices, given the rows with missing cells filled."""
+    counts, x, whole = (
+        shares.sum(0).clamp_min(1e-300),
+        sample.x[sample.whole],
+        shares[sample.whole],
+    )
+    found = [
+        (part, fill, shares[part.rows]) for part, fill in zip(sample.parts, fills, strict=True)
+    ]
     sums = whole.mT @ x
-    for part, rows, _ in found:
-        sums = sums + torch.einsum("nk,knd->kd", shares[part.rows], rows)
+    for _, fill, own in found:
+        sums = sums + torch.einsum("nk,knd->kd", own, fill.rows)
     means = sums / counts.unsqueeze(-1)
     scatter = x.new_zeros(len(counts), *x.shape[1:] * 2)
     for rows, share in zip(x.split(CHUNK), whole.split(CHUNK), strict=True):
         centred = rows - means.unsqueeze(-2)
         scatter.baddbmm_((centred * share.mT.unsqueeze(-1)).mT, centred)
-    for part, rows, spread in found:
-        centred = rows - means.unsqueeze(-2)
-        scatter.baddbmm_((centred * shares[part.rows].mT.unsqueeze(-1)).mT, centred)
-        scatter += spread
+    for part, fill, own in found:
+        centred = fill.rows - means.unsqueeze(-2)
+        scatter.baddbmm_((centred * own.mT.unsqueeze(-1)).mT, centred)
+        scatter += spread(part, fill, own)
     return means, scatter
 
 
@@ -217,8 +222,8 @@ def _filled_at_once(sample: Sample, root: Tensor) -> Sample:
     one = Gaussians(root.new_zeros(1), root.new_zeros(1, len(root)), root[None])
     whole = sample.x.clone()
     for part in sample.parts:
-        whole[part.rows] = expected(sample.x, one, sample.share.unsqueeze(-1), part)[0][0]
-    return sample._replace(x=whole, parts=[])
+        whole[part.rows] = filled(sample.x, one, part).rows[0]
+    return sample._replace(x=whole, whole=ALL, parts=[])
 
 
 def _units(count: int, like: Tensor) -> Tensor:

@@ -46,6 +46,16 @@ class Family(Checked, nn.Module, ABC):
     def sample(self, params: Tensor) -> Tensor:
         """Draw `[..., features]`; differentiable in the parameters if `has_rsample`."""
 
+    def uniform(self, x: Tensor, params: Tensor) -> Tensor:
+        """Numbers `[..., features]` that are uniform on [0, 1] if x is drawn with the parameters.
+
+        They are its distribution function; within the probability of a value, chance decides.
+
+        Raises:
+            NotImplementedError: the distribution function is not known.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not know its distribution function")
+
     def start(self, x: Tensor) -> Tensor:
         """Parameters `[self.params]` near the values `[rows]` of a feature; for most, zeros."""
         return x.new_zeros(self.params)
@@ -84,6 +94,9 @@ class GaussianFamily(Family):
 
     def sample(self, params: Tensor) -> Tensor:  # noqa: D102
         return self.from_noise(torch.randn_like(params[..., 0]), params)
+
+    def uniform(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        return torch.special.ndtr(self.map.inverse(x, params)[0])
 
     def from_noise(self, noise: Tensor, params: Tensor) -> Tensor:
         """Samples as a function of standard normal noise `[..., features]`."""
@@ -138,6 +151,11 @@ class MixtureFamily(Family):
         chosen = gaussians.take_along_dim(component[..., None, None], dim=-2).squeeze(-2)
         return self.gaussian.sample(chosen) + self.quantiles[component]
 
+    def uniform(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        logits, gaussians = self._split(params)
+        each = self.gaussian.uniform(x.unsqueeze(-1) - self.quantiles, gaussians)
+        return (logits.softmax(-1) * each).sum(-1)
+
     def start(self, x: Tensor) -> Tensor:  # noqa: D102
         means, log_scales = quantile_start(x, len(self.quantiles), least=SMALLEST_SCALE)
         gaussians = torch.stack([means - self.quantiles, log_scales], -1)
@@ -179,6 +197,9 @@ class SplineFamily(Family):
     def sample(self, params: Tensor) -> Tensor:  # noqa: D102
         return self.map(torch.randn_like(params[..., 0]), params)[0]
 
+    def uniform(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        return torch.special.ndtr(self.map.inverse(x, params)[0])
+
 
 class BernoulliFamily(Family):
     r"""P(x = 1) = σ(l) with logit l, for features of 0 and 1: log P(x) = x l − log(1 + exp l).
@@ -208,3 +229,8 @@ class BernoulliFamily(Family):
 
     def sample(self, params: Tensor) -> Tensor:  # noqa: D102
         return torch.bernoulli(torch.sigmoid(params.squeeze(-1)))
+
+    def uniform(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        zero = torch.sigmoid(-params.squeeze(-1))
+        chance = torch.rand_like(zero)
+        return torch.where(x == 1, zero + chance * (1 - zero), chance * zero)

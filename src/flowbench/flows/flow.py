@@ -83,6 +83,8 @@ class Flow(_Constructed, nn.Module):
         (torch.Size([5]), torch.Size([3, 4, 2]))
     """
 
+    by_column = False  # what `uniforms` are of: columns of x, or else of the noise
+
     def __init__(
         self, base: Base, transform: Transform, embedding: nn.Module | None = None
     ) -> None:
@@ -226,6 +228,35 @@ class Flow(_Constructed, nn.Module):
         except RuntimeError as error:
             refuse_mismatch(self, error, None, context)
             raise
+
+    @_in_full_precision
+    @torch.no_grad()
+    def uniforms(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        r"""Numbers that are independent and uniform on [0, 1] if x is drawn from the density.
+
+        They are the distribution functions of the features of the base, each given those before
+        it (Rosenblatt 1952), at the noise of x. If `by_column`, these are the conditional
+        distribution functions of the columns of x, in the order of the density. Where values have
+        probabilities, PyTorch's generator decides within these.
+
+        Args:
+            x: `[..., features]` without missing cells.
+            context: `[..., context_features]`, where the flow is conditional.
+
+        Returns:
+            `[..., features]`.
+
+        Raises:
+            NotImplementedError: the distribution functions of the base are not known.
+
+        Example:
+            >>> from flowbench.flows import Gaussian
+            >>> Gaussian(2).uniforms(torch.tensor([0.0, 1.0]))
+            tensor([0.5000, 0.8413])
+        """
+        context = self._embed(context)
+        u, _ = transported(self.transform, as_numbers(self, "x", x), context, forward=False)
+        return self.base.uniforms(u, context)
 
     def distribution(self, context: Tensor | None = None) -> FlowDistribution:
         """The density as a `torch.distributions.Distribution`, composable with others.

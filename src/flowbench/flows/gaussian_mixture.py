@@ -12,11 +12,11 @@ from flowbench.flows.closed_form import ClosedForm, PresentAffine
 from flowbench.flows.expectation_maximization import (
     Sample,
     fitted_gaussians,
-    log_densities,
     order_of,
 )
 from flowbench.flows.labels import labels_of_one_hot
-from flowbench.flows.missing_cells import Gaussians, moments_of
+from flowbench.flows.missing_cells import Gaussians, log_densities, moments_of
+from flowbench.flows.mixture_uniforms import mixture_uniforms
 
 __all__ = ["GaussianMixture"]
 
@@ -155,6 +155,19 @@ class _Gaussians(Base):
             terms = log_densities(rows, gaussians).logsumexp(-1).reshape(u.shape[:-1])
             found = terms if found is None else torch.where(labels == label, terms, found)
         assert found is not None
+        return found
+
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        labels = self.labels(context).expand(u.shape[:-1]).unsqueeze(-1)
+        rows = u.reshape(-1, self.features)
+        found = torch.zeros_like(u)
+        for label, (log_weights, means, factors) in enumerate(self.classes()):
+            z = torch.linalg.solve_triangular(
+                factors.mT, rows - means.unsqueeze(-2), upper=True, left=False
+            )
+            scales = factors.diagonal(dim1=-2, dim2=-1)
+            own = mixture_uniforms(z.permute(2, 1, 0), scales.mT, log_weights)
+            found = torch.where(labels == label, own.reshape(u.shape), found)
         return found
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:

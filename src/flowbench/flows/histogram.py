@@ -86,6 +86,14 @@ class _IndependentLevels(LatticeBase):
         feature = torch.arange(self.features, device=k.device)
         return self.log_shares[self._labels(context).unsqueeze(-1), feature, k].sum(-1)
 
+    def uniforms_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:
+        shares = (self.log_shares.exp() * self.allowed)[self._labels(context)]
+        ends = shares.cumsum(-1).expand(*k.shape, -1)
+        share, end = (
+            part.expand_as(ends).gather(-1, k.unsqueeze(-1)).squeeze(-1) for part in (shares, ends)
+        )
+        return end - torch.rand_like(share) * share
+
     def sample_levels(self, shape: torch.Size, context: Tensor | None) -> Tensor:
         labels = self._labels(context).unsqueeze(-1)
         k = torch.zeros((), dtype=torch.long, device=labels.device)

@@ -34,6 +34,7 @@ class Johnson(Flow):
 
     def __init__(self, flow: Flow) -> None:
         super().__init__(_Inner(flow), JohnsonSU(flow.features))
+        self.by_column = flow.by_column
 
     @torch.no_grad()
     def initialize(
@@ -65,6 +66,9 @@ class _Inner(Base):
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         return self.flow(u, context)
+
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.flow.uniforms(u, context)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
         if context is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Seed
 from flowbench.flows.base import Base
 from flowbench.flows.flow import Flow
+from flowbench.flows.mixture_uniforms import mixture_uniforms
 from flowbench.transforms import TriangularAffine
 
 __all__ = ["KernelDensity"]
@@ -48,6 +49,7 @@ class KernelDensity(Flow):
 
     base: "_Kernels"
     transform: TriangularAffine
+    by_column = True
 
     def __init__(
         self,
@@ -109,6 +111,19 @@ class _Kernels(Base):
         terms = torch.cat(parts) if parts else rows.new_zeros(0)
         constant = self.count.log() + self.features * (self.width.log() + HALF_LOG)
         return (terms - constant).reshape(u.shape[:-1])
+
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        centres = self.centres[: self.count]
+        log_weights = torch.zeros_like(centres[:, 0])
+        widths = self.width.expand(self.features, 1)
+
+        def of(rows: Tensor) -> Tensor:
+            pairs = zip(rows.mT, centres.mT, strict=True)
+            z = ((own.unsqueeze(-1) - of_all) / self.width for own, of_all in pairs)
+            return mixture_uniforms(z, widths, log_weights)
+
+        parts = u.reshape(-1, self.features).split(CHUNK)
+        return torch.cat([of(part) for part in parts]).reshape(u.shape)
 
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
         noise = torch.randn(

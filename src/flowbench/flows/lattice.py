@@ -66,6 +66,13 @@ class LatticeBase(Base):
     ) -> None:
         """Fit what is estimated from the levels of the training rows, `[rows, features]`."""
 
+    @abstractmethod
+    def uniforms_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:
+        """Uniform numbers for levels `[..., features]`, at random within their probabilities."""
+
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        return self.uniforms_of_levels(self.cells.outcomes(u)[0], context)
+
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         k, outside = self.cells.outcomes(u)
         log_prob = self.log_prob_of_levels(k, context) + (0 * u).sum(-1)  # constant; NaN stays NaN
@@ -91,6 +98,7 @@ class LatticeFlow(Flow):
 
     base: LatticeBase
     transform: LatticeCoordinates
+    by_column = True
 
     def __init__(self, base: LatticeBase, lattice: Lattice) -> None:
         super().__init__(base, lattice.coordinates())

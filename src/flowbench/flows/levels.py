@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowbench.transforms.univariate import LOG_SCALE_BOUND
+from flowbench.transforms.weighted_rows import as_counts
 
 __all__ = ["CategoricalLevels", "Levels", "LogisticLevels", "family_of", "log_shares"]
 
@@ -49,6 +50,18 @@ class Levels(nn.Module, ABC):
     def sample(self, params: Tensor, feature: int) -> Tensor:
         """Levels of one feature, integers `[rows]`, from its parameters `[rows, self.params]`."""
 
+    @abstractmethod
+    def below(self, k: Tensor, params: Tensor) -> Tensor:
+        """Probabilities of all levels below those given, with the shapes of `log_prob`."""
+
+    def uniform(self, k: Tensor, params: Tensor) -> Tensor:
+        """Numbers that are uniform on [0, 1] if levels are drawn, at random within their shares.
+
+        The shapes are those of `log_prob`.
+        """
+        share = self.log_prob(k, params).exp()
+        return self.below(k, params) + torch.rand_like(share) * share
+
     @torch.no_grad()
     def initialize(self, k: Tensor, weight: Tensor | None = None) -> None:
         """Start at what the levels of the training rows suggest; for most families, nothing."""
@@ -83,6 +96,10 @@ class CategoricalLevels(Levels):
     def sample(self, params: Tensor, feature: int) -> Tensor:  # noqa: D102
         logits = self._allowed(params + self.logits[feature], self.counts[feature])
         return torch.multinomial(logits.softmax(-1), 1).squeeze(-1)
+
+    def below(self, k: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        shares = self._allowed(params + self.logits, self.counts).softmax(-1)
+        return (shares.cumsum(-1) - shares).gather(-1, k.unsqueeze(-1)).squeeze(-1)
 
     @torch.no_grad()
     def initialize(self, k: Tensor, weight: Tensor | None = None) -> None:  # noqa: D102
@@ -147,6 +164,13 @@ class LogisticLevels(Levels):
         place = mean + scale * torch.logit(torch.rand_like(mean), eps=1e-7)
         return ((place + 1) / 2 * top).round().clamp(torch.zeros_like(top), top).long()
 
+    def below(self, k: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        weights, means, log_scales = self._split(params)
+        top = (self.counts - 1).clamp(min=1).unsqueeze(-1)
+        edge = (2 * k.unsqueeze(-1) - 1) / top - 1
+        each = torch.sigmoid((edge - means) * torch.exp(-log_scales))
+        return (weights.softmax(-1) * each).sum(-1).masked_fill(k == 0, 0.0)
+
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights, means, log_scales = params.unflatten(-1, (3, self.components)).unbind(-2)
         bound = LOG_SCALE_BOUND
@@ -193,20 +217,3 @@ def log_shares(k: Tensor, counts: Tensor, weight: Tensor | None = None) -> Tenso
     best = max(PSEUDO_COUNTS, key=others)
     shares = (found + best * prior) / (rows + best)
     return torch.where(allowed, shares, 1.0).log()
-
-
-def as_counts(weight: Tensor) -> Tensor:
-    """Weights, which are relative, as numbers of rows, in float64.
-
-    If all are whole multiples of the smallest, a weight is the number of times that a row comes;
-    otherwise their sum is the number of equal rows with a mean of the same variance, (Σw)²/Σw²
-    (Kish 1965).
-
-    Example:
-        >>> as_counts(torch.tensor([0.5, 1.5])), as_counts(torch.tensor([1.0, 1.5])).sum()
-        (tensor([1., 3.], dtype=torch.float64), tensor(1.9231, dtype=torch.float64))
-    """
-    times = weight.double() / weight.min().double()
-    if torch.allclose(times, times.round(), rtol=1e-6, atol=0):
-        return times.round()
-    return times * times.sum() / times.square().sum()

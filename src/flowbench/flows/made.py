@@ -57,6 +57,7 @@ class MADE(Flow, options=options_of(AutoregressiveNetwork, without=OF_THE_NETWOR
         (torch.Size([7]), torch.Size([2, 3]))
     """
 
+    by_column = True
     conflicts = AutoregressiveNetwork.conflicts
     needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **AutoregressiveNetwork.needs,

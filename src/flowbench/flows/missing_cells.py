@@ -3,25 +3,29 @@ r"""Mixtures of Gaussians and rows with missing cells (NaN), which are integrate
 Of a row of which only the cells o are present, N(x; m, C) leaves N(xₒ; mₒ, Cₒₒ).
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from flowbench.flows.base import HALF_LOG, log_normal
+
 __all__ = [
+    "Filled",
     "Gaussians",
     "Holed",
     "conditional_of",
-    "expected",
+    "filled",
     "holed",
+    "log_densities",
     "log_marginals",
     "moments_of",
+    "spread",
 ]
 
-VALUES = 2**18  # held at once, a matrix for each row
-HALF_LOG = 0.5 * math.log(2 * math.pi)
+ROWS = 1024  # held at once, few enough for the cache of a processor
+VALUES = 2**18  # held at once, a row and a matrix of its missing cells for each row
 
 
 class Gaussians(NamedTuple):
@@ -33,75 +37,119 @@ class Gaussians(NamedTuple):
 
 
 class Holed(NamedTuple):
-    """Some rows with missing cells.
+    """Some rows with as many missing cells each.
 
     Attributes:
         rows: their places.
-        present: patterns of present cells, `[patterns, d]`.
+        missing: patterns of missing cells, `[patterns, missing cells]`.
         of: the pattern of each row.
     """
 
     rows: Tensor
-    present: Tensor
+    missing: Tensor
     of: Tensor
 
 
+class Filled(NamedTuple):
+    """Such rows under K Gaussians, with missing cells at their expectations.
+
+    Attributes:
+        rows: `[K, some rows, d]`.
+        covariances: of the missing cells of each pattern given the others,
+            `[K, patterns, missing cells, missing cells]`.
+        log_scales: ½ log det of these, `[K, patterns]`.
+    """
+
+    rows: Tensor
+    covariances: Tensor
+    log_scales: Tensor
+
+
+def log_densities(x: Tensor, gaussians: Gaussians) -> Tensor:
+    """Log wₖ + log N(x; mₖ, Lₖ Lₖᵀ) of rows `[n, d]`: `[n, K]`.
+
+    Example:
+        >>> one = Gaussians(torch.zeros(1), torch.zeros(1, 2), torch.eye(2).unsqueeze(0))
+        >>> log_densities(torch.zeros(1, 2), one)
+        tensor([[-1.8379]])
+    """
+    log_weights, means, factors = gaussians
+    centred = x - means.unsqueeze(-2)
+    u = torch.linalg.solve_triangular(factors.mT, centred, upper=True, left=False)
+    constants = log_weights - factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return log_normal(u).mT + constants
+
+
 def holed(x: Tensor) -> Iterator[Holed]:
-    """The rows of `[rows, d]` that have missing cells, those of a pattern together, in chunks.
+    """The rows of `[rows, d]` that have missing cells, as many in each part, in chunks.
 
     Example:
         >>> [part] = holed(torch.tensor([[1.0, torch.nan], [1.0, 2.0], [3.0, torch.nan]]))
-        >>> part.rows, part.present, part.of
-        (tensor([0, 2]), tensor([[ True, False]]), tensor([0, 0]))
+        >>> part.rows, part.missing, part.of
+        (tensor([0, 2]), tensor([[1]]), tensor([0, 0]))
     """
     rows = x.isnan().any(-1).nonzero().flatten()
     if not len(rows):
         return
-    present, of = (~x[rows].isnan()).unique(dim=0, return_inverse=True)
-    for part in of.argsort(stable=True).split(max(1, VALUES // x.shape[1] ** 2)):
-        own, place = of[part].unique(return_inverse=True)
-        yield Holed(rows[part], present[own], place)
+    patterns, of = x[rows].isnan().unique(dim=0, return_inverse=True)
+    sizes = patterns.sum(-1)
+    for size in sizes.unique().tolist():
+        alike = (sizes[of] == size).nonzero().flatten()
+        alike = alike[of[alike].argsort(stable=True)]
+        for part in alike.split(max(1, min(ROWS, VALUES // (x.shape[1] + size**2)))):
+            own, place = of[part].unique(return_inverse=True)
+            missing = patterns[own].nonzero()[:, 1].view(-1, size)
+            yield Holed(rows[part], missing, place)
 
 
-def log_marginals(x: Tensor, gaussians: Gaussians, part: Holed) -> Tensor:
-    """Log wₖ + log N of the present cells of some rows of `[rows, d]`: `[some rows, K]`.
+def filled(x: Tensor, gaussians: Gaussians, part: Holed) -> Filled:
+    r"""Some rows with missing cells m at their expectations given the present ones.
 
-    A row without a present cell has a density of 1.
-    """
-    here = part.present[part.of]
-    root = _inverse_root(gaussians.factors, part.present)
-    u = _times(root[:, part.of], _centred(x, gaussians, part))
-    constants = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)[:, part.of]
-    constants = constants - HALF_LOG * here.sum(-1).to(u.dtype)
-    return (constants - 0.5 * u.square().sum(-1)).mT + gaussians.log_weights
-
-
-def expected(
-    x: Tensor, gaussians: Gaussians, shares: Tensor, part: Holed
-) -> tuple[Tensor, Tensor]:
-    """Some rows with missing cells at their expectations given the present ones.
+    With the precision P = C⁻¹ these are mₘ − Pₘₘ⁻¹ (P c)ₘ, and their covariance is Pₘₘ⁻¹, where
+    c is the row less the mean, 0 where a cell is missing: equations of the size of m.
 
     Args:
         x: `[rows, d]`.
         gaussians: K of them.
-        shares: of the rows, `[rows, K]`.
         part: which rows of x.
-
-    Returns:
-        The rows under each Gaussian, `[K, some rows, d]`, and the sum over them of share times the
-        covariance of the missing cells given the present ones, `[K, d, d]`.
     """
-    covariances = gaussians.factors @ gaussians.factors.mT
-    root = _inverse_root(gaussians.factors, part.present)
-    inner = (root.mT @ root) * _both(part.present)
-    slopes = covariances.unsqueeze(1) @ inner
-    guess = gaussians.means.unsqueeze(1) + _times(slopes[:, part.of], _centred(x, gaussians, part))
-    rows = torch.where(part.present[part.of], x[part.rows], guess)
-    own = shares[part.rows].mT
-    each = own.new_zeros(len(own), len(part.present)).index_add_(1, part.of, own)
-    precision = (each[..., None, None] * inner).sum(1)
-    total = each.sum(1)[:, None, None]
-    return rows, total * covariances - covariances @ precision @ covariances
+    own, missing = x[part.rows], part.missing
+    precision = torch.cholesky_inverse(gaussians.factors)
+    roots = torch.linalg.cholesky(precision[:, missing.unsqueeze(-1), missing.unsqueeze(-2)])
+    covariances = torch.cholesky_inverse(roots)
+    means = gaussians.means.unsqueeze(1)
+    centred = (own - means).masked_fill(own.isnan(), 0.0)
+    places = missing[part.of].expand(len(means), -1, -1)
+    slope = (centred @ precision).gather(-1, places)
+    guess = means.expand_as(centred).gather(-1, places) - _times(covariances[:, part.of], slope)
+    log_scales = -roots.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return Filled(own.expand_as(centred).scatter(-1, places, guess), covariances, log_scales)
+
+
+def log_marginals(gaussians: Gaussians, part: Holed, fill: Filled) -> Tensor:
+    """Log wₖ + log N of the present cells of some rows: `[some rows, K]`.
+
+    That is the density of the filled rows over that of the missing cells at their expectations.
+    A row without a present cell has a density of 1.
+    """
+    at_expectations = -part.missing.shape[1] * HALF_LOG - fill.log_scales[:, part.of]
+    return log_densities(fill.rows, gaussians) - at_expectations.mT
+
+
+def spread(part: Holed, fill: Filled, shares: Tensor) -> Tensor:
+    """The sum over some rows of share times the covariance of the missing cells: `[K, d, d]`.
+
+    Args:
+        part: the rows.
+        fill: these, filled.
+        shares: of the rows, `[some rows, K]`.
+    """
+    each = shares.new_zeros(shares.shape[1], len(part.missing)).index_add_(1, part.of, shares.mT)
+    features, missing = fill.rows.shape[-1], part.missing
+    places = (missing.unsqueeze(-1) * features + missing.unsqueeze(-2)).flatten()
+    found = shares.new_zeros(len(each), features**2)
+    found.index_add_(1, places, (each[..., None, None] * fill.covariances).flatten(1))
+    return found.view(-1, features, features)
 
 
 def conditional_of(gaussians: Gaussians, given: Sequence[int], values: Tensor) -> Gaussians:
@@ -143,22 +191,3 @@ def moments_of(gaussians: Gaussians) -> tuple[Tensor, Tensor]:
 def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
     """A matrix times a vector for each row; faster than `bmm` where these are small."""
     return (matrices * vectors.unsqueeze(-2)).sum(-1)
-
-
-def _both(present: Tensor) -> Tensor:
-    return present.unsqueeze(-1) & present.unsqueeze(-2)
-
-
-def _centred(x: Tensor, gaussians: Gaussians, part: Holed) -> Tensor:
-    """Some rows less each mean, 0 where a cell is missing: `[K, some rows, d]`."""
-    centred = x[part.rows] - gaussians.means.unsqueeze(1)
-    return torch.where(part.present[part.of], centred, 0.0)
-
-
-def _inverse_root(factors: Tensor, present: Tensor) -> Tensor:
-    """Inverse Cholesky factors of the present part of each pattern: `[K, patterns, d, d]`."""
-    missing = torch.diag_embed((~present).to(factors.dtype))
-    covariances = (factors @ factors.mT).unsqueeze(1)
-    roots = torch.linalg.cholesky(covariances * _both(present) + missing)
-    units = torch.eye(factors.shape[-1], dtype=factors.dtype, device=factors.device)
-    return torch.linalg.solve_triangular(roots, units.expand_as(roots), upper=False)

@@ -1,6 +1,7 @@
 """An autoregressive density of columns with different measures."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -62,12 +63,20 @@ class MixedBase(Base):
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
         params = self.network(self.inputs(u), context)
+        terms = self._each("log_prob", u, params)
+        return self.atoms.log_prob(u, terms, self._of_atoms(params)).sum(-1)
+
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: D102
+        params = self.network(self.inputs(u), context)
+        return self.atoms.uniform(u, self._each("uniform", u, params), self._of_atoms(params))
+
+    def _each(self, method: Literal["log_prob", "uniform"], u: Tensor, params: Tensor) -> Tensor:
+        """What the conditionals of each column say of its coordinates."""
         parts = [
-            kind.log_prob(u[..., columns], params[..., columns, : kind.params]).to(self.anchor)
+            getattr(kind, method)(u[..., columns], params[..., columns, : kind.params])
             for columns, kind in self._kinds()
         ]
-        terms = torch.cat(parts, -1)[..., self.back]
-        return self.atoms.log_prob(u, terms, self._of_atoms(params)).sum(-1)
+        return torch.cat([part.to(self.anchor) for part in parts], -1)[..., self.back]
 
     @torch.no_grad()
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
@@ -119,6 +128,7 @@ class MixedFlow(Flow):
     """
 
     base: MixedBase
+    by_column = True
 
     def __init__(self, base: MixedBase, transform: Transform) -> None:
         super().__init__(base, transform)

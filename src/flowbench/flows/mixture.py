@@ -96,6 +96,14 @@ class _Mixed(Base):
             return terms @ self.log_weights.exp()
         return (terms + self.log_weights).logsumexp(-1)
 
+    def uniforms(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        """Those of one flow for each row, drawn with the probability that the row is of it."""
+        terms = torch.stack([flow(u, context) for flow in self.flows], -1) + self.log_weights
+        gumbel = -torch.log(-torch.log(torch.rand_like(terms)))
+        chosen = (terms + gumbel).argmax(-1, keepdim=True).unsqueeze(-1)
+        each = torch.stack([flow.uniforms(u, context) for flow in self.members], -1)
+        return each.gather(-1, chosen.expand(*each.shape[:-1], 1)).squeeze(-1)
+
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:
         if context is not None:  # then it carries the whole shape
             context, size = context.expand(*shape, -1), torch.Size()

@@ -82,6 +82,14 @@ class InflatedLevels(Levels):
         point = frequent.expand(*chosen.shape[:-1], -1).gather(-1, chosen.clamp(max=FREQUENT - 1))
         return torch.where(chosen < FREQUENT, point, k).squeeze(-1)
 
+    def below(self, k: Tensor, params: Tensor) -> Tensor:  # noqa: D102
+        weights, means, log_scales = self._split(params + self.start, self.frequent)
+        level, spread = k.unsqueeze(-1), self.spread.unsqueeze(-1)
+        edge = (level - 0.5 - self.centre.unsqueeze(-1)) / spread
+        smooth = torch.sigmoid((edge - means) * torch.exp(-log_scales)).masked_fill(level == 0, 0)
+        points = (self.frequent < level).to(smooth)
+        return (weights.exp() * torch.cat([points, smooth], -1)).sum(-1)
+
     @torch.no_grad()
     def initialize(self, k: Tensor) -> None:  # noqa: D102
         for feature, column in enumerate(k.mT):

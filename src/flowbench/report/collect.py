@@ -18,7 +18,7 @@ __all__ = ["ReportError", "RunRecord", "collect", "read_run", "survey"]
 
 FIGURES = (
     "samples", "test_rows", "completions", "neighbours", "density", "pairs", "base_space",
-    "learning_curve",
+    "uniforms", "learning_curve",
 )  # fmt: skip
 PROTOCOL_SECTIONS = ("model.", "data.", "training.", "trainer.", "evaluation.")
 NO_DEVIATION = ("model.layers=", "data.label_context=", "data.path=", "trainer.accelerator=",

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from flowbench import formatting
-from flowbench.evaluation.text import describe
+from flowbench.evaluation.text import calibration_lines, describe
 from flowbench.report.collect import RunRecord
 from flowbench.report.curves import learning_curves
 from flowbench.report.effects import Effect, Sweep
@@ -91,10 +91,12 @@ def render_page(
 
 
 def _told(run: RunRecord, *, in_full: bool) -> str:
-    """The scores of a run on its test rows, in lines."""
+    """The scores of a run on its test rows and whether it is calibrated, in lines."""
     left_out = () if in_full else ("anomaly",)
     block = {key: value for key, value in run.result["test"].items() if key not in left_out}
-    return "\n".join(describe(block, "test"))
+    calibration = run.result.get("calibration")
+    lines = calibration_lines(calibration) if calibration else []
+    return "\n".join([*describe(block, "test"), *lines])
 
 
 def _gallery(cells: Mapping[str, Mapping[str, Any]]) -> Any:

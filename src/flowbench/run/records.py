@@ -135,12 +135,33 @@ class TwoSample(TypedDict):
     two_standard_errors: float
 
 
+class Context(TypedDict):
+    """The same in a context."""
+
+    context: str
+    ks_max: float
+    feature: str
+    p_value: float
+
+
+class Uniformity(TypedDict):
+    """What `evaluation.uniformity` says."""
+
+    of: str
+    rows: int
+    ks_max: float
+    feature: str
+    p_value: float
+    contexts: list[Context]
+
+
 class Calibration(TypedDict):
     """What `evaluation.calibration` says."""
 
     rows: int
     coverage: list[Coverage]
     two_sample: TwoSample | None
+    uniformity: NotRequired[Uniformity | None]
 
 
 class Published(TypedDict):

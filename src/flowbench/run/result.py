@@ -12,7 +12,7 @@ import torch
 
 from flowbench.evaluation.likelihood import device_of
 from flowbench.evaluation.score import Score
-from flowbench.evaluation.text import calibration_line, describe, line, race_lines, step_lines
+from flowbench.evaluation.text import calibration_lines, describe, line, race_lines, step_lines
 from flowbench.flows import Flow
 from flowbench.formatting import duration, integer
 from flowbench.run.peak_memory import PeakMemory
@@ -65,7 +65,7 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
         *describe(result["test"], "test"),
     ]
     if calibration := result.get("calibration"):
-        lines.append(calibration_line(calibration))
+        lines += calibration_lines(calibration)
     if race:
         lines += race_lines(race)
     if result.get("steps"):

@@ -115,7 +115,7 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
             return {}
         scores = {split: block for split, (block, _) in found.items()}
         speed = sampling_speed(fitted.flow, data.rows["test"].context)
-        calibrated = calibration(fitted.flow, data.rows["test"])
+        calibrated = calibration(fitted.flow, data.rows["test"], data.raw.feature_names)
         draw_figures(fitted.flow.cpu(), data, fitted.history, folder.figures, figures)
         result = record(
             settings, folder, data, fitted, scores=scores, samples_per_second=speed,

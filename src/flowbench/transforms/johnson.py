@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowbench.transforms.base import Transform, real_event, widened
+from flowbench.transforms.weighted_rows import as_counts, quantiles
 
 __all__ = ["JohnsonSU"]
 
@@ -82,15 +83,18 @@ class JohnsonSU(Transform):
         """Fit every feature of `[rows, features]`, by 5,000 of the rows where there are more."""
         step = -(-len(x) // MOST_ROWS)
         rows = x[::step].double()
-        counts = torch.ones(len(rows)).to(rows) if weight is None else weight[::step].to(rows)
+        counts = (
+            torch.ones_like(rows[:, 0]) if weight is None else as_counts(weight[::step]).to(rows)
+        )
         for feature, column in enumerate(rows.mT):
-            self._fit(feature, column, counts / counts.sum())
+            self._fit(feature, column, counts)
 
-    def _fit(self, feature: int, column: Tensor, shares: Tensor) -> None:
+    def _fit(self, feature: int, column: Tensor, counts: Tensor) -> None:
+        shares = counts / counts.sum()
         _, std = _moments(column, shares)
         if not std > SMALLEST * column.abs().max():
             return
-        places = column.quantile(PLACES.to(column))
+        places = quantiles(column, PLACES.to(column), counts)
         middle_half = (places[15] - places[5]) / MIDDLE_HALF
         typical = middle_half if middle_half > 0 else std
         tried = [
@@ -100,7 +104,8 @@ class JohnsonSU(Transform):
         ]
         score, place, width = max(tried, key=lambda one: one[0])
         gain = score + float(std.log())
-        significant = gain * len(column) > math.log(len(column))
+        rows = float(counts.sum())
+        significant = gain * rows > math.log(rows)
         self.curved[feature] = significant and gain > LEAST_GAIN
         if self.curved[feature]:
             middle, spread = _moments(torch.asinh((column - place) / width), shares)

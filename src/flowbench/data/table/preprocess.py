@@ -12,6 +12,7 @@ from flowbench.data.moments import moments, refuse_constant, standardize, unscal
 from flowbench.data.selection import Selection
 from flowbench.data.table.domain import refuse_outside
 from flowbench.transforms.steps import build_preprocess
+from flowbench.transforms.weighted_rows import as_counts, quantiles
 
 __all__ = ["apply_steps", "domain_steps", "table_preprocess"]
 
@@ -48,7 +49,7 @@ def table_preprocess(
     steps: list[dict[str, Any]] = []
     where = str(path)
     if clip_quantiles is not None:
-        steps.append(_clip(x["train"], clip_quantiles))
+        steps.append(_clip(x["train"], clip_quantiles, weight))
         where = f"{path}, clipped by data.clip_quantiles={list(clip_quantiles)}"
     refuse_outside(
         {split: apply_steps(steps, rows) for split, rows in x.items()}, names, bounds, where=where
@@ -94,11 +95,25 @@ def apply_steps(steps: Sequence[dict[str, Any]], rows: Selection) -> Selection:
     return rows.then(lambda part: chain.inverse(torch.from_numpy(part))[0].numpy())
 
 
-def _clip(train: Selection, pair: Sequence[float]) -> dict[str, Any]:
+def _clip(
+    train: Selection, pair: Sequence[float], weight: NDArray[np.float64] | None
+) -> dict[str, Any]:
     """The step that clips to two training quantiles, computed one column at a time."""
-    quantiles = [
-        np.nanquantile(np.concatenate([part[:, column] for part in train.chunks()]), pair)
+    counts = None if weight is None else as_counts(torch.from_numpy(weight))
+    found = [
+        _quantiles(np.concatenate([part[:, column] for part in train.chunks()]), pair, counts)
         for column in range(train.shape[1])
     ]
-    low, high = np.stack(quantiles, axis=1).tolist()
+    low, high = np.stack(found, axis=1).tolist()
     return {"name": "Clip", "low": low, "high": high}
+
+
+def _quantiles(
+    column: NDArray[Any], pair: Sequence[float], counts: torch.Tensor | None
+) -> NDArray[Any]:
+    """Quantiles of the present cells of a column."""
+    if counts is None:
+        return np.nanquantile(column, pair)
+    present = torch.from_numpy(~np.isnan(column))
+    values = torch.from_numpy(column)[present]
+    return quantiles(values, torch.tensor(pair), counts[present]).numpy()
