@@ -71,7 +71,7 @@ def packed(options: argparse.Namespace) -> list[Row]:
 
             def run(*more: str, words: list[str] = words) -> float:
                 with tempfile.TemporaryDirectory() as output:
-                    return _cpu_of(["train.py", *words, f"paths.output={output}", *more])
+                    return _cpu_of(["train.py", *more, *words, f"paths.output={output}"])
 
             def together(run: Any = run) -> float:
                 return run("-m", "hydra/launcher=packed", f"seed=range({RUNS})")
