@@ -31,3 +31,9 @@ def pytest_xdist_make_scheduler(config, log):
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder for the runs of a file."""
+    return tmp_path_factory.mktemp("runs")

@@ -22,11 +22,6 @@ def train_small(folder, *overrides):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
 def table(folder):
     """A CSV of two columns to model and one of context, and the same rows without the latter."""
     rng = np.random.default_rng(0)

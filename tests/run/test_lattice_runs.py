@@ -15,11 +15,6 @@ PICTURES = ["experiment=digits_pixelcnn", "trainer.max_epochs=1", *QUICK, *TINY]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
 def table(folder):
     """Counts, halves, and dozens, of which the second depends on the first."""
     rng = np.random.default_rng(0)

@@ -15,11 +15,6 @@ AUTO = "data.discrete_columns=auto"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
 def table(folder):
     """Months; rain, mostly none; an income, capped; a price with zeros; a real number."""
     rng = np.random.default_rng(0)
