@@ -17,7 +17,7 @@ ROOMS = [
     "native",
     "flows",
     "data",
-    "description drawing metrics own_values",
+    "description drawing metrics named_context own_values",
     "stored",
     "conditional",
     "density",

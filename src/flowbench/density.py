@@ -20,14 +20,8 @@ from flowbench.drawing.pairs import distributions
 from flowbench.flows import Flow, FlowDistribution
 from flowbench.flows.arguments import as_shape
 from flowbench.flows.preprocessed import Preprocessed
-from flowbench.frames import (
-    by_name,
-    by_rows,
-    column_names,
-    columns_of,
-    finite_number,
-    label_places,
-)
+from flowbench.frames import by_name, by_rows, column_names
+from flowbench.named_context import named_context, one_hot
 from flowbench.own_values import own_values
 from flowbench.stored import to_write
 from flowbench.summary import Summary, listed
@@ -342,25 +336,7 @@ class TrainedDensity(nn.Module):
             density.sample(1000, density.context({"age": 30, "city": "Bern"}))
             density.sample(10, density.context({"age": [30, 40, 50], "city": "Bern"}))
         """
-        known = [*self.context_columns, *self.categories]
-        for name in values:
-            if name not in known:
-                raise ValueError(
-                    f"{name!r} is no column of the context; it has {', '.join(known) or 'none'}"
-                )
-        if missing := [name for name in known if name not in values]:
-            raise ValueError(
-                f"the context lacks {missing[0]!r}; expected values for {', '.join(known)}"
-            )
-        batch, columns = columns_of({name: values[name] for name in known})
-        numbers = [
-            [finite_number(name, value) for value in columns[name]]
-            for name in self.context_columns
-        ]
-        labels = [self.one_hot(name, [str(v) for v in columns[name]]) for name in self.categories]
-        size = (len(numbers), math.prod(batch))
-        context = torch.cat([torch.tensor(numbers, dtype=torch.float64).view(size).T, *labels], -1)
-        return context.view(*batch, context.shape[-1])
+        return named_context(values, self.context_columns, self.categories)
 
     def one_hot(self, column: str, labels: Sequence[str | None]) -> Tensor:
         """Labels of a categorical column, one-hot encoded for a context, `[rows, labels]`.
@@ -371,18 +347,7 @@ class TrainedDensity(nn.Module):
         Raises:
             ValueError: the column is unknown, or holds a label that no training row had.
         """
-        if column not in self.categories:
-            known = ", ".join(self.categories) or "none"
-            raise ValueError(f"{column!r} is no categorical column; known: {known}")
-        known = self.categories[column]
-        places = label_places(labels, known)
-        if None in places:
-            raise ValueError(
-                f"column {column!r} holds {labels[places.index(None)]!r}, expected one of "
-                f"{', '.join(known)}"
-            )
-        rows = torch.cat([torch.eye(len(known)), torch.full((1, len(known)), torch.nan)])
-        return rows[places]
+        return one_hot(column, labels, self.categories)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint that `flowbench.load` reads: tensors and plain values, no code.
