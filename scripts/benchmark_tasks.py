@@ -62,17 +62,15 @@ def _of_torch(
     model.module.eval()
     wanted = torch.no_grad()(model.log_prob if kind == "log_prob" else model.sample)
     given = x if kind == "log_prob" else count
-    engine = _engine_of_rows(kind, work, count, device) if library == "flowbench" else ""
+    engine = _engine_of_rows(work, device) if library == "flowbench" else ""
     return lambda: wanted(given, context), engine
 
 
-def _engine_of_rows(kind: str, work: Work, count: int, device: str) -> str:
+def _engine_of_rows(work: Work, device: str) -> str:
     """What computes our densities and samples; the native library is built before."""
     from flowbench.native.available import library_for
-    from flowbench.native.transport import FEWEST
 
-    known = work.kind == "realnvp" or (work.kind == "maf" and kind == "log_prob")
-    if device != "cpu" or count < FEWEST or not known:
+    if device != "cpu" or work.kind == "spline":
         return "plain"
     return "native" if library_for(math.inf) else "plain"
 

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch._C import _functorch  # type: ignore[attr-defined]
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
+from torch.nn.modules.module import _has_any_global_hook
 
 __all__ = ["assign_lerp", "holds", "may_overwrite", "may_split"]
 
@@ -32,7 +33,9 @@ def may_overwrite() -> bool:
 
 
 def may_split(value: Tensor) -> bool:
-    """Whether rows of a tensor may be computed in turn, with in-place steps: no graph is recorded.
+    """Whether rows of a tensor may be computed in turn, with in-place steps, and unobserved.
+
+    No graph is recorded, and neither a mode nor a hook sees each operation or module.
 
     Example:
         >>> with torch.no_grad():
@@ -44,6 +47,8 @@ def may_split(value: Tensor) -> bool:
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(value) is not Tensor:
         return False
     if torch._C._get_tracing_state() is not None or forward_ad._current_level >= 0:
+        return False
+    if torch._C._len_torch_dispatch_stack() or _has_any_global_hook():
         return False
     return not torch._C._are_functorch_transforms_active()
 

@@ -91,15 +91,15 @@ def as_numbers(flow: "Flow", name: str, value: Tensor) -> Tensor:
     raise ValueError(_other_type(flow, name, value))
 
 
-def refuse_16_bits(flow: "Flow") -> None:
+def refuse_16_bits(dtype: torch.dtype) -> None:
     """Refuse to compute with 16-bit parameters.
 
     Raises:
-        ValueError: the flow has such parameters.
+        ValueError: the parameters of a flow have such a dtype.
     """
-    if flow.dtype.itemsize < 4:
+    if dtype.itemsize < 4:
         raise ValueError(
-            f"the flow's parameters are {flow.dtype}, expected torch.float32 or torch.float64, in "
+            f"the flow's parameters are {dtype}, expected torch.float32 or torch.float64, in "
             "which log-densities are computed: flow.float() converts them"
         )
 

@@ -50,9 +50,9 @@ def _in_full_precision(method: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(method)
     def within(*given: P.args, **named: P.kwargs) -> T:
-        flow = cast(Flow, given[0])
-        refuse_16_bits(flow)
-        with without_autocast(flow.device):
+        own = cast(Flow, given[0])._own_number()
+        refuse_16_bits(own.dtype)
+        with without_autocast(own.device):
             return method(*given, **named)
 
     return within

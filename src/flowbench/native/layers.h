@@ -10,6 +10,8 @@ struct Network {
   std::vector<int> inputs;  // features of the event that it sees
   int activation;
   std::vector<Linear<T>> layers;
+  int stage_count;  // in which features are generated; 0: it is not autoregressive
+  std::vector<std::vector<int>> stages;  // of the inputs and of each layer's hidden units
   // for a training step: places of its values in the workspace, in lines a panel
   Index input;
   std::vector<Index> output, slope;
@@ -116,6 +118,14 @@ struct Stack {
       layer.context = r.integer();
       layer.mask = r.pointer<const T>();
     }
+    network.stage_count = int(r.integer());
+    if (!network.stage_count) return;
+    auto read_stages = [&](std::size_t units) {
+      auto& stages = network.stages.emplace_back(units);
+      for (int& stage : stages) stage = int(r.integer());
+    };
+    read_stages(network.inputs.size());
+    for (std::size_t i = 0; i + 1 < network.layers.size(); i++) read_stages(network.layers[i].out);
   }
 };
 

@@ -92,11 +92,11 @@ struct Linear {
       const int first = size * s / count, end = size * (s + 1) / count;
       Strip strip{first, end - first, other, 0};
       for (int i = first; i < end; i++)
-        for (Index j = 0; j < other; j++)
-          if (keeps(i, j)) {
-            strip.low = std::min(strip.low, j);
-            strip.high = std::max(strip.high, j + 1);
-          }
+        for (Index j = 0; j < strip.low; j++)
+          if (keeps(i, j)) strip.low = j;
+      for (int i = first; i < end; i++)
+        for (Index j = other; j > std::max(strip.low, strip.high); j--)
+          if (keeps(i, j - 1)) strip.high = j;
       strip.low = std::min(strip.low, strip.high);
       made.push_back(strip);
     }

@@ -23,7 +23,7 @@ from flowbench.transforms import (
     Transform,
 )
 
-__all__ = ["Unsupported", "added_to", "buffers_of", "type_of", "words_of"]
+__all__ = ["Unsupported", "added_to", "buffers_of", "type_of", "unknown_kind", "words_of"]
 
 KNOWN = ("linear", "relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid", "silu")
 NONE = (-1, -1)  # no parameter in a flat tensor, no row of a network's output
@@ -118,12 +118,10 @@ def _layer(words: _Words, layer: Transform, features: int, contexts: int) -> Non
         words.add(layer.mean.data_ptr(), layer.variance.data_ptr())
         words.add(float(layer.epsilon), float(layer.momentum), int(not layer.training))
         return
-    if type(layer) not in (MaskedAutoregressive, Coupling):
-        raise Unsupported(f"the transform {type(layer).__name__}")
+    if unknown := unknown_kind(layer):
+        raise Unsupported(unknown)
     assert isinstance(layer, MaskedAutoregressive | Coupling)
     univariate = layer.univariate
-    if type(univariate) not in (AffineMap, ShiftMap):
-        raise Unsupported(f"the map {type(univariate).__name__}")
     bound = univariate.bound if isinstance(univariate, AffineMap) else None
     words.add(0, 0.0 if bound is None else float(bound))
     if isinstance(layer, Coupling):
@@ -141,6 +139,17 @@ def _layer(words: _Words, layer: Transform, features: int, contexts: int) -> Non
     words.add(len(mapped))
     for feature, (shift, scale) in zip(mapped, sources, strict=True):
         words.add(feature, *shift, *scale)
+
+
+def unknown_kind(layer: Transform) -> str:
+    """The kind of layer, or of map in it, that the library does not know; empty: it knows it."""
+    if type(layer) is BatchNorm:
+        return ""
+    if type(layer) not in (MaskedAutoregressive, Coupling):
+        return f"the transform {type(layer).__name__}"
+    assert isinstance(layer, MaskedAutoregressive | Coupling)
+    known = type(layer.univariate) in (AffineMap, ShiftMap)
+    return "" if known else f"the map {type(layer.univariate).__name__}"
 
 
 Source = tuple[int, int]  # number of the network, row of its output
@@ -198,8 +207,20 @@ def _network(
         context = given[index] if index < len(given) else None
         words.add(-1 if context is None else _linear(words, context, width, contexts)[0])
         words.add(layer.mask.data_ptr() if isinstance(layer, MaskedLinear) else 0)
+    if isinstance(network, AutoregressiveNetwork):
+        _stages(words, network)
+    else:
+        words.add(0)
     if width != mapped * network.params:
         raise Unsupported("layers of several sizes")
+
+
+def _stages(words: _Words, network: AutoregressiveNetwork) -> None:
+    """In which stage of generation each input and hidden unit is computed."""
+    starts = torch.tensor(network.stages[1:])
+    words.add(len(starts))
+    for degrees in network.degrees:
+        words.words.extend(torch.bucketize(degrees.cpu(), starts, right=True).tolist())
 
 
 def _is(one: Callable[..., Tensor], other: Callable[..., Tensor]) -> bool:
