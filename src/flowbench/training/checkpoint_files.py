@@ -10,12 +10,12 @@ from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
 from flowbench.checkpoint import read_checkpoint
+from flowbench.exits import WAY_OUT
 from flowbench.stored import CheckpointError, Resumable, read_values, write_values
 
 __all__ = ["CheckpointFiles", "best_state", "resuming"]
 
 RESTORING = "checkpoint_connector.py"  # of the Trainer
-WAY_OUT = "restore it, or start over with overwrite=true"
 
 
 class CheckpointFiles(CheckpointIO):
