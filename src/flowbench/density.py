@@ -180,7 +180,7 @@ class TrainedDensity(nn.Module):
             ['x[:, 1]', 'x[:, 2]']
         """
         return TrainedDensity(
-            **conditional_parts(self.flow, self.preprocess, self.saved, values),
+            **conditional_parts(self.flow, self.preprocess, self._described(), values),
             context_preprocess=self.context_preprocess,
             config=self.config,
             context_shape=self.context_shape,
@@ -361,14 +361,13 @@ class TrainedDensity(nn.Module):
             density.save("density.ckpt")
             flowbench.load("density.ckpt").log_prob(x)
         """
-        if self.saved is None:
-            raise ValueError("this density does not know its preprocessing as plain values")
-        config = dict(self.saved["config"])
+        saved = self._described()
+        config = dict(saved["config"])
         if "model" not in config:
             config["model"] = description(self.flow)
         own = {"config": config, "dtype": str(self.flow.dtype), "history": self.history}
         state = {f"{PREFIX}{name}": value for name, value in self.flow.state_dict().items()}
-        write_values({"flowbench": {**self.saved, **own}, "state_dict": state}, Path(path))
+        write_values({"flowbench": {**saved, **own}, "state_dict": state}, Path(path))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """As in any module, but preprocessing only changes device, not dtype."""
@@ -376,6 +375,16 @@ class TrainedDensity(nn.Module):
         for chain in (self.preprocess, self.context_preprocess):
             chain.to(self.flow.device)
         return self
+
+    def _described(self) -> Mapping[str, Any]:
+        """The plain values of its checkpoint.
+
+        Raises:
+            ValueError: they are not known.
+        """
+        if self.saved is None:
+            raise ValueError("this density does not know its preprocessing as plain values")
+        return self.saved
 
     def _names(self) -> list[str]:
         return self.feature_names or [f"x[:, {i}]" for i in range(self.flow.features)]

@@ -10,8 +10,7 @@ import torch
 
 from flowbench.atomic_files import write_text
 from flowbench.checkpoint import CheckpointError, load
-from flowbench.commands.arguments import at_least_one
-from flowbench.commands.data_options import add_data_options
+from flowbench.commands.arguments import add_data_options, add_trust, at_least_one
 from flowbench.config.settings import Evaluation
 from flowbench.config.signatures import problems_of_call
 from flowbench.console import in_console
@@ -175,5 +174,5 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, help="write all of it there too")
     add_data_options(parser)
-    parser.add_argument("--trust", action="store_true", help="build classes of other packages")
+    add_trust(parser)
     return parser
