@@ -1,13 +1,12 @@
 """CIFAR-10: splits, noise, layouts and the way back to pictures."""
 
-import os
 import shutil
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from real_data import real
 
 from flowbench.data import Cifar10, DataError
 
@@ -159,13 +158,6 @@ def test_other_number_of_pictures_is_refused_without_path(batches):
 def test_missing_batches_are_one_sentence(tmp_path):
     with pytest.raises(DataError, match=r"data_batch_1\.bin is expected .*cifar-10-binary"):
         Cifar10(data_dir=tmp_path, cache_dir=tmp_path / "cache").setup()
-
-
-def real(name):
-    root = Path(os.environ.get("FLOWBENCH_DATA", ""))
-    if not (root / name).exists():
-        pytest.skip(f"FLOWBENCH_DATA names no folder with {name}")
-    return root / name
 
 
 def test_real_cifar_pictures(tmp_path):
