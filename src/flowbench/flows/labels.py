@@ -8,7 +8,7 @@ from flowbench.tracing import holds
 __all__ = ["labels_of_one_hot", "own_labels"]
 
 
-def own_labels(context: Tensor | None, classes: int, device: torch.device) -> Tensor:
+def own_labels(context: Tensor | None, classes: int | None, device: torch.device) -> Tensor:
     """The labels of one-hot contexts `[..., classes]`; a 0 for all rows if there are no classes.
 
     Raises:
