@@ -11,22 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from hydra import compose, initialize_config_dir
 from keep_results import keep
 from PIL import Image
+from trained import trained
 
 from flowbench.commands import sample
-from flowbench.config.configuration import check
 from flowbench.config.files import complete_files
-from flowbench.config.quoting import quoted
 from flowbench.evaluation.published import published_curve
 from flowbench.evaluation.score import Score
 from flowbench.formatting import duration
+from flowbench.report.text import markdown
 from flowbench.report.write import write_report
-from flowbench.run.config_directory import config_directory
 from flowbench.run.folder import RunFolder
-from flowbench.run.identity import run_directory
-from flowbench.run.run import run
 
 DATA = Path(os.environ.get("FLOWBENCH_DATA", "data")).absolute()
 STAND_IN = ["data=table", "data.name=gas_stand_in", f"data.path={DATA}/gas/gas_flow_samples.npy",
@@ -92,7 +88,8 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     complete_files()
-    runs = {name: _trained(options.output, words) for name, words in RUNS.items()}
+    common = [f"paths.output={options.output}", "logger=csv", "trainer=cpu"]
+    runs = {name: trained(*common, *words) for name, words in RUNS.items()}
     folders = {name: path.relative_to(options.output) for name, (path, _) in runs.items()}
     for name, (path, _) in runs.items():
         keep(RunFolder(path), options.kept / folders[name])
@@ -100,15 +97,6 @@ def main() -> None:
     write_report(options.kept, out=options.kept, formats=["md"])
     page = _page({name: result for name, (_, result) in runs.items()}, folders, options.kept)
     (options.kept / "article.md").write_text(page, encoding="utf-8")
-
-
-def _trained(output: Path, words: Sequence[str]) -> tuple[Path, dict[str, Any]]:
-    """A run, which is trained unless it is finished, and its result."""
-    common = [f"paths.output={output}", "logger=csv", "trainer=cpu"]
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", list(map(quoted, [*common, *words])))
-    path = run_directory(config)
-    return path, run(check(config), path)
 
 
 def _sound_and_pictures(path: Path, kept: Path) -> None:
@@ -169,7 +157,7 @@ def _curve(result: Mapping[str, Any], ours: pd.DataFrame) -> str:
         numbers = [row["train"], row["test"]]
         shown = [f"{row['step']:,.0f}", *(f"{one:.3f}" for one in numbers)]
         lines.append([*shown, f"{near['step']:,.0f}", f"{near['test']:.3f}"])
-    return _table(head, lines)
+    return markdown(head, lines)
 
 
 def _progress(epochs: pd.DataFrame) -> str:
@@ -178,7 +166,7 @@ def _progress(epochs: pd.DataFrame) -> str:
         [f"{row['epoch']:.0f}", *(f"{row[name]:,.0f}" for name in columns[1:])]
         for row in _some(epochs.to_dict("records"))
     ]
-    return _table(["epoch", "train (with noise)", "validation"], lines)
+    return markdown(["epoch", "train (with noise)", "validation"], lines)
 
 
 def _words(name: str, result: Mapping[str, Any]) -> str:
@@ -197,18 +185,13 @@ def _words(name: str, result: Mapping[str, Any]) -> str:
     if result["rows"]["train"] < FEW:
         told += " With so few clips this shows that it runs, not what the flow can do."
     head = ["word", "clips", "log-likelihood (nats per clip)", 'AUROC of "zero"']
-    return f"{told}\n\n{_table(head, lines)}"
+    return f"{told}\n\n{markdown(head, lines)}"
 
 
 def _some(rows: Sequence[Any]) -> list[Any]:
     """The first row, the last, and some between."""
     places = {round(place * (len(rows) - 1) / (SHOWN - 1)) for place in range(SHOWN)}
     return [rows[place] for place in sorted(places)]
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["--:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *lines])
 
 
 if __name__ == "__main__":

@@ -12,15 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from hydra import compose, initialize_config_dir
+from trained import trained
 
-from flowbench.config.configuration import check
 from flowbench.config.quoting import quoted
 from flowbench.evaluation.paired import paired_difference
-from flowbench.run.config_directory import config_directory
+from flowbench.report.text import markdown
 from flowbench.run.folder import RunFolder
-from flowbench.run.identity import run_directory
-from flowbench.run.run import run
 
 MOST_ROWS = 3000
 DATA = (
@@ -168,14 +165,11 @@ def write(name: str, table: Table, path: Path) -> None:
     frame.set_axis(names, axis=1).to_csv(path, index=False)
 
 
-def trained(command: Sequence[str]) -> RunFolder:
+def finished(command: Sequence[str]) -> RunFolder:
     """The run of a command, finished."""
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", list(command))
-    path = run_directory(config)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        run(check(config), path)
+        path, _ = trained(*command)
     return RunFolder(path)
 
 
@@ -202,7 +196,7 @@ def scores(path: Path, settings: Mapping[str, str], places: Sequence[str]) -> li
     """The runs of a table, one per setting."""
     found = []
     for name, setting in settings.items():
-        folder = trained([*DATA.split(), f"data.path={path}", *setting.split(), *places])
+        folder = finished([*DATA.split(), f"data.path={path}", *setting.split(), *places])
         terms = torch.from_numpy(np.load(folder.test_scores))
         found.append(Scores(name, folder.read_result(), terms))
     return found
@@ -222,13 +216,6 @@ def line(name: str, flows: Sequence[Scores], models: Sequence[Scores]) -> tuple[
         mixed.name, f"{mixed.terms.mean():.3f}", f"{mean:+.3f} ± {error:.3f}",
     ]  # fmt: skip
     return cells, mean / error
-
-
-def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table."""
-    rule = ["---", *["--:"] * (len(header) - 1)]
-    shown = [[cell.replace("-", "−") for cell in cells] for cells in lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *shown])
 
 
 def source(name: str, table: Table, result: Mapping[str, Any]) -> str:
@@ -280,7 +267,7 @@ def main() -> None:
         seconds=statistics.median(result["seconds"] or 0.0 for result in all_runs),
         device=all_runs[0]["device"],
         command="python train.py " + " ".join(map(quoted, example)),
-        tables=markdown(header, lines),
+        tables=markdown(header, [[cell.replace("-", "−") for cell in cells] for cells in lines]),
         summary=summary,
         sources="\n".join(sources),
         most=MOST_ROWS,

@@ -7,14 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from trained import trained
 
-from flowbench.config.configuration import check
 from flowbench.config.files import complete_files
-from flowbench.config.quoting import quoted
-from flowbench.run.config_directory import config_directory
-from flowbench.run.identity import run_directory
-from flowbench.run.run import run
+from flowbench.report.text import markdown
 
 WORDS = "zero one two three four five six seven eight nine".split()
 SPEAKERS = "george jackson lucas nicolas theo yweweler".split()
@@ -120,12 +116,9 @@ def _link(clip: Path, folder: Path) -> None:
 
 
 def _trained(output: str, *overrides: str) -> tuple[Path, dict[str, Any]]:
-    """A run, which is trained unless it is finished, and its result."""
+    """The folder and the result of a run, which is trained unless it is finished."""
     own = ["experiment=fsdd_unseen_speaker", f"paths.output={output}", "logger=csv"]
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        config = compose("train", list(map(quoted, [*own, "figures=false", *overrides])))
-    path = run_directory(config)
-    return path, run(check(config), path)
+    return trained(*own, "figures=false", *overrides)
 
 
 def _page(tables: Mapping[str, Mapping[str, Any]], other: Mapping[str, Any]) -> str:
@@ -138,7 +131,7 @@ def _page(tables: Mapping[str, Mapping[str, Any]], other: Mapping[str, Any]) -> 
         speakers=_by_speaker({s: table["zero"] for s, table in tables.items()}),
         words=_by_word(tables),
         zeros=anomaly["labels"]["zero"]["n"],
-        corpora=_table(
+        corpora=markdown(
             ["\"zero\" against", "AUROC", "less background"],
             [[name, *(_over(one, words) for one in (anomaly, anomaly["background"]))]
              for name, words in (("the nine other digits", WORDS), ("all 29 other words", None))],
@@ -159,7 +152,7 @@ def _by_speaker(zeros: Mapping[str, Any]) -> str:
     for name, of in (("mean", statistics.mean), ("worst", min), ("sd", statistics.stdev)):
         lines.append([f"**{name}**", *(_shown(of(column)) for column in columns)])
     head = ["speaker", "AUROC", "worst word", "less background", "worst word"]
-    return _table(head, lines)
+    return markdown(head, lines)
 
 
 def _by_word(tables: Mapping[str, Mapping[str, Any]]) -> str:
@@ -174,7 +167,7 @@ def _by_word(tables: Mapping[str, Mapping[str, Any]]) -> str:
     means = [statistics.mean(column) for column in zip(*found, strict=True)]
     lines = [[word, *map(_shown, line)] for word, line in zip(WORDS, found, strict=True)]
     head = ["word", "AUROC", "worst speaker", "sd", "less background", "worst speaker", "sd"]
-    return _table(head, [*lines, ["**mean**", *map(_shown, means)]])
+    return markdown(head, [*lines, ["**mean**", *map(_shown, means)]])
 
 
 def _over(table: Mapping[str, Any], words: Sequence[str] | None) -> str:
@@ -186,11 +179,6 @@ def _over(table: Mapping[str, Any], words: Sequence[str] | None) -> str:
 
 def _shown(value: float) -> str:
     return f"{value:.3f}"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *lines])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from flowbench.report.collect import RunRecord, collect
 from flowbench.report.effects import Sweep, sweeps
 from flowbench.report.settings import settings_of
 from flowbench.report.table import flat, score_of
-from flowbench.report.text import EFFECTS, effects_table, markdown_table
+from flowbench.report.text import EFFECTS, effects_table, markdown, markdown_table
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("FLOWBENCH_DATA", "data")).absolute()
@@ -200,18 +200,18 @@ def _tests(runs: Sequence[RunRecord], where: Mapping[str, Any]) -> list[float]:
 def _summary(runs: Mapping[str, Sequence[RunRecord]]) -> str:
     """One line per part: the effects that the questions are about."""
     head = ["sweep", *COLUMNS]
-    lines = [head, ["---", *["--:"] * (len(head) - 1)]]
+    lines = []
     for name, part in runs.items():
         cells = [_cell(part, *column) for column in COLUMNS.values()]
         lines.append([PARTS[name].title, *cells])
-    return _markdown(lines)
+    return markdown(head, lines)
 
 
 def _lost(runs: Mapping[str, Sequence[RunRecord]]) -> str:
     """How many runs of each part failed or ran away, with batch norm and without."""
     head = ["sweep", *(f"{norm}, {kind}" for norm in ("with batch norm", "without")
                        for kind in ("relu", "tanh"))]  # fmt: skip
-    lines = [head, ["---", *["--:"] * (len(head) - 1)]]
+    lines = []
     for name, part in runs.items():
         cells = [
             _loss(run for run in part if where.items() <= flat(run.config).items())
@@ -221,7 +221,7 @@ def _lost(runs: Mapping[str, Sequence[RunRecord]]) -> str:
             )
         ]  # fmt: skip
         lines.append([PARTS[name].title, *cells])
-    return _markdown(lines)
+    return markdown(head, lines)
 
 
 def _loss(runs: Iterable[RunRecord]) -> str:
@@ -248,10 +248,6 @@ def _cell(
                 told = f"{signed(sign * effect.difference, error)} ± {rounded(error, error)}"
                 return told + (" (medians)" if sweep.statistic == "median" else "")
     return MISSING
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _sweeps(runs: Sequence[RunRecord]) -> list[Sweep]:

@@ -18,8 +18,8 @@ ROOMS = [
     "flows",
     "data",
     "description drawing metrics named_context own_values",
-    "stored",
-    "conditional",
+    "stored summary",
+    "conditional foreign from_config",
     "density",
     "checkpoint",
     "evaluation",
@@ -46,7 +46,6 @@ FLOOR = [
     "precision",
     "ranks",
     "schema",
-    "summary",
     "targets",
     "tracing",
 ]

@@ -93,7 +93,7 @@ def _checked(outcome: Outcome, folder: Path, *, ran: bool) -> Outcome:
 
 def _build(settings: Settings, path: Path) -> dict[str, Any]:
     """In place of a run: build the data module, and the flow for two features."""
-    from flowbench.checkpoint import build_data, build_flow
+    from flowbench.from_config import build_data, build_flow
 
     build_data(settings.data)
     build_flow(settings.model, features=2, context_features=0)

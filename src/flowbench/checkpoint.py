@@ -1,31 +1,30 @@
 """Loading a trained density from a run folder or checkpoint, without executing its contents."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowbench.bounded import bounded
-from flowbench.config.embedding import split_embedding
 from flowbench.config.later_keys import with_first_slope, with_later_keys
-from flowbench.config.signatures import parameters
-from flowbench.density import PREFIX, TrainedDensity
+from flowbench.density import TrainedDensity
 from flowbench.description import float32_on_cpu
-from flowbench.flows import Flow, equal_blocks
+from flowbench.flows import Flow
+from flowbench.foreign import refuse_foreign
+from flowbench.from_config import build_flow
 from flowbench.metrics import metrics_of
 from flowbench.stored import (
     FORMAT,
+    PREFIX,
     WITH_FIRST_SLOPE,
     CheckpointError,
     read_values,
     refuse_other_tensors,
 )
-from flowbench.targets import build
 from flowbench.transforms import Chain
 from flowbench.transforms.steps import build_preprocess
 
@@ -171,111 +170,6 @@ def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
     flow.load_state_dict(state)
 
 
-def build_data(data: Mapping[str, Any]) -> "DataModule":
-    """The data module that a `data` configuration describes, not set up."""
-    return _instantiate(data)
-
-
-def build_flow(
-    model: Mapping[str, Any],
-    *,
-    features: int,
-    context_features: int,
-    context_shape: Sequence[int] = (),
-    blocks: int = 1,
-    shared: bool = False,
-    circular: Sequence[int] = (),
-    lattice: Mapping[str, Any] | None = None,
-    measure: Mapping[str, Any] | None = None,
-) -> Flow:
-    """The flow that a `model` configuration describes, for events and contexts of these sizes.
-
-    `model.embedding` becomes the embedding of the flow, whose `context_features` are then the
-    output size of the embedding.
-
-    Args:
-        model: the configuration.
-        features: size of an event.
-        context_features: size of a context, 0 for none.
-        context_shape: shape of a context that is not a vector.
-        blocks: number of equal, independent blocks of an event.
-        shared: whether all blocks share the weights of one flow, or each has its own.
-        circular: features that are angles in radians.
-        lattice: what the levels of the data are, if they have any, for a model that asks for it.
-        measure: what lattices and atoms columns have, if any, for a model that asks for it.
-
-    Raises:
-        ValueError: the configuration does not describe a `Flow`, its embedding does not fit the
-            contexts, or the flow takes no angles.
-    """
-    own, node = split_embedding(model)
-    shape = tuple(context_shape or [context_features])
-    embedding = None
-    if node is not None:
-        embedding, context_features = _build_embedding(node, shape)
-    elif len(shape) > 1 and "embedding" not in own:
-        raise ValueError(
-            f"the contexts of the data have shape {shape}, expected vectors or a model.embedding, "
-            "a module that summarises them"
-        )
-
-    def flow(features: int, **sizes: Any) -> Flow:
-        built = _instantiate(own, features=features, **sizes)
-        if not isinstance(built, Flow):
-            raise ValueError(
-                f"model._target_={model['_target_']} gives a {type(built).__name__}, "
-                "expected a flowbench.flows.Flow"
-            )
-        return built
-
-    sizes: dict[str, Any] = {"context_features": context_features} if context_features else {}
-    if circular:
-        if "circular" not in (parameters(resolve_name(own["_target_"])) or {}):
-            raise ValueError(
-                f"model._target_={own['_target_']} takes no circular features, which "
-                "data.circular_columns gives: expected model=maf, iaf or realnvp"
-            )
-        sizes["circular"] = list(circular)
-    if blocks == 1:
-        taken = parameters(resolve_name(own["_target_"])) or {}
-        known = {"lattice": lattice, "measure": measure}
-        sizes |= {name: one for name, one in known.items() if one is not None and name in taken}
-        built = flow(features, **sizes)
-    else:
-        built = equal_blocks(features, **sizes, blocks=blocks, shared=shared, flow=flow)
-    if embedding is not None:
-        built.embedding = embedding
-    return built
-
-
-def _build_embedding(node: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[nn.Module, int]:
-    """The module that summarises contexts of a given shape, and the size of a summary."""
-    target = f"model.embedding._target_={node['_target_']}"
-    if not math.prod(shape):
-        raise ValueError(f"{target}: the data have no context; expected model.embedding=null")
-    embedding = _instantiate(node)
-    if not isinstance(embedding, nn.Module):
-        raise ValueError(
-            f"{target} gives a {type(embedding).__name__}, expected a torch.nn.Module"
-        )
-    try:
-        with torch.no_grad():
-            summary = embedding.eval()(torch.zeros(2, *shape))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{target} does not take contexts of shape {shape}: {reason}") from error
-    if summary.ndim != 2:
-        raise ValueError(
-            f"{target} gives {tuple(summary.shape)} for two contexts, expected [2, features]"
-        )
-    embedding.train()
-    return embedding, summary.shape[-1]
-
-
-def _instantiate(node: Mapping[str, Any], **options: Any) -> Any:
-    return build({key: value for key, value in node.items() if key != "name"}, **options)
-
-
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The plain values and the flow's state in a checkpoint; executes nothing.
 
@@ -302,63 +196,3 @@ def start_from(flow: Flow, run: str | Path) -> None:
     """
     path = checkpoint_path(run)
     _load_state(flow, read_checkpoint(path)[1], path)
-
-
-def refuse_foreign(config: Mapping[str, Any], *, what: str, path: Path) -> None:
-    """Refuse a configuration that would run code other than flowbench's own.
-
-    Each target must be, in a model, a module that flowbench itself defines or a function of its
-    flows, and in a data module such a data module; a name such as
-    `flowbench.data.conversion.shutil.rmtree` leads outside.
-
-    Args:
-        config: of the model or the data module.
-        what: "model" or "data module".
-        path: of the run or checkpoint, for the message.
-
-    Raises:
-        CheckpointError: a target is foreign; the message names the first.
-    """
-    is_own = _is_data if what == "data module" else _is_part_of_model
-    foreign = [name for name in _targets(config) if not _leads(name, is_own)]
-    if foreign:
-        raise CheckpointError(
-            f"{path}: the {what} is built by {foreign[0]}, from outside flowbench; "
-            "pass trust=True (--trust) if you trust that code"
-        )
-
-
-def _leads(name: str, is_own: Callable[[Any, str], bool]) -> bool:
-    """Whether a name leads to something of flowbench's own."""
-    if not name.startswith("flowbench."):
-        return False
-    try:
-        found = resolve_name(name)
-    except (ImportError, AttributeError, ValueError):
-        return True  # it does not exist: nothing runs, and building it fails with a message
-    return is_own(found, f"{getattr(found, '__module__', '')}.")
-
-
-def _is_part_of_model(found: Any, home: str) -> bool:
-    if isinstance(found, type):
-        return home.startswith("flowbench.") and issubclass(found, nn.Module)
-    return home.startswith("flowbench.flows.")
-
-
-def _is_data(found: Any, home: str) -> bool:
-    is_module = isinstance(found, type) and hasattr(found, "prepare_data")
-    return is_module and home.startswith("flowbench.data.")
-
-
-def _targets(value: Any) -> Iterator[str]:
-    """All `_target_` names in a configuration, and interpolations, which could hide more."""
-    if isinstance(value, Mapping):
-        if "_target_" in value:
-            yield str(value["_target_"])
-        for inner in value.values():
-            yield from _targets(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _targets(inner)
-    elif isinstance(value, str) and "${" in value:
-        yield value

@@ -6,9 +6,33 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-__all__ = ["log_prob_in_chunks", "sample_in_chunks"]
+__all__ = ["batch_of", "log_prob_in_chunks", "sample_in_chunks"]
 
 CHUNK = 8192
+
+
+def batch_of(x: Tensor, context: Tensor, *, context_dims: int = 1) -> torch.Size:
+    """The shape of the batch of rows and contexts that broadcast against each other.
+
+    Args:
+        x: `[*batch, features]`.
+        context: `[*batch, …]`.
+        context_dims: number of dimensions of a single context.
+
+    Raises:
+        ValueError: the batch dimensions do not broadcast.
+
+    Example:
+        >>> batch_of(torch.zeros(5, 1, 2), torch.zeros(4, 3))
+        torch.Size([5, 4])
+    """
+    try:
+        return torch.broadcast_shapes(x.shape[:-1], context.shape[:-context_dims])
+    except RuntimeError as error:
+        raise ValueError(
+            f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
+            "have batch dimensions that do not broadcast"
+        ) from error
 
 
 def log_prob_in_chunks(
@@ -35,13 +59,7 @@ def log_prob_in_chunks(
     """
     batch = x.shape[:-1]
     if context is not None:
-        try:
-            batch = torch.broadcast_shapes(batch, context.shape[:-context_dims])
-        except RuntimeError as error:
-            raise ValueError(
-                f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
-                "have batch dimensions that do not broadcast"
-            ) from error
+        batch = batch_of(x, context, context_dims=context_dims)
     return _by_the_longest_dimension(log_prob, batch, x, context, context_dims)
 
 

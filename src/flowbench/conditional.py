@@ -16,7 +16,7 @@ __all__ = ["conditional_parts", "steps_of"]
 
 
 def conditional_parts(
-    flow: Flow, preprocess: Transform, saved: Mapping[str, Any] | None, values: Mapping[str, Any]
+    flow: Flow, preprocess: Transform, saved: Mapping[str, Any], values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What a `TrainedDensity` is made of, for its columns that have no given value.
 
@@ -29,8 +29,6 @@ def conditional_parts(
     Raises:
         ValueError: see `TrainedDensity.conditional`.
     """
-    if saved is None:
-        raise ValueError("this density does not know its preprocessing as plain values")
     names = list(saved["feature_names"])
     if not isinstance(flow, ClosedForm):
         raise ValueError(

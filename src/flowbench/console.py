@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-__all__ = ["in_console", "say", "show_warning"]
+__all__ = ["in_console", "is_own", "say", "show_warning"]
 
 PACKAGE = Path(__file__).resolve().parent
 STDOUT = "standard output"
@@ -60,6 +60,16 @@ def in_console(main: Callable[P, T]) -> Callable[P, T]:
     return wrapped
 
 
+def is_own(filename: str) -> bool:
+    """Whether a file of code belongs to flowbench.
+
+    Example:
+        >>> is_own(__file__), is_own(os.__file__)
+        (True, False)
+    """
+    return PACKAGE in Path(filename).resolve().parents
+
+
 def show_warning(
     message: Warning | str,
     category: type[Warning],
@@ -74,7 +84,7 @@ def show_warning(
     """
     if issubclass(category, DeprecationWarning | FutureWarning | PendingDeprecationWarning):
         return
-    own = PACKAGE in Path(filename).resolve().parents
+    own = is_own(filename)
     package = Path(filename).parent.name
     if own or not {"pytorch_lightning", "lightning_fabric"}.intersection(Path(filename).parts):
         told = " ".join(str(message).split())

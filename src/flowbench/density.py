@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from flowbench.atomic_files import replacing
 from flowbench.chunked import log_prob_in_chunks, sample_in_chunks
 from flowbench.conditional import conditional_parts
 from flowbench.dense import as_tensor, like
 from flowbench.description import description
-from flowbench.drawing.learning_curve import best_epoch, learning_curve
+from flowbench.drawing.learning_curve import learning_curve
 from flowbench.drawing.pairs import distributions
 from flowbench.flows import Flow, FlowDistribution
 from flowbench.flows.arguments import as_shape
@@ -23,8 +22,8 @@ from flowbench.flows.preprocessed import Preprocessed
 from flowbench.frames import by_name, by_rows, column_names
 from flowbench.named_context import named_context, one_hot
 from flowbench.own_values import own_values
-from flowbench.stored import to_write
-from flowbench.summary import Summary, listed
+from flowbench.stored import PREFIX, write_values
+from flowbench.summary import Summary, context_fact, flow_fact, listed, training_fact
 from flowbench.tracing import holds
 from flowbench.transforms import Chain
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainedDensity"]
 
-PREFIX = "flow."
 FRAME_ROWS = 65_536  # of a frame, converted to numbers at once
 SHOWN = 3
 
@@ -182,7 +180,7 @@ class TrainedDensity(nn.Module):
             ['x[:, 1]', 'x[:, 2]']
         """
         return TrainedDensity(
-            **conditional_parts(self.flow, self.preprocess, self.saved, values),
+            **conditional_parts(self.flow, self.preprocess, self._described(), values),
             context_preprocess=self.context_preprocess,
             config=self.config,
             context_shape=self.context_shape,
@@ -207,14 +205,13 @@ class TrainedDensity(nn.Module):
         return Summary(
             f"density of {type(self.flow).__name__}",
             {
-                "flow": f"{sum(p.numel() for p in self.flow.parameters()):,} parameters, "
-                f"{self.flow.dtype}, {self.flow.device}",
+                "flow": flow_fact(self.flow),
                 "features": listed(self._names()),
-                "context": self._context_facts([*self.context_columns, *labels]),
+                "context": context_fact(self.context_features, [*self.context_columns, *labels]),
                 "preprocessing": ", ".join(steps) or "none",
                 "lattices": ", ".join(self.lattices),
                 "single values": ", ".join(self.atoms),
-                "training": self._training_facts(),
+                "training": training_fact(self.history),
             },
         )
 
@@ -364,18 +361,13 @@ class TrainedDensity(nn.Module):
             density.save("density.ckpt")
             flowbench.load("density.ckpt").log_prob(x)
         """
-        if self.saved is None:
-            raise ValueError("this density does not know its preprocessing as plain values")
-        config = dict(self.saved["config"])
+        saved = self._described()
+        config = dict(saved["config"])
         if "model" not in config:
             config["model"] = description(self.flow)
         own = {"config": config, "dtype": str(self.flow.dtype), "history": self.history}
         state = {f"{PREFIX}{name}": value for name, value in self.flow.state_dict().items()}
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            values = {"flowbench": {**self.saved, **own}, "state_dict": state}
-            torch.save(to_write(values), part)
+        write_values({"flowbench": {**saved, **own}, "state_dict": state}, Path(path))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """As in any module, but preprocessing only changes device, not dtype."""
@@ -384,22 +376,18 @@ class TrainedDensity(nn.Module):
             chain.to(self.flow.device)
         return self
 
+    def _described(self) -> Mapping[str, Any]:
+        """The plain values of its checkpoint.
+
+        Raises:
+            ValueError: they are not known.
+        """
+        if self.saved is None:
+            raise ValueError("this density does not know its preprocessing as plain values")
+        return self.saved
+
     def _names(self) -> list[str]:
         return self.feature_names or [f"x[:, {i}]" for i in range(self.flow.features)]
-
-    def _context_facts(self, names: list[str]) -> str:
-        if not self.context_features or names:
-            return listed(names)
-        return f"{self.context_features} number{'s' if self.context_features > 1 else ''}"
-
-    def _training_facts(self) -> str | None:
-        if (best := best_epoch(self.history)) is None:
-            return None
-        epoch, score = best
-        return (
-            f"{len(self.history)} epochs; best: epoch {epoch}, with {score:.4f} nats per "
-            "validation row in model space"
-        )
 
     def _warn_of_overflow(self, samples: Tensor) -> None:
         rows = samples.reshape(-1, samples.shape[-1])

@@ -8,11 +8,22 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "SAVED", "Exit", "exit_code", "explained"]
+__all__ = [
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "MISTAKE",
+    "SAVED",
+    "WAY_OUT",
+    "Exit",
+    "exit_code",
+    "explained",
+]
 
 DONE, FAILED, MISTAKE = 0, 1, 2
 SAVED = 75  # interrupted; the same command goes on from there
 INTERRUPTED = 130  # by Ctrl-C, before anything could be saved
+WAY_OUT = "restore it, or start over with overwrite=true"  # where a file of a run is damaged
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 

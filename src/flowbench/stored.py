@@ -12,11 +12,13 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import Tensor
 
+from flowbench.atomic_files import replacing
 from flowbench.digest import digest
 from flowbench.schema import problem
 
 __all__ = [
     "FORMAT",
+    "PREFIX",
     "WITH_FIRST_SLOPE",
     "Checkpoint",
     "CheckpointError",
@@ -24,12 +26,14 @@ __all__ = [
     "read_values",
     "refuse_other_tensors",
     "to_write",
+    "write_values",
 ]
 
 WITH_FIRST_SLOPE = 2  # the format in which leaky_relu had its first slope
 WITH_DIGEST = 4  # the first format whose files all have one
 FORMAT = 4  # the newest
 FORMATS = range(WITH_FIRST_SLOPE, FORMAT + 1)
+PREFIX = "flow."  # of the flow's tensors in a `state_dict`
 DIGEST = "digest"
 DEEPEST = 100
 PLAIN = (str, bytes, bool, int, float, complex, type(None))
@@ -134,6 +138,21 @@ def to_write(values: Mapping[str, Any]) -> dict[str, Any]:
         ['digest', 'state_dict']
     """
     return {**values, DIGEST: digest(values)}
+
+
+def write_values(values: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint file atomically; its folder is created if necessary.
+
+    Args:
+        values: the content but for its digest.
+        path: of the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part, part.open("wb") as file:
+        try:
+            torch.save(to_write(values), file)
+        except RuntimeError as error:  # torch raises this if writing has failed
+            raise error.__context__ or error from None
 
 
 def read_values(path: Path, *, kind: Any = Checkpoint) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 
 from flowbench.data import Table
 
@@ -28,6 +30,10 @@ def write(path, x):
             with h5py.File(path, "w") as file:
                 file["x"] = x
     return path
+
+
+def parquet(path, **columns):
+    pyarrow.parquet.write_table(pa.table(columns), path)
 
 
 def open_table(path, **options):

@@ -1,13 +1,12 @@
 """MNIST from small files of the original format, and from the real ones where they are."""
 
 import gzip
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from real_data import real
 
 from flowbench.data import DataError, Mnist
 
@@ -181,10 +180,8 @@ def test_labels_may_be_others_than_digits(tmp_path):
 
 
 def test_real_files_give_the_published_gaussian(tmp_path):
-    root = Path(os.environ.get("FLOWBENCH_DATA", ""))
-    if not (root / "mnist" / "train-images-idx3-ubyte.gz").is_file():
-        pytest.skip("FLOWBENCH_DATA names no folder with the four files of MNIST")
-    data = Mnist(data_dir=root, cache_dir=tmp_path)
+    file = real("mnist/train-images-idx3-ubyte.gz")
+    data = Mnist(data_dir=file.parents[1], cache_dir=tmp_path)
     data.setup()
     train, test = data.rows["train"].x.double(), data.rows["test"].x.double()
     density = torch.distributions.MultivariateNormal(

@@ -2,13 +2,13 @@
 
 import gzip
 import hashlib
-import os
 import re
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
+from real_data import real
 from web_server import GOT, MEMBERS, files_in, npy, offer, tar
 
 from flowbench.data import DataError, Power
@@ -135,9 +135,7 @@ def test_registry_is_sound():
 
 
 def test_real_mnist_has_the_pinned_checksums(tmp_path):
-    folder = Path(os.environ.get("FLOWBENCH_DATA", "")) / "mnist"
-    if not (folder / "train-images-idx3-ubyte.gz").is_file():
-        pytest.skip("FLOWBENCH_DATA names no folder with the four files of MNIST")
+    folder = real("mnist/train-images-idx3-ubyte.gz").parent
     for file in SOURCES["mnist"].files:
         content = (folder / file.name).read_bytes()
         assert f"sha256:{hashlib.sha256(content).hexdigest()}" == file.checksum

@@ -1,12 +1,12 @@
 """Speech Commands and FSDD: the official split, and the real clips."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from real_data import real
 
 from flowbench.data import Fsdd, SpeechCommands
 from flowbench.data.sound.clips import hash_split
@@ -20,16 +20,8 @@ def test_official_split_of_speech_commands():
     np.testing.assert_allclose(shares[1] / 3000, [0.1, 0.8, 0.1], atol=0.02)
 
 
-def real(name):
-    root = Path(os.environ.get("FLOWBENCH_DATA", ""))
-    if not (root / name).exists():
-        pytest.skip(f"FLOWBENCH_DATA names no folder with {name}")
-    return root
-
-
 def test_real_clips_of_the_canonical_test_set_are_test():
-    root = real("speech_commands/MANIFEST.tsv")
-    with (root / "speech_commands" / "MANIFEST.tsv").open() as file:
+    with real("speech_commands/MANIFEST.tsv").open() as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["source"] == "pico"]
     assert len(rows) > 100
     assert {hash_split(Path(row["file"]).name.split("_")[0]) for row in rows} == {"test"}
@@ -37,7 +29,10 @@ def test_real_clips_of_the_canonical_test_set_are_test():
 
 def test_real_speech_commands(tmp_path):
     data = SpeechCommands(
-        data_dir=real("speech_commands"), cache_dir=tmp_path, train_label="zero", batch_size=4
+        data_dir=real("speech_commands").parent,
+        cache_dir=tmp_path,
+        train_label="zero",
+        batch_size=4,
     )
     data.prepare_data()
     data.setup()
@@ -49,7 +44,9 @@ def test_real_speech_commands(tmp_path):
 
 
 def test_real_fsdd(tmp_path):
-    data = Fsdd(data_dir=real("fsdd"), cache_dir=tmp_path, train_label="zero", window="sequence")
+    data = Fsdd(
+        data_dir=real("fsdd").parent, cache_dir=tmp_path, train_label="zero", window="sequence"
+    )
     data.prepare_data()
     data.setup()
     sizes = {split: len(rows) for split, rows in data.rows.items()}

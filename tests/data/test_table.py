@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from tables import all_rows, drawn, numbers, open_table, write
+from tables import all_rows, drawn, numbers, open_table, parquet, write
 
 from flowbench.data import DataError, Table
 
@@ -161,10 +161,6 @@ def test_bad_csv_is_one_sentence(tmp_path, text, options, message):
     with pytest.raises(DataError, match=message) as caught:
         open_table(tmp_path / "t.csv", **options)
     assert "\n" not in str(caught.value)
-
-
-def parquet(path, **columns):
-    pyarrow.parquet.write_table(pa.table(columns), path)
 
 
 BAD_FILES = [

@@ -9,9 +9,9 @@ import torch
 from tables import open_table
 
 import flowbench
-from flowbench.checkpoint import build_flow
 from flowbench.data import DataError, Table
 from flowbench.data.dependence import dependent_columns
+from flowbench.from_config import build_flow
 
 ROWS = 300
 RNG = np.random.default_rng(0)

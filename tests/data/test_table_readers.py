@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from tables import all_rows, open_table
+from tables import all_rows, open_table, parquet
 
 from flowbench.data import DataError
 
@@ -119,10 +119,6 @@ def test_another_form_of_csv_is_told(tmp_path, text, encoding, options, message)
 def test_a_row_of_another_length_that_is_no_utf_8_is_told_without_a_traceback(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"a,b\n1.5,2.5\n\x85,1,2\n")
     refused(tmp_path / "t.csv", "is no UTF-8 text; data.encoding=")
-
-
-def parquet(path, **columns):
-    pyarrow.parquet.write_table(pa.table(columns), path)
 
 
 def damaged(path, write, at):

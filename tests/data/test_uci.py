@@ -1,13 +1,12 @@
 """The protocols of POWER, HEPMASS, MINIBOONE and BSDS300, against straightforward versions."""
 
-import os
 import shutil
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from real_data import real
 
 from flowbench.data import Bsds300, DataError, Hepmass, Miniboone, Power
 
@@ -176,10 +175,7 @@ def test_truncated_original_is_refused_even_when_converted_before(tmp_path, rng)
 
 
 def test_half_a_year_of_power_gives_the_known_gaussian(tmp_path):
-    path = Path(os.environ.get("FLOWBENCH_DATA", "")) / "power" / "power_2007h1.npz"
-    if not path.is_file():
-        pytest.skip("FLOWBENCH_DATA names no folder with power/power_2007h1.npz")
-    data = Power(path=path, cache_dir=tmp_path)
+    data = Power(path=real("power/power_2007h1.npz"), cache_dir=tmp_path)
     data.setup()
     assert len(data.rows["train"].x) == 208_065
     assert gaussian(data) == pytest.approx(-7.864, abs=0.005)

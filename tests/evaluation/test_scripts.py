@@ -221,4 +221,4 @@ def test_mistakes_end_in_one_sentence(runs, folder, table, capsys):
     for count in ("0", "-5", "many"):
         with pytest.raises(SystemExit):
             script("sample")([str(path), "-n", count, "--out", str(folder / "a.csv")])
-        assert f"{count}: expected a whole number" in capsys.readouterr().err
+        assert f"{count!r}: expected a whole number" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from flow_table import CLASSES, one_hot
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
@@ -18,7 +19,6 @@ from flowbench.transforms.steps import build_preprocess
 PICTURE = {"levels": 3, "shape": [2, 2, 1]}
 COLOUR = {"levels": 3, "shape": [1, 2, 2]}
 OWN = {"levels": [2, 4, 1], "origin": [0.0, 5.0, 0.0], "step": [1.0, 0.5, 2.0]}
-CLASSES = 2
 SMALL = {"units": 4, "inner_units": 4, "blocks": 1, "first_kernel": 3}
 
 
@@ -63,10 +63,6 @@ def build(name, classes=0, *, seed=0):
         for parameter in flow.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.3)
     return flow.eval()
-
-
-def one_hot(*shape):
-    return nn.functional.one_hot(torch.randint(CLASSES, shape), CLASSES).double()
 
 
 def cells(flow):

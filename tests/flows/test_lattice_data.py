@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from flowbench import fit
-from flowbench.checkpoint import build_flow, load, saved_values
+from flowbench.checkpoint import load, saved_values
 from flowbench.data import Digits
 from flowbench.density import TrainedDensity
 from flowbench.flows import Histogram, LatticeMADE
+from flowbench.from_config import build_flow
 
 SMALL = {"units": 4, "inner_units": 4, "blocks": 1, "first_kernel": 3}
 

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import torch
-from torch import nn
+from flow_table import one_hot
 from torch.func import vmap
 
 from flowbench import fit
@@ -67,10 +67,6 @@ def values(column, *shape):
     for atom in column.get("atoms", []):
         x = torch.where(torch.rand(*shape) < 0.3, atom, x)
     return x
-
-
-def one_hot(*shape):
-    return nn.functional.one_hot(torch.randint(2, shape), 2).double()
 
 
 def grid(column, *, bounded, logarithm):

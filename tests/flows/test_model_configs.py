@@ -6,8 +6,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from flowbench.checkpoint import build_flow
 from flowbench.config.configuration import check, resolved
+from flowbench.from_config import build_flow
 from flowbench.run.config_directory import config_directory
 
 FILES = sorted((config_directory() / "model").glob("*.yaml"))

@@ -13,9 +13,10 @@ import yaml
 from run_commands import composed, train
 
 import flowbench
-from flowbench.checkpoint import CheckpointError, build_data
+from flowbench.checkpoint import CheckpointError
 from flowbench.config.configuration import ConfigError
 from flowbench.data import DataError
+from flowbench.from_config import build_data
 from flowbench.run.folder import RunFolderError
 from flowbench.training.maximum_likelihood import NonFiniteError
 

@@ -20,6 +20,11 @@ def arguments(output, *overrides):
     return ["-m", *SMALL, f"paths.output={output}", *overrides]
 
 
+def results(output):
+    """Every result below a folder, and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in output.glob("*/*/*/*/result.json")}
+
+
 def table(text):
     """The rows at the end of a sweep, as dictionaries."""
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:2] == "| "]

@@ -4,16 +4,12 @@ import json
 import shutil
 
 from hydra import compose, initialize_config_dir
-from sweep_commands import ROOT, statuses, table
+from sweep_commands import ROOT, results, statuses, table
 
 from flowbench.run.folder import RunFolder
 from flowbench.run.main import config_directory
 
 FAILS = "the log-likelihood is not finite"
-
-
-def results(output):
-    return {path: path.stat().st_mtime_ns for path in output.glob("*/*/*/*/result.json")}
 
 
 def test_a_failed_job_neither_stops_nor_hides_the_others(sweep, tmp_path):

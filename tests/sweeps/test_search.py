@@ -5,7 +5,7 @@ import re
 
 import forked
 import pytest
-from sweep_commands import arguments, statuses, table
+from sweep_commands import arguments, results, statuses, table
 from waiting import PATIENCE, wait_until
 
 from flowbench.report import collect
@@ -26,10 +26,6 @@ def trials(output):
 
 def states(output):
     return [trial.state.name for trial in trials(output)]
-
-
-def results(output):
-    return {path: path.stat().st_mtime_ns for path in output.glob("*/*/*/*/result.json")}
 
 
 def cells(text):

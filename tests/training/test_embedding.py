@@ -10,10 +10,11 @@ from run_commands import composed, train
 from torch import nn
 
 import flowbench
-from flowbench.checkpoint import CheckpointError, build_flow
+from flowbench.checkpoint import CheckpointError
 from flowbench.config.configuration import ConfigError
 from flowbench.data import DataModule, RawData
 from flowbench.flows import Flow, StandardNormal
+from flowbench.from_config import build_flow
 from flowbench.run.main import config_directory
 from flowbench.transforms import Chain
 

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from rows_to_fit import rows
 from torch import nn
 
 import flowbench
@@ -12,13 +13,6 @@ from flowbench.checkpoint import CheckpointError
 from flowbench.evaluation.runs import open_run
 from flowbench.training.averaging import WeightAverage
 from flowbench.training.maximum_likelihood import NonFiniteError
-
-
-def rows(n=4000, *, seed=0):
-    rng = np.random.default_rng(seed)
-    c = rng.normal(3.0, 10.0, (n, 1))
-    a = 100 + 2 * c + 5 * rng.normal(size=(n, 1))
-    return np.concatenate([a, -1e-3 * rng.normal(size=(n, 1))], axis=1), c
 
 
 def entropy():

@@ -9,19 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rows_to_fit import rows
 from torch import nn
 
 import flowbench
 from flowbench.data import DataError
 from flowbench.flows.peers import Zuko
-
-
-def rows(n=4000, *, seed=0):
-    rng = np.random.default_rng(seed)
-    c = rng.normal(3.0, 10.0, (n, 1))
-    a = 100 + 2 * c + 5 * rng.normal(size=(n, 1))
-    return np.concatenate([a, -1e-3 * rng.normal(size=(n, 1))], axis=1), c
-
 
 X = rows(100)[0]
 DEPENDENT = np.stack([rows(100)[0][:, 0], X[:, 1], 32 + 1.8 * X[:, 0]], axis=1)

@@ -1,8 +1,29 @@
-"""Types of the arguments of commands."""
+"""Arguments that several commands have."""
 
 import argparse
+from pathlib import Path
 
-__all__ = ["at_least_one"]
+__all__ = ["add_data_options", "add_run", "add_trust", "at_least_one"]
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the run that a command is about."""
+    parser.add_argument("run", type=Path, help="a run folder or checkpoint")
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--cache` and `--download`: a run says neither where to write nor what to fetch."""
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        help="folder of converted data (environment variable FLOWBENCH_CACHE, else cache)",
+    )
+    parser.add_argument("--download", action="store_true", help="fetch original data if missing")
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add `--trust`, without which only classes of flowbench are built."""
+    parser.add_argument("--trust", action="store_true", help="build classes of other packages")
 
 
 def at_least_one(text: str) -> int:

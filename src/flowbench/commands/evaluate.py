@@ -10,12 +10,12 @@ import torch
 
 from flowbench.atomic_files import write_text
 from flowbench.checkpoint import CheckpointError, load
-from flowbench.commands.arguments import at_least_one
-from flowbench.commands.data_options import add_data_options
+from flowbench.commands.arguments import add_data_options, add_trust, at_least_one
 from flowbench.config.settings import Evaluation
 from flowbench.config.signatures import problems_of_call
 from flowbench.console import in_console
 from flowbench.data import DataError
+from flowbench.data.raw import SPLITS
 from flowbench.evaluation import Score, evaluate, paired_difference
 from flowbench.evaluation.clips import rows_per_event
 from flowbench.evaluation.diagnostics import diagnose
@@ -150,7 +150,7 @@ def _difference(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders or checkpoints")
-    parser.add_argument("--split", choices=("train", "val", "test"), default="test")
+    parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--data", type=Path, help="score the rows of this file, in data units")
     parser.add_argument("--key", help="the array in an .npz or .h5 that holds several")
     parser.add_argument("--paired", action="store_true", help="two runs on the same rows")
@@ -175,5 +175,5 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, help="write all of it there too")
     add_data_options(parser)
-    parser.add_argument("--trust", action="store_true", help="build classes of other packages")
+    add_trust(parser)
     return parser

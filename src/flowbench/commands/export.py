@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from flowbench.atomic_files import replacing
 from flowbench.checkpoint import CheckpointError
 from flowbench.commands import onnx_files, programs
-from flowbench.commands.data_options import add_data_options
+from flowbench.commands.arguments import add_data_options, add_run, add_trust
 from flowbench.commands.programs import ExportError, FromNoise, LogDensity
 from flowbench.console import in_console
 from flowbench.data import DataError
@@ -106,9 +106,9 @@ def _sampled(density: TrainedDensity) -> tuple[Tensor, ...]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("run", type=Path, help="a run folder or checkpoint")
+    add_run(parser)
     parser.add_argument("--out", type=Path, required=True, help="where to, a name in .pt2")
     parser.add_argument("--onnx", action="store_true", help="write both as .onnx too")
     add_data_options(parser)
-    parser.add_argument("--trust", action="store_true", help="build classes of other packages")
+    add_trust(parser)
     return parser

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from flowbench.checkpoint import CheckpointError
-from flowbench.commands.data_options import add_data_options
+from flowbench.commands.arguments import add_data_options, add_run, add_trust, at_least_one
 from flowbench.commands.sample_files import write_samples
 from flowbench.console import in_console
 from flowbench.data import DataError
@@ -20,8 +20,8 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> None:
     """Write samples: a table, for pictures and sound also a .png, for sound a .wav each."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("run", type=Path, help="a run folder or checkpoint")
-    parser.add_argument("-n", type=_count, default=100, help="how many (100)")
+    add_run(parser)
+    parser.add_argument("-n", type=at_least_one, default=100, help="how many (100)")
     parser.add_argument("--out", type=Path, required=True, help=".csv .parquet .npy; .png .wav")
     parser.add_argument("--label", help="of the samples, where the density is given labels")
     parser.add_argument(
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
     add_data_options(parser)
-    parser.add_argument("--trust", action="store_true", help="build classes of other packages")
+    add_trust(parser)
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
     with explained(CheckpointError, DataError, ValueError, OSError):
@@ -51,12 +51,6 @@ def main(arguments: list[str] | None = None) -> None:
         why = f"overflow in {columns}" if columns else "ran away from the data"
         told = f" ({lost:,} of {options.n:,} {why} and are left out)"
     print(f"{written.count:,} samples{where}: {options.out}{told}")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a whole number, at least 1")
-    return int(text)
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from flowbench.checkpoint import CheckpointError, load
-from flowbench.commands.arguments import at_least_one
+from flowbench.commands.arguments import add_run, add_trust, at_least_one
 from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation.files import Scored, score_file
@@ -19,7 +19,7 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> None:
     """Write one column, log_density, in the order of the rows; files may exceed memory."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("run", type=Path, help="a run folder or checkpoint")
+    add_run(parser)
     parser.add_argument("--data", type=Path, required=True, help="a file like data.path")
     parser.add_argument("--out", type=Path, required=True, help=".csv or .parquet")
     parser.add_argument("--key", help="the array in an .npz or .h5 that holds several")
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         default=1,
         help="draws of the dequantisation noise to average over",
     )
-    parser.add_argument("--trust", action="store_true", help="build classes of other packages")
+    add_trust(parser)
     options = parser.parse_args(arguments)
     with explained(CheckpointError, DataError, ValueError, OSError):
         density = load(options.run, trust=options.trust)

@@ -3,13 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from flowbench.data.base import DataError, DataModule, RawData
+from flowbench.data.base import DataModule
 from flowbench.data.images.base import ImageDataModule
 from flowbench.data.images.cifar import Cifar10
 from flowbench.data.images.digits import Digits
 from flowbench.data.images.folder import ImageFolder
 from flowbench.data.images.mnist import Mnist
 from flowbench.data.loader import Batch, BatchLoader, Rows
+from flowbench.data.options import DataError
+from flowbench.data.raw import RawData
 from flowbench.data.sound.base import SoundDataModule
 from flowbench.data.sound.speech import Fsdd, SoundFolder, SpeechCommands
 from flowbench.data.toy import Toy

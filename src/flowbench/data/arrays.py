@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError, DataModule, RawData
+from flowbench.data.base import DataModule
 from flowbench.data.dependence import refuse_dependent
 from flowbench.data.moments import refuse_non_finite, standardize, unscaled
+from flowbench.data.options import DataError
+from flowbench.data.raw import RawData
 from flowbench.dense import as_tensor
 from flowbench.frames import by_name, column_names
 

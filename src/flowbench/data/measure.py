@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowbench.data.base import RawData
+from flowbench.data.raw import RawData
 
 __all__ = ["measure", "measure_table"]
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from flowbench.config.limits import AtLeastOne
 from flowbench.config.options import options_of
-from flowbench.data.base import DataModule, RawData
+from flowbench.data.base import DataModule
+from flowbench.data.raw import RawData
 
 __all__ = ["Toy"]
 

@@ -12,18 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowbench.checkpoint import (
-    CheckpointError,
-    TrainedDensity,
-    build_data,
-    load,
-    refuse_foreign,
-)
+from flowbench.checkpoint import CheckpointError, TrainedDensity, load
 from flowbench.config.signatures import parameters
 from flowbench.data import DataModule
 from flowbench.evaluation.clips import per_event
 from flowbench.evaluation.likelihood import log_likelihoods
 from flowbench.evaluation.noise import rows_by_draw
+from flowbench.foreign import refuse_foreign
+from flowbench.from_config import build_data
 
 __all__ = ["Run", "open_run", "same_rows"]
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from flowbench.data import Rows
 from flowbench.drawing.style import MODEL, blank, panels, save
 from flowbench.evaluation.base_space import noise, normal_quantiles
+from flowbench.figures.bands import draw_curves
 from flowbench.flows import Flow
 
 __all__ = ["draw_base_space"]
 
 SHOWN_ROWS = 2000
-FEW_FEATURES = 8
 
 
 def draw_base_space(flow: Flow, splits: Mapping[str, Rows], path: Path) -> None:
@@ -37,14 +37,9 @@ def draw_base_space(flow: Flow, splits: Mapping[str, Rows], path: Path) -> None:
 
 def _draw_quantiles(ordered: Tensor, axis: Any, split: str) -> None:
     normal, features = normal_quantiles(len(ordered)), ordered.shape[1]
-    if features <= FEW_FEATURES:
-        axis.plot(normal, ordered, linewidth=1)
-        axis.set(title=f"{split} rows, every feature")
-    else:
-        band = ordered.quantile(torch.tensor([0.05, 0.5, 0.95]).double(), dim=1)
-        axis.fill_between(normal, band[0], band[2], color=MODEL, alpha=0.25, linewidth=0)
-        axis.plot(normal, band[1], color=MODEL)
-        axis.set(title=f"{split} rows, median and 5–95 % of {features} features")
+    few = draw_curves(axis, normal, ordered)
+    of = "every feature" if few else f"median and 5–95 % of {features} features"
+    axis.set(title=f"{split} rows, {of}")
     axis.set(xlabel="quantile of N(0, 1)", ylabel="quantile of u", ylim=(-5, 5))
     _draw_diagonal(axis, normal)
 

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from flowbench.data import Rows
-from flowbench.drawing.style import MODEL, blank, panels, save
+from flowbench.drawing.style import blank, panels, save
 from flowbench.evaluation.uniformity import uniforms_of
+from flowbench.figures.bands import draw_curves
 from flowbench.flows import Flow
 
 __all__ = ["draw_uniforms"]
 
 CRITICAL = 1.358  # over √rows, exceeded by 5 % of uniform features
-FEW_FEATURES = 8
 
 
 def draw_uniforms(flow: Flow, rows: Rows, path: Path) -> None:
@@ -30,18 +30,15 @@ def draw_uniforms(flow: Flow, rows: Rows, path: Path) -> None:
     places, uniforms = found
     grid = torch.linspace(0, 1, 201, dtype=torch.float64)
     weight = None if rows.weight is None else rows.weight[places].double()
-    excess = torch.stack([_share_below(column, weight, grid) - grid for column in uniforms.mT])
+    shares = [_share_below(column, weight, grid) for column in uniforms.mT]
+    excess = torch.stack(shares, -1) - grid.unsqueeze(-1)
     equal = len(uniforms) if weight is None else float(weight.sum() ** 2 / weight.square().sum())
     figure = blank(4.6, 3.4)
     [axis] = panels(figure, 1, 1)
     axis.axhspan(-CRITICAL / equal**0.5, CRITICAL / equal**0.5, color="0.9", linewidth=0)
-    if len(excess) <= FEW_FEATURES:
-        axis.plot(grid, excess.mT, linewidth=1)
+    if draw_curves(axis, grid, excess):
         of = "every column" if flow.by_column else "every feature of the noise"
     else:
-        band = excess.quantile(torch.tensor([0.05, 0.5, 0.95]).double(), dim=0)
-        axis.fill_between(grid, band[0], band[2], color=MODEL, alpha=0.25, linewidth=0)
-        axis.plot(grid, band[1], color=MODEL)
         of = "median and 5–95 % of " + ("columns" if flow.by_column else "features of the noise")
     axis.set(title=f"test rows, {of}", xlabel="distribution function")
     axis.set(ylabel="share of rows below, less expected")

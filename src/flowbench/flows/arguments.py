@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from flowbench.chunked import batch_of
 from flowbench.nn.contexts import declared
 
 if TYPE_CHECKING:
@@ -130,13 +131,7 @@ def refuse_mismatch(
         if value is not None and value.dtype != flow.dtype:
             raise ValueError(_other_type(flow, name, value)) from error
     if x is not None and context is not None:
-        try:
-            torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
-        except RuntimeError:
-            raise ValueError(
-                f"x of shape {tuple(x.shape)} and context of shape {tuple(context.shape)} "
-                "have batch dimensions that do not broadcast"
-            ) from error
+        batch_of(x, context)
 
 
 def _other_type(flow: "Flow", name: str, value: Tensor) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowbench.flows.expectation_maximization import moments_of_present
 from flowbench.flows.flow import Flow
-from flowbench.flows.labels import labels_of_one_hot
+from flowbench.flows.labels import own_labels
 from flowbench.flows.missing_cells import (
     Gaussians,
     conditional_of,
@@ -98,9 +98,7 @@ class ClosedForm(Flow):
             return super()._log_prob(x, context)
         mixtures = self.mixtures()
         rows = x.reshape(-1, self.features).to(mixtures[0].means)
-        labels = torch.zeros((), dtype=torch.long, device=x.device)
-        if self.context_features:
-            labels = labels_of_one_hot(context, self.context_features)
+        labels = own_labels(context, self.context_features, x.device)
         labels = labels.expand(x.shape[:-1]).reshape(-1)
         terms = rows.new_zeros(len(rows))
         for label, one in enumerate(mixtures):

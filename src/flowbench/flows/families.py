@@ -16,7 +16,7 @@ from flowbench.config.limits import AtLeastOne, Bins, Positive
 from flowbench.flows.quantiles import quantile_start
 from flowbench.tracing import holds
 from flowbench.transforms import AffineMap, RationalQuadraticMap
-from flowbench.transforms.univariate import LOG_SCALE_BOUND
+from flowbench.transforms.univariate import LOG_SCALE_BOUND, UnivariateMap
 
 __all__ = ["BernoulliFamily", "Family", "GaussianFamily", "MixtureFamily", "SplineFamily"]
 
@@ -61,7 +61,24 @@ class Family(Checked, nn.Module, ABC):
         return x.new_zeros(self.params)
 
 
-class GaussianFamily(Family):
+class _OfMap(Family):
+    """The density of a univariate map of N(0, 1)."""
+
+    has_rsample = True
+    map: UnivariateMap
+
+    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:
+        u, log_derivative = self.map.inverse(x, params)
+        return log_derivative - 0.5 * (u.square() + math.log(2 * math.pi))
+
+    def sample(self, params: Tensor) -> Tensor:
+        return self.map(torch.randn_like(params[..., 0]), params)[0]
+
+    def uniform(self, x: Tensor, params: Tensor) -> Tensor:
+        return torch.special.ndtr(self.map.inverse(x, params)[0])
+
+
+class GaussianFamily(_OfMap):
     r"""N(t, exp(s)²), with parameters t (mean) and s (log-scale); zeros give N(0, 1).
 
     This is the density of an `AffineMap` of N(0, 1), with the same soft bound on the log-scale.
@@ -82,21 +99,10 @@ class GaussianFamily(Family):
     """
 
     params = 2
-    has_rsample = True
 
     def __init__(self, log_scale_bound: Positive | None = LOG_SCALE_BOUND) -> None:
         super().__init__()
         self.map: AffineMap = AffineMap(log_scale_bound)
-
-    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
-        u, log_derivative = self.map.inverse(x, params)
-        return log_derivative - 0.5 * (u.square() + math.log(2 * math.pi))
-
-    def sample(self, params: Tensor) -> Tensor:  # noqa: D102
-        return self.from_noise(torch.randn_like(params[..., 0]), params)
-
-    def uniform(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
-        return torch.special.ndtr(self.map.inverse(x, params)[0])
 
     def from_noise(self, noise: Tensor, params: Tensor) -> Tensor:
         """Samples as a function of standard normal noise `[..., features]`."""
@@ -167,7 +173,7 @@ class MixtureFamily(Family):
         return params[..., :components], params[..., components:].unflatten(-1, (components, 2))
 
 
-class SplineFamily(Family):
+class SplineFamily(_OfMap):
     r"""The density of g⁻¹(u) for u from N(0, 1) and a monotone spline g; zeros give N(0, 1).
 
     Args:
@@ -183,22 +189,10 @@ class SplineFamily(Family):
         tensor([-1.4189])
     """
 
-    has_rsample = True
-
     def __init__(self, bins: Bins = 8, *, tail_bound: Positive = 3.0) -> None:
         super().__init__()
         self.map: RationalQuadraticMap = RationalQuadraticMap(bins, bound=tail_bound)
         self.params: int = self.map.params
-
-    def log_prob(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
-        u, log_derivative = self.map.inverse(x, params)
-        return log_derivative - 0.5 * (u.square() + math.log(2 * math.pi))
-
-    def sample(self, params: Tensor) -> Tensor:  # noqa: D102
-        return self.map(torch.randn_like(params[..., 0]), params)[0]
-
-    def uniform(self, x: Tensor, params: Tensor) -> Tensor:  # noqa: D102
-        return torch.special.ndtr(self.map.inverse(x, params)[0])
 
 
 class BernoulliFamily(Family):

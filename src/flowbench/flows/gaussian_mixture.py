@@ -14,7 +14,7 @@ from flowbench.flows.expectation_maximization import (
     fitted_gaussians,
     order_of,
 )
-from flowbench.flows.labels import labels_of_one_hot
+from flowbench.flows.labels import own_labels
 from flowbench.flows.missing_cells import Gaussians, log_densities, moments_of
 from flowbench.flows.mixture_uniforms import mixture_uniforms
 
@@ -143,9 +143,7 @@ class _Gaussians(Base):
 
     def labels(self, context: Tensor | None) -> Tensor:
         """The class of every context; 0 if there are none."""
-        if not self.context_features:
-            return torch.zeros((), dtype=torch.long, device=self.means.device)
-        return labels_of_one_hot(context, self.context_features)
+        return own_labels(context, self.context_features, self.means.device)
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         labels = self.labels(context)

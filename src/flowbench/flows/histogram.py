@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero
-from flowbench.flows.labels import labels_of_one_hot
+from flowbench.flows.labels import own_labels
 from flowbench.flows.lattice import LatticeBase, LatticeFlow
 from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import log_shares
@@ -103,6 +103,4 @@ class _IndependentLevels(LatticeBase):
         return k
 
     def _labels(self, context: Tensor | None) -> Tensor:
-        if not self.context_features:
-            return torch.zeros((), dtype=torch.long, device=self.log_shares.device)
-        return labels_of_one_hot(context, self.context_features)
+        return own_labels(context, self.context_features, self.log_shares.device)

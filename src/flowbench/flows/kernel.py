@@ -1,12 +1,10 @@
 """Kernel densities: a Gaussian bump on every training row, a baseline for few features."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Seed
-from flowbench.flows.base import Base
+from flowbench.flows.base import HALF_LOG, Base
 from flowbench.flows.flow import Flow
 from flowbench.flows.mixture_uniforms import mixture_uniforms
 from flowbench.transforms import TriangularAffine
@@ -16,7 +14,6 @@ __all__ = ["KernelDensity"]
 WIDTHS = torch.logspace(-2.5, 0.5, 61, dtype=torch.float64)
 TRIED = 2000  # rows
 CHUNK = 128
-HALF_LOG = 0.5 * math.log(2 * math.pi)
 
 
 class KernelDensity(Flow):

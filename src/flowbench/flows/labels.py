@@ -1,10 +1,28 @@
 """Classes as one-hot contexts."""
 
+import torch
 from torch import Tensor
 
 from flowbench.tracing import holds
 
-__all__ = ["labels_of_one_hot"]
+__all__ = ["labels_of_one_hot", "own_labels"]
+
+
+def own_labels(context: Tensor | None, classes: int | None, device: torch.device) -> Tensor:
+    """The labels of one-hot contexts `[..., classes]`; a 0 for all rows if there are no classes.
+
+    Raises:
+        ValueError: there are classes, and the context is missing or not one-hot.
+
+    Example:
+        >>> own_labels(torch.eye(2), 2, torch.device("cpu"))
+        tensor([0, 1])
+        >>> own_labels(None, 0, torch.device("cpu"))
+        tensor(0)
+    """
+    if not classes:
+        return torch.zeros((), dtype=torch.long, device=device)
+    return labels_of_one_hot(context, classes)
 
 
 def labels_of_one_hot(context: Tensor | None, classes: int) -> Tensor:
@@ -14,7 +32,6 @@ def labels_of_one_hot(context: Tensor | None, classes: int) -> Tensor:
         ValueError: the context is missing, or not one-hot.
 
     Example:
-        >>> import torch
         >>> labels_of_one_hot(torch.eye(3), 3)
         tensor([0, 1, 2])
     """

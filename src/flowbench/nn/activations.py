@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["ACROSS_UNITS", "ACTIVATIONS", "acts_on_single_units"]
+__all__ = ["ACROSS_UNITS", "ACTIVATIONS", "activated", "acts_on_single_units"]
 
 
 def _linear(x: Tensor) -> Tensor:
@@ -73,6 +73,26 @@ def acts_on_single_units(activation: Callable[..., Tensor]) -> bool:
         [True, False]
     """
     return _function(activation) in _ON_SINGLE_UNITS
+
+
+def activated(
+    activation: Callable[[Tensor], Tensor], hidden: Tensor, *, read_again: bool
+) -> Tensor:
+    """Apply an activation; a relu works in place where nothing else reads its input.
+
+    Args:
+        activation: of the hidden layers.
+        hidden: its input.
+        read_again: whether anything else reads the input.
+
+    Example:
+        >>> hidden = torch.tensor([-1.0, 2.0])
+        >>> activated(ACTIVATIONS["relu"], hidden, read_again=False) is hidden, hidden
+        (True, tensor([0., 2.]))
+    """
+    if activation is ACTIVATIONS["relu"] and not read_again:
+        return hidden.relu_()
+    return activation(hidden)
 
 
 def _function(activation: Callable[..., Tensor]) -> Callable[..., Tensor]:

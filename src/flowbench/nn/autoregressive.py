@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from flowbench.config.checked import Checked
 from flowbench.config.combinations import ANY
 from flowbench.config.limits import AtLeastOne, AtLeastZero, DrawSeed, Dropout, NotNegative
-from flowbench.nn.activations import ACROSS_UNITS
+from flowbench.nn.activations import ACROSS_UNITS, activated
 from flowbench.nn.contexts import declared
 from flowbench.nn.incremental import generate
 from flowbench.nn.linear import MaskedLinear
@@ -224,10 +224,10 @@ class AutoregressiveNetwork(Checked, nn.Module):
         last = len(self.layers) - 1
         hidden = skip = self._layer(0, x, context)
         for index in range(1, last + 1):
-            activated = self._activated(hidden)
+            units = activated(self.activation, hidden, read_again=self.residual)
             if not self.residual or index % 2 == 0:
-                activated = self.dropout(activated)
-            hidden = self._layer(index, activated, context)
+                units = self.dropout(units)
+            hidden = self._layer(index, units, context)
             if self.residual and index % 2 == 0 and index < last:
                 hidden = skip = skip + hidden
         return hidden.unflatten(-1, (self.features, self.params))
@@ -245,12 +245,6 @@ class AutoregressiveNetwork(Checked, nn.Module):
     def check_context(self, context: Tensor | None) -> Tensor | None:
         """The context; see `flowbench.nn.contexts.declared`."""
         return declared(context, self.context_features)
-
-    def _activated(self, hidden: Tensor) -> Tensor:
-        """Apply the activation; a relu works in place where nothing else reads its input."""
-        if self.activation is ACTIVATIONS["relu"] and not self.residual:
-            return hidden.relu_()
-        return self.activation(hidden)
 
     def _layer(self, index: int, x: Tensor, context: Tensor | None) -> Tensor:
         hidden = self.layers[index](x)

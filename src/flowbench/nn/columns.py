@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from flowbench.nn.activations import ACTIVATIONS, acts_on_single_units
+from flowbench.nn.activations import activated, acts_on_single_units
 from flowbench.nn.autoregressive import AutoregressiveNetwork
 from flowbench.nn.contexts import declared
 from flowbench.nn.linear import MaskedLinear
@@ -150,9 +150,8 @@ def _dense_layer(layer: nn.Linear) -> _Layer:
 
 
 def _activated(network: AutoregressiveNetwork | MLP, hidden: Tensor) -> Tensor:
-    if network.activation is ACTIVATIONS["relu"] and not getattr(network, "residual", False):
-        return hidden.relu_()
-    return network.activation(hidden)
+    read_again = getattr(network, "residual", False)
+    return activated(network.activation, hidden, read_again=read_again)
 
 
 def _of_two(network: ShiftAndLogScale) -> ColumnFunction:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from flowbench.config.later_keys import with_later_keys
 from flowbench.run.folder import RunFolder, run_folders
-from flowbench.run.records import RunFolderError, read_picture, read_table
+from flowbench.run.reading import RunFolderError, read_picture, read_table
 from flowbench.schema import is_text
 
 __all__ = ["ReportError", "RunRecord", "collect", "read_run", "survey"]

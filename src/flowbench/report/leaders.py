@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowbench.report.settings import Setting, best_by_validation, rankings
-from flowbench.run.records import RunFolderError, read_scores
+from flowbench.run.reading import RunFolderError, read_scores
 
 __all__ = ["Behind", "behind_leaders"]
 

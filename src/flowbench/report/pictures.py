@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flowbench.atomic_files import replacing
 from flowbench.report.collect import ReportError
-from flowbench.run.records import RunFolderError, read_picture, read_text
+from flowbench.run.reading import RunFolderError, read_picture, read_text
 
 __all__ = ["Pictures"]
 

@@ -12,7 +12,14 @@ from flowbench.report.results import Cell, Table
 from flowbench.report.settings import Setting, settings_of
 from flowbench.report.table import score_of
 
-__all__ = ["effects_table", "markdown_report", "markdown_table", "rewrite_readme", "run_table"]
+__all__ = [
+    "effects_table",
+    "markdown",
+    "markdown_report",
+    "markdown_table",
+    "rewrite_readme",
+    "run_table",
+]
 
 EFFECTS = (
     "Effects are mean differences of validation log-likelihoods, in nats, to the reference value, "
@@ -26,11 +33,28 @@ MEDIANS = (
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
+def markdown(headings: Sequence[str], lines: Iterable[Sequence[str]], *, words: int = 1) -> str:
+    """A table in Markdown, of cells that are Markdown already.
+
+    Args:
+        headings: of the columns.
+        lines: their cells.
+        words: number of columns, the first ones, that are aligned to the left.
+
+    Example:
+        >>> print(markdown(["model", "nats"], [["maf", "1.5"]]))
+        | model | nats |
+        | --- | --: |
+        | maf | 1.5 |
+    """
+    rule = ["---"] * words + ["--:"] * (len(headings) - words)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [headings, rule, *lines])
+
+
 def markdown_table(table: Table) -> str:
     """A table in Markdown; its notes are not in it."""
-    rule = ["---"] * table.words + ["--:"] * (len(table.headings) - table.words)
-    lines = [table.headings, rule, *([_cell(cell.text) for cell in line] for line in table.lines)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    lines = ([_cell(cell.text) for cell in line] for line in table.lines)
+    return markdown(table.headings, lines, words=table.words)
 
 
 def effects_table(sweep: Sweep) -> Table:

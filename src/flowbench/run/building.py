@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import Any
 
-from flowbench.checkpoint import build_data, build_flow, saved_values
+from flowbench.checkpoint import saved_values
 from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataError, DataModule
 from flowbench.flows import Flow
 from flowbench.flows.mixed import MixedFlow
+from flowbench.from_config import build_data, build_flow
 from flowbench.nn import AutoregressiveNetwork
 from flowbench.run.folder import RunFolder
 from flowbench.training.flow_module import FlowModule

@@ -17,17 +17,8 @@ from numpy.typing import NDArray
 from flowbench.atomic_files import replacing, write_text
 from flowbench.config.sentences import cause, sentence
 from flowbench.run import earlier
-from flowbench.run.records import (
-    Config,
-    Data,
-    Failure,
-    Pruned,
-    Result,
-    RunFolderError,
-    read_json,
-    read_text,
-    read_yaml,
-)
+from flowbench.run.reading import RunFolderError, read_json, read_text, read_yaml
+from flowbench.run.records import Config, Data, Failure, Pruned, Result
 
 __all__ = ["RunFolder", "RunFolderError", "run_folders"]
 

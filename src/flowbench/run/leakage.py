@@ -7,19 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.checkpoint import (
-    CheckpointError,
-    build_data,
-    checkpoint_path,
-    read_checkpoint,
-    refuse_foreign,
-)
+from flowbench.checkpoint import CheckpointError, checkpoint_path, read_checkpoint
 from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.config.signatures import without
 from flowbench.config.words import show
 from flowbench.data import DataError, DataModule, RawData
 from flowbench.data.chunks import chunks
+from flowbench.foreign import refuse_foreign
+from flowbench.from_config import build_data
 
 __all__ = ["leaked_rows", "refuse_leaking_rows"]
 

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -28,7 +27,7 @@ from flowbench.config.help import register_help
 from flowbench.config.hints import composition_sentence
 from flowbench.config.quoting import quoted
 from flowbench.config.sentences import cause, sentence
-from flowbench.console import in_console
+from flowbench.console import in_console, is_own
 from flowbench.exits import FAILED, INTERRUPTED, Exit, exit_code, explained
 from flowbench.run.config_directory import config_directory
 from flowbench.run.identity import run_directory
@@ -38,7 +37,6 @@ __all__ = ["config_directory", "main"]
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # only the first process of a training prints
 AGAIN = "the same command resumes the run"
-PACKAGE = Path(__file__).resolve().parents[1]
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
 
 
@@ -184,7 +182,7 @@ def _is_expected(error: Exception) -> bool:
 def _is_raised_by_us(error: BaseException) -> bool:
     """Whether a `raise` of this package is its origin, and not something that went wrong below."""
     frames = traceback.extract_tb(error.__traceback__)
-    if not frames or PACKAGE not in Path(frames[-1].filename).resolve().parents:
+    if not frames or not is_own(frames[-1].filename):
         return False
     return (frames[-1].line or "").startswith("raise ")
 

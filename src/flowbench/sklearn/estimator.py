@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from flowbench.checkpoint import build_flow
 from flowbench.config.limits import Accelerator
 from flowbench.data.arrays import Pair
 from flowbench.data.options import DataError
 from flowbench.density import TrainedDensity
+from flowbench.from_config import build_flow
 from flowbench.run.models import marginalizes, model_of
 from flowbench.sklearn.settings import TRAINING, known_settings, refuse_unknown
 from flowbench.training.fitting import fit

@@ -6,18 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
-from flowbench.atomic_files import replacing
 from flowbench.checkpoint import read_checkpoint
-from flowbench.stored import CheckpointError, Resumable, read_values, to_write
+from flowbench.exits import WAY_OUT
+from flowbench.stored import CheckpointError, Resumable, read_values, write_values
 
 __all__ = ["CheckpointFiles", "best_state", "resuming"]
 
 RESTORING = "checkpoint_connector.py"  # of the Trainer
-WAY_OUT = "restore it, or start over with overwrite=true"
 
 
 class CheckpointFiles(CheckpointIO):
@@ -25,6 +23,7 @@ class CheckpointFiles(CheckpointIO):
 
     Example:
         >>> import tempfile
+        >>> import torch
         >>> path = Path(tempfile.mkdtemp()) / "checkpoints" / "last.ckpt"
         >>> CheckpointFiles().save_checkpoint({"flowbench": {}, "state_dict": {}}, path)
         >>> sorted(torch.load(path))
@@ -35,13 +34,7 @@ class CheckpointFiles(CheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Write a checkpoint; its folder is created if necessary."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part, part.open("wb") as file:
-            try:
-                torch.save(to_write(checkpoint), file)
-            except RuntimeError as error:  # torch raises this if writing has failed
-                raise error.__context__ or error from None
+        write_values(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: Any = None

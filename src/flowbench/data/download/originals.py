@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowbench.config.options import options_of
-from flowbench.data.base import SPLITS, DataError, DataModule, RawData
+from flowbench.data.base import DataModule
 from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.download.download import download
 from flowbench.data.download.sources import SOURCES
+from flowbench.data.options import DataError
+from flowbench.data.raw import SPLITS, RawData
 
 __all__ = ["OriginalDataModule", "last_tenths", "load_array"]
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from typing_extensions import TypeAliasType
 
 from flowbench.config.options import options_of
-from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.chunks import chunks
 from flowbench.data.download.originals import OriginalDataModule
 from flowbench.data.download.tree import warn_of_others
 from flowbench.data.images.dequantisation import dequantise
 from flowbench.data.images.layouts import Layout, PixelOrder, layout_steps
 from flowbench.data.loader import BatchLoader, Rows
+from flowbench.data.options import DataError
+from flowbench.data.raw import SPLITS, RawData
 
 __all__ = ["Alpha", "Dequantize", "ImageDataModule"]
 

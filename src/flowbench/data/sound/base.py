@@ -14,7 +14,6 @@ from flowbench.config.combinations import ANY
 from flowbench.config.limits import AtLeastZero
 from flowbench.config.options import options_of
 from flowbench.config.words import near_or_all
-from flowbench.data.base import SPLITS, DataError, RawData
 from flowbench.data.download.download import download
 from flowbench.data.download.originals import OriginalDataModule
 from flowbench.data.download.sources import SOURCES
@@ -22,6 +21,8 @@ from flowbench.data.download.tree import list_tree, warn_of_others
 from flowbench.data.lazy import LazyRows
 from flowbench.data.loader import Rows
 from flowbench.data.moments import moments, standardize
+from flowbench.data.options import DataError
+from flowbench.data.raw import SPLITS, RawData
 from flowbench.data.sound.clips import Clip, find_clips, leave_out, refuse_unlearnt_labels
 from flowbench.data.sound.feature_options import FeatureOptions
 from flowbench.data.sound.features import write_splits

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowbench.data.base import SPLITS, DataError
+from flowbench.data.options import DataError
+from flowbench.data.raw import SPLITS
 from flowbench.data.split_names import split_folders
 
 __all__ = [

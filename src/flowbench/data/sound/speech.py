@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from flowbench.config.limits import AtLeastOne, Share
 from flowbench.config.options import options_of
-from flowbench.data.base import SPLITS, DataError
 from flowbench.data.download.tree import others_told
-from flowbench.data.options import three_fractions
+from flowbench.data.options import DataError, three_fractions
+from flowbench.data.raw import SPLITS
 from flowbench.data.sound.base import SoundDataModule
 from flowbench.data.sound.clips import Clip, hash_split, speaker_splits
 from flowbench.data.sound.files import SUFFIXES

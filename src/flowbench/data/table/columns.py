@@ -8,7 +8,7 @@ from pathlib import Path
 from flowbench.data.options import DataError
 from flowbench.data.table.overrides import override
 
-__all__ = ["Columns", "choose_columns"]
+__all__ = ["Asked", "Columns"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,58 +48,63 @@ class Columns:
         )
 
 
-def choose_columns(
-    names: list[str],
-    *,
-    defaults: list[str],
-    targets: list[str] | None,
-    contexts: list[str],
-    categorical: list[str],
-    split: str | None,
-    group: str | None,
-    weight: str | None,
-    logs: list[str],
-    path: Path,
-) -> Columns:
-    """Find the requested columns.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The columns that the options of a table name.
 
-    Args:
-        names: names of all columns of the table.
-        defaults: columns that are modelled if none are chosen.
-        targets: columns to model; None: all defaults without another role.
+    Attributes:
+        targets: columns to model; None: all that have no other role.
         contexts: numeric columns of the context.
         categorical: columns of labels in the context.
         split: column that gives the split of each row.
         group: column whose equal values must share a split.
         weight: column of how much each row counts.
         logs: targets whose logarithm is taken.
-        path: path of the table, for messages.
-
-    Raises:
-        DataError: a column is missing or named twice, or none is left to model.
     """
-    taken = [*contexts, *categorical, *filter(None, (split, group, weight))]
-    asked = [*(targets or []), *taken]
-    for where, listed in ((str(path), names), ("the columns asked for", asked)):
-        twice = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
-        if twice:
-            raise DataError(f"{where}: the column {twice[0]!r} comes twice, expected it once")
-    for name in asked:
-        _refuse_absent(name, names, where=str(path))
-    if targets is None:
-        targets = [name for name in defaults if name not in taken]
-    if not targets:
-        raise DataError(f"{path} has no column left to model, expected at least one")
-    for name in logs:
-        _refuse_absent(name, targets, where="data.log_columns: what is modelled")
-    return Columns(
-        targets=targets,
-        contexts=contexts,
-        categorical=categorical,
-        split=split,
-        group=group,
-        weight=weight,
-    )
+
+    targets: list[str] | None
+    contexts: list[str]
+    categorical: list[str]
+    split: str | None
+    group: str | None
+    weight: str | None
+    logs: list[str]
+
+    def among(self, names: list[str], *, defaults: list[str], path: Path) -> Columns:
+        """These columns of a table.
+
+        Args:
+            names: names of all columns of the table.
+            defaults: columns that are modelled if none are chosen.
+            path: path of the table, for messages.
+
+        Raises:
+            DataError: a column is missing or named twice, or none is left to model.
+        """
+        others = filter(None, (self.split, self.group, self.weight))
+        taken = [*self.contexts, *self.categorical, *others]
+        asked = [*(self.targets or []), *taken]
+        for where, listed in ((str(path), names), ("the columns asked for", asked)):
+            twice = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
+            if twice:
+                raise DataError(f"{where}: the column {twice[0]!r} comes twice, expected it once")
+        for name in asked:
+            _refuse_absent(name, names, where=str(path))
+        targets = self.targets
+        if targets is None:
+            targets = [name for name in defaults if name not in taken]
+        if not targets:
+            raise DataError(f"{path} has no column left to model, expected at least one")
+        for name in self.logs:
+            _refuse_absent(name, targets, where="data.log_columns: what is modelled")
+        return Columns(
+            targets=targets,
+            contexts=self.contexts,
+            categorical=self.categorical,
+            split=self.split,
+            group=self.group,
+            weight=self.weight,
+        )
 
 
 def _refuse_absent(name: str, names: list[str], *, where: str) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import SPLITS, DataError
-from flowbench.data.moments import standardize
+from flowbench.data.moments import moments, refuse_constant, standardize
+from flowbench.data.options import DataError
+from flowbench.data.raw import SPLITS
 from flowbench.data.selection import Selection
 from flowbench.data.table.columns import Columns
 
-__all__ = ["context_rows", "standardize_context"]
+__all__ = ["context_rows", "refuse_constant_contexts", "standardize_context"]
 
 
 def context_rows(
@@ -43,6 +44,26 @@ def context_rows(
         return np.concatenate([part[:, first:last], *one_hot], axis=1)
 
     return {name: split.then(change) for name, split in zip(SPLITS, rows, strict=True)}
+
+
+def refuse_constant_contexts(train: Selection, columns: Columns, *, path: Path) -> None:
+    """Refuse numeric columns of the context that do not vary.
+
+    Args:
+        train: the targets and the numeric contexts of the training rows.
+        columns: the columns by role.
+        path: path of the table, for messages.
+
+    Raises:
+        DataError: naming these columns, and the options that leave them out.
+    """
+    spread = moments(train.then(lambda part: part[:, len(columns.targets) :]))
+    try:
+        refuse_constant(spread, columns.contexts, where=f"training rows of {path}")
+    except DataError as error:
+        varies = dict(zip(columns.contexts, spread.low < spread.high, strict=True))
+        way = columns.only(varies | dict.fromkeys(columns.targets, True))
+        raise DataError(f"{error}; {way} leaves it out") from error
 
 
 def standardize_context(

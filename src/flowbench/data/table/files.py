@@ -10,8 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from flowbench.data.base import SPLITS, DataError
 from flowbench.data.chunks import chunks
+from flowbench.data.options import DataError
+from flowbench.data.raw import SPLITS
 from flowbench.data.readers import readable
 from flowbench.data.split_names import splits_named
 from flowbench.data.table.arrow_files import ArrowPart

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import SPLITS, DataError
+from flowbench.data.options import DataError
+from flowbench.data.raw import SPLITS
 from flowbench.data.selection import Selection
 from flowbench.data.table.columns import Columns
 

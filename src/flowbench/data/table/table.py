@@ -9,14 +9,19 @@ from typing import Any, Literal
 import numpy as np
 
 from flowbench.config.options import options_of
-from flowbench.data.base import SPLITS, DataError, DataModule, RawData
+from flowbench.data.base import DataModule
 from flowbench.data.conversion import Conversion, Originals
 from flowbench.data.loader import Rows
-from flowbench.data.moments import moments, refuse_constant
-from flowbench.data.options import three_fractions
+from flowbench.data.options import DataError, three_fractions
+from flowbench.data.raw import SPLITS, RawData
 from flowbench.data.selection import Selection
-from flowbench.data.table.columns import Columns, choose_columns
-from flowbench.data.table.context import context_rows, standardize_context
+from flowbench.data.table.columns import Asked, Columns
+from flowbench.data.table.context import (
+    context_rows,
+    refuse_constant_contexts,
+    standardize_context,
+)
+from flowbench.data.table.convert import convert_table
 from flowbench.data.table.dependent import independent_targets
 from flowbench.data.table.discrete import (
     discrete_targets,
@@ -32,17 +37,12 @@ from flowbench.data.table.domain import (
     periods_of,
     refuse_unmodelled,
 )
-from flowbench.data.table.faults import Faults
-from flowbench.data.table.files import has_names, open_table
 from flowbench.data.table.form import Form
 from flowbench.data.table.lattice import Discrete, dequantize
 from flowbench.data.table.noise import with_noise
 from flowbench.data.table.notices import table_warnings
-from flowbench.data.table.parts import Part
 from flowbench.data.table.preprocess import apply_steps, domain_steps, table_preprocess
 from flowbench.data.table.splits import split_table
-from flowbench.data.table.text_stream import SHEETS, TEXTS, text_suffix
-from flowbench.data.table.writer import TableWriter
 
 __all__ = ["Table"]
 
@@ -212,7 +212,7 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             drop=self.drop_dependent,
             path=self.path,
         )
-        self._refuse_constant_contexts(numbers[0], columns)
+        refuse_constant_contexts(numbers[0], columns, path=self.path)
         places = [columns.targets.index(name) for name in kept]
         targets = [split.then(lambda part: part[:, places]) for split in rows]
         x: dict[str, Any] = dict(zip(SPLITS, targets, strict=True))
@@ -252,15 +252,6 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
                 else []
             ),
         )
-
-    def _refuse_constant_contexts(self, numbers: Selection, columns: Columns) -> None:
-        spread = moments(numbers.then(lambda part: part[:, len(columns.targets) :]))
-        try:
-            refuse_constant(spread, columns.contexts, where=f"training rows of {self.path}")
-        except DataError as error:
-            varies = dict(zip(columns.contexts, spread.low < spread.high, strict=True))
-            way = columns.only(varies | dict.fromkeys(columns.targets, True))
-            raise DataError(f"{error}; {way} leaves it out") from error
 
     def redrawn(self, split: str, draw: int) -> Rows:
         """The rows of a split with another draw of the noise, from the file without noise."""
@@ -322,42 +313,16 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         return self._originals().convert(self._build, source="data.path names it")
 
     def _build(self, folder: Path) -> dict[str, Any]:
-        """Write one array per part: targets, contexts, then labels as numbers."""
-        suffix = text_suffix(self.path)
-        if odd := self.form.without_effect(text=suffix in TEXTS, sheet=suffix in SHEETS):
-            raise DataError(
-                f"{', '.join(f'data.{name}' for name in odd)}: {self.path} is no text, where this "
-                "has no meaning; leave it out"
-            )
-        with open_table(self.path, key=self.key, form=self.form) as parts:
-            self._refuse_two_splits(list(parts))
-            chosen = [self._choose(source) for source in parts.values()]
-            if any(columns != chosen[0] for columns in chosen):
-                raise DataError(
-                    f"{self.path}: train, val and test differ in their number of columns"
-                )
-            writer = TableWriter(
-                folder,
-                columns=chosen[0],
-                path=self.path,
-                faults=Faults(
-                    chosen[0],
-                    self.form,
-                    chosen=self.columns is not None,
-                    listed=any(source.problems for source in parts.values()),
-                ),
-            )
-            for part, source in parts.items():
-                writer.write(part, source)
-            writer.refuse_faults([one for source in parts.values() for one in source.problems])
-        categories = writer.order_labels()
-        writer.refuse_not_positive(self.log_columns)
-        return {
-            "columns": dataclasses.asdict(chosen[0]),
-            "categories": {name: categories[name] for name in self.categorical_columns},
-            "dropped": writer.dropped,
-            "weightless": writer.weightless,
-        }
+        asked = Asked(
+            targets=self.columns,
+            contexts=self.context_columns,
+            categorical=self.categorical_columns,
+            split=self.split_column,
+            group=self.group_column,
+            weight=self.weight_column,
+            logs=self.log_columns,
+        )
+        return convert_table(self.path, folder, key=self.key, form=self.form, asked=asked)
 
     def _measured(self, converted: Conversion) -> Mapping[str, Any]:
         """What is discrete about the training rows, and how far it is taken into account."""
@@ -401,30 +366,6 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
             contexts = [*columns.contexts, *columns.categorical]
             refuse_unmodelled(columns.targets, {"data.discrete_columns": asked}, contexts=contexts)
         return measures_of(found, asked, where=where)
-
-    def _choose(self, source: Part) -> Columns:
-        return choose_columns(
-            source.names,
-            defaults=source.defaults() if self.columns is None else [],
-            targets=self.columns,
-            contexts=self.context_columns,
-            categorical=self.categorical_columns,
-            split=self.split_column,
-            group=self.group_column,
-            weight=self.weight_column,
-            logs=self.log_columns,
-            path=self.path,
-        )
-
-    def _refuse_two_splits(self, parts: list[str]) -> None:
-        ways = {"data.split_column": self.split_column, "data.group_column": self.group_column}
-        given = [key for key, value in ways.items() if value is not None]
-        if self.split_column is not None and not has_names(self.path):
-            raise DataError(f"data.split_column: {self.path} is no .csv or .parquet")
-        if len(given) == 2:
-            raise DataError(f"{given[0]} and {given[1]}: expected one of them, or none")
-        if given and parts != ["all"]:
-            raise DataError(f"{given[0]}: {self.path} holds the splits as arrays already")
 
 
 def _of(names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:

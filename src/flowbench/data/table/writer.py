@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import SPLITS, DataError
 from flowbench.data.download.archives import require_space
+from flowbench.data.options import DataError
+from flowbench.data.raw import SPLITS
 from flowbench.data.split_names import SPLIT_NAMES, split_of
 from flowbench.data.table.columns import Columns
 from flowbench.data.table.faults import Faults

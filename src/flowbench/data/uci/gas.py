@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowbench.data.base import DataError, RawData
 from flowbench.data.download.originals import (
     OriginalDataModule,
     last_tenths,
@@ -21,6 +20,8 @@ from flowbench.data.moments import (
     refuse_non_finite,
     standardize,
 )
+from flowbench.data.options import DataError
+from flowbench.data.raw import RawData
 from flowbench.data.text import stream_numbers
 from flowbench.data.uci.gas_pickle import read_pickled_table
 from flowbench.data.uci.sets import ZENODO

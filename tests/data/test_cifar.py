@@ -1,17 +1,14 @@
-"""CIFAR-10, digits and folders of pictures: splits, noise, layouts and the way back."""
+"""CIFAR-10: splits, noise, layouts and the way back to pictures."""
 
-import os
 import shutil
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from real_data import real
 
-from flowbench.data import Cifar10, DataError, Digits, ImageFolder
-from flowbench.figures.pictures import grid, save_pictures
+from flowbench.data import Cifar10, DataError
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
@@ -161,148 +158,6 @@ def test_other_number_of_pictures_is_refused_without_path(batches):
 def test_missing_batches_are_one_sentence(tmp_path):
     with pytest.raises(DataError, match=r"data_batch_1\.bin is expected .*cifar-10-binary"):
         Cifar10(data_dir=tmp_path, cache_dir=tmp_path / "cache").setup()
-
-
-def test_digits_are_those_of_scikit_learn(tmp_path):
-    data = Digits(cache_dir=tmp_path, label_context=True)
-    data.setup()
-    known = load_digits()
-    pixels = np.concatenate([np.floor(data.raw.x[split]) for split in ("train", "val", "test")])
-    np.testing.assert_array_equal(pixels, known.data)
-    labels = torch.cat([data.rows[split].context for split in ("train", "val", "test")])
-    np.testing.assert_array_equal(labels.argmax(-1), known.target)
-    assert data.raw.preprocess[0]["scale"] == 17
-    shown = data.pictures(data.raw.x["test"])
-    np.testing.assert_array_equal(shown, np.round(known.images[-179:, ..., None] * 255 / 16))
-
-
-def test_the_threshold_is_of_the_pixel_alone(tmp_path):
-    grey, binary = Digits(cache_dir=tmp_path), Digits(cache_dir=tmp_path, binarize="threshold")
-    for data in (grey, binary):
-        data.setup()
-    pixels = np.floor(grey.raw.x["train"])
-    assert {8, 9} <= set(np.unique(pixels))
-    np.testing.assert_array_equal(binary.raw.x["train"], pixels >= 8.5)
-
-
-def write_picture(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def folder_of_pictures(root, *, suffix="png", prefix="", count=10, size=(6, 5)):
-    rng = np.random.default_rng(0)
-    for label in ("cat", "dog"):
-        for index in range(count):
-            pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-            write_picture(root / prefix / label / f"{index:03}.{suffix}", pixels)
-    return root
-
-
-def images(folder, **options):
-    data = ImageFolder(path=folder, cache_dir=folder.parent / "cache", **options)
-    data.setup()
-    return data
-
-
-def test_folder_with_labels(tmp_path):
-    folder = folder_of_pictures(tmp_path / "photos")
-    data = images(folder, label_context=True)
-    assert {split: len(rows) for split, rows in data.rows.items()} == {
-        "train": 16,
-        "val": 2,
-        "test": 2,
-    }
-    assert data.labels == ["cat", "dog"]
-    assert data.image_shape == (6, 5, 3)
-    files = {
-        np.asarray(Image.open(path)).tobytes(): path.parent.name for path in folder.rglob("*.png")
-    }
-    for split, rows in data.rows.items():
-        drawn = data.pictures(data.raw.x[split])
-        for picture, context in zip(drawn, rows.context, strict=True):
-            assert files.pop(picture.tobytes()) == data.labels[int(context.argmax())]
-    assert not files
-
-
-def test_flat_folder_in_grey_and_one_size(tmp_path):
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "flat"
-    for index in range(20):
-        size = (8, 8) if index % 2 else (10, 6)
-        write_picture(folder / f"{index}.jpg", rng.integers(0, 256, size, dtype=np.uint8))
-    with pytest.raises(DataError, match=r"has 8 × 8 pixels .* expected 10 × 6; data\.size="):
-        images(folder)
-    data = images(folder, size=[4, 4], color=False)
-    assert data.features == 16
-    assert data.raw.feature_names[-1] == "pixel15"
-    with pytest.raises(DataError, match=r"at least two labels, but have none"):
-        images(folder, size=[4, 4], color=False, label_context=True)
-
-
-def test_folder_that_says_its_splits(tmp_path):
-    folder = folder_of_pictures(tmp_path / "photos", prefix="train")
-    folder_of_pictures(folder, prefix="test", count=3)
-    data = images(folder, flips=True)
-    assert {split: len(rows) for split, rows in data.rows.items()} == {
-        "train": 36,
-        "val": 2,
-        "test": 6,
-    }
-    first = data.pictures(data.raw.x["train"])
-    np.testing.assert_array_equal(first[:18, :, ::-1], first[18:])
-    shutil.rmtree(folder)
-    assert len(images(folder, flips=True).rows["train"]) == 36
-
-
-BAD = [
-    (
-        {"fractions": [0.5, 0.5, 0.5]},
-        r"data\.fractions=\[0\.5, 0\.5, 0\.5\]: expected three numbers",
-    ),
-    ({"fractions": [1, 0, 0]}, r"data\.fractions=\[1, 0, 0\]: expected a list \(each .* above 0"),
-    ({"size": [0, 4]}, r"data\.size=\[0, 4\]: expected a list \(each entry an integer at least 1"),
-    ({"size": [4]}, r"data\.size=\[4\]: expected \[height, width\] in pixels"),
-    ({"alpha": 0.5}, r"data\.alpha=0\.5: expected a number above 0 and below 0\.5"),
-    ({"layout": "plane"}, r"data\.layout='plane' is unknown: .*; did you mean 'planar'\?"),
-]
-
-
-@pytest.mark.parametrize(("options", "message"), BAD)
-def test_bad_option_is_one_sentence(tmp_path, options, message):
-    with pytest.raises(DataError, match=message):
-        images(folder_of_pictures(tmp_path / "photos"), **options)
-
-
-def test_bad_folder_is_one_sentence(tmp_path):
-    with pytest.raises(
-        DataError, match=r"nowhere/<label>/<picture>.png is expected .*; data\.path"
-    ):
-        images(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty/<label>/<picture>.png is expected"):
-        images(tmp_path / "empty")
-    folder = folder_of_pictures(tmp_path / "photos")
-    (folder / "cat" / "000.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"000\.png is no readable picture"):
-        images(folder)
-
-
-def test_grid_of_pictures(tmp_path):
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
-    sheet = grid(pictures)
-    assert sheet.shape == (19, 28, 3)
-    np.testing.assert_array_equal(sheet[10:18, 1:9], pictures[3])
-    save_pictures(pictures, tmp_path / "new" / "grid.png")
-    read = np.asarray(Image.open(tmp_path / "new" / "grid.png").convert("RGB"))
-    np.testing.assert_array_equal(read, sheet.repeat(8, 0).repeat(8, 1))
-
-
-def real(name):
-    root = Path(os.environ.get("FLOWBENCH_DATA", ""))
-    if not (root / name).exists():
-        pytest.skip(f"FLOWBENCH_DATA names no folder with {name}")
-    return root / name
 
 
 def test_real_cifar_pictures(tmp_path):
