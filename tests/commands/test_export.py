@@ -49,7 +49,7 @@ def test_files_are_the_density(name, tmp_path, capsys):
     given = (torch.from_numpy(CONTEXT),) if density.context_features else ()
     x = torch.from_numpy(X)
     found = read(tmp_path / "model.pt2")(x, *given)
-    torch.testing.assert_close(found, density.log_prob(x, *given))
+    torch.testing.assert_close(found, density.log_prob(x, *given), rtol=1e-5, atol=1e-5)
     noise = torch.randn(300, 3).double()
     samples = read(tmp_path / "model_sample.pt2")(noise, *given)
     torch.testing.assert_close(samples, FromNoise(density)(noise, *given), rtol=0, atol=1e-5)
