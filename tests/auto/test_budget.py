@@ -115,7 +115,7 @@ def test_finalists_train_on_other_folds_for_as_long_as_on_the_first(contest):
 def test_a_flow_that_is_far_ahead_is_chosen_though_it_had_no_time_for_all_folds(contest):
     machine = Machine(fit=0.01, beside=9.0)
     machine.better = {"maf": 2.0}
-    race = contest(machine, seconds=40.0, names=("gaussian", "maf", "made_mog"))
+    race = contest(machine, seconds=40.0, names=("gaussian", "maf"))
     race.run()
     names, folds = race.chosen()
     assert names[0] == "maf"
@@ -126,7 +126,7 @@ def test_a_flow_that_is_far_ahead_is_chosen_though_it_had_no_time_for_all_folds(
     assert race.chosen()[0][0] == "gaussian"
 
 
-@pytest.mark.parametrize("place", range(1, 60, 4))
+@pytest.mark.parametrize("place", range(1, 30, 4))
 def test_an_interrupted_race_trains_nothing_again_and_ends_in_time(contest, place, monkeypatch):
     machine = Machine()
     advance, turns = Race._advance, []

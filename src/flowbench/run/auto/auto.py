@@ -20,7 +20,7 @@ from flowbench.evaluation.score import summarize
 from flowbench.flows import Flow, Mixture
 from flowbench.run.auto.folds import Fold, folds_of, on_normal_scale
 from flowbench.run.auto.portfolio import Entry, portfolio
-from flowbench.run.auto.race import MOST_MEMBERS, Race
+from flowbench.run.auto.race import CALIBRATION, MOST_MEMBERS, Race
 from flowbench.run.auto.standing import Standing
 from flowbench.run.auto.weights import mixture_weights
 from flowbench.run.fit import Fitted
@@ -115,7 +115,7 @@ def race(
         leads=True,
         race=found,
         val=winner.score if len(folds) > 1 else None,
-        seconds_left=contest.budget.seconds - found["seconds"],
+        seconds_left=max(CALIBRATION * seconds, seconds - found["seconds"]),
     )
 
 
