@@ -24,7 +24,7 @@ class Machine:
 
     def __init__(self, *, fit=0.1, beside=0.1, scores=0.01):
         self.now, self.fit, self.beside, self.scores = 1000.0, fit, beside, scores
-        self.trained, self.better = {}, {}
+        self.trained, self.better, self.slow = {}, {}, {}
 
     def __call__(self):
         return self.now
@@ -36,7 +36,8 @@ def simulated(machine):
             if self.entries[name].baseline:
                 machine.now += machine.fit
             else:
-                machine.now += machine.beside + seconds - machine.trained.get((name, fold), 0)
+                machine.now += machine.slow.get(name, machine.beside)
+                machine.now += seconds - machine.trained.get((name, fold), 0)
             machine.trained[name, fold] = seconds
             self.terms.pop((name, fold), None)
             return SimpleNamespace(history=[{}], best_epoch=0)
@@ -99,6 +100,15 @@ def test_flows_that_were_slow_to_start_do_not_start_without_time(contest):
     race.run()
     waited = [one for one in race.standings.values() if one.why == "there was no time for it"]
     assert len(waited) >= 3
+    assert machine.now < 1000 + 66
+
+
+def test_one_slow_flow_keeps_no_other_from_starting(contest):
+    machine = Machine()
+    machine.slow = {"made_mog": 20.0}  # the first
+    race = contest(machine)
+    race.run()
+    assert all(one.seconds for one in race.standings.values())
     assert machine.now < 1000 + 66
 
 

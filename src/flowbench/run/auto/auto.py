@@ -86,6 +86,7 @@ def race(
         mixed=data.measure is not None,
         lattice=data.lattice is not None,
         skewed=bool(skewed),
+        weighted=data.rows["train"].weight is not None,
     )
     seconds = 60 * settings.model["minutes"]
     _tell_of(entries, folds, skewed, minutes=settings.model["minutes"], say=say)

@@ -208,10 +208,11 @@ class Race:
         return self.standings[name].status in ("waiting", "running")
 
     def _over(self, name: str) -> float:
-        """Seconds that a turn of a flow takes beside its training, as far as is known."""
-        own = self.standings[name].over
-        others = (self.standings[n].over for n, one in self.entries.items() if not one.baseline)
-        return max((one for one in others if one is not None), default=0.0) if own is None else own
+        """Seconds that a turn of a flow takes beside its training; of a new one, as few as any."""
+        if (own := self.standings[name].over) is not None:
+            return own
+        flows = [one for n, one in self.standings.items() if not self.entries[n].baseline]
+        return min((one.over for one in flows if one.over is not None), default=0.0)
 
     def _has_time(self, name: str, kept: float = 0.0) -> bool:
         return self.budget.left() - kept >= SHORTEST + self._over(name)
@@ -234,7 +235,7 @@ class Race:
         begun = self.clock()
         try:
             self._train(name, trained + asked, fold)
-            standing.trained[fold:] = [trained + asked]
+            standing.trained[fold:] = [] if math.isinf(asked) else [trained + asked]
         except TimeoutError:  # the next turn begins anew
             standing.status, standing.why = "running", "no epoch has ended"
             standing.trained[fold:] = [trained]
