@@ -153,6 +153,25 @@ def test_every_row_but_the_sealed_ones_chooses_once(rows):
         assert sorted(torch.cat(parts).tolist()) == sorted(known.tolist())
 
 
+def test_equal_rows_choose_and_train_together(rows):
+    data = arrays(np.repeat(rows[:200], 5, axis=0))
+    for fold in folds_of(data):
+        train = fold.training(johnson=False, closed=False).rows
+        parts = [train["train"].x, train["val"].x, fold.data.rows["val"].x]
+        known = [set(map(tuple, part.tolist())) for part in parts]
+        assert len(known[0] & known[2]) + len(known[1] & known[2]) <= 4  # at the ends of the part
+        assert len(known[0] & known[1]) <= 1
+
+
+def test_test_rows_that_train_too_are_told(rows, tmp_path, few, capsys):
+    few("gaussian")
+    pd.DataFrame(np.repeat(rows[:40], 5, axis=0), columns=["a", "b"]).to_csv(
+        tmp_path / "rows.csv", index=False
+    )
+    train(tmp_path, *QUICK, f"data.path={tmp_path / 'rows.csv'}")
+    assert "test rows equal rows of training or validation" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("count", "by_chance", "folds"), [(1000, True, 5), (1000, False, 1), (6000, True, 1)]
 )
@@ -219,6 +238,7 @@ def test_entries_fit_the_rows():
     assert "gaussian_mixture_64" in {entry.name for entry in many}
     assert "kernel" not in {entry.name for entry in many}
     assert "maf_noise" not in {entry.name for entry in many}
+    assert "kernel" not in {entry.name for entry in portfolio(100, 10, weighted=True)}
 
 
 def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_path, few):

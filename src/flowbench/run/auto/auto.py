@@ -18,7 +18,7 @@ from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.evaluation.paired import paired_difference
 from flowbench.evaluation.score import summarize
 from flowbench.flows import Flow, Mixture
-from flowbench.run.auto.folds import Fold, folds_of, on_normal_scale
+from flowbench.run.auto.folds import Fold, folds_of, known_rows, on_normal_scale
 from flowbench.run.auto.portfolio import Entry, portfolio
 from flowbench.run.auto.race import CALIBRATION, MOST_MEMBERS, Race
 from flowbench.run.auto.standing import Standing
@@ -28,6 +28,7 @@ from flowbench.run.folder import RunFolder
 
 __all__ = ["auto", "is_race", "race"]
 
+KNOWN = 0.05  # of the test rows, above which it is told
 TARGET = "flowbench.run.auto.auto.auto"
 
 
@@ -90,6 +91,8 @@ def race(
     )
     seconds = 60 * settings.model["minutes"]
     _tell_of(entries, folds, skewed, minutes=settings.model["minutes"], say=say)
+    if len(folds) > 1:
+        _tell_of_known_rows(data, say)
     folder.begin()
     contest = Race(entries, folds, settings, folder, seconds=seconds, say=say, clock=clock)
     contest.run()
@@ -143,6 +146,13 @@ def _tell_of(
         "until then")  # fmt: skip
     if skewed:
         say(f"brought to a normal scale (Johnson's S_U): {', '.join(skewed)}")
+
+
+def _tell_of_known_rows(data: DataModule, say: Callable[[str], None]) -> None:
+    known, count = known_rows(data), len(data.rows["test"])
+    if known > KNOWN * count:
+        say(f"{known} of {count} test rows equal rows of training or validation: their scores are "
+            "not those of new rows; expected each row once, or data.group_column")  # fmt: skip
 
 
 def _described(name: str, standing: Standing) -> dict[str, Any]:

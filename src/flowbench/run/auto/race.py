@@ -1,12 +1,10 @@
 """The race: every entry trains for a while, the better half goes on, until the time is over."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from flowbench.atomic_files import write_text
 from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataError
@@ -15,7 +13,7 @@ from flowbench.run.auto.budget import Budget
 from flowbench.run.auto.folds import Fold
 from flowbench.run.auto.members import Members
 from flowbench.run.auto.portfolio import Entry
-from flowbench.run.auto.standing import Standing
+from flowbench.run.auto.standing import Standing, read_standings, write_standings
 from flowbench.run.folder import RunFolder
 from flowbench.training.flow_module import NonFiniteError
 
@@ -27,6 +25,7 @@ CLOSED = 0.4  # of the time, at most, for closed forms; but one is always fitted
 HALVING = 0.4  # of the time, where finalists train on further folds afterwards
 FINALISTS = 3  # that do, at most
 MOST_MEMBERS = 8  # of the mixture, at most
+FAR_BEHIND = 1.0  # nats per row, with which none becomes a member
 SHORTEST = 0.5  # seconds of training
 GROWTH = 2.0  # of the time that a closed form of twice the size takes
 COMPILING_PAYS = 1200.0  # seconds of a race, below which a minute of torch.compile is too much
@@ -66,9 +65,11 @@ class Race:
         self.say = say
         compiles = seconds >= COMPILING_PAYS
         self.members = Members(self.entries, folds, settings, folder, compiles=compiles)
-        self.standings = {name: Standing() for name in self.entries}
-        self.finalists: list[str] | None = None
-        self.budget = Budget(seconds, before=self._read(), clock=clock)
+        known = read_standings(self.file)
+        unwritten = max(0.0, self.members.newest() - known.written)  # by a killed process
+        self.standings = {name: known.standings.get(name, Standing()) for name in self.entries}
+        self.finalists = known.finalists
+        self.budget = Budget(seconds, before=known.seconds + unwritten, clock=clock)
         self.clock = clock
         self._keep()
 
@@ -79,12 +80,11 @@ class Race:
 
     def ranked(self, names: Iterable[str]) -> list[str]:
         """The best of some entries first; those without a score last."""
+        return sorted(names, key=lambda name: -self._val(name))
 
-        def score(name: str) -> float:
-            found = self.standings[name].val
-            return math.inf if found is None else -found
-
-        return sorted(names, key=score)
+    def _val(self, name: str) -> float:
+        found = self.standings[name].val
+        return -math.inf if found is None else found
 
     def scored(self) -> list[str]:
         """The entries that have a density."""
@@ -121,7 +121,7 @@ class Race:
         several = len(self.folds) > 1
         if self.finalists is None:
             left = [name for name in flows if self.standings[name].status != "behind"]
-            self._halve(left, (1 - HALVING) * self.budget.left() if several else 0.0)
+            self._halve(left, share=HALVING if several else 1.0)
             self._first_epoch(flows)
             self.finalists = self._to_fold(flows) if several else []
         self._finish(self.finalists)
@@ -156,11 +156,17 @@ class Race:
             standing.status = "done" if standing.folds == len(self.folds) else "behind"
         self._tell(name)
 
-    def _halve(self, flows: list[str], kept: float) -> None:
-        """Rounds on the first fold until so many seconds are left; the last is of one flow."""
+    def _halve(self, flows: list[str], *, share: float) -> None:
+        """Rounds on the first fold in a share of the time; the last is of one flow."""
+        begun = self.clock()
+
+        def left() -> float:
+            took = self.clock() - begun
+            return share * (self.budget.left() + took) - took
+
         rounds = math.ceil(math.log2(max(1, len(flows)))) + 1
-        for left in range(rounds, 0, -1):
-            self._round(flows, (self.budget.left() - kept) / left, kept)
+        for remaining in range(rounds, 0, -1):
+            self._round(flows, left() / remaining, left)
             flows = self._better_half(flows)
 
     def _first_epoch(self, flows: list[str]) -> None:
@@ -170,13 +176,13 @@ class Race:
                 self._advance(name, math.inf)
                 self._tell(name)
 
-    def _round(self, names: list[str], seconds: float, kept: float) -> None:
+    def _round(self, names: list[str], seconds: float, left: Callable[[], float]) -> None:
         """A round of the race; what an entry leaves over goes to the others."""
         ends = self.clock() + seconds
         waiting = [name for name in names if self._goes_on(name)]
         while waiting:
             name = waiting.pop(0)
-            if self._has_time(name, kept):
+            if self._fits(name, left()):
                 self._advance(name, (ends - self.clock()) / (len(waiting) + 1))
                 self._tell(name)
 
@@ -196,7 +202,11 @@ class Race:
         while waiting:
             name, fold = waiting.pop(0)
             standing = self.standings[name]
-            if fold < standing.folds or standing.status == "out" or not self._has_time(name):
+            if (
+                fold < standing.folds
+                or standing.status == "out"
+                or not self._fits(name, self.budget.left())
+            ):
                 continue
             self._advance(name, self.budget.left() / (len(waiting) + 1), fold)
             if standing.folds == len(self.folds) and standing.status != "out":
@@ -214,8 +224,8 @@ class Race:
         flows = [one for n, one in self.standings.items() if not self.entries[n].baseline]
         return min((one.over for one in flows if one.over is not None), default=0.0)
 
-    def _has_time(self, name: str, kept: float = 0.0) -> bool:
-        return self.budget.left() - kept >= SHORTEST + self._over(name)
+    def _fits(self, name: str, seconds: float) -> bool:
+        return seconds >= SHORTEST + self._over(name)
 
     def _better_half(self, names: list[str]) -> list[str]:
         ranked = self.ranked(names)
@@ -274,27 +284,14 @@ class Race:
         rows = self.folds[0].data.rows
         ratio = max(1.0, len(rows["test"]) / len(rows["val"]))
         members = self.ranked(self.scored())[:MOST_MEMBERS]
+        best = max((self._val(name) for name in members), default=0.0)
+        members = [name for name in members if self._val(name) > best - FAR_BEHIND]
         baselines = [name for name in self.scored() if self.entries[name].baseline]
         each = sum(self.standings[name].scoring for name in [*members, *members, *baselines])
         kept = len(self.folds) * ratio * each + CALIBRATION * self.budget.seconds
         self.budget.kept = min(MOST_KEPT * self.budget.seconds, kept)
 
-    def _read(self) -> float:
-        """Read the standings of an earlier attempt, and return the seconds that it had.
-
-        A process that was killed has had time until its newest checkpoint.
-        """
-        if not self.file.is_file():
-            return 0.0
-        known = json.loads(self.file.read_text(encoding="utf-8"))
-        self.finalists = known.get("finalists")
-        for name in self.standings:
-            if name in known["entries"]:
-                self.standings[name] = Standing(**known["entries"][name])
-        unwritten = self.members.newest() - self.file.stat().st_mtime
-        return known["seconds"] + max(0.0, unwritten)
-
     def _write(self) -> None:
-        entries = {name: vars(standing) for name, standing in self.standings.items()}
-        known = {"seconds": self.budget.spent(), "finalists": self.finalists, "entries": entries}
-        write_text(self.file, json.dumps(known, indent=2))
+        write_standings(
+            self.file, self.standings, seconds=self.budget.spent(), finalists=self.finalists
+        )

@@ -1,8 +1,15 @@
 """How the entries of a race stand."""
 
+import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["Standing"]
+from flowbench.atomic_files import write_text
+
+__all__ = ["Standing", "read_standings", "write_standings"]
 
 
 @dataclass
@@ -39,3 +46,41 @@ class Standing:
         self.status = "behind"
         if self.val is None and not self.why:
             self.why = "there was no time for it"
+
+
+class Known(NamedTuple):
+    """What an earlier attempt has left.
+
+    Attributes:
+        standings: of the entries, by name.
+        seconds: that it had.
+        finalists: the flows that train on all folds; None: not yet decided.
+        written: when, in seconds; infinite: never.
+    """
+
+    standings: Mapping[str, Standing]
+    seconds: float
+    finalists: list[str] | None
+    written: float
+
+
+def read_standings(file: Path) -> Known:
+    """The standings of an earlier attempt, if there was one."""
+    if not file.is_file():
+        return Known({}, 0.0, None, math.inf)
+    known = json.loads(file.read_text(encoding="utf-8"))
+    standings = {name: Standing(**one) for name, one in known["entries"].items()}
+    return Known(standings, known["seconds"], known["finalists"], file.stat().st_mtime)
+
+
+def write_standings(
+    file: Path,
+    standings: Mapping[str, Standing],
+    *,
+    seconds: float,
+    finalists: list[str] | None,
+) -> None:
+    """Keep the standings, so that an interrupted race goes on."""
+    entries = {name: vars(standing) for name, standing in standings.items()}
+    known = {"seconds": seconds, "finalists": finalists, "entries": entries}
+    write_text(file, json.dumps(known, indent=2))
