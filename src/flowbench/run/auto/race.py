@@ -218,11 +218,15 @@ class Race:
         return self.standings[name].status in ("waiting", "running")
 
     def _over(self, name: str) -> float:
-        """Seconds that a turn of a flow takes beside its training; of a new one, as few as any."""
+        """Seconds that a turn of a flow takes beside its training.
+
+        Of a new one, as few as any; but a single one that is known tells little of others.
+        """
         if (own := self.standings[name].over) is not None:
             return own
-        flows = [one for n, one in self.standings.items() if not self.entries[n].baseline]
-        return min((one.over for one in flows if one.over is not None), default=0.0)
+        flows = [one.over for n, one in self.standings.items() if not self.entries[n].baseline]
+        known = [over for over in flows if over is not None]
+        return min(known) if len(known) > 1 else 0.0
 
     def _fits(self, name: str, seconds: float) -> bool:
         return seconds >= SHORTEST + self._over(name)
