@@ -70,7 +70,7 @@ def read_standings(file: Path) -> Known:
         return Known({}, 0.0, None, math.inf)
     known = json.loads(file.read_text(encoding="utf-8"))
     standings = {name: Standing(**one) for name, one in known["entries"].items()}
-    return Known(standings, known["seconds"], known["finalists"], file.stat().st_mtime)
+    return Known(standings, known["seconds"], known.get("finalists"), file.stat().st_mtime)
 
 
 def write_standings(
