@@ -23,8 +23,7 @@ from flowbench.run.auto.weights import mixture_weights
 from flowbench.sklearn import FlowDensity
 from flowbench.training.interrupted import Interrupted
 
-QUICK = ["model=auto", "logger=csv", "figures=false", "data=table", "auto.minutes=0.15"]
-SHORT = "auto.minutes=0.05"  # for a race of few
+QUICK = ["model=auto", "logger=csv", "figures=false", "data=table", "auto.minutes=10"]
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +43,13 @@ def table(rows, tmp_path_factory):
 
 @pytest.fixture
 def few(monkeypatch):
-    """Let only some models race, so that each has time within seconds."""
+    """Let only some models race, which soon have no patience left, so that no clock decides."""
 
     def few(*names):
         def chosen(*sizes, **kinds):
             entries = portfolio(*sizes, **kinds)
             return [
-                one
+                replace(one, training={**one.training, "learning_rate": 0.05, "patience": 1})
                 for one in entries
                 if one.name in names
                 or (not one.baseline and one.name.removesuffix("_johnson") in names)
@@ -70,6 +69,9 @@ def test_the_winner_is_an_ordinary_run_not_below_any_baseline(table, tmp_path, f
     assert race["folds"] == 5
     best = max(one["val"] for one in race["entries"] if one["folds"] == 5)
     assert race["score"]["mean"] >= best - 1e-6
+    val = result["val"]["log_likelihood"]["model_space"]
+    assert val == race["score"]
+    assert val["n"] == result["rows"]["train"] + result["rows"]["val"]
     assert {one["name"] for one in race["baselines"]} >= {"gaussian", "gaussian_mixture_2"}
     assert any(one["epochs"] > 0 for one in race["entries"])
     [folder] = tmp_path.glob("outputs/table/auto/*/seed=0")
@@ -89,18 +91,19 @@ def test_an_interrupted_race_goes_on_with_the_time_that_is_left(table, tmp_path,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(race_module.Race, "_advance", stopped)
         with pytest.raises(Interrupted):
-            train(tmp_path, *QUICK, SHORT, f"data.path={table}")
+            train(tmp_path, *QUICK, f"data.path={table}")
     [file] = tmp_path.glob("outputs/table/auto/*/seed=0/race.json")
     before = json.loads(file.read_text())
     [maf] = [name for name in before["entries"] if name in ("maf", "maf_johnson")]
     assert before["entries"][maf]["epochs"][0] > 0
-    _, result = train(tmp_path, *QUICK, SHORT, f"data.path={table}")
+    _, result = train(tmp_path, *QUICK, f"data.path={table}")
     after = {one["name"]: one for one in result["race"]["entries"]}
     assert after[maf]["epochs"] >= before["entries"][maf]["epochs"][0]
     assert json.loads(file.read_text())["seconds"] >= before["seconds"]
 
 
-def test_a_closed_form_that_was_fitted_is_not_fitted_again(table, tmp_path, monkeypatch):
+def test_a_closed_form_that_was_fitted_is_not_fitted_again(table, tmp_path, few, monkeypatch):
+    few("gaussian", "gaussian_mixture_2", "maf")
     words = [*QUICK, f"data.path={table}"]
     fitted, advance = [], race_module.Race._advance
 
@@ -148,6 +151,25 @@ def test_every_row_but_the_sealed_ones_chooses_once(rows):
         train = fold.training(johnson=False, closed=False).rows
         parts = [train["train"].x, train["val"].x, fold.data.rows["val"].x]
         assert sorted(torch.cat(parts).tolist()) == sorted(known.tolist())
+
+
+def test_equal_rows_choose_and_train_together(rows):
+    data = arrays(np.repeat(rows[:200], 5, axis=0))
+    for fold in folds_of(data):
+        train = fold.training(johnson=False, closed=False).rows
+        parts = [train["train"].x, train["val"].x, fold.data.rows["val"].x]
+        known = [set(map(tuple, part.tolist())) for part in parts]
+        assert len(known[0] & known[2]) + len(known[1] & known[2]) <= 4  # at the ends of the part
+        assert len(known[0] & known[1]) <= 1
+
+
+def test_test_rows_that_train_too_are_told(rows, tmp_path, few, capsys):
+    few("gaussian")
+    pd.DataFrame(np.repeat(rows[:40], 5, axis=0), columns=["a", "b"]).to_csv(
+        tmp_path / "rows.csv", index=False
+    )
+    train(tmp_path, *QUICK, f"data.path={tmp_path / 'rows.csv'}")
+    assert "test rows equal rows of training or validation" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -216,6 +238,7 @@ def test_entries_fit_the_rows():
     assert "gaussian_mixture_64" in {entry.name for entry in many}
     assert "kernel" not in {entry.name for entry in many}
     assert "maf_noise" not in {entry.name for entry in many}
+    assert "kernel" not in {entry.name for entry in portfolio(100, 10, weighted=True)}
 
 
 def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_path, few):
@@ -227,7 +250,7 @@ def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_pa
     weighted = np.concatenate([values, generator.uniform(0.5, 2, (600, 1))], 1)
     np.savetxt(path, weighted, delimiter=",", header="rain,count,x,w", comments="")
     words = [f"data.path={path}", "data.discrete_columns=auto", "data.weight_column=w"]
-    _, result = train(tmp_path, *QUICK, SHORT, *words)
+    _, result = train(tmp_path, *QUICK, *words)
     assert result["measure"] == "mixed"
     found = {one["name"]: one for one in result["race"]["entries"]}
     assert found["made_mixed"]["val"] is not None

@@ -52,6 +52,18 @@ def test_rows_of_another_width_are_not(scale, sign):
     assert found["two_sample"]["auroc"] > 0.53
 
 
+@pytest.mark.parametrize("context", [None, torch.randn(5000, 2)], ids=["alone", "given contexts"])
+@pytest.mark.parametrize(("cost", "fewest", "most"), [(0.0, 500, 2000), (1.0, 100, 400)])
+def test_fewer_rows_are_looked_at_where_time_is_short(context, cost, fewest, most):
+    flow = made(context_features=0 if context is None else 2)
+    times = iter([0.0, cost])  # of the first samples
+    found = calibration(
+        flow, rows_of(torch.randn(5000, 2), context), seconds=10.0, clock=lambda: next(times)
+    )
+    assert fewest <= found["rows"] <= most
+    assert found["uniformity"]["rows"] <= found["rows"]
+
+
 def test_it_is_repeatable_and_leaves_the_callers_random_numbers():
     rows = rows_of(torch.randn(200, 2))
     before = torch.get_rng_state()

@@ -78,6 +78,9 @@ def test_settings_reach_the_flow(fitted):
         ({"layers": 0}, "layers=0: expected an integer at least 1"),
         ({"learning_rate": -1}, "learning_rate=-1"),
         ({"minutes": 0}, "minutes=0"),
+        ({"model": "auto", "minutes": 0}, "minutes=0: expected a number above 0 or None"),
+        ({"model": "auto", "minutes": "a"}, "minutes='a': expected a number above 0 or None"),
+        ({"model": "auto", "layers": 1}, "layers is no setting of model='auto', which chooses"),
     ],
 )
 def test_a_mistake_is_one_sentence(rows, parameters, told):

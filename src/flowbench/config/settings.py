@@ -92,7 +92,7 @@ class Auto:
     """The search of `model=auto`: the section `auto`.
 
     Args:
-        minutes: wall time, at most.
+        minutes: wall time, at most, from when the data are read until test rows are scored.
     """
 
     minutes: Positive = 10.0

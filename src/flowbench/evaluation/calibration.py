@@ -1,7 +1,8 @@
 """Is a density calibrated: do held-out rows lie where its samples do, as often as it says?"""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ LEVELS = (0.5, 0.9, 0.95, 0.99)
 ROWS, FEW_ROWS = 2_000, 500  # without and with contexts
 SAMPLES, SAMPLES_PER_ROW, FEW_SAMPLES_PER_ROW = 10_000, 50, 10
 SAMPLED_VALUES = 2_000_000
+TRIED = 200  # samples, to see what they cost
+LEAST_ROWS, LEAST_SAMPLES = 100, 500
 SEED = 6021023  # of nobody else's data
 FEATURES_PER_SPLIT = 64
 FEWEST = 20
@@ -29,7 +32,12 @@ CHUNK = 8192
 
 @torch.no_grad()
 def calibration(
-    flow: Flow, rows: Rows, names: Sequence[str] | None = None
+    flow: Flow,
+    rows: Rows,
+    names: Sequence[str] | None = None,
+    *,
+    seconds: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any] | None:
     r"""Coverage of regions of highest density, and tests of held-out rows.
 
@@ -42,6 +50,9 @@ def calibration(
         rows: held-out rows, up to 2,000 of which are looked at (500 where they have contexts);
             only those without missing cells.
         names: of the columns.
+        seconds: wall time: where it is short, fewer rows are looked at, and fewer samples; None:
+            as much as it takes.
+        clock: seconds since some moment.
 
     Returns:
         `rows`: how many; `coverage`: for each of some `level`s the `share` of rows that its region
@@ -63,18 +74,23 @@ def calibration(
     every, rows = rows, rows.whole()
     if not len(rows):
         return None
-    most = ROWS if rows.context is None else FEW_ROWS
-    places = torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()
-    x, context = (None if part is None else part[places] for part in (rows.x, rows.context))
-    assert x is not None
     with torch.random.fork_rng():
+        most = min(len(rows), ROWS if rows.context is None else FEW_ROWS)
+        work = 1.0 if seconds is None else _affordable(flow, rows, most, seconds, clock)
+        most = max(LEAST_ROWS, int(work * most))
         torch.manual_seed(SEED)
-        ranks, samples = density_ranks(flow, x, context)
-        uniform = uniformity(flow, every, names)
+        places = torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()
+        x, context = (None if part is None else part[places] for part in (rows.x, rows.context))
+        assert x is not None
+        count = max(LEAST_SAMPLES, int(work * SAMPLES))
+        ranks, samples = density_ranks(flow, x, context, count)
+        uniform = uniformity(flow, every, names, most=most)
     given = None if context is None else _numbers(context)
     weight = None if rows.weight is None else rows.weight[places]
     share = torch.full((len(x),), 1 / len(x)) if weight is None else weight / weight.sum()
-    independent = float(share.square().sum()) + (1 / _samples(x) if context is None else 0.0)
+    independent = float(share.square().sum()) + (
+        1 / _samples(x, count) if context is None else 0.0
+    )
     return {
         "rows": len(x),
         "coverage": [
@@ -90,7 +106,9 @@ def calibration(
     }
 
 
-def density_ranks(flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+def density_ranks(
+    flow: Flow, x: Tensor, context: Tensor | None, most: int = SAMPLES
+) -> tuple[Tensor, Tensor]:
     """The probability of a density higher than that of each row, and a sample for each.
 
     If the rows are drawn from the density, ranks are uniform on [0, 1]; equal densities, as those
@@ -100,13 +118,14 @@ def density_ranks(flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor
         flow: in evaluation mode.
         x: `[rows, features]` in model space.
         context: `[rows, …]`, or None.
+        most: samples that rows without contexts are compared with, at most.
 
     Returns:
         Float64 `[rows]`, and `[rows, features]`.
     """
     device = device_of(flow)
     if context is None:
-        count = _samples(x)
+        count = _samples(x, most)
         samples = torch.cat([flow.sample(part) for part in _sizes(count)])
         drawn = _scores(flow, samples, None).sort().values
         own = _scores(flow, x.to(device), None)
@@ -115,8 +134,7 @@ def density_ranks(flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor
     above = torch.zeros(len(x), dtype=torch.float64)
     equal = torch.zeros(len(x), dtype=torch.float64)
     own, samples = _scores(flow, x.to(device), context.to(device)), x
-    count = min(SAMPLES_PER_ROW, SAMPLED_VALUES // x.numel())
-    count = max(FEW_SAMPLES_PER_ROW, count)
+    count = _samples_per_row(x)
     for _ in range(count):
         samples = flow.sample((), context.to(device))
         drawn = _scores(flow, samples, context.to(device))
@@ -125,9 +143,27 @@ def density_ranks(flow: Flow, x: Tensor, context: Tensor | None) -> tuple[Tensor
     return _rank(above, equal, count), samples.cpu()
 
 
-def _samples(x: Tensor) -> int:
+def _affordable(
+    flow: Flow, rows: Rows, most: int, seconds: float, clock: Callable[[], float]
+) -> float:
+    """The part of the work for which there is time, by the cost of a few samples."""
+    context = None if rows.context is None else rows.context[:TRIED].to(device_of(flow))
+    begun = clock()
+    samples = flow.sample(TRIED) if context is None else flow.sample((), context)
+    _scores(flow, samples, context)
+    each = (clock() - begun) / len(samples)
+    work = most + (SAMPLES if context is None else most * _samples_per_row(rows.x[:most]))
+    return min(1.0, max(0.0, seconds) / (2 * each * work + 1e-9))
+
+
+def _samples_per_row(x: Tensor) -> int:
+    """How many samples every row with a context is compared with: fewer of many features."""
+    return max(FEW_SAMPLES_PER_ROW, min(SAMPLES_PER_ROW, SAMPLED_VALUES // x.numel()))
+
+
+def _samples(x: Tensor, most: int) -> int:
     """How many samples rows without contexts are compared with: fewer of many features."""
-    return max(len(x), min(SAMPLES, SAMPLED_VALUES // x.shape[-1]))
+    return max(len(x), min(most, SAMPLED_VALUES // x.shape[-1]))
 
 
 def _rank(above: Tensor, equal: Tensor, count: int) -> Tensor:

@@ -24,12 +24,13 @@ CONTEXT_NUMBERS = 16
 
 
 @torch.no_grad()
-def uniforms_of(flow: Flow, rows: Rows) -> tuple[Tensor, Tensor] | None:
+def uniforms_of(flow: Flow, rows: Rows, most: int = ROWS) -> tuple[Tensor, Tensor] | None:
     """Numbers that are uniform on [0, 1] if rows are drawn from a density; see `Flow.uniforms`.
 
     Args:
         flow: the density; it is put into evaluation mode.
-        rows: up to 2,000 of those without missing cells are looked at.
+        rows: those without missing cells are looked at.
+        most: of them.
 
     Returns:
         The places of these rows, and float64 `[rows, features]`; None where a density does not
@@ -38,7 +39,7 @@ def uniforms_of(flow: Flow, rows: Rows) -> tuple[Tensor, Tensor] | None:
     whole = (~rows.x.isnan().any(-1)).nonzero().flatten()
     if not len(whole):
         return None
-    places = whole[torch.linspace(0, len(whole) - 1, min(ROWS, len(whole))).long()]
+    places = whole[torch.linspace(0, len(whole) - 1, min(most, ROWS, len(whole))).long()]
     device = device_of(flow.eval())
     try:
         parts = [
@@ -51,7 +52,7 @@ def uniforms_of(flow: Flow, rows: Rows) -> tuple[Tensor, Tensor] | None:
 
 
 def uniformity(
-    flow: Flow, rows: Rows, names: Sequence[str] | None = None
+    flow: Flow, rows: Rows, names: Sequence[str] | None = None, *, most: int = ROWS
 ) -> dict[str, Any] | None:
     r"""Kolmogorov's test of `uniforms_of` held-out rows, and the rows that they find unlikely.
 
@@ -62,6 +63,7 @@ def uniformity(
         flow: the density; it is put into evaluation mode.
         rows: held-out rows.
         names: of the columns.
+        most: rows to look at, 2,000 or fewer.
 
     Returns:
         `rows`: how many; `of`: "columns" if the density is a product of conditional densities of
@@ -83,7 +85,7 @@ def uniformity(
         >>> found["feature"], found["p_value"] < 1e-6
         ('x2', True)
     """
-    if (found := uniforms_of(flow, rows)) is None:
+    if (found := uniforms_of(flow, rows, most)) is None:
         return None
     places, uniforms = found
     names = names or [f"x{place}" for place in range(1, flow.features + 1)]

@@ -48,6 +48,9 @@ class Fitted:
         engine: that trained it; None if nothing was trained.
         leads: whether this process writes the results and prints.
         race: what `result.json` says of a race between models, if there was one.
+        val: statistics of validation rows in both spaces, where the flow was trained on these rows
+            too and others like it, which were not, tell how good it is.
+        seconds_left: of the time that the run was given; None: as much as it takes.
     """
 
     flow: Flow
@@ -58,6 +61,8 @@ class Fitted:
     engine: str | None
     leads: bool
     race: dict[str, Any] | None = None
+    val: dict[str, Any] | None = None
+    seconds_left: float | None = None
 
 
 def fit(

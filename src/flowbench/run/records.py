@@ -155,6 +155,7 @@ class RaceRecord(TypedDict):
     """A race between models."""
 
     minutes: float
+    seconds: NotRequired[float]
     folds: NotRequired[int]
     johnson: NotRequired[list[str]]
     score: NotRequired[Statistics]

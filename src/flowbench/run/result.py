@@ -53,6 +53,8 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
     training = "in closed form"
     if race := result.get("race"):
         training = f"a race of {race['minutes']:g} minutes"
+        if "seconds" in race:
+            training += f", {duration(race['seconds'])} with scores"
     elif result["epochs"]:
         best = result["best_epoch"]
         took = duration(result["seconds"])

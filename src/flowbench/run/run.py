@@ -108,14 +108,21 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
             return {}
         found = {
             split: scored(fitted.flow, data, split, options=settings.evaluation)
-            for split in ("test", "val")
+            for split in (("test",) if fitted.val else ("test", "val"))
         }
         spent = cpu_time.of_all_ranks()
         if not fitted.leads:
             return {}
         scores = {split: block for split, (block, _) in found.items()}
+        if fitted.val:
+            scores["val"] = {"log_likelihood": fitted.val}
         speed = sampling_speed(fitted.flow, data.rows["test"].context)
-        calibrated = calibration(fitted.flow, data.rows["test"], data.raw.feature_names)
+        calibrated = calibration(
+            fitted.flow,
+            data.rows["test"],
+            data.raw.feature_names,
+            seconds=fitted.seconds_left,
+        )
         draw_figures(fitted.flow.cpu(), data, fitted.history, folder.figures, figures)
         result = record(
             settings, folder, data, fitted, scores=scores, samples_per_second=speed,

@@ -11,7 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from flowbench.config.limits import Accelerator
+from flowbench.config.annotations import fits
+from flowbench.config.limits import Accelerator, Positive
+from flowbench.config.words import describe
 from flowbench.data.arrays import Pair
 from flowbench.data.options import DataError
 from flowbench.density import TrainedDensity
@@ -90,6 +92,9 @@ class FlowEstimator(BaseEstimator):
 
     def _train(self, x: Any, context: Any = None, weights: Any = None) -> None:
         """Train `density_` on rows and their contexts, and let it score in float64."""
+        refuse_unknown(self._settings(), known_settings(self.model), model=self.model)
+        if self.minutes is not None and not fits(self.minutes, Positive):
+            raise ValueError(f"minutes={self.minutes!r}: expected {describe(Positive)} or None")
         train = self._race if self.model == "auto" else self._fit
         try:
             density = train(x, context, weights, max(self.validation, 1 / len(x)))
@@ -97,10 +102,13 @@ class FlowEstimator(BaseEstimator):
             raise ValueError(str(error)) from error
         self.density_ = density.double()
 
-    def _fit(self, x: Any, context: Any, weights: Any, validation: float) -> TrainedDensity:
+    def _settings(self) -> dict[str, Any]:
+        """The parameters that are options of the model or of its training."""
         own = self._own_parameters()
-        settings = {name: one for name, one in self.get_params().items() if name not in own}
-        refuse_unknown(settings, known_settings(self.model), model=self.model)
+        return {name: one for name, one in self.get_params().items() if name not in own}
+
+    def _fit(self, x: Any, context: Any, weights: Any, validation: float) -> TrainedDensity:
+        settings = self._settings()
         training: Any = {name: settings.pop(name) for name in TRAINING & settings.keys()}
         seed = seed_of(self.random_state)
         with torch.random.fork_rng(devices=[]):

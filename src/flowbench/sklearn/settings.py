@@ -17,7 +17,9 @@ SIZES = frozenset(("features", "context_features", "lattice", "circular"))
 
 
 def known_settings(name: str) -> frozenset[str]:
-    """The options of a model and of its training, by name."""
+    """The options of a model and of its training, by name; "auto" chooses all of them."""
+    if name == "auto":
+        return frozenset()
     target = resolve_name(model_of(name)["_target_"])
     return TRAINING | frozenset(parameters(target) or {}) - SIZES
 
@@ -29,7 +31,8 @@ def refuse_unknown(names: Mapping[str, Any], known: frozenset[str], *, model: st
         ValueError: one sentence for each of them.
     """
     if problems := [
-        f"{name} is no setting of model={model!r}{near_or_all(name, known)}"
+        f"{name} is no setting of model={model!r}"
+        + (near_or_all(name, known) if known else ", which chooses its own")
         for name in names
         if name not in known
     ]:

@@ -99,7 +99,10 @@ def _refuse_unknown(
     train, *others = (split.values_of(column) for split in rows)
     for split, values in zip(SPLITS[1:], others, strict=True):
         if unknown := sorted(values - train):
+            more = f" (and {len(unknown) - 1} more such labels)" if len(unknown) > 1 else ""
             raise DataError(
                 f"{path}: column {name!r} holds {labels[int(unknown[0])]!r} in the split "
-                f"{split!r}, but in no training row"
+                f"{split!r}, but in no training row{more}: nothing would be learnt about it; "
+                "expected labels that several rows share: give rare ones a name in common, or "
+                "leave the column out of data.categorical_columns"
             )

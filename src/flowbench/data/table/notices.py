@@ -45,7 +45,7 @@ def table_warnings(
     if left:
         yield (
             f"a density has no bound at values that many rows share:\n{discrete_table(left)}\n"
-            "data.discrete_columns=auto gives each its probability, for model=made_mixed"
+            "data.discrete_columns=auto gives each its probability, for model=made_mixed or auto"
         )
     if clip_quantiles and (most := max(clip_quantiles[0], 1 - clip_quantiles[1])) > NOTABLE:
         yield (

@@ -1,6 +1,7 @@
 """`model=auto`: from a race to one density."""
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -17,16 +18,17 @@ from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.evaluation.paired import paired_difference
 from flowbench.evaluation.score import summarize
 from flowbench.flows import Flow, Mixture
-from flowbench.run.auto.folds import Fold, folds_of, on_normal_scale
+from flowbench.run.auto.folds import Fold, folds_of, known_rows, on_normal_scale
 from flowbench.run.auto.portfolio import Entry, portfolio
-from flowbench.run.auto.race import Race, Standing
+from flowbench.run.auto.race import CALIBRATION, MOST_MEMBERS, Race
+from flowbench.run.auto.standing import Standing
 from flowbench.run.auto.weights import mixture_weights
 from flowbench.run.fit import Fitted
 from flowbench.run.folder import RunFolder
 
 __all__ = ["auto", "is_race", "race"]
 
-FINALISTS = 8
+KNOWN = 0.05  # of the test rows, above which it is told
 TARGET = "flowbench.run.auto.auto.auto"
 
 
@@ -52,7 +54,12 @@ def is_race(settings: Settings) -> bool:
 
 
 def race(
-    data: DataModule, settings: Settings, folder: RunFolder, *, progress: bool = True
+    data: DataModule,
+    settings: Settings,
+    folder: RunFolder,
+    *,
+    progress: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Fitted:
     """Race, mix the best, and save the density as that of the run.
 
@@ -63,6 +70,7 @@ def race(
         settings: of the run.
         folder: of the run.
         progress: print the standings.
+        clock: seconds since some moment.
     """
     if ranks.size() > 1:
         raise ConfigError(
@@ -79,11 +87,14 @@ def race(
         mixed=data.measure is not None,
         lattice=data.lattice is not None,
         skewed=bool(skewed),
+        weighted=data.rows["train"].weight is not None,
     )
     seconds = 60 * settings.model["minutes"]
     _tell_of(entries, folds, skewed, minutes=settings.model["minutes"], say=say)
+    if len(folds) > 1:
+        _tell_of_known_rows(data, say)
     folder.begin()
-    contest = Race(entries, folds, settings, folder, seconds=seconds, say=say)
+    contest = Race(entries, folds, settings, folder, seconds=seconds, say=say, clock=clock)
     contest.run()
     winner = _winner(contest, data)
     flow = winner.flow
@@ -93,10 +104,11 @@ def race(
         "folds": len(folds),
         "johnson": skewed,
         "chosen": winner.weights,
-        "score": winner.score,
+        "score": winner.score["model_space"],
         "entries": [_described(name, one) for name, one in contest.standings.items()],
         "baselines": _baselines(contest, flow, data),
     }
+    found["seconds"] = contest.budget.spent()
     return Fitted(
         flow=flow.eval(),
         history=[],
@@ -106,6 +118,8 @@ def race(
         engine=None,
         leads=True,
         race=found,
+        val=winner.score if len(folds) > 1 else None,
+        seconds_left=max(CALIBRATION * seconds, seconds - found["seconds"]),
     )
 
 
@@ -134,9 +148,17 @@ def _tell_of(
         say(f"brought to a normal scale (Johnson's S_U): {', '.join(skewed)}")
 
 
+def _tell_of_known_rows(data: DataModule, say: Callable[[str], None]) -> None:
+    known, count = known_rows(data), len(data.rows["test"])
+    if known > KNOWN * count:
+        say(f"{known} of {count} test rows equal rows of training or validation: their scores are "
+            "not those of new rows; expected each row once, or data.group_column")  # fmt: skip
+
+
 def _described(name: str, standing: Standing) -> dict[str, Any]:
     sums = {"seconds": sum(standing.seconds), "epochs": sum(standing.epochs)}
-    return {"name": name, **vars(standing), **sums, "folds": len(standing.seconds)}
+    kept = {key: getattr(standing, key) for key in ("val", "status", "why", "folds")}
+    return {"name": name, **kept, **sums}
 
 
 class Winner(NamedTuple):
@@ -146,24 +168,25 @@ class Winner(NamedTuple):
         flow: itself.
         model: its configuration.
         weights: of the entries that it is a mixture of.
-        score: of the rows that chose, in model space.
+        score: of the rows that chose, in both spaces; none of its members trained on a row that it
+            is scored on.
     """
 
     flow: Flow
     model: dict[str, Any]
     weights: dict[str, float]
-    score: dict[str, float]
+    score: dict[str, dict[str, float]]
 
 
 def _winner(contest: Race, data: DataModule) -> Winner:
     """The best entry, or the mixture of the best if it is better."""
-    names, folds = contest.scored()
+    names, folds = contest.chosen()
     if not names:
         told = "; ".join(dict.fromkeys(one.why for one in contest.standings.values() if one.why))
         raise DataError(f"model=auto: no model has a density of these data: {told}")
-    names = names[:FINALISTS]
-    terms = torch.stack([contest.terms_of(name, folds) for name in names], -1)
-    rows = contest.weights(folds)
+    names = names[:MOST_MEMBERS]
+    terms = torch.stack([contest.members.terms_of(name, folds) for name in names], -1)
+    rows = contest.members.weights(folds)
     weights = mixture_weights(terms, rows)
     mixed = (terms + weights.log()).logsumexp(-1)
     gain = paired_difference(mixed, terms[:, 0], rows)["mean"] * len(mixed)
@@ -171,7 +194,9 @@ def _winner(contest: Race, data: DataModule) -> Winner:
     if gain < len(kept) - 1:  # what so many weights gain by chance, and more
         kept, mixed = {names[0]: 1.0}, terms[:, 0]
     flow, model = _mixed(contest, kept, folds, data)
-    return Winner(flow, model, kept, summarize(mixed, rows))
+    spaces = {"model_space": mixed, "data_space": mixed + contest.members.log_det(folds)}
+    score = {space: summarize(each, rows) for space, each in spaces.items()}
+    return Winner(flow, model, kept, score)
 
 
 def _mixed(
@@ -179,7 +204,7 @@ def _mixed(
 ) -> tuple[Flow, dict[str, Any]]:
     """The mixture of some entries, each of which is the mean of its densities of all folds."""
     members = [(name, fold) for name in kept for fold in range(folds)]
-    flows = [contest.flow(*member) for member in members]
+    flows = [contest.members.flow(*member) for member in members]
     models = [_model(contest.entries[name]) for name, _ in members]
     if len(members) == 1:
         return flows[0], models[0]
@@ -228,11 +253,11 @@ def _baselines(contest: Race, flow: Flow, data: DataModule) -> list[dict[str, An
     test = data.rows["test"]
     own = log_likelihoods(flow, test)
     found = []
-    names, folds = contest.scored()
+    names, folds = contest.chosen()
     for name in names:
         if not contest.entries[name].baseline:
             continue
-        each = [log_likelihoods(contest.flow(name, fold), test) for fold in range(folds)]
+        each = [log_likelihoods(contest.members.flow(name, fold), test) for fold in range(folds)]
         terms = torch.stack(each).logsumexp(0) - math.log(len(each))
         ahead = paired_difference(own, terms, test.weight)
         found.append({"name": name, "test": summarize(terms, test.weight), "ahead": ahead})

@@ -11,7 +11,7 @@ from flowbench.data import DataModule, Rows
 from flowbench.transforms import JohnsonSU
 from flowbench.transforms.weighted_rows import on_rows
 
-__all__ = ["FEW_ROWS", "Fold", "folds_of", "on_normal_scale"]
+__all__ = ["FEW_ROWS", "Fold", "folds_of", "known_rows", "on_normal_scale"]
 
 FEW_ROWS = 5_000
 FOLDS = 5
@@ -54,7 +54,7 @@ class Fold:
         if closed and len(train) > CLOSED_ROWS:
             rows["train"] = _chosen(train, _shuffled(len(train), data.seed)[:CLOSED_ROWS])
         if self.nested and not closed:
-            order = _shuffled(len(train), data.seed)
+            order = _beside_equals(train, data.seed)
             stops = max(1, len(train) // STOPPING)
             rows |= {"train": _chosen(train, order[stops:]), "val": _chosen(train, order[:stops])}
         if johnson:
@@ -84,8 +84,8 @@ def folds_of(data: DataModule) -> list[Fold]:
 
     A few hundred validation rows decide badly between densities. Below 5,000 rows, training and
     validation rows are therefore put together and split into five parts, each of which is once the
-    validation rows. Test rows stay as they are. A split that is not by chance (that of a file, or
-    of groups of rows) is kept.
+    validation rows; equal rows are in the same part. Test rows stay as they are. A split that is
+    not by chance (that of a file, or of groups of rows) is kept.
 
     Args:
         data: set up.
@@ -104,7 +104,7 @@ def folds_of(data: DataModule) -> list[Fold]:
     if not data.split_by_chance or not FOLDS < count < FEW_ROWS:
         return [Fold(data)]
     both = _joined(data.rows["train"], data.rows["val"])
-    parts = _shuffled(count, data.seed).tensor_split(FOLDS)
+    parts = _beside_equals(both, data.seed).tensor_split(FOLDS)
     return [_fold(data, both, parts, place) for place in range(FOLDS)]
 
 
@@ -118,6 +118,32 @@ def _fold(data: DataModule, both: Rows, parts: tuple[Tensor, ...], place: int) -
 
 def _shuffled(count: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+def _beside_equals(rows: Rows, seed: int) -> Tensor:
+    """The places of rows in an order by chance, in which equal rows are neighbours.
+
+    Parts of it have no rows in common, but for the equals of those at their ends.
+    """
+    order = _shuffled(len(rows), seed)
+    of, places = _equal(rows)[order], torch.arange(len(rows))
+    first = torch.full_like(places, len(rows)).scatter_reduce(0, of, places, "amin")
+    return order[first[of].argsort(stable=True)]
+
+
+def _equal(*rows: Rows) -> Tensor:
+    """A number of each row, the same for equal ones."""
+    parts = [torch.cat([one.x for one in rows]).flatten(1)]
+    if rows[0].context is not None:
+        parts.append(torch.cat([one.context for one in rows]).flatten(1))  # type: ignore[arg-type]
+    return torch.cat([part.double() for part in parts], 1).unique(dim=0, return_inverse=True)[1]
+
+
+def known_rows(data: DataModule) -> int:
+    """How many test rows equal a row of training or validation."""
+    test = data.rows["test"]
+    numbers = _equal(test, data.rows["train"], data.rows["val"])
+    return int(torch.isin(numbers[: len(test)], numbers[len(test) :]).sum())
 
 
 def _joined(first: Rows, second: Rows) -> Rows:

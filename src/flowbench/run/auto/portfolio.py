@@ -46,6 +46,7 @@ def portfolio(
     mixed: bool = False,
     lattice: bool = False,
     skewed: bool = False,
+    weighted: bool = False,
 ) -> list[Entry]:
     """The entries for data of a size; closed forms first.
 
@@ -57,6 +58,7 @@ def portfolio(
         lattice: whether all columns are on lattices.
         skewed: whether columns are skewed or have heavy tails: densities of columns on a normal
             scale race too, and flows see no others.
+        weighted: whether rows count differently, of which a kernel density knows nothing.
 
     Example:
         >>> [entry.name for entry in portfolio(1000, 2, skewed=True)][:3]
@@ -65,6 +67,8 @@ def portfolio(
         'maf_noise_johnson'
     """
     closed = _closed_forms(rows, features, context_features)
+    if weighted:
+        closed = [entry for entry in closed if entry.name != "kernel"]
     levels = [_baseline("histogram")] if lattice else []
     flows = _flows(rows, features)
     if skewed:

@@ -1,58 +1,35 @@
 """The race: every entry trains for a while, the better half goes on, until the time is over."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from flowbench.atomic_files import write_text
-from flowbench.checkpoint import load
 from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataError
-from flowbench.evaluation.likelihood import LikelihoodError, log_likelihoods
-from flowbench.evaluation.score import Score
-from flowbench.flows import Flow, Johnson
+from flowbench.evaluation.likelihood import LikelihoodError
+from flowbench.run.auto.budget import Budget
 from flowbench.run.auto.folds import Fold
+from flowbench.run.auto.members import Members
 from flowbench.run.auto.portfolio import Entry
-from flowbench.run.building import flow_of, module_of
-from flowbench.run.fit import fit
+from flowbench.run.auto.standing import Standing, read_standings, write_standings
 from flowbench.run.folder import RunFolder
 from flowbench.training.flow_module import NonFiniteError
 
-__all__ = ["Race", "Standing"]
+__all__ = ["CALIBRATION", "MOST_MEMBERS", "Race"]
 
-SCORING = 0.05  # of the time, kept for the end
+CALIBRATION = 0.05  # of the time, at least, kept for it
+MOST_KEPT = 0.5  # of the time, for scores and calibration
 CLOSED = 0.4  # of the time, at most, for closed forms; but one is always fitted
 HALVING = 0.4  # of the time, where finalists train on further folds afterwards
-FINALISTS = 3  # that do
+FINALISTS = 3  # that do, at most
+MOST_MEMBERS = 8  # of the mixture, at most
+FAR_BEHIND = 1.0  # nats per row, with which none becomes a member
+SHORTEST = 0.5  # seconds of training
+GROWTH = 2.0  # of the time that a closed form of twice the size takes
 COMPILING_PAYS = 1200.0  # seconds of a race, below which a minute of torch.compile is too much
 EXPECTED = (ConfigError, DataError, LikelihoodError, NonFiniteError, ValueError)
-
-
-@dataclass
-class Standing:
-    """How an entry stands.
-
-    Attributes:
-        seconds: wall time that it had, on each of the folds on which it has trained.
-        epochs: that it trained on each of them.
-        val: its mean log-likelihood on the rows that choose, in nats; None until it has one.
-        status: "waiting", "running", "done" (its training ended), "behind", or "out" (with why).
-        why: one sentence.
-    """
-
-    seconds: list[float] = field(default_factory=list)
-    epochs: list[int] = field(default_factory=list)
-    val: float | None = None
-    status: str = "waiting"
-    why: str = ""
 
 
 class Race:
@@ -65,8 +42,9 @@ class Race:
         folds: the rows that train and those that choose.
         settings: of the run.
         folder: of the run; every entry trains in folders below it.
-        seconds: of wall time, earlier attempts included.
+        seconds: of wall time, earlier attempts included, until test rows are scored.
         say: is told how entries stand.
+        clock: seconds since some moment.
     """
 
     def __init__(
@@ -78,90 +56,75 @@ class Race:
         *,
         seconds: float,
         say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.entries = {entry.name: entry for entry in entries}
         self.folds = folds
         self.settings = settings
         self.folder = folder
-        self.seconds = seconds
         self.say = say
-        self.terms: dict[tuple[str, int], Tensor] = {}
-        self.spent, self.standings = self._read()
-        self.started = time.monotonic()
+        compiles = seconds >= COMPILING_PAYS
+        self.members = Members(self.entries, folds, settings, folder, compiles=compiles)
+        known = read_standings(self.file)
+        unwritten = max(0.0, self.members.newest() - known.written)  # by a killed process
+        self.standings = {name: known.standings.get(name, Standing()) for name in self.entries}
+        self.finalists = known.finalists
+        self.budget = Budget(seconds, before=known.seconds + unwritten, clock=clock)
+        self.clock = clock
+        self._keep()
 
     @property
     def file(self) -> Path:
         """Where the standings are kept, so that an interrupted race goes on."""
         return self.folder.path / "race.json"
 
-    def folder_of(self, name: str, fold: int = 0) -> RunFolder:
-        """Where an entry trains."""
-        return RunFolder(self.folder.path / "race" / name / f"fold={fold}")
-
-    def left(self) -> float:
-        """Seconds until the race is over."""
-        return (1 - SCORING) * self.seconds - self.spent - (time.monotonic() - self.started)
-
     def ranked(self, names: Iterable[str]) -> list[str]:
         """The best of some entries first; those without a score last."""
+        return sorted(names, key=lambda name: -self._val(name))
 
-        def score(name: str) -> float:
-            found = self.standings[name].val
-            return math.inf if found is None else -found
+    def _val(self, name: str) -> float:
+        found = self.standings[name].val
+        return -math.inf if found is None else found
 
-        return sorted(names, key=score)
+    def scored(self) -> list[str]:
+        """The entries that have a density."""
+        return [name for name, one in self.standings.items() if one.val is not None]
 
-    def scored(self) -> tuple[list[str], int]:
-        """The entries that have trained on all folds, the best first, and how many these are.
+    def chosen(self) -> tuple[list[str], int]:
+        """The entries among which to choose, the best first, and the folds that choose.
 
-        If the time was too short for that, those that have trained on the most.
+        They have trained on all folds; but if the time was too short for one that is ahead by more
+        than two standard errors on those that it had, these folds choose.
         """
-        scored = [name for name, one in self.standings.items() if one.val is not None]
-        for folds in range(len(self.folds), 0, -1):
-            if names := [n for n in scored if len(self.standings[n].seconds) == folds]:
-                return self.ranked(names), folds
-        return [], 1
+        names, folds = self.scored(), {name: self.standings[name].folds for name in self.scored()}
+        found: list[str] = []
+        count = 1
+        for most in sorted(set(folds.values()), reverse=True):
+            means = {n: self.members.mean(n, most) for n in names if folds[n] >= most}
+            several = sorted(means, key=lambda name: -means[name])
+            if not found or self.members.is_ahead(several[0], found[0], most):
+                found, count = several, most
+        return found, count
 
     def run(self) -> None:
         """Closed forms first; then the flows, of which the better half goes on each time."""
         for name, entry in self.entries.items():
             if not entry.baseline or not self._goes_on(name):
                 continue
-            if self._is_too_large(entry) or self._is_late():
+            if self._is_too_large(entry):
                 self.standings[name].status = "behind"
+            elif self._is_late(self._expected(entry)):
+                self.standings[name].drop()
             else:
                 self._closed_form(name)
         flows = [name for name, entry in self.entries.items() if not entry.baseline]
         several = len(self.folds) > 1
-        self._halve(flows, (1 - HALVING) * self.left() if several else 0.0)
-        self._first_epoch(flows)
-        if several:
-            scored = [name for name in flows if self.standings[name].val is not None]
-            self._finish(self.ranked(scored)[:FINALISTS])
-
-    def flow(self, name: str, fold: int) -> Flow:
-        """A density that has trained, of rows in model space."""
-        flow = load(self.folder_of(name, fold).best).flow
-        if not self.entries[name].johnson:
-            return flow
-        found = Johnson(flow)
-        found.transform.load_state_dict(self.folds[fold].scale.state_dict())
-        return found.eval()
-
-    def terms_of(self, name: str, folds: int) -> Tensor:
-        """The log-likelihoods, in model space, of the rows that choose in the first folds."""
-        return torch.cat([self._terms(name, fold) for fold in range(folds)])
-
-    def weights(self, folds: int) -> Tensor | None:
-        """How much each of these rows counts; None: all the same."""
-        found = [fold.data.rows["val"].weight for fold in self.folds[:folds]]
-        return None if found[0] is None else torch.cat(found)  # type: ignore[arg-type]
-
-    def _terms(self, name: str, fold: int) -> Tensor:
-        if (name, fold) not in self.terms:  # of an earlier attempt
-            rows = self.folds[fold].data.rows["val"]
-            self.terms[name, fold] = log_likelihoods(self.flow(name, fold), rows)
-        return self.terms[name, fold]
+        if self.finalists is None:
+            left = [name for name in flows if self.standings[name].status != "behind"]
+            self._halve(left, share=HALVING if several else 1.0)
+            self._first_epoch(flows)
+            self.finalists = self._to_fold(flows) if several else []
+        self._finish(self.finalists)
 
     def _is_too_large(self, entry: Entry) -> bool:
         """Whether a smaller entry of its kind is behind one that is smaller still."""
@@ -172,51 +135,81 @@ class Race:
             return self.ranked([smaller.smaller, smaller.name])[0] == smaller.smaller
         return self.standings[smaller.name].status != "done"
 
-    def _is_late(self) -> bool:
-        """Whether closed forms have had their share of the time."""
-        return bool(self.scored()[0]) and self.left() < (1 - CLOSED) * self.seconds
+    def _expected(self, entry: Entry) -> float:
+        """Seconds that a closed form will take on all folds."""
+        smaller = self.standings.get(entry.smaller, Standing())
+        return GROWTH * sum(smaller.seconds)
+
+    def _is_late(self, expected: float) -> bool:
+        """Whether closed forms would have had more than their share of the time after the next."""
+        share = CLOSED * self.budget.seconds
+        return bool(self.scored()) and self.budget.spent() + expected > share
 
     def _closed_form(self, name: str) -> None:
-        for fold in range(len(self.standings[name].seconds), len(self.folds)):
+        standing = self.standings[name]
+        for fold in range(standing.folds, len(self.folds)):
             if self._goes_on(name):
                 self._advance(name, math.inf, fold)
+            if self._is_late((standing.over or 0.0) * (len(self.folds) - fold - 1)):
+                break
         if self._goes_on(name):
-            self.standings[name].status = "done"
+            standing.status = "done" if standing.folds == len(self.folds) else "behind"
         self._tell(name)
 
-    def _halve(self, flows: list[str], over: float) -> None:
-        """Rounds on the first fold until so many seconds are left; the last is of one flow."""
+    def _halve(self, flows: list[str], *, share: float) -> None:
+        """Rounds on the first fold in a share of the time; the last is of one flow."""
+        begun = self.clock()
+
+        def left() -> float:
+            took = self.clock() - begun
+            return share * (self.budget.left() + took) - took
+
         rounds = math.ceil(math.log2(max(1, len(flows)))) + 1
-        for left in range(rounds, 0, -1):
-            self._round(flows, (self.left() - over) / left)
+        for remaining in range(rounds, 0, -1):
+            self._round(flows, left() / remaining, left)
             flows = self._better_half(flows)
 
     def _first_epoch(self, flows: list[str]) -> None:
         """However long it takes, if nothing else has a score."""
         for name in flows:
-            if not self.scored()[0] and self._goes_on(name):
+            if not self.scored() and self.standings[name].status != "out":
                 self._advance(name, math.inf)
                 self._tell(name)
 
-    def _round(self, names: list[str], seconds: float) -> None:
+    def _round(self, names: list[str], seconds: float, left: Callable[[], float]) -> None:
         """A round of the race; what an entry leaves over goes to the others."""
-        ends = time.monotonic() + seconds
+        ends = self.clock() + seconds
         waiting = [name for name in names if self._goes_on(name)]
         while waiting:
             name = waiting.pop(0)
-            self._advance(name, max(0.5, (ends - time.monotonic()) / (len(waiting) + 1)))
-            self._tell(name)
+            if self._fits(name, left()):
+                self._advance(name, (ends - self.clock()) / (len(waiting) + 1))
+                self._tell(name)
+
+    def _to_fold(self, flows: list[str]) -> list[str]:
+        """The best flows: as many as can train on the other folds for as long as on the first."""
+        names = [name for name in self.ranked(flows) if self.standings[name].val is not None]
+        found, left = names[:1], self.budget.left()
+        for place, name in enumerate(names[:FINALISTS]):
+            left -= (len(self.folds) - 1) * self.standings[name].seconds[0]
+            if place and left > 0:
+                found.append(name)
+        return found
 
     def _finish(self, names: list[str]) -> None:
         """Train the finalists on the other folds, each in as much of the time as all others."""
         waiting = [(name, fold) for name in names for fold in range(1, len(self.folds))]
-        while waiting and self.left() > 0:
+        while waiting:
             name, fold = waiting.pop(0)
             standing = self.standings[name]
-            if fold < len(standing.seconds) or standing.status == "out":
+            if (
+                fold < standing.folds
+                or standing.status == "out"
+                or not self._fits(name, self.budget.left())
+            ):
                 continue
-            self._advance(name, max(0.5, self.left() / (len(waiting) + 1)), fold)
-            if len(standing.seconds) == len(self.folds) and standing.status != "out":
+            self._advance(name, self.budget.left() / (len(waiting) + 1), fold)
+            if standing.folds == len(self.folds) and standing.status != "out":
                 standing.status = "done"
                 self._tell(name)
         self._write()
@@ -224,12 +217,26 @@ class Race:
     def _goes_on(self, name: str) -> bool:
         return self.standings[name].status in ("waiting", "running")
 
+    def _over(self, name: str) -> float:
+        """Seconds that a turn of a flow takes beside its training.
+
+        Of a new one, as few as any; but a single one that is known tells little of others.
+        """
+        if (own := self.standings[name].over) is not None:
+            return own
+        flows = [one.over for n, one in self.standings.items() if not self.entries[n].baseline]
+        known = [over for over in flows if over is not None]
+        return min(known) if len(known) > 1 else 0.0
+
+    def _fits(self, name: str, seconds: float) -> bool:
+        return seconds >= SHORTEST + self._over(name)
+
     def _better_half(self, names: list[str]) -> list[str]:
         ranked = self.ranked(names)
         kept = ranked[: max(1, math.ceil(len(ranked) / 2))]
         for name in set(ranked) - set(kept):
             if self._goes_on(name):
-                self.standings[name].status = "behind"
+                self.standings[name].drop()
         self._write()
         return kept
 
@@ -237,15 +244,22 @@ class Race:
         """Train an entry on a fold for some seconds more, and score it."""
         standing = self.standings[name]
         had = standing.seconds[fold] if fold < len(standing.seconds) else 0.0
-        begun = time.monotonic()
+        trained = standing.trained[fold] if fold < len(standing.trained) else 0.0
+        asked = max(SHORTEST, seconds - self._over(name))
+        begun = self.clock()
         try:
-            self._train(name, had + seconds, fold)
-        except TimeoutError:
+            self._train(name, trained + asked, fold)
+            standing.trained[fold:] = [] if math.isinf(asked) else [trained + asked]
+        except TimeoutError:  # the next turn begins anew
             standing.status, standing.why = "running", "no epoch has ended"
+            standing.trained[fold:] = [trained]
         except EXPECTED as error:
             standing.status, standing.why = "out", " ".join(str(error).split())
         finally:
-            standing.seconds[fold:] = [had + time.monotonic() - begun]
+            took = self.clock() - begun
+            standing.seconds[fold:] = [had + took]
+            standing.over = took if math.isinf(seconds) else max(0.0, took - asked)
+            self._keep()
             self._write()
 
     def _tell(self, name: str) -> None:
@@ -254,65 +268,34 @@ class Race:
         self.say(f"  {name:24} {sum(one.seconds):7.1f} s  {told}")
 
     def _train(self, name: str, seconds: float, fold: int) -> None:
-        entry, standing = self.entries[name], self.standings[name]
-        settings = self._settings_of(entry, seconds)
-        johnson, rows = entry.johnson, self.folds[fold]
-        data = rows.training(johnson=johnson, closed=entry.baseline)
-        data.batch_size = settings.training.batch_size
-        flow = flow_of(settings, data)
-        module = module_of(settings, flow, data)
-        folder = self.folder_of(name, fold)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        fitted = fit(module, data, settings, folder, [], command="")
-        assert fitted is not None
-        chosen = rows.chosen_by(johnson=johnson)
-        log_det = chosen.log_det - rows.chosen_by(johnson=False).log_det
-        self.terms[name, fold] = log_likelihoods(fitted.flow, chosen) + log_det
-        terms = self.terms_of(name, fold + 1)
-        standing.val = Score.of(terms, weight=self.weights(fold + 1)).mean
-        standing.epochs[fold:] = [len(fitted.history)]
+        standing = self.standings[name]
+        fitted = self.members.train(name, seconds, fold)
+        begun = self.clock()
+        self.members.terms_of(name, fold + 1)
+        standing.scoring = self.clock() - begun
+        standing.val = self.members.mean(name, fold + 1)
+        standing.epochs[fold:], standing.why = [len(fitted.history)], ""
         rested = len(fitted.history) - 1 - fitted.best_epoch
-        over = not entry.baseline and rested >= self._patience(entry)
+        over = not self.entries[name].baseline and rested >= self._patience(self.entries[name])
         standing.status = "done" if over else "running"
 
     def _patience(self, entry: Entry) -> float:
         own = entry.training.get("patience", self.settings.training.patience)
         return math.inf if own is None else own
 
-    def _settings_of(self, entry: Entry, seconds: float) -> Settings:
-        """The settings of the run, with the model and the training of an entry."""
-        trainer = replace(
-            self.settings.trainer,
-            max_epochs=1 if math.isinf(seconds) else 1_000_000,
-            max_time=None if math.isinf(seconds) else timedelta(seconds=seconds),
-            enable_progress_bar=False,
-        )
-        model = {"name": entry.name, **entry.model}
-        engine = self.settings.training.engine
-        if engine == "auto" and self.seconds < COMPILING_PAYS:
-            engine = "native" if entry.native else "plain"
-        return replace(
-            self.settings,
-            plain={**self.settings.plain, "model": model},
-            model=model,
-            training=replace(self.settings.training, **entry.training, engine=engine),
-            trainer=trainer,
-            overwrite=False,
-            callbacks={},
-        )
-
-    def _read(self) -> tuple[float, dict[str, Standing]]:
-        """The standings of an earlier attempt."""
-        standings = {name: Standing() for name in self.entries}
-        if not self.file.is_file():
-            return 0.0, standings
-        known = json.loads(self.file.read_text(encoding="utf-8"))
-        for name in standings:
-            if name in known["entries"]:
-                standings[name] = Standing(**known["entries"][name])
-        return known["seconds"], standings
+    def _keep(self) -> None:
+        """Keep the time that scores of test rows will take, and some for the calibration."""
+        rows = self.folds[0].data.rows
+        ratio = max(1.0, len(rows["test"]) / len(rows["val"]))
+        members = self.ranked(self.scored())[:MOST_MEMBERS]
+        best = max((self._val(name) for name in members), default=0.0)
+        members = [name for name in members if self._val(name) > best - FAR_BEHIND]
+        baselines = [name for name in self.scored() if self.entries[name].baseline]
+        each = sum(self.standings[name].scoring for name in [*members, *members, *baselines])
+        kept = len(self.folds) * ratio * each + CALIBRATION * self.budget.seconds
+        self.budget.kept = min(MOST_KEPT * self.budget.seconds, kept)
 
     def _write(self) -> None:
-        spent = self.spent + time.monotonic() - self.started
-        entries = {name: vars(standing) for name, standing in self.standings.items()}
-        write_text(self.file, json.dumps({"seconds": spent, "entries": entries}, indent=2))
+        write_standings(
+            self.file, self.standings, seconds=self.budget.spent(), finalists=self.finalists
+        )
