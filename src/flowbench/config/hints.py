@@ -1,6 +1,5 @@
 """Suggestions for keys and choices that do not exist."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,11 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from flowbench.config.configuration import SIZES
 from flowbench.config.quoting import how_to_quote
 from flowbench.config.signatures import parameters, target_of
-from flowbench.config.words import either
+from flowbench.config.words import either, nearest, same_elsewhere
 
 __all__ = ["composition_sentence", "nearest_keys"]
-
-SHORT = {"lr": "learning_rate", "epochs": "max_epochs", "bs": "batch_size", "wd": "weight_decay"}
 
 
 def composition_sentence(error: Exception, override: str | None) -> str:
@@ -67,7 +64,7 @@ def _other_choice(missing: str) -> str:
     known = _choices(group)
     if not known:
         return f"{missing} does not exist"
-    near = difflib.get_close_matches(choice, known, n=2)
+    near = nearest(choice, known)
     return f"{group}={choice} does not exist; {_meant(group + '=', near, known)}"
 
 
@@ -101,17 +98,17 @@ def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
     """
     keys = list(keys)
     section, _, name = word.rpartition(".")
-    name = SHORT.get(name, name)
     inside = [key for key in keys if section and key.rpartition(".")[0] == section]
     for known in (inside, keys):
         last = [key.rpartition(".")[2] for key in known]
-        near = difflib.get_close_matches(name, last, n=1 if section else 2, cutoff=0.7)
-        close = [name] if name in last else near
+        same = [one.partition("=")[0] for one in same_elsewhere(name, last)]
+        near = nearest(name, last, n=1 if section else 2, cutoff=0.7)
+        close = [name] if name in last else same or near
         close = close or [one for one in last if one.startswith(name)]
         found = [key for key in known if key.rpartition(".")[2] in close]
         if found:
             return found[:2]
-    return [] if inside else difflib.get_close_matches(word, keys, n=1)
+    return [] if inside else nearest(word, keys, n=1)
 
 
 def _meant(prefix: str, near: list[str], known: Iterable[str]) -> str:

@@ -17,6 +17,8 @@ from flowbench.flows.arguments import (
     refuse_context,
     refuse_mismatch,
     refuse_other_than_tensors,
+    refuse_parts,
+    refuse_shape,
 )
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
@@ -74,6 +76,9 @@ class Flow(_Constructed, nn.Module):
             as `[batch, context_features]`. Any flow can be given one by
             `flow.embedding = module`.
 
+    Raises:
+        TypeError: the base is no `Base`, or the transform no `Transform`.
+
     Example:
         >>> import torch
         >>> from flowbench.flows import StandardNormal
@@ -89,6 +94,7 @@ class Flow(_Constructed, nn.Module):
         self, base: Base, transform: Transform, embedding: nn.Module | None = None
     ) -> None:
         super().__init__()
+        refuse_parts(base, transform)
         self.base = base
         self.transform = transform
         self.embedding = embedding
@@ -164,8 +170,7 @@ class Flow(_Constructed, nn.Module):
                 are complex or not in the flow's dtype.
         """
         refuse_other_than_tensors(self, x=x, context=context)
-        if x.shape[-1:] != (self.features,):
-            raise ValueError(f"x has shape {tuple(x.shape)}, expected [..., {self.features}]")
+        refuse_shape(self, x)
         x = as_numbers(self, "x", x)
         try:
             context = self._embed(context)
