@@ -30,7 +30,7 @@ DEPENDENT = np.stack([rows(100)[0][:, 0], X[:, 1], 32 + 1.8 * X[:, 0]], axis=1)
 @pytest.mark.parametrize(
     ("x", "context", "sentence"),
     [
-        (np.zeros(5), None, r"x has float64 of shape \(5,\)"),
+        (np.zeros(5), None, r"x has shape \(5,\), expected \[rows, features\]; x\[:, None\] has"),
         (np.array([["a"]]), None, "x holds <U1, expected numbers"),
         (np.full((5, 2), np.nan), None, "every value must be finite"),
         (np.random.rand(5, 2), np.random.rand(4, 1), "x has 5 rows and context 4"),
@@ -41,8 +41,10 @@ DEPENDENT = np.stack([rows(100)[0][:, 0], X[:, 1], 32 + 1.8 * X[:, 0]], axis=1)
     ],
 )
 def test_mistakes_end_in_one_sentence(x, context, sentence):
+    sizes = [0 if one is None or one.ndim < 2 else one.shape[1] for one in (x, context)]
+    flow = flowbench.MAF(sizes[0] or 2, context_features=sizes[1], layers=1)
     with pytest.raises(DataError, match=sentence):
-        flowbench.fit(flowbench.MAF(2, layers=1), x, context)
+        flowbench.fit(flow, x, context)
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,19 @@ def composition_sentence(error: Exception, override: str | None) -> str:
             return f"{word}: flowbench sets it itself; leave it out"
         if not near and _takes(root, word):
             return f"{word} is not set in its file; +{word}=… adds it"
+        if word == "data.path":
+            path = (override or "").partition("=")[2] or "…"
+            return f"{word} is not a key of data={root['data']['name']}; {_table(path)}"
         return f"{word} is not a key; {_meant('', near, beside)}"
     first = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if override is None:
         return first
     if first.startswith("Ambiguous value"):
-        return f"{override}: several values are a sweep, which needs -m; a list is written [1,2]"
+        key, _, values = override.partition("=")
+        return (
+            f"{override}: several values are a sweep, which needs -m; a list is written "
+            f"'{key}=[{values}]'"
+        )
     if override.endswith("=null"):
         return f"{override}: leave it out; without it there is none"
     key, sign, _ = override.lstrip("+").partition("=")
@@ -64,8 +71,14 @@ def _other_choice(missing: str) -> str:
     known = _choices(group)
     if not known:
         return f"{missing} does not exist"
+    if group == "data" and "." in choice:
+        return f"{missing.replace('/', '=', 1)} does not exist; {_table(missing[5:])}"
     near = nearest(choice, known)
     return f"{group}={choice} does not exist; {_meant(group + '=', near, known)}"
+
+
+def _table(path: str) -> str:
+    return f"a table of your own is data=table data.path={path}"
 
 
 def _choices(group: str) -> list[str]:

@@ -143,8 +143,17 @@ class Flow(_Constructed, nn.Module):
         """The features that are angles in radians, from 0; most flows have none."""
         return self.base.circular
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The same as `log_prob`."""
+    def forward(self, x: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        """The same as `log_prob`.
+
+        Raises:
+            TypeError: there are no rows.
+        """
+        if x is None:
+            raise TypeError(
+                "a flow is called with rows, flow(x, context), and gives their log-densities; "
+                "flow.sample(10, context) draws, and flow.distribution(context) is a distribution"
+            )
         return self.log_prob(x, context)
 
     @_in_full_precision

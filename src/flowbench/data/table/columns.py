@@ -1,10 +1,10 @@
 """The columns of a user's table and their roles."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowbench.config.words import nearest
 from flowbench.data.options import DataError
 from flowbench.data.table.overrides import override
 
@@ -78,20 +78,35 @@ def choose_columns(
     Raises:
         DataError: a column is missing or named twice, or none is left to model.
     """
-    taken = [*contexts, *categorical, *filter(None, (split, group, weight))]
-    asked = [*(targets or []), *taken]
-    for where, listed in ((str(path), names), ("the columns asked for", asked)):
-        twice = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
-        if twice:
-            raise DataError(f"{where}: the column {twice[0]!r} comes twice, expected it once")
-    for name in asked:
-        _refuse_absent(name, names, where=str(path))
+    roles = {
+        "data.columns": targets or [],
+        "data.context_columns": contexts,
+        "data.categorical_columns": categorical,
+        "data.split_column": [split] if split else [],
+        "data.group_column": [group] if group else [],
+        "data.weight_column": [weight] if weight else [],
+    }
+    taken = [name for key in list(roles)[1:] for name in roles[key]]
+    asked = [*roles["data.columns"], *taken]
+    if twice := _twice(names):
+        raise DataError(f"{path}: the column {twice[0]!r} comes twice, expected it once")
+    problems = [
+        f"the column {name!r} comes twice, in "
+        + " and ".join(key for key, chosen in roles.items() for _ in range(chosen.count(name)))
+        for name in _twice(asked)
+    ]
+    problems += [
+        _absent(name, names, where=str(path)) for name in dict.fromkeys(asked) if name not in names
+    ]
+    if problems:
+        raise DataError("; ".join(problems))
     if targets is None:
         targets = [name for name in defaults if name not in taken]
     if not targets:
         raise DataError(f"{path} has no column left to model, expected at least one")
-    for name in logs:
-        _refuse_absent(name, targets, where="data.log_columns: what is modelled")
+    where = "data.log_columns: what is modelled"
+    if problems := [_absent(name, targets, where=where) for name in logs if name not in targets]:
+        raise DataError("; ".join(problems))
     return Columns(
         targets=targets,
         contexts=contexts,
@@ -102,8 +117,11 @@ def choose_columns(
     )
 
 
-def _refuse_absent(name: str, names: list[str], *, where: str) -> None:
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-        raise DataError(f"{where} has no column {name!r}; {hint}")
+def _twice(names: list[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _absent(name: str, names: list[str], *, where: str) -> str:
+    near = nearest(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
+    return f"{where} has no column {name!r}; {hint}"
