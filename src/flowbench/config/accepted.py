@@ -40,10 +40,14 @@ class Accepted:
             and one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)
         ]
 
+    def by_name(self, positional: tuple[Any, ...]) -> dict[str, Any]:
+        """The values given by position, with their names."""
+        return dict(zip(self.order[: self.places], positional, strict=False))
+
     def problems(self, positional: tuple[Any, ...], named: Mapping[str, Any]) -> Iterator[str]:
         """Sentences about names that are unknown or missing, and values without a name."""
         for option in self.needed:
-            if option not in self.order[: len(positional)] and option not in named:
+            if option not in self.by_name(positional) and option not in named:
                 yield f"{option} is missing: {self.name} needs it"
         if len(positional) > self.places and not self.any_place:
             yield self._nameless(len(positional) - self.places)

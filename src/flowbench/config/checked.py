@@ -138,7 +138,7 @@ def _check(
     }
 
     def problems_of(positional: tuple[Any, ...], named: Mapping[str, Any]) -> list[str]:
-        given = dict(zip(accepted.order, positional, strict=False)) | dict(named)
+        given = accepted.by_name(positional) | dict(named)
         misfits = list(_misfits(given, annotations))
         if misnamed := list(accepted.problems(positional, named)):
             raise TypeError("\n".join(misnamed + misfits))
