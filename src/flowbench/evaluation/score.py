@@ -130,7 +130,8 @@ class Score:
             >>> Score.of(terms).decided_by_few
             True
         """
-        return self.runs_away or (self.share_of_ten or 0.0) > 0.5
+        few = (self.share_of_ten or 0.0) > 0.5 and (self.n or FEW) > FEW
+        return self.runs_away or few
 
     @property
     def runs_away(self) -> bool:
