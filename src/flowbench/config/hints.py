@@ -42,7 +42,8 @@ def composition_sentence(error: Exception, override: str | None) -> str:
             return f"{word} is not set in its file; +{word}=… adds it"
         if word == "data.path":
             path = (override or "").partition("=")[2] or "…"
-            return f"{word} is not a key of data={root['data']['name']}; {_table(path)}"
+            chosen = OmegaConf.select(cause.parent_node, "name")
+            return f"{word} is not a key of data={chosen}; {_table(path)}"
         return f"{word} is not a key; {_meant('', near, beside)}"
     first = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if override is None:
