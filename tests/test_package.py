@@ -51,7 +51,7 @@ def test_every_package_that_is_imported_is_required():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].values()
     required = [*project["dependencies"], *(one for listed in extras for one in listed)]
-    names = {re.match(r"[\w-]+", one)[0] for one in required}
+    names = {re.split(r"[^\w-]", one)[0] for one in required}
     known = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
     found = {one for path in (ROOT / "src").rglob("*.py") for one in imported(path)}
     assert not found - known - OWN - sys.stdlib_module_names

@@ -253,7 +253,9 @@ class Faults:
             raise DataError(f"{where}: {'; '.join(told[:SHOWN])}")
 
     def _way_out(self, *, few: bool) -> str:
-        """The options that read what can be read, as a clause."""
+        """The options that read what can be read, as a clause; none for a negative weight."""
+        if any(column.negative for column in self.columns.values()):
+            return ""
         marks: list[str | float] = []
         labels: list[str] = []
         left = {column.name for column in self.columns.values() if column.constant}
