@@ -24,7 +24,7 @@ from flowbench.report.text import markdown
 from flowbench.report.write import write_report
 from flowbench.run.folder import RunFolder
 
-DATA = Path(os.environ.get("FLOWBENCH_DATA", "data")).absolute()
+DATA = Path(os.environ.get("FLOWBENCH_DATA") or "data").absolute()
 STAND_IN = ["data=table", "data.name=gas_stand_in", f"data.path={DATA}/gas/gas_flow_samples.npy",
             "published=null", "trainer.max_epochs=26", "callbacks.steps.rows=10000"]  # fmt: skip
 RUNS = {

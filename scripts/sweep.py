@@ -18,7 +18,7 @@ from flowbench.report.table import flat, score_of
 from flowbench.report.text import EFFECTS, effects_table, markdown, markdown_table
 
 ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("FLOWBENCH_DATA", "data")).absolute()
+DATA = Path(os.environ.get("FLOWBENCH_DATA") or "data").absolute()
 GAS = ["data=table", "data.name=gas_stand_in", f"data.path={DATA}/gas/gas_flow_samples.npy"]
 
 

@@ -56,9 +56,9 @@ def test_warnings_are_sentences(capsys):
     @in_console
     def main():
         warnings.warn_explicit(
-            "column a has\n few values", UserWarning, show_warning.__code__.co_filename, 7
+            "of columns:\n  a  few values", UserWarning, show_warning.__code__.co_filename, 7
         )
-        warnings.warn_explicit("look", RuntimeWarning, "/x/numpy/core.py", 7)
+        warnings.warn_explicit("look\n here", RuntimeWarning, "/x/numpy/core.py", 7)
         warnings.warn_explicit("soon", FutureWarning, "/x/torch/a.py", 7)
         warnings.warn_explicit("workers", UserWarning, "/x/pytorch_lightning/trainer/a.py", 7)
         say("done")
@@ -66,4 +66,4 @@ def test_warnings_are_sentences(capsys):
     main()
     told = capsys.readouterr()
     assert told.out == "done\n"
-    assert told.err == "warning: column a has few values\nwarning: look (numpy)\n"
+    assert told.err == "warning: of columns:\n  a  few values\nwarning: look here (numpy)\n"

@@ -48,6 +48,16 @@ def test_columns_are_found_by_name_or_place(density, x, context):
     assert density.sample(2, context).shape == (2, 200, 2)
 
 
+def test_a_context_is_also_given_by_the_names_of_its_columns(density):
+    expected = density.log_prob(X, density.context({"c": 2.0}))
+    assert np.array_equal(density.log_prob(X, {"c": 2.0}), expected)
+    assert density.sample(3, {"c": [2.0, 3.0]}).shape == (3, 2, 2)
+    with pytest.raises(ValueError, match="given c, but a context was not given"):
+        density.sample(3)
+    with pytest.raises(ValueError, match="'d' is no column of the context; it has c"):
+        density.log_prob(X, {"d": 2.0})
+
+
 def test_names_of_columns(density):
     assert density.feature_names == ["a", "b"]
     assert density.context_columns == ["c"]

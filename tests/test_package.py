@@ -1,9 +1,12 @@
 """The packages hold what is needed: the wheel to train outside of a clone, the sdist to test."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -22,10 +25,36 @@ IN_SDIST = [
     "tests", "configs", "scripts", "docs", "src", "train.py", "README.md", "CHANGELOG.md",
     "CONTRIBUTING.md", "CITATION.cff", ".ci", ".github",
 ]  # fmt: skip
+IMPORTED_AS = {  # where a distribution has another name than its package
+    "hydra-core": "hydra",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
+OWN = {"flowbench", "hydra_plugins", "lightning_fabric"}  # the last comes with pytorch-lightning
 TRAINING = (
     "model=maf data=toy data.train_rows=300 data.val_rows=100 model.layers=1 figures=false "
     "model.hidden_units=[4] trainer.max_epochs=1 trainer.accelerator=cpu logger=csv"
 ).split()
+
+
+def imported(path):
+    """The packages that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (one.name.partition(".")[0] for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module).partition(".")[0]
+
+
+def test_every_package_that_is_imported_is_required():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    required = [*project["dependencies"], *(one for listed in extras for one in listed)]
+    names = {re.split(r"[^\w-]", one)[0] for one in required}
+    known = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
+    found = {one for path in (ROOT / "src").rglob("*.py") for one in imported(path)}
+    assert not found - known - OWN - sys.stdlib_module_names
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ FLOOR = [
     "console",
     "dense",
     "digest",
+    "elsewhere",
     "exits",
     "extras",
     "formatting",

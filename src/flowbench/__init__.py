@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from flowbench.elsewhere import unknown_names
+
 if TYPE_CHECKING:
     from flowbench.checkpoint import load
     from flowbench.flows import (
@@ -51,7 +53,7 @@ HOME = {"fit": "flowbench.training.fitting", "load": "flowbench.checkpoint"}
 def __getattr__(name: str) -> Any:
     """Import a public name on first use, so that the command's help does not import torch."""
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        unknown_names(__name__)(name)
     return getattr(import_module(HOME.get(name, "flowbench.flows")), name)
 
 

@@ -1,4 +1,4 @@
-"""What commands print: warnings in one line each, and a sentence where nothing can be printed."""
+"""What commands print: plain warnings, and a sentence where nothing can be printed."""
 
 import os
 import sys
@@ -78,7 +78,7 @@ def show_warning(
     file: Any = None,
     line: str | None = None,
 ) -> None:
-    """One line on stderr, with the package if it is another one.
+    """On stderr: our own as they are, those of another package in one line that names it.
 
     Those of the Trainer, and those for developers, are left out.
     """
@@ -87,8 +87,8 @@ def show_warning(
     own = is_own(filename)
     package = Path(filename).parent.name
     if own or not {"pytorch_lightning", "lightning_fabric"}.intersection(Path(filename).parts):
-        told = " ".join(str(message).split())
-        print(f"warning: {told}" + ("" if own else f" ({package})"), file=sys.stderr)
+        told = str(message) if own else f"{' '.join(str(message).split())} ({package})"
+        print(f"warning: {told}", file=sys.stderr)
 
 
 def _of_stdout(error: OSError) -> OSError:

@@ -58,6 +58,11 @@ def as_tensor(name: str, value: Any) -> Tensor:
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{name} is not an array of numbers: {reason}") from error
+    if array.dtype == object and array.ndim == 0 and value is not None:
+        given = type(value).__name__
+        raise ValueError(
+            f"{name} is a {given}, expected a tensor, array, list or frame of numbers"
+        )
     if array.dtype.kind not in "fiub":
         raise ValueError(
             f"{name} holds {array.dtype}, expected numbers{_first_other(value, array)}"

@@ -99,8 +99,9 @@ class TrainedDensity(nn.Module):
 
         It is differentiable if x or the context is a tensor that requires a gradient. Columns of a
         frame are selected by name (`feature_names`, `context_columns`, `categories`) if it has any
-        of them, and by position otherwise. The log-density is −inf outside the support and where
-        the flow overflows; only NaN gives NaN.
+        of them, and by position otherwise; a context may also be a mapping, as the method
+        `context` takes. The log-density is −inf outside the support and where the flow overflows;
+        only NaN gives NaN.
 
         Raises:
             ValueError: x or the context has the wrong size, is not numeric or lacks a column, or
@@ -421,10 +422,17 @@ class TrainedDensity(nn.Module):
 
     def _given(self, context: Any) -> Tensor | None:
         """A context in data units, after checking its shape."""
+        known = [*self.context_columns, *self.categories]
         if context is None:
+            if known and self.flow.context_features:
+                raise ValueError(
+                    f"the density is that given {', '.join(known)}, but a context was not given: "
+                    "density.context({…}) makes one of their values"
+                )
             return None
-        known = {*self.context_columns, *self.categories}
-        if found := known.intersection(column_names(context)):
+        if isinstance(context, Mapping):
+            context = self.context(context)
+        elif found := set(known).intersection(column_names(context)):
             context = self.context({name: context[name] for name in found})
         return _numbers("context", context, self.context_shape)
 

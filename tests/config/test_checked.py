@@ -27,6 +27,16 @@ UNKNOWN = {
     "of the maps": (NICE, {"bins": 3}, "bins is not an option of NICE"),
     "of the network": (MADE, {"use_bias": False}, "use_bias is not an option of MADE"),
     "network": (AutoregressiveNetwork, {"hidden": [8]}, "did you mean hidden_units"),
+    "transforms": (MAF, {"transforms": 3}, "did you mean layers?"),
+    "hidden features": (RealNVP, {"hidden_features": [8]}, "did you mean hidden_units?"),
+    "context": (MAF, {"context": 5}, "did you mean context_features?"),
+    "random": (MAF, {"randperm": True}, 'did you mean input_order="random"?'),
+    "no such": (RealNVP, {"randperm": True}, "randperm is not an option of RealNVP; its options"),
+    "passes": (
+        MAF,
+        {"passes": 2},
+        "passes is not an option of MAF; an autoregressive flow of two",
+    ),
 }
 
 
@@ -37,6 +47,33 @@ def test_an_unknown_name_is_refused_with_a_suggestion(name):
         cls(3, **options)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+TOGETHER = {
+    "names and values": (
+        lambda: MAF(3, layer=3, transforms=3, layers=0),
+        ["layer is not an option", "transforms is not an option", "layers=0: expected"],
+    ),
+    "missing": (lambda: MAF(layer=3), ["features is missing: MAF needs it", "layer is not"]),
+    "by position": (
+        lambda: MAF(3, 5, layer=3),
+        [
+            "MAF takes only features by position, but 1 more value is given: name it",
+            "layer is not",
+        ],
+    ),
+    "two by position": (lambda: MAF(3, 5, 6), ["MAF takes only features by position, but 2 more"]),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_all_mistakes_of_a_call_are_told_together(name):
+    build, sentences = TOGETHER[name]
+    with pytest.raises(TypeError) as caught:
+        build()
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(sentences)
+    assert all(line.startswith(one) for line, one in zip(lines, sentences, strict=True))
 
 
 OUTSIDE = {
@@ -68,6 +105,7 @@ OUTSIDE = {
         "did you mean 'spline'?",
     ),
     "family": (lambda: MADE(3, family="normal"), "family='normal' is unknown: expected 'gauss"),
+    "case": (lambda: MAF(3, activation="ELU"), "function or None; did you mean 'elu'?"),
     "base": (lambda: MAF(3, base="mog"), "base='mog' is unknown: expected 'normal' or 'mixture'"),
     "positional": (lambda: MixtureFamily(0), "components=0: expected an integer at least 1"),
     "context": (

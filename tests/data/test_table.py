@@ -131,6 +131,21 @@ BAD_CSV = [
         r"constant is 'b' .*; data.context_columns=\[\] leaves it out$",
     ),
     (lines(), {"columns": ["aa"]}, "has no column 'aa'; did you mean 'a'?"),
+    (
+        lines(),
+        {"columns": ["A"], "weight_column": "B"},
+        "mean 'a'.*no column 'B'; did you mean 'b'",
+    ),
+    (
+        lines(),
+        {"columns": ["a"], "weight_column": "a", "group_column": "c"},
+        "'a' comes twice, in data.columns and data.weight_column; .*has no column 'c'",
+    ),
+    (
+        "a,b\n" + "".join(f"{row},2020-01-01 {row}:00\n" for row in range(1500)),
+        {},
+        r"not a date \(and 1499 more such cells\)",
+    ),
     (lines(), {"context_columns": ["weight"]}, "has no column 'weight'; it has a, b"),
     (lines(), {"split_column": "split"}, "has no column 'split'"),
     (lines(), {"columns": ["a", "a"]}, "the column 'a' comes twice"),
@@ -166,6 +181,7 @@ def test_bad_csv_is_one_sentence(tmp_path, text, options, message):
 BAD_FILES = [
     ("gone.csv", None, {}, r"gone\.csv is expected but does not exist; data\.path names it"),
     ("gone.npy", None, {}, r"gone\.npy is expected but does not exist"),
+    ("t.csv", lambda p: p.mkdir(), {}, r"t\.csv is expected but is a folder"),
     ("t.doc", lambda p: p.write_text("1"), {}, r"the extension '.doc', expected one of .csv"),
     ("t.npy", lambda p: p.write_bytes(b"\x93NUMPY"), {}, "is no readable .npy file"),
     ("t.npy", lambda p: np.save(p, np.zeros(9)), {}, r"float64 of shape \(9,\), expected .* two"),

@@ -69,6 +69,10 @@ WRONG = [
     ({"w": np.where(np.arange(ROWS) % 50 == 3, -2, 1)}, r"row 4, .* \(and 2 more such cells\)"),
     ({"w": np.where(np.arange(ROWS) == 7, np.inf, 1)}, "row 8, column 'w' is inf"),
     ({"w": np.where(np.arange(ROWS) == 7, np.nan, 1)}, "row 8, column 'w' is nan"),
+    (
+        {"w": np.where(np.arange(ROWS) == 7, np.nan, np.where(np.arange(ROWS) == 3, -1, 1))},
+        r"row 8, column 'w' is nan; row 4, column 'w' is -1, expected a weight of at least 0$",
+    ),
     ({"w": ["much"] * ROWS}, "row 1, column 'w' holds 'much', expected a finite number"),
     ({"w": np.zeros(ROWS)}, "no row is left"),
 ]

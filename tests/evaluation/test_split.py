@@ -146,7 +146,7 @@ def test_order_statistics():
     assert (found["median"], found["quantile_1_percent"], found["min"]) == (500.0, 10.0, 1.0)
     assert summarize(torch.tensor([3.0])) == {
         "mean": 3.0, "two_standard_errors": 0.0, "median": 3.0, "quantile_1_percent": 3.0,
-        "min": 3.0, "trimmed_mean": 3.0, "share_of_ten": None, "n": 1,
+        "min": 3.0, "trimmed_mean": 3.0, "share_of_ten": 0.0, "n": 1,
     }  # fmt: skip
     assert len(least_likely(torch.zeros(2))) == 2
 
@@ -169,6 +169,19 @@ def test_a_mean_that_ten_rows_decide_is_told(outliers, few):
     assert len(told) == few
     if few and outliers[0] < 0:
         assert f" ({outliers[0]})" in told[0].partition("lowest rows, from 0: ")[2]
+
+
+@pytest.mark.parametrize("rows", [5, 40])
+def test_few_rows_decide_a_mean_of_few_rows(rows):
+    terms = torch.randn(rows, generator=torch.Generator().manual_seed(0)).double()
+    score = Score.of(terms)
+    parts = (terms - terms.mean()).square().sort(descending=True).values
+    assert score.share_of_ten == pytest.approx(float(parts[:10].sum() / parts.sum()))
+    assert score.decided_by_few == (rows > 10)  # all of ten rows decide, which says nothing
+    block = {"log_likelihood": {"model_space": score.json(), "data_space": score.json()}}
+    told = [line for line in describe(block, "test") if f"10 of {rows} rows make up" in line]
+    assert len(told) == (rows > 10)
+    assert not any("trimmed" in line for line in told)
 
 
 def test_weights_count_in_a_trimmed_mean():

@@ -72,6 +72,15 @@ def raising(error):
     return run
 
 
+@pytest.mark.parametrize("given", ["", "elsewhere", None])
+def test_an_empty_variable_counts_as_not_set(call, monkeypatch, given):
+    seen = []
+    for name in ("FLOWBENCH_DATA", "FLOWBENCH_CACHE"):
+        monkeypatch.setenv(name, given) if given is not None else monkeypatch.delenv(name, False)
+    assert call(run=lambda settings, path: seen.append(settings.paths))[0] == 0
+    assert (seen[0].data, seen[0].cache) == (given or "data", given or "cache")
+
+
 def test_a_run_leaves_nothing_of_hydras_own_behind(call):
     seen = []
     assert call("model.layers=7", run=lambda settings, path: seen.append(settings.plain))[0] == 0
@@ -89,6 +98,13 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
         ("epochs=1", "epochs is not a key; did you mean trainer.max_epochs?"),
         ("modle.layers=3", "modle is not a key; did you mean model or module?"),
         ("trainer=cpuu", "trainer=cpuu does not exist; did you mean trainer=cpu?"),
+        (
+            "data.path=x.csv",
+            "data.path is not a key of data=fake; a table of your own is data=table "
+            "data.path=x.csv",
+        ),
+        ("model.depth=1", "model.depth is not a key; did you mean model.layers?"),
+        ("trainer=GPU", "trainer=GPU does not exist; did you mean trainer=gpu?"),
         ("trainer=gpus", "trainer=gpus does not exist; did you mean trainer=gpu?"),
         ("protocol=null", "protocol=null: leave it out; without it there is none"),
         (
@@ -150,7 +166,8 @@ UNREADABLE = {
     "data.path=a (1).csv": "data.path=a (1).csv cannot be read; quote the text: "
     "\"data.path='a (1).csv'\"",
     "model.layers=[1": "model.layers=[1 cannot be read: [ and ] do not match",
-    "seed=1,2": "seed=1,2: several values are a sweep, which needs -m; a list is written [1,2]",
+    "seed=1,2": "seed=1,2: several values are a sweep, which needs -m; a list is written "
+    "'seed=[1,2]'",
     "logger=3": "logger=3: expected one of csv, mlflow, none, tensorboard, wandb",
     "~nothing": "~nothing: Could not delete from config. 'nothing' does not exist.",
     "experiment=seed_article/gass": "experiment=seed_article/gass does not exist; did you mean "

@@ -23,7 +23,8 @@ DEPENDENT = np.stack([rows(100)[0][:, 0], X[:, 1], 32 + 1.8 * X[:, 0]], axis=1)
 @pytest.mark.parametrize(
     ("x", "context", "sentence"),
     [
-        (np.zeros(5), None, r"x has float64 of shape \(5,\)"),
+        (np.zeros(5), None, r"x has shape \(5,\), expected \[rows, features\]; x\[:, None\] has"),
+        (torch.utils.data.DataLoader([1.0]), None, "x is a DataLoader, expected a tensor, array"),
         (np.array([["a"]]), None, "x holds <U1, expected numbers"),
         (np.full((5, 2), np.nan), None, "every value must be finite"),
         (np.random.rand(5, 2), np.random.rand(4, 1), "x has 5 rows and context 4"),
@@ -34,8 +35,32 @@ DEPENDENT = np.stack([rows(100)[0][:, 0], X[:, 1], 32 + 1.8 * X[:, 0]], axis=1)
     ],
 )
 def test_mistakes_end_in_one_sentence(x, context, sentence):
+    sizes = [0 if getattr(one, "ndim", 0) < 2 else one.shape[1] for one in (x, context)]
+    flow = flowbench.MAF(sizes[0] or 2, context_features=sizes[1], layers=1)
     with pytest.raises(DataError, match=sentence):
-        flowbench.fit(flowbench.MAF(2, layers=1), x, context)
+        flowbench.fit(flow, x, context)
+
+
+@pytest.mark.parametrize(
+    ("columns", "context_columns", "sentence"),
+    [
+        (3, 1, "x has 3 columns, but the flow has features=2"),
+        (2, 0, "no context, but the flow has context_features=1"),
+        (2, 2, "context has 2 columns, but the flow has context_features=1"),
+        (
+            1,
+            2,
+            "x has 1 column, but the flow has features=2; context has 2 columns, but the flow has "
+            "context_features=1",
+        ),
+    ],
+)
+def test_rows_of_another_size_than_the_flow(columns, context_columns, sentence):
+    context = np.random.rand(50, context_columns) if context_columns else None
+    flow = flowbench.MAF(2, context_features=1, layers=1)
+    with pytest.raises(ValueError) as caught:
+        flowbench.fit(flow, np.random.rand(50, columns), context)
+    assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize(
@@ -67,6 +92,12 @@ def test_mistakes_end_in_one_sentence(x, context, sentence):
             {"accelerator": "cpus"},
             "accelerator='cpus' is unknown: expected 'auto', 'cpu', 'gpu', 'cuda' or 'mps'; did "
             "you mean 'cpu' or 'mps'?",
+        ),
+        pytest.param(
+            {"accelerator": "cuda"},
+            "accelerator='cuda': PyTorch finds no GPU on this machine; expected cpu, or auto for "
+            "a GPU where there is one",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
         ),
         ({"seed": -1}, "seed=-1: expected an integer at least 0 and below 4294967296"),
         ({"progress": 1}, "progress=1: expected True or False"),
@@ -152,6 +183,8 @@ def test_what_is_no_flow_is_refused():
         flowbench.fit(nn.Linear(2, 2), rows(100)[0])
     expected = "expected a flowbench.Flow"
     assert str(caught.value) == f"flow is a torch.nn.modules.linear.Linear, {expected}"
+    with pytest.raises(TypeError, match=r"flow is the class MAF, .* made by it: MAF\(features\)"):
+        flowbench.fit(flowbench.MAF, rows(100)[0])
 
 
 def test_a_flow_of_zuko_is_fitted_by_its_adapter():

@@ -103,6 +103,14 @@ def test_changed_networks_keep_their_own_forward(change):
     assert column_function(network) is None
 
 
+def test_a_dense_weight_of_another_width_is_refused():
+    network = MLP(3, outputs=1, hidden_units=[4])
+    network.layers[0].weight = nn.Parameter(torch.zeros(4, 2))
+    for of in (network, lambda x: column_function(network)(x.T, None)):
+        with pytest.raises(RuntimeError), torch.no_grad():
+            of(torch.zeros(10, 3))
+
+
 def test_activations_across_units_keep_their_own_forward():
     assert column_function(MLP(2, outputs=1, hidden_units=[4], activation="softmax")) is None
 

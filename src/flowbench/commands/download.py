@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("names", nargs="+", metavar="NAME", choices=[*SOURCES, "all"])
     parser.add_argument(
         "--data-dir",
-        default=os.environ.get("FLOWBENCH_DATA", "data"),
+        default=os.environ.get("FLOWBENCH_DATA") or "data",
         help="where the originals go (default: environment variable FLOWBENCH_DATA, else data)",
     )
     options = parser.parse_args()

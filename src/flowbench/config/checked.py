@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, cast
 
+from flowbench.config.accepted import Accepted
 from flowbench.config.annotations import PLAIN, fits, is_too_large, origins, words
 from flowbench.config.combinations import conflicts
 from flowbench.config.docstrings import meanings, with_meanings
@@ -30,9 +31,12 @@ class Checked:
     The class keyword `options` says which options the `**options` of a constructor stand for; a
     class without a constructor of its own has those of its parent.
 
+    All mistakes of a call are told together, one line for each.
+
     Raises:
-        TypeError: a name is not an option; the sentence suggests one.
-        ValueError: values do not fit, one line for each.
+        TypeError: a name is not an option (the sentence suggests one), an option that has no
+            default is missing, or too many are given without their names.
+        ValueError: only values do not fit.
 
     Example:
         >>> from flowbench.config.limits import AtLeastOne
@@ -44,6 +48,9 @@ class Checked:
         >>> Stack(layer=1)
         Traceback (most recent call last):
         TypeError: layer is not an option of Stack; did you mean layers?
+        >>> Stack(3)
+        Traceback (most recent call last):
+        TypeError: Stack takes no option by position, but 1 value is given: name it, as in layers=…
     """
 
     def __init_subclass__(
@@ -118,8 +125,7 @@ def _check(
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], list[str]]:
     """A check of the arguments of a function, or of the constructor of an owner."""
     signature = inspect.signature(function)
-    order = [one.name for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-    takes_any = len(order) < len(signature.parameters)
+    accepted = Accepted(name, list(signature.parameters.values()))
     defaults = {
         one.name: one.default
         for one in signature.parameters.values()
@@ -128,15 +134,15 @@ def _check(
     annotations = {
         option: parameter.annotation
         for option, parameter in (parameters(function) or {}).items()
-        if option in order and _counts(parameter.annotation)
+        if option in accepted.order and _counts(parameter.annotation)
     }
 
     def problems_of(positional: tuple[Any, ...], named: Mapping[str, Any]) -> list[str]:
-        for option in named:
-            if option not in order and not takes_any:
-                raise TypeError(_unknown(option, name, order))
-        given = dict(zip(order, positional, strict=False)) | dict(named)
-        return list(_misfits(given, annotations)) or list(conflicts(owner, defaults | given))
+        given = accepted.by_name(positional) | dict(named)
+        misfits = list(_misfits(given, annotations))
+        if misnamed := list(accepted.problems(positional, named)):
+            raise TypeError("\n".join(misnamed + misfits))
+        return misfits or list(conflicts(owner, defaults | given))
 
     return problems_of
 
@@ -160,12 +166,6 @@ def _misfit(name: str, value: Any, annotation: Any) -> str:
     expected = describe(annotation, python=True)
     what = " is unknown" if unknown else " is too large" if is_too_large(shown, annotation) else ""
     return f"{name}={shown!r}{what}: expected {expected}{near}"
-
-
-def _unknown(option: str, name: str, order: list[str]) -> str:
-    known = [one for one in order if one != "self"]
-    near = did_you_mean(option, known) or f"; its options are {', '.join(known)}"
-    return f"{option} is not an option of {name}{near}"
 
 
 def _explain(target: Any, options: Mapping[str, Option]) -> None:

@@ -1,6 +1,5 @@
 """Suggestions for keys and choices that do not exist."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,11 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from flowbench.config.configuration import SIZES
 from flowbench.config.quoting import how_to_quote
 from flowbench.config.signatures import parameters, target_of
-from flowbench.config.words import either
+from flowbench.config.words import either, nearest, same_elsewhere
 
 __all__ = ["composition_sentence", "nearest_keys"]
-
-SHORT = {"lr": "learning_rate", "epochs": "max_epochs", "bs": "batch_size", "wd": "weight_decay"}
 
 
 def composition_sentence(error: Exception, override: str | None) -> str:
@@ -43,12 +40,20 @@ def composition_sentence(error: Exception, override: str | None) -> str:
             return f"{word}: flowbench sets it itself; leave it out"
         if not near and _takes(root, word):
             return f"{word} is not set in its file; +{word}=… adds it"
+        if word == "data.path":
+            path = (override or "").partition("=")[2] or "…"
+            chosen = OmegaConf.select(cause.parent_node, "name")
+            return f"{word} is not a key of data={chosen}; {_table(path)}"
         return f"{word} is not a key; {_meant('', near, beside)}"
     first = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if override is None:
         return first
     if first.startswith("Ambiguous value"):
-        return f"{override}: several values are a sweep, which needs -m; a list is written [1,2]"
+        key, _, values = override.partition("=")
+        return (
+            f"{override}: several values are a sweep, which needs -m; a list is written "
+            f"'{key}=[{values}]'"
+        )
     if override.endswith("=null"):
         return f"{override}: leave it out; without it there is none"
     key, sign, _ = override.lstrip("+").partition("=")
@@ -67,8 +72,14 @@ def _other_choice(missing: str) -> str:
     known = _choices(group)
     if not known:
         return f"{missing} does not exist"
-    near = difflib.get_close_matches(choice, known, n=2)
+    if group == "data" and "." in choice:
+        return f"{missing.replace('/', '=', 1)} does not exist; {_table(missing[5:])}"
+    near = nearest(choice, known)
     return f"{group}={choice} does not exist; {_meant(group + '=', near, known)}"
+
+
+def _table(path: str) -> str:
+    return f"a table of your own is data=table data.path={path}"
 
 
 def _choices(group: str) -> list[str]:
@@ -101,17 +112,17 @@ def nearest_keys(word: str, keys: Iterable[str]) -> list[str]:
     """
     keys = list(keys)
     section, _, name = word.rpartition(".")
-    name = SHORT.get(name, name)
     inside = [key for key in keys if section and key.rpartition(".")[0] == section]
     for known in (inside, keys):
         last = [key.rpartition(".")[2] for key in known]
-        near = difflib.get_close_matches(name, last, n=1 if section else 2, cutoff=0.7)
-        close = [name] if name in last else near
+        same = [one.partition("=")[0] for one in same_elsewhere(name, last)]
+        near = nearest(name, last, n=1 if section else 2, cutoff=0.7)
+        close = [name] if name in last else same or near
         close = close or [one for one in last if one.startswith(name)]
         found = [key for key in known if key.rpartition(".")[2] in close]
         if found:
             return found[:2]
-    return [] if inside else difflib.get_close_matches(word, keys, n=1)
+    return [] if inside else nearest(word, keys, n=1)
 
 
 def _meant(prefix: str, near: list[str], known: Iterable[str]) -> str:

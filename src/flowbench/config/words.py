@@ -8,8 +8,43 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 from flowbench.config.annotations import LISTS, MAPPINGS, parts
+from flowbench.config.synonyms import SYNONYMS
 
-__all__ = ["describe", "did_you_mean", "either", "near_or_all", "show"]
+__all__ = [
+    "describe",
+    "did_you_mean",
+    "either",
+    "near_or_all",
+    "nearest",
+    "same_elsewhere",
+    "show",
+]
+
+
+def same_elsewhere(word: str, choices: Iterable[str]) -> list[str]:
+    """The choices that other libraries call by this word.
+
+    Example:
+        >>> same_elsewhere("lr", ["layers", "learning_rate"])
+        ['learning_rate']
+    """
+    known = set(choices)
+    return [ours for ours in SYNONYMS.get(word, []) if ours.partition("=")[0] in known]
+
+
+def nearest(word: str, choices: Iterable[str], *, n: int = 2, cutoff: float = 0.6) -> list[str]:
+    """The choices most like a word, in upper or lower case.
+
+    Example:
+        >>> nearest("ELU", ["relu", "elu", "tanh"], n=1)
+        ['elu']
+    """
+    by_case: dict[str, list[str]] = {}
+    for choice in choices:
+        by_case.setdefault(choice.lower(), []).append(choice)
+    close = difflib.get_close_matches(word.lower(), by_case, n=n, cutoff=cutoff)
+    exact = close[:1] if close and close[0] == word.lower() else close
+    return [choice for one in exact for choice in by_case[one]][:n]
 
 
 def did_you_mean(word: str, choices: Iterable[str], *, prefix: str = "") -> str:
@@ -19,7 +54,10 @@ def did_you_mean(word: str, choices: Iterable[str], *, prefix: str = "") -> str:
         >>> did_you_mean("layer", ["layers", "seed"])
         '; did you mean layers?'
     """
-    found = difflib.get_close_matches(word, list(choices), n=2)
+    known = list(choices)
+    same = same_elsewhere(word, known)
+    found = [one.partition("=")[0] for one in same] if prefix else same
+    found = found or nearest(word, known)
     return f"; did you mean {either(prefix + choice for choice in found)}?" if found else ""
 
 

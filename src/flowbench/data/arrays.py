@@ -218,9 +218,9 @@ def _numbers(name: str, given: Any) -> NDArray[Any]:
         raise DataError(str(error)) from error
     dimensions = max(2, part.ndim) if name.endswith("context") else 2
     if part.ndim != dimensions:
-        raise DataError(
-            f"{name} has {part.dtype} of shape {part.shape}, expected numbers [rows, features]"
-        )
+        sizes = "context_features" if name.endswith("context") else "features"
+        way = f"; {name.split()[-1]}[:, None] has one column" if part.ndim == 1 else ""
+        raise DataError(f"{name} has shape {part.shape}, expected [rows, {sizes}]{way}")
     return part
 
 

@@ -149,8 +149,9 @@ class Originals:
         found = _load(folder)
         missing = self._missing()
         if missing and found is None:
+            found = "is a folder" if missing[0].is_dir() else "does not exist"
             raise DataError(
-                f"{self.name}: the file {missing[0]} is expected but does not exist; {source}"
+                f"{self.name}: the file {missing[0]} is expected but {found}; {source}"
             )
         if found is not None and (missing or self._same_stamps(found)):
             return found

@@ -83,7 +83,7 @@ class Run:
             )
         config = dict(self.density.config["data"])
         if "cache_dir" in (parameters(self.kind) or {}):
-            config["cache_dir"] = self.cache or os.environ.get("FLOWBENCH_CACHE", "cache")
+            config["cache_dir"] = self.cache or os.environ.get("FLOWBENCH_CACHE") or "cache"
         try:
             data = build_data(config)
         except (TypeError, ValueError) as error:

@@ -14,7 +14,6 @@ __all__ = ["SPACES", "Score", "reported", "score_in", "statistics", "summarize"]
 
 SPACES = ("model_space", "data_space")
 FEW = 10  # events that should not decide a mean
-ENOUGH = 10 * FEW  # events, of which so few are a small part
 
 
 def _listed(label: str) -> Any:
@@ -38,7 +37,7 @@ class Score:
         min: the lowest.
         trimmed_mean: without the lowest and the highest 1 % of the events.
         share_of_ten: the part of the sum of squares behind the error that is due to the ten
-            events farthest from the mean; None of fewer than 100 events.
+            events farthest from the mean.
         n: how many events there are.
         rows_per_event: 1, or the rows of a clip, one per frame, whose log-likelihoods add up.
 
@@ -131,7 +130,8 @@ class Score:
             >>> Score.of(terms).decided_by_few
             True
         """
-        return self.runs_away or (self.share_of_ten or 0.0) > 0.5
+        few = (self.share_of_ten or 0.0) > 0.5 and (self.n or FEW) > FEW
+        return self.runs_away or few
 
     @property
     def runs_away(self) -> bool:
@@ -171,11 +171,10 @@ class Score:
         return f"{self.n:,} {self.event}s; {', '.join(listed)}"
 
 
-def _share_of_few(parts: "Tensor", whole: float) -> float | None:
-    """What the largest few parts of a sum make up; None where they are not a small part."""
-    if len(parts) < ENOUGH:
-        return None
-    return math.fsum(parts.topk(FEW).values.tolist()) / whole if whole else 0.0
+def _share_of_few(parts: "Tensor", whole: float) -> float:
+    """What the largest few parts of a sum make up."""
+    largest = parts.topk(min(FEW, len(parts))).values
+    return math.fsum(largest.tolist()) / whole if whole else 0.0
 
 
 def statistics() -> list[str]:

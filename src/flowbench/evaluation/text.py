@@ -64,7 +64,10 @@ def describe(block: Mapping[str, Any], split: str) -> list[str]:
 def few_told(block: Mapping[str, Any]) -> str:
     """What of a mean is due to ten events, and the statistics that do not depend on them."""
     score = reported(block)
-    known = {"trimmed mean": score.trimmed_mean, "median": score.median}
+    trimmed = (
+        None if score.trimmed_mean == score.mean else score.trimmed_mean
+    )  # of few, nothing is
+    known = {"trimmed mean": trimmed, "median": score.median}
     others = [f"{name} {fixed(one)}" for name, one in known.items() if one is not None]
     share = "most" if score.share_of_ten is None else f"{score.share_of_ten:.0%}"
     told = f"10 of {score.n:,} {score.event}s make up {share} of the variance: {', '.join(others)}"

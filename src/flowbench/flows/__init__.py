@@ -1,5 +1,8 @@
 """Densities: a flow is a base distribution pushed through a transform."""
 
+from typing import TYPE_CHECKING
+
+from flowbench.elsewhere import unknown_names
 from flowbench.flows.autoregressive import Autoregressive
 from flowbench.flows.autoregressive_transform import AutoregressiveTransform, DistributionBase
 from flowbench.flows.base import Base, DiagonalNormal, StandardNormal
@@ -58,3 +61,6 @@ __all__ = [
     "johnson_of",
     "mixture_of",
 ]
+
+if not TYPE_CHECKING:  # to type checkers, a module with a __getattr__ has every name
+    __getattr__ = unknown_names(__name__)

@@ -6,10 +6,13 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from flowbench.chunked import batch_of
+from flowbench.flows.base import Base
 from flowbench.nn.contexts import declared
+from flowbench.transforms import Transform
 
 if TYPE_CHECKING:
     from flowbench.flows.flow import Flow
@@ -22,6 +25,8 @@ __all__ = [
     "refuse_context",
     "refuse_mismatch",
     "refuse_other_than_tensors",
+    "refuse_parts",
+    "refuse_shape",
 ]
 
 
@@ -51,12 +56,41 @@ def as_shape(n: int | Sequence[int]) -> torch.Size:
         >>> as_shape(3), as_shape((2, 3))
         (torch.Size([3]), torch.Size([2, 3]))
     """
+    if isinstance(n, Tensor) and n.ndim:
+        raise ValueError(
+            f"a tensor of shape {tuple(n.shape)} is no number of samples, expected a whole number "
+            "from 0, or a shape of such; a context comes second, as in sample(10, context)"
+        )
     sizes = tuple(n) if isinstance(n, Sequence) else (n,)
     if not all(_is_whole(size) and size >= 0 for size in sizes):
         raise ValueError(
             f"{n!r} samples were asked for, expected a whole number from 0, or a shape of such"
         )
     return torch.Size(map(index, sizes))
+
+
+def refuse_parts(base: object, transform: object) -> None:
+    """Refuse what is no base and no transform, such as the two in the wrong order.
+
+    Raises:
+        TypeError: one of them is something else.
+    """
+    found = []
+    if not isinstance(base, Base):
+        found.append(f"base is a {kind(base)}, expected a flowbench.flows.Base{_as_base(base)}")
+    if not isinstance(transform, Transform):
+        several = isinstance(transform, Sequence | nn.ModuleList)
+        way = " (flowbench.transforms.Chain joins several)" if several else ""
+        expected = f"expected a flowbench.transforms.Transform{way}"
+        found.append(f"transform is a {kind(transform)}, {expected}")
+    if found:
+        raise TypeError(f"Flow(base, transform): {'; '.join(found)}")
+
+
+def _as_base(given: object) -> str:
+    if isinstance(given, Distribution):
+        return " (flowbench.flows.DistributionBase makes one of a distribution)"
+    return ""
 
 
 def refuse_other_than_tensors(flow: "Flow", **given: object) -> None:
@@ -117,6 +151,23 @@ def refuse_context(flow: "Flow", context: Tensor | None) -> None:
     declared(context, size)
     if context is not None and context.shape[-1:] != (size,):
         raise ValueError(f"context has shape {tuple(context.shape)}, expected [..., {size}]")
+
+
+def refuse_shape(flow: "Flow", x: Tensor) -> None:
+    """Refuse rows of the wrong size, such as contexts in their place.
+
+    Raises:
+        ValueError: x does not end in the features of the flow.
+    """
+    if x.shape[-1:] == (flow.features,):
+        return
+    size, hint = flow.context_features, ""
+    if size and x.shape[-1:] == (size,):
+        hint = (
+            f"; {size} is the size of a context, which comes second: log_prob(x, context), "
+            "sample(10, context), or distribution(context) for the density given a context"
+        )
+    raise ValueError(f"x has shape {tuple(x.shape)}, expected [..., {flow.features}]{hint}")
 
 
 def refuse_mismatch(

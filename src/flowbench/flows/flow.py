@@ -17,6 +17,8 @@ from flowbench.flows.arguments import (
     refuse_context,
     refuse_mismatch,
     refuse_other_than_tensors,
+    refuse_parts,
+    refuse_shape,
 )
 from flowbench.flows.base import Base
 from flowbench.flows.distribution import FlowDistribution
@@ -74,6 +76,9 @@ class Flow(_Constructed, nn.Module):
             as `[batch, context_features]`. Any flow can be given one by
             `flow.embedding = module`.
 
+    Raises:
+        TypeError: the base is no `Base`, or the transform no `Transform`.
+
     Example:
         >>> import torch
         >>> from flowbench.flows import StandardNormal
@@ -89,6 +94,7 @@ class Flow(_Constructed, nn.Module):
         self, base: Base, transform: Transform, embedding: nn.Module | None = None
     ) -> None:
         super().__init__()
+        refuse_parts(base, transform)
         self.base = base
         self.transform = transform
         self.embedding = embedding
@@ -137,8 +143,17 @@ class Flow(_Constructed, nn.Module):
         """The features that are angles in radians, from 0; most flows have none."""
         return self.base.circular
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The same as `log_prob`."""
+    def forward(self, x: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        """The same as `log_prob`.
+
+        Raises:
+            TypeError: there are no rows.
+        """
+        if x is None:
+            raise TypeError(
+                "a flow is called with rows, flow(x, context), and gives their log-densities; "
+                "flow.sample(10, context) draws, and flow.distribution(context) is a distribution"
+            )
         return self.log_prob(x, context)
 
     @_in_full_precision
@@ -164,8 +179,7 @@ class Flow(_Constructed, nn.Module):
                 are complex or not in the flow's dtype.
         """
         refuse_other_than_tensors(self, x=x, context=context)
-        if x.shape[-1:] != (self.features,):
-            raise ValueError(f"x has shape {tuple(x.shape)}, expected [..., {self.features}]")
+        refuse_shape(self, x)
         x = as_numbers(self, "x", x)
         try:
             context = self._embed(context)

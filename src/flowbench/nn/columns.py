@@ -67,11 +67,12 @@ def _is_known(module: nn.Module) -> bool:
 
 
 class _Block(NamedTuple):
-    """Some rows of a layer, and the first units below that they see."""
+    """Some rows of a layer, and how many of the first units below they see; None: all."""
 
     rows: slice
     weight: Tensor
     bias: Tensor
+    seen: int | None = None
 
 
 class _Layer:
@@ -86,8 +87,8 @@ class _Layer:
         columns = units.shape[1]
         if self.found is None or self.found.shape[1] != columns:
             self.found = units.new_empty(self.blocks[-1].rows.stop, columns)
-        for rows, weight, bias in self.blocks:
-            torch.addmm(bias, weight, units[: weight.shape[1]], out=self.found[rows])
+        for rows, weight, bias, seen in self.blocks:
+            torch.addmm(bias, weight, units[:seen], out=self.found[rows])
         if self.context is not None and context is not None:
             self.found.addmm_(self.context, context)
         return self.found
@@ -119,7 +120,7 @@ def _sorted_layer(layer: SortedLayer) -> _Layer:
     for start, stop in pairwise(cuts):
         rows = slice(start, stop)
         seen = layer.seen[bisect_right(layer.ends, stop - 1) - 1]
-        blocks.append(_Block(rows, layer.weight(rows, seen), bias[rows]))
+        blocks.append(_Block(rows, layer.weight(rows, seen), bias[rows], seen))
     context = None if layer.context is None else layer.context.kernel
     if context is not None and layer.above is not None:
         context = context.index_select(0, layer.above)

@@ -174,6 +174,7 @@ COLUMNS: dict[str, Callable[[Setting, Behind | None], Cell]] = {
     "samples/s": _mean("samples_per_second", text=formatting.rate),
 }
 WORDS = ("data", "model", "setting")
+LISTED = 20  # settings whose means few rows decide
 
 
 def _notes(
@@ -214,6 +215,8 @@ def _decided_by_few(settings: Sequence[Setting]) -> list[str]:
             told.append(f"{_called(setting)}: {share}, {numbers}")
     if not told:
         return []
+    if (more := len(told) - LISTED) > 0:
+        told[LISTED:] = [f"and {more} more"]
     return [
         f"{FEW}: ten of the test rows make up more than half of the variance, so that others "
         f"would give another mean: {'; '.join(told)}."

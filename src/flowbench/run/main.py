@@ -36,6 +36,7 @@ from flowbench.training.interrupted import Interrupted
 __all__ = ["config_directory", "main"]
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # only the first process of a training prints
+FOLDERS = ("FLOWBENCH_DATA", "FLOWBENCH_CACHE")
 AGAIN = "the same command resumes the run"
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
 
@@ -44,6 +45,9 @@ OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
 def main() -> None:
     """Run `python train.py ...` or `flowbench-train ...`; `exits` has the exit codes."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
+    for name in FOLDERS:
+        if os.environ.get(name) == "":  # to Hydra, an empty variable is a value
+            del os.environ[name]
     if sys.stderr.isatty() and _is_first():
         print("loading …", end="\r", file=sys.stderr, flush=True)  # the next line goes over it
     with explained(interrupted=f"interrupted; {AGAIN}"):

@@ -6,7 +6,7 @@ from flowbench.config.errors import ConfigError
 from flowbench.config.settings import TrainerKeys
 from flowbench.config.words import show
 
-__all__ = ["chosen", "refuse_absent"]
+__all__ = ["absent", "chosen", "refuse_absent"]
 
 
 def chosen(accelerator: str) -> str:
@@ -25,6 +25,22 @@ def chosen(accelerator: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def absent(accelerator: str) -> str | None:
+    """Why this machine cannot train on a kind of device, or None if it can.
+
+    Example:
+        >>> absent("cpu")
+    """
+    kind = chosen(accelerator)
+    gpus, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
+    if (kind == "cuda" and not gpus) or (kind == "gpu" and not (gpus or mps)):
+        return (
+            "PyTorch finds no GPU on this machine; expected cpu, or auto for a GPU where there is "
+            "one"
+        )
+    return "this machine has no GPU of Apple" if kind == "mps" and not mps else None
+
+
 def refuse_absent(keys: TrainerKeys) -> None:
     """Refuse devices that this machine does not have.
 
@@ -34,15 +50,10 @@ def refuse_absent(keys: TrainerKeys) -> None:
     Raises:
         ConfigError: there is no such device, or there are fewer.
     """
+    if reason := absent(keys.accelerator):
+        raise ConfigError(f"trainer.accelerator={keys.accelerator}: {reason}")
     kind = chosen(keys.accelerator)
     gpus, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
-    if (kind == "cuda" and not gpus) or (kind == "gpu" and not (gpus or mps)):
-        raise ConfigError(
-            f"trainer.accelerator={keys.accelerator}: PyTorch finds no GPU on this machine; "
-            "expected cpu, or auto for a GPU where there is one"
-        )
-    if kind == "mps" and not mps:
-        raise ConfigError("trainer.accelerator=mps: this machine has no GPU of Apple")
     told = f"trainer.devices={show(keys.devices)}"
     if kind == "cpu":
         if not isinstance(keys.devices, int | str) or keys.devices == -1:

@@ -1,6 +1,7 @@
 """Train a flow on tensors in a few lines, without Hydra and without a run folder."""
 
 import copy
+import math
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from flowbench.flows.arguments import kind
 from flowbench.flows.lattice import LatticeFlow
 from flowbench.flows.mixed import MixedFlow
 from flowbench.frames import column_names
-from flowbench.training.accelerator import chosen
+from flowbench.training.accelerator import absent, chosen
 from flowbench.training.averaging import averages
 from flowbench.training.callbacks import BestAndLast, EpochBar, History
 from flowbench.training.checkpoint_files import CheckpointFiles
@@ -101,8 +102,9 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
 
     Raises:
         TypeError: `flow` is no `Flow`.
-        ValueError: an option is out of range, the flow holds numbers of 16 bits or is on the meta
-            device, or a discrete flow is to be trained on standardised rows.
+        ValueError: an option is out of range, rows or contexts do not fit the flow, the flow holds
+            numbers of 16 bits or is on the meta device, or a discrete flow is to be trained on
+            standardised rows.
         DataError: the rows are not finite, or do not fit one another, or a column is constant or
             a linear combination of others.
         CheckpointError: `init_from` is not there, or is of another flow.
@@ -135,8 +137,11 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             "the flow is a distribution of values 0 and 1, which standardizing would change; "
             "pass standardized=False"
         )
+    if reason := absent(accelerator):
+        raise ValueError(f"accelerator={accelerator!r}: {reason}")
     missing = flow.marginalizes
     rows = Pair.of(x, context, weights, missing=missing)
+    _refuse_misfits(flow, rows)
     splits = _splits(rows, validation, seed, flow)
     data = Arrays(
         splits,
@@ -197,16 +202,40 @@ def _is_mixed(flow: Flow) -> bool:
     return isinstance(flow, MixedFlow) and flow.has_other_measures
 
 
+def _refuse_misfits(flow: Flow, rows: Pair) -> None:
+    """Refuse rows and contexts that the flow was not made for, both together."""
+    columns = {"x": rows.x.shape[1], "context": 0}
+    if rows.context is not None:
+        columns["context"] = math.prod(rows.context.shape[1:])
+    found = list(_misfit("x", columns["x"], "features", flow.features))
+    if flow.embedding is None and flow.context_features is not None:
+        found += _misfit("context", columns["context"], "context_features", flow.context_features)
+    if found:
+        raise ValueError("; ".join(found))
+
+
+def _misfit(name: str, columns: int, key: str, size: int) -> Iterator[str]:
+    if columns != size:
+        given = f"{name} has {columns} column{'s' * (columns != 1)}" if columns else f"no {name}"
+        yield f"{given}, but the flow has {key}={size}"
+
+
 def _refuse_other_than_flows(flow: object) -> None:
     if isinstance(flow, Flow):
         return
-    library, way = type(flow).__module__.split(".")[0], ""
+    if isinstance(flow, type) and issubclass(flow, Flow):
+        raise TypeError(
+            f"flow is the class {flow.__name__}, expected a flow made by it: "
+            f"{flow.__name__}(features)"
+        )
+    library, way = getattr(flow, "__module__", "").split(".")[0], ""
     if library in PEERS:
         way = (
             f": flowbench.flows.peers.{PEERS[library]}(features, flow=…) makes one of a flow of "
             f"{library}, from its class"
         )
-    raise TypeError(f"flow is a {kind(flow)}, expected a flowbench.Flow{way}")
+    given = f"the class {flow.__name__}" if isinstance(flow, type) else f"a {kind(flow)}"
+    raise TypeError(f"flow is {given}, expected a flowbench.Flow{way}")
 
 
 def _is_watched() -> bool:

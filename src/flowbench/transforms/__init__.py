@@ -1,5 +1,8 @@
 """Invertible maps with log-determinants; forward is noise → data. Start with `base.py`."""
 
+from typing import TYPE_CHECKING
+
+from flowbench.elsewhere import unknown_names
 from flowbench.transforms.actnorm import ActNorm
 from flowbench.transforms.autoregressive import MaskedAutoregressive
 from flowbench.transforms.base import Chain, Inverse, Transform
@@ -54,3 +57,6 @@ __all__ = [
     "recompute_statistics",
     "weighing",
 ]
+
+if not TYPE_CHECKING:  # to type checkers, a module with a __getattr__ has every name
+    __getattr__ = unknown_names(__name__)

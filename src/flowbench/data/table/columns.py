@@ -1,10 +1,11 @@
 """The columns of a user's table and their roles."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+from flowbench.config.words import nearest
 from flowbench.data.options import DataError
 from flowbench.data.table.overrides import override
 
@@ -70,6 +71,15 @@ class Asked:
     weight: str | None
     logs: list[str]
 
+    def roles(self) -> dict[str, list[str]]:
+        """The columns by the option that names them, those to model first."""
+        single = {"split": self.split, "group": self.group, "weight": self.weight}
+        return {
+            "data.columns": self.targets or [],
+            "data.context_columns": self.contexts,
+            "data.categorical_columns": self.categorical,
+        } | {f"data.{role}_column": [name] if name else [] for role, name in single.items()}
+
     def among(self, names: list[str], *, defaults: list[str], path: Path) -> Columns:
         """These columns of a table.
 
@@ -81,22 +91,21 @@ class Asked:
         Raises:
             DataError: a column is missing or named twice, or none is left to model.
         """
-        others = filter(None, (self.split, self.group, self.weight))
-        taken = [*self.contexts, *self.categorical, *others]
-        asked = [*(self.targets or []), *taken]
-        for where, listed in ((str(path), names), ("the columns asked for", asked)):
-            twice = [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
-            if twice:
-                raise DataError(f"{where}: the column {twice[0]!r} comes twice, expected it once")
-        for name in asked:
-            _refuse_absent(name, names, where=str(path))
+        roles = self.roles()
+        if twice := _twice(names):
+            raise DataError(f"{path}: the column {twice[0]!r} comes twice, expected it once")
+        if problems := _problems(roles, names, where=str(path)):
+            raise DataError("; ".join(problems))
+        taken = [name for key in list(roles)[1:] for name in roles[key]]
         targets = self.targets
         if targets is None:
             targets = [name for name in defaults if name not in taken]
         if not targets:
             raise DataError(f"{path} has no column left to model, expected at least one")
-        for name in self.logs:
-            _refuse_absent(name, targets, where="data.log_columns: what is modelled")
+        where = "data.log_columns: what is modelled"
+        missing = [name for name in self.logs if name not in targets]
+        if missing:
+            raise DataError("; ".join(_absent(name, targets, where=where) for name in missing))
         return Columns(
             targets=targets,
             contexts=self.contexts,
@@ -107,8 +116,23 @@ class Asked:
         )
 
 
-def _refuse_absent(name: str, names: list[str], *, where: str) -> None:
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-        raise DataError(f"{where} has no column {name!r}; {hint}")
+def _problems(roles: Mapping[str, list[str]], names: list[str], *, where: str) -> list[str]:
+    """What is wrong with the columns that are asked for, in words."""
+    asked = list(chain.from_iterable(roles.values()))
+    twice = [
+        f"the column {name!r} comes twice, in "
+        + " and ".join(key for key, some in roles.items() for _ in range(some.count(name)))
+        for name in _twice(asked)
+    ]
+    missing = [name for name in dict.fromkeys(asked) if name not in names]
+    return twice + [_absent(name, names, where=where) for name in missing]
+
+
+def _twice(names: list[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _absent(name: str, names: list[str], *, where: str) -> str:
+    near = nearest(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
+    return f"{where} has no column {name!r}; {hint}"

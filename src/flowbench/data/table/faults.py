@@ -65,7 +65,8 @@ class Column:
         self.negative: int = 0
         self.fractional: bool = False
         self.first: dict[str, tuple[str, int, Any]] = {}  # of a fault: the part, row and cell
-        self.wrong: Counter[str] = Counter()
+        self.wrong: Counter[str] = Counter()  # of at most `MOST_DISTINCT` cells
+        self.wrong_cells: int = 0
         self.low: float = np.inf
         self.high: float = -np.inf
 
@@ -100,6 +101,7 @@ class Column:
                 index = int(cells.argmax())
                 told = "empty" if values[index] is None else values[index]
                 self.first[fault] = (part, first + index, told)
+        self.wrong_cells += len(wrong)
         if wrong:
             index = next(iter(wrong))
             self.first.setdefault("wrong", (part, first + index, wrong[index]))
@@ -122,7 +124,7 @@ class Column:
                 expected = "expected a number with a decimal comma"
             if not self.numeric:
                 expected = "which may be a label or stand for a missing one"
-            count = _more(sum(self.wrong.values()))
+            count = _more(self.wrong_cells)
             yield part, f"row {row}, column {self.name!r} holds {shown}, {expected}{count}"
         for fault, count in (("missing", self.missing), ("infinite", self.infinite)):
             if count and not (drops and fault == "missing"):
@@ -146,12 +148,12 @@ class Column:
     @property
     def numbers(self) -> int:
         """How many cells are numbers."""
-        return self.rows - self.missing - sum(self.wrong.values())
+        return self.rows - self.missing - self.wrong_cells
 
     @property
     def marks(self) -> list[str]:
         """The few texts beside numbers, which may stand for missing values."""
-        few = len(self.wrong) <= 5 and sum(self.wrong.values()) <= self.numbers
+        few = len(self.wrong) <= 5 and self.wrong_cells <= self.numbers
         short = all(len(cell) <= LONG for cell in self.wrong)
         known = self.kind not in ("rounded", "number")
         return list(self.wrong) if few and short and known else []
@@ -251,7 +253,9 @@ class Faults:
             raise DataError(f"{where}: {'; '.join(told[:SHOWN])}")
 
     def _way_out(self, *, few: bool) -> str:
-        """The options that read what can be read, as a clause."""
+        """The options that read what can be read, as a clause; none for a negative weight."""
+        if any(column.negative for column in self.columns.values()):
+            return ""
         marks: list[str | float] = []
         labels: list[str] = []
         left = {column.name for column in self.columns.values() if column.constant}
