@@ -11,11 +11,11 @@ import torch
 from run_commands import train
 
 import flowbench
-from flowbench.checkpoint import build_flow
 from flowbench.config.configuration import remarks
 from flowbench.config.errors import ConfigError
 from flowbench.data import DataError, Table
 from flowbench.data.arrays import Arrays, Pair, held_out
+from flowbench.from_config import build_flow
 from flowbench.run.auto import race as race_module
 from flowbench.run.auto.folds import folds_of
 from flowbench.run.auto.portfolio import portfolio
@@ -239,6 +239,8 @@ def test_entries_fit_the_rows():
     assert "kernel" not in {entry.name for entry in many}
     assert "maf_noise" not in {entry.name for entry in many}
     assert "kernel" not in {entry.name for entry in portfolio(100, 10, weighted=True)}
+    given = [{entry.name for entry in entries if entry.baseline} for entries in (few, many)]
+    assert [("linear_gaussian" in names) for names in given] == [False, True]
 
 
 def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_path, few):

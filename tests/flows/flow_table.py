@@ -17,6 +17,7 @@ from flowbench.flows import (
     Flow,
     Gaussian,
     GaussianMixture,
+    LinearGaussian,
     MixedMADE,
     RealNVP,
     equal_blocks,
@@ -105,8 +106,13 @@ def embedded(features, *, context_features=0, seed=None):
     return Flow(flow.base, flow.transform, nn.Linear(context_features, 3))
 
 
+def linear_gaussian(features, *, context_features=0, seed=None):
+    return LinearGaussian(features, context_features=context_features)
+
+
 FLOWS = {
     "gaussian": gaussian,
+    "linear_gaussian": linear_gaussian,
     "gaussian_mixture": partial(GaussianMixture, components=2),
     "made": partial(MADE, **SMALL),
     "made_mixture": partial(MADE, **SMALL, family="mixture", components=3),
@@ -147,7 +153,7 @@ FLOWS = {
     "pixels": pixels,
     "embedded": embedded,
 }
-CLOSED_FORMS = ("gaussian", "gaussian_mixture")  # without parameters; contexts are classes
+CLOSED_FORMS = ("gaussian", "gaussian_mixture", "linear_gaussian")  # without parameters
 WITHOUT_CONTEXT = [name for name in FLOWS if name != "embedded"]
 EITHER = pytest.mark.parametrize(
     ("name", "classes"),

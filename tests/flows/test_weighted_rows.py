@@ -15,6 +15,7 @@ from flowbench.flows import (
     Histogram,
     Johnson,
     LatticeMADE,
+    LinearGaussian,
     Mixture,
     RealNVP,
     SharedBlocks,
@@ -30,6 +31,7 @@ ROWS = torch.randn(200, 4, generator=GENERATOR, dtype=torch.float64)
 ROWS[:70] += torch.tensor([4.0, -3.0, 2.0, 0.0])
 COUNTS = torch.randint(1, 4, (200,), generator=GENERATOR)
 CLASSES = torch.nn.functional.one_hot(torch.arange(200) % 2, 2).double()
+CONTEXTS = torch.stack([ROWS[:, 1] ** 2, torch.ones(200, dtype=torch.float64)], dim=-1)
 HOLES = ROWS.masked_fill(torch.rand(200, 4, generator=GENERATOR) < 0.2, torch.nan)
 LEVELS = ROWS.clamp(-3, 3) + 4
 SMALL = {"layers": 2, "hidden_units": [6], "seed": 0}
@@ -37,6 +39,7 @@ SMALL = {"layers": 2, "hidden_units": [6], "seed": 0}
 CLOSED_FORMS = {
     "Gaussian": (lambda: Gaussian(4), ROWS, None),
     "Gaussian of classes": (lambda: Gaussian(4, context_features=2), ROWS, CLASSES),
+    "LinearGaussian": (lambda: LinearGaussian(4, context_features=2), ROWS, CONTEXTS),
     "Gaussian, missing cells": (lambda: Gaussian(4), HOLES, None),
     "GaussianMixture": (lambda: GaussianMixture(4, components=3), ROWS, None),
     "GaussianMixture of classes": (

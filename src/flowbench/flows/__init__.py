@@ -18,6 +18,7 @@ from flowbench.flows.iaf import IAF
 from flowbench.flows.johnson import Johnson, johnson_of
 from flowbench.flows.kernel import KernelDensity
 from flowbench.flows.lattice_made import LatticeMADE
+from flowbench.flows.linear_gaussian import LinearGaussian
 from flowbench.flows.made import MADE
 from flowbench.flows.maf import MAF
 from flowbench.flows.mixed_made import MixedMADE
@@ -49,6 +50,7 @@ __all__ = [
     "Johnson",
     "KernelDensity",
     "LatticeMADE",
+    "LinearGaussian",
     "MixedMADE",
     "Mixture",
     "MixtureFamily",

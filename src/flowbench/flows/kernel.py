@@ -29,8 +29,8 @@ class KernelDensity(Flow):
         seed: of that draw.
 
     Raises:
-        ValueError: there are contexts, or (in `initialize`) the covariance of the rows is
-            singular.
+        ValueError: there are contexts, or (in `initialize`) weights, or the covariance of the rows
+            is singular.
 
     References:
         Silverman 1986, "Density estimation for statistics and data analysis", sections 3.4 and
@@ -65,8 +65,15 @@ class KernelDensity(Flow):
         self.seed = seed
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+    def initialize(
+        self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Keep rows, whitened, and choose the width."""
+        if weight is not None:
+            raise ValueError(
+                "a kernel density counts all rows alike: expected rows without weights, or "
+                "another model, such as gaussian_mixture"
+            )
         self._embed(context)
         self.transform.initialize(x)
         generator = torch.Generator().manual_seed(self.seed)

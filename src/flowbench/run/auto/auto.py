@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 
 from flowbench import ranks
-from flowbench.checkpoint import TrainedDensity, build_flow, saved_values
+from flowbench.checkpoint import TrainedDensity, saved_values
 from flowbench.config.errors import ConfigError
 from flowbench.config.limits import AtLeastOne, AtLeastZero, Positive
 from flowbench.config.settings import Settings
@@ -18,6 +18,7 @@ from flowbench.evaluation.likelihood import device_of, log_likelihoods
 from flowbench.evaluation.paired import paired_difference
 from flowbench.evaluation.score import summarize
 from flowbench.flows import Flow, Mixture
+from flowbench.from_config import build_flow
 from flowbench.run.auto.folds import Fold, folds_of, known_rows, on_normal_scale
 from flowbench.run.auto.portfolio import Entry, portfolio
 from flowbench.run.auto.race import CALIBRATION, MOST_MEMBERS, Race

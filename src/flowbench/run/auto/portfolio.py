@@ -84,6 +84,8 @@ def _on_normal_scale(entry: Entry) -> Entry:
 
 def _closed_forms(rows: int, features: int, context_features: int) -> list[Entry]:
     entries = [_baseline("gaussian")]
+    if context_features:
+        entries.insert(0, _baseline("linear_gaussian"))
     numbers = features * (features + 3) // 2
     for components in (2, 4, 8, 16, 32, 64):
         if components * numbers < rows:
