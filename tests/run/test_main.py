@@ -132,6 +132,13 @@ def test_a_protocol_without_settings_for_the_data_is_refused(call):
     assert len(error.splitlines()) == 1
 
 
+def test_a_model_that_a_protocol_has_no_row_for_is_refused(call):
+    code, _, error = call("protocol=maf_paper", "protocol.hidden_units=8")
+    assert code == 2
+    assert error.startswith("protocol=maf_paper has no row for model=fake: it has gaussian, ")
+    assert len(error.splitlines()) == 1
+
+
 def test_configs_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, monkeypatch):
     assert config_directory.config_directory() == Path(__file__).parents[2] / "configs"
     package = tmp_path / "site-packages" / "flowbench"

@@ -162,6 +162,8 @@ DEVIATIONS = [
     (["protocol=nsf_paper", "model=maf_spline", "data=power", "model.layers=3"],
      ["model.layers=3 (protocol: 10)"]),
     (["model=maf", "data=mnist", "trainer.max_epochs=20"], []),
+    (["protocol=maf_paper", "model=histogram", "data=mnist", "published=null"],
+     ["histogram on mnist: the protocol maf_paper has no such row"]),
 ]  # fmt: skip
 
 

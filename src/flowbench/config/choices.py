@@ -43,22 +43,33 @@ def refuse_idle_sweep() -> None:
 
 
 def refuse_foreign_protocol(config: DictConfig, directory: Path) -> None:
-    """Refuse a protocol that has no settings for the chosen data set.
+    """Refuse a protocol that has no settings for the chosen data set, or no row of the model.
 
     Args:
         config: as composed by Hydra.
         directory: where the configuration files are.
 
     Raises:
-        ConfigError: the protocol has none for this data set.
+        ConfigError: the protocol has none.
     """
-    if not OmegaConf.missing_keys(config.get("protocol") or {}):
-        return
     choices = HydraConfig.get().runtime.choices
-    protocol, data = choices["protocol"], choices["data"]
-    files = sorted((directory / "protocol" / "data").glob(f"{protocol}_*.yaml"))
-    known = [file.stem.removeprefix(f"{protocol}_") for file in files]
-    if data not in known:
+    protocol = choices.get("protocol")
+    if protocol is None:
+        return
+    data, data_sets = choices["data"], _files(directory / "protocol" / "data", protocol)
+    if OmegaConf.missing_keys(config.get("protocol") or {}) and data not in data_sets:
         raise ConfigError(
-            f"protocol={protocol} has no settings for data={data}: it has {', '.join(known)}"
+            f"protocol={protocol} has no settings for data={data}: it has {', '.join(data_sets)}"
         )
+    model, models = choices["model"], _files(directory / "protocol" / "model", protocol)
+    if config.published is not None and "model" not in config.published and model not in models:
+        raise ConfigError(
+            f"protocol={protocol} has no row for model={model}: it has {', '.join(models)}; with "
+            "published=null the model is trained as the protocol trains others"
+        )
+
+
+def _files(directory: Path, protocol: str) -> list[str]:
+    """What a protocol has files for."""
+    found = sorted(directory.glob(f"{protocol}_*.yaml"))
+    return [file.stem.removeprefix(f"{protocol}_") for file in found]

@@ -50,7 +50,7 @@ def deviations(settings: Settings, data: DataModule | None = None) -> list[str]:
     words = [f"protocol={protocol}", f"model={names[0]}", f"data={names[1]}"]
     try:
         theirs = _flat(_as_the_protocol(words, ours))
-    except HydraException:
+    except (HydraException, KeyError):  # which there is no file for
         return [f"{names[0]} on {names[1]}: the protocol {protocol} has no such row"]
     told = ((key, ours.get(key, NOT_SET), theirs.get(key, NOT_SET)) for key in ours | theirs)
     keys = [(key, _word(one), _word(other)) for key, one, other in told if one != other]
