@@ -243,7 +243,7 @@ def test_entries_fit_the_rows():
     assert [("linear_gaussian" in names) for names in given] == [False, True]
 
 
-def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_path, few):
+def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_path, few, capsys):
     few("gaussian", "maf", "made_mixed")
     generator = np.random.default_rng(0)
     rain = np.where(generator.random(600) < 0.5, 0, generator.gamma(2, size=600))
@@ -257,6 +257,9 @@ def test_columns_of_levels_and_single_values_race_with_densities_for_them(tmp_pa
     found = {one["name"]: one for one in result["race"]["entries"]}
     assert found["made_mixed"]["val"] is not None
     assert "no density for the single values" in found["maf"]["why"]
+    told = capsys.readouterr().out
+    assert told.count("no density for the single values") == 1
+    assert "out, as gaussian" in told
     assert found["gaussian"]["status"] == "out"
 
 

@@ -1,6 +1,7 @@
 """The race: every entry trains for a while, the better half goes on, until the time is over."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -71,6 +72,7 @@ class Race:
         self.finalists = known.finalists
         self.budget = Budget(seconds, before=known.seconds + unwritten, clock=clock)
         self.clock = clock
+        self.reasons: dict[str, str] = {}  # for having no score, and which entry had each first
         self._keep()
 
     @property
@@ -264,8 +266,14 @@ class Race:
 
     def _tell(self, name: str) -> None:
         one = self.standings[name]
-        told = one.why if one.val is None else f"{one.val:.4f} nats"
+        told = self._reason(name) if one.val is None else f"{one.val:.4f} nats"
         self.say(f"  {name:24} {sum(one.seconds):7.1f} s  {told}")
+
+    def _reason(self, name: str) -> str:
+        """Why an entry has no score; a reason that was told before, by its entry."""
+        why = self.standings[name].why
+        first = self.reasons.setdefault(re.sub(r"^model=\w+ ", "", why), name)
+        return why if first == name else f"out, as {first}"
 
     def _train(self, name: str, seconds: float, fold: int) -> None:
         standing = self.standings[name]
