@@ -159,11 +159,20 @@ def diagnostic_lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def race_lines(race: Mapping[str, Any]) -> list[str]:
-    """Which models a race has chosen, and how far they are ahead of the best baseline."""
+    """Which models a race has chosen, and how far they are ahead of the best baseline.
+
+    Example:
+        >>> zero = {"mean": 0.0, "two_standard_errors": 0.0}
+        >>> one = {"name": "gaussian", "test": zero, "ahead": zero}
+        >>> race_lines({"chosen": {"gaussian": 1.0}, "baselines": [one]})[1]
+        '  ahead of baselines   no: it is the best of them itself'
+    """
     shares = ", ".join(f"{name} {weight:.2f}" for name, weight in race["chosen"].items())
     lines = [line("chosen", shares)]
     if race["baselines"]:
         best = max(race["baselines"], key=lambda one: one["test"]["mean"])
+        if list(race["chosen"]) == [best["name"]]:
+            return [*lines, line("ahead of baselines", "no: it is the best of them itself")]
         ahead = estimate(best["ahead"]["mean"], best["ahead"]["two_standard_errors"], "nats")
         lines.append(line("ahead of baselines", f"{ahead} per test row (of {best['name']})"))
     return lines
