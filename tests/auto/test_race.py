@@ -1,6 +1,7 @@
 """`model=auto`: a race between models, and the mixture of the best."""
 
 import json
+import math
 import time
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from flowbench.data.arrays import Arrays, Pair, held_out
 from flowbench.from_config import build_flow
 from flowbench.run.auto import race as race_module
 from flowbench.run.auto.folds import folds_of
+from flowbench.run.auto.members import Members
 from flowbench.run.auto.portfolio import portfolio
 from flowbench.run.auto.weights import mixture_weights
 from flowbench.sklearn import FlowDensity
@@ -277,6 +279,22 @@ def test_a_race_without_time_ends_with_an_epoch_of_a_flow(table, tmp_path, few):
     _, result = train(tmp_path, *QUICK, "auto.minutes=0.0001", f"data.path={table}")
     assert max(one["epochs"] for one in result["race"]["entries"]) >= 1
     assert sum(result["race"]["chosen"].values()) == pytest.approx(1)
+
+
+def test_flows_without_an_epoch_are_not_told_to_be_out(table, tmp_path, few, monkeypatch, capsys):
+    few("maf", "made_mog")
+    train_on = Members.train
+
+    def slow(members, name, seconds, fold):
+        if math.isfinite(seconds):
+            raise TimeoutError
+        return train_on(members, name, seconds, fold)
+
+    monkeypatch.setattr(Members, "train", slow)
+    train(tmp_path, *QUICK, f"data.path={table}")
+    told = capsys.readouterr().out
+    assert told.count("no epoch has ended") >= 2
+    assert "out, as" not in told
 
 
 def test_auto_as_an_estimator(rows, few):

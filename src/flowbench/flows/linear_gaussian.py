@@ -94,9 +94,10 @@ def _slopes(x: Tensor, context: Tensor, weight: Tensor | None) -> Tensor:
     """The slopes of least squares, `[contexts, features]`, in the dtype of x."""
     shares = x.new_ones(len(x)) if weight is None else weight.to(x.dtype)
     shares = (shares / shares.sum()).unsqueeze(-1)
-    centred = [part - (part * shares).sum(0) for part in (context.to(x.dtype), x)]
-    scales = (centred[0].square() * shares).sum(0).sqrt()
-    given = centred[0] / torch.where(scales > 0, scales, 1)
-    products = [given.mT @ (part * shares) for part in (given, centred[1])]
-    slopes = torch.linalg.pinv(products[0], rtol=SMALLEST_EIGENVALUE, hermitian=True) @ products[1]
-    return slopes / torch.where(scales > 0, scales, 1).unsqueeze(-1)
+    given, wanted = (part - (part * shares).sum(0) for part in (context.to(x.dtype), x))
+    scales = (given.square() * shares).sum(0).sqrt()
+    scales = torch.where(scales > 0, scales, 1)
+    given = given / scales
+    squares, products = (given.mT @ (part * shares) for part in (given, wanted))
+    slopes = torch.linalg.pinv(squares, rtol=SMALLEST_EIGENVALUE, hermitian=True) @ products
+    return slopes / scales.unsqueeze(-1)

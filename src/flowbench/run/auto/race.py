@@ -72,7 +72,7 @@ class Race:
         self.finalists = known.finalists
         self.budget = Budget(seconds, before=known.seconds + unwritten, clock=clock)
         self.clock = clock
-        self.reasons: dict[str, str] = {}  # for having no score, and which entry had each first
+        self.reasons: dict[str, str] = {}  # for being out, and which entry had each first
         self._keep()
 
     @property
@@ -270,8 +270,10 @@ class Race:
         self.say(f"  {name:24} {sum(one.seconds):7.1f} s  {told}")
 
     def _reason(self, name: str) -> str:
-        """Why an entry has no score; a reason that was told before, by its entry."""
+        """Why an entry has no score; why it is out, if told before, by the entry that was."""
         why = self.standings[name].why
+        if self.standings[name].status != "out":
+            return why
         first = self.reasons.setdefault(re.sub(r"^model=\w+ ", "", why), name)
         return why if first == name else f"out, as {first}"
 
