@@ -139,6 +139,10 @@ PARTS = {
         [f"training.optimizer={target('torch.optim.RMSprop')}", "training.ema=0.9",
          "training.noise=0.1"], 3,
     ),
+    "Muon, cosine": (
+        [f"training.optimizer={target('flowbench.training.Muon')}", "training.schedule=cosine",
+         "training.learning_rate=0.01"], 3,
+    ),
     "optimiser, cosine": ([f"training.optimizer={SGD}", "training.schedule=cosine"], 3),
     "schedule of ones own": ([f"training.schedule={target('warmup', steps=150)}"], 3),
 }  # fmt: skip

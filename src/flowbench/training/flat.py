@@ -27,9 +27,11 @@ class FlatParameters:
 
     def __init__(self, module: nn.Module) -> None:
         groups: dict[torch.dtype, list[nn.Parameter]] = {}
-        for parameter in module.parameters():
+        self.names: dict[Tensor, str] = {}
+        for name, parameter in module.named_parameters():
             if parameter.requires_grad:
                 groups.setdefault(parameter.dtype, []).append(parameter)
+                self.names[parameter] = name
         self.groups: list[list[nn.Parameter]] = list(groups.values())
         self.tensors: list[nn.Parameter] = [
             nn.Parameter(torch.cat([one.detach().flatten() for one in group]))

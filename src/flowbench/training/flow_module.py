@@ -117,8 +117,8 @@ class FlowModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser and the schedule of `training`, stepped together."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return self.scheduled(build_optimizer(self.options, trained))
+        names = {one: name for name, one in self.named_parameters() if one.requires_grad}
+        return self.scheduled(build_optimizer(self.options, [*names], names))
 
     def scheduled(self, optimizer: Optimizer) -> Any:
         """An optimiser with the schedule of `training`, as `configure_optimizers` returns it."""

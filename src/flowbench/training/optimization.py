@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
@@ -20,12 +20,15 @@ class OptimizationError(Exception):
     """An optimiser or a scheduler cannot be used."""
 
 
-def build_optimizer(training: Training, parameters: Iterable[Tensor]) -> Optimizer:
+def build_optimizer(
+    training: Training, parameters: Sequence[Tensor], names: Mapping[Any, str] | None = None
+) -> Optimizer:
     """The optimiser of `training.optimizer`; by default Adam.
 
     Args:
         training: the settings.
         parameters: to optimise.
+        names: of the parameters, for an optimiser whose class says `takes_names = True`.
 
     Raises:
         OptimizationError: it cannot be built, or is not an optimiser.
@@ -40,9 +43,13 @@ def build_optimizer(training: Training, parameters: Iterable[Tensor]) -> Optimiz
         return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
     own = {"lr": rate, "weight_decay": decay}
     make = _maker(node)
-    taken = inspect.signature(resolve_name(node["_target_"])).parameters
+    kind = resolve_name(node["_target_"])
+    taken = inspect.signature(kind).parameters
     own = {key: value for key, value in own.items() if key in taken and key not in node}
-    return _built("optimizer", node, Optimizer, lambda: make(parameters, **own))
+    given: Iterable[Any] = parameters
+    if names and getattr(kind, "takes_names", False):
+        given = [(names[one], one) for one in parameters]
+    return _built("optimizer", node, Optimizer, lambda: make(given, **own))
 
 
 def build_scheduler(node: Mapping[str, Any], optimizer: Optimizer) -> LRScheduler:

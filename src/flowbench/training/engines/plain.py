@@ -29,7 +29,7 @@ class Plain:
         self.module = module
         one_by_one = [parameter for group in module.flat.groups for parameter in group]
         tensors = module.flat.tensors if module.options.optimizer is None else one_by_one
-        self.optimizer: Optimizer = build_optimizer(module.options, tensors)
+        self.optimizer: Optimizer = build_optimizer(module.options, tensors, module.flat.names)
 
     def begin(self) -> None:
         """Make the gradients views of one tensor."""
