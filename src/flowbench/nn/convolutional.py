@@ -93,8 +93,9 @@ class ConvolutionalNetwork(Checked, nn.Module):
     It maps `[..., features]` to `[..., features, params]`, where the features are the values of a
     picture in [−1, 1], in the order row, column, channel. The parameters of a value depend on the
     values before it and on the context. After a first convolution, which is given each value v and
-    whether v > −1, come blocks h ← h + W₂ a(K a(W₁ a(h) + context)) with masked kernels K, and
-    then two layers within each pixel.
+    whether v > −1, come blocks h ← h + W₂ a(K a(W₁ a(h) + V c)) with masked kernels K, where c is
+    the context, and then two layers within each pixel. Each pixel has a bias of its own, to which
+    the context adds another, linear in c.
 
     Args:
         shape: height, width and channels of a picture.
@@ -106,7 +107,7 @@ class ConvolutionalNetwork(Checked, nn.Module):
         kernel: odd width of the other kernels.
         dilations: pixels per step of the kernels, block after block, from the start again.
         gated: a gate a · σ(b) in place of the activation after a kernel.
-        context_features: size of the context, 0 for none; it enters every block.
+        context_features: size of the context, 0 for none; it enters every block, and every pixel.
         activation: name or callable, applied to each unit separately.
         dropout: probability of dropping a hidden unit in training.
 
@@ -166,6 +167,10 @@ class ConvolutionalNetwork(Checked, nn.Module):
         )
         here = torch.get_default_device()
         self.positions: nn.Parameter = nn.Parameter(torch.zeros(*shape[:2], units, device=here))
+        self.context_positions: nn.Parameter | None = None
+        if context_features:
+            at_first = torch.zeros(context_features, *shape[:2], units, device=here)
+            self.context_positions = nn.Parameter(at_first)
         self.blocks: nn.ModuleList = nn.ModuleList(
             _Block(units, inner_units, size=kernel, step=step, gated=gated, groups=channels)
             for _, step in zip(range(blocks), cycle(dilations), strict=False)
@@ -192,18 +197,24 @@ class ConvolutionalNetwork(Checked, nn.Module):
         batch = x.shape[:-1]
         if context is not None:
             batch = torch.broadcast_shapes(batch, context.shape[:-1])
-            context = context.expand(*batch, -1).reshape(-1, 1, 1, self.context_features)
+            context = context.expand(*batch, -1).reshape(-1, self.context_features)
         pixels = x.expand(*batch, -1).reshape(-1, *self.shape)
-        hidden = self.first(self.inputs(pixels)) + self.positions
+        hidden = self.first(self.inputs(pixels)) + self.biases(context)
         blocks: Any = self.blocks
         for index, block in enumerate(blocks):
             inner = block.narrow(self.activation(hidden))
             if context is not None:
-                inner = inner + self.context_layers[index](context)
+                inner = inner + self.context_layers[index](context)[:, None, None]
             inner = self.after_kernel(block.kernel(self.activation(inner)))
             hidden = hidden + block.widen(self.dropout(inner))
         middle = self.activation(self.middle(self.activation(hidden)))
         return self.last(middle).reshape(*batch, self.features, self.params)
+
+    def biases(self, context: Tensor | None) -> Tensor:
+        """Those of every pixel, `[rows or nothing, height, width, units]`."""
+        if context is None or self.context_positions is None:
+            return self.positions
+        return self.positions + torch.tensordot(context, self.context_positions, dims=1)
 
     @staticmethod
     def inputs(pixels: Tensor) -> Tensor:

@@ -96,6 +96,7 @@ class _Maps:
             {name: follow(layer) for name, layer in one.named_children()} for one in blocks
         ]
         self.contexts = [layer(context).mT for layer in network.context_layers]
+        self.biases = network.biases(context)
 
     def params(self, line: int, column: int, group: int) -> Tensor:
         """The parameters `[params, rows]` of a value, once all earlier values are known."""
@@ -103,8 +104,8 @@ class _Maps:
         if column == group == 0:
             for one in (self.first, *(block["kernel"] for block in self.blocks)):
                 one.begin_line()
-        position = network.positions[line, column].chunk(network.shape[2])[group]
-        hidden = self.first.units(column, group) + position.unsqueeze(-1)
+        bias = self.biases[..., line, column, :].chunk(network.shape[2], dim=-1)[group]
+        hidden = self.first.units(column, group) + (bias.mT if bias.ndim > 1 else bias[:, None])
         for index, block in enumerate(self.blocks):
             inner = block["narrow"].after(activation(hidden), column, group)
             if self.contexts:
