@@ -111,7 +111,7 @@ def test_a_run_leaves_nothing_of_hydras_own_behind(call):
             "experiment=abc",
             "experiment=abc does not exist; known: digits_lattice, digits_lattice_mixture, "
             "digits_pixelcnn, fake, fsdd_unseen_speaker, fsdd_zero, mnist_pixelcnn, "
-            "mnist_pixelcnn_large, power_2007h1, seed_article/gas, "
+            "power_2007h1, seed_article/gas, "
             "seed_article/spectrogram_zero, seed_article/speech_zero",
         ),
     ],

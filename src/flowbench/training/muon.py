@@ -80,7 +80,13 @@ class Muon(Optimizer):
         matrices, others = _parted(params)
         groups: list[Group] = [
             {"params": matrices, "kind": "matrices", "momentum": momentum},
-            {"params": others, "kind": "others", "lr": adam_lr, "betas": tuple(adam_betas)},
+            {
+                "params": others,
+                "kind": "others",
+                "lr": adam_lr,
+                "betas": tuple(adam_betas),
+                "fused": True,
+            },
         ]
         given = [group for group in groups if group["params"]]
         super().__init__(given, {"lr": lr, "weight_decay": weight_decay})
@@ -133,7 +139,7 @@ def _step_others(group: Group, tensors: list[Tensor], states: list[State]) -> No
         [state["square"] for state in states],
         [],
         [state["step"] for state in states],
-        fused=True,
+        fused=group["fused"],
         amsgrad=False,
         beta1=first,
         beta2=second,
