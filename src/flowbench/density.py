@@ -19,6 +19,7 @@ from flowbench.drawing.pairs import distributions
 from flowbench.flows import Flow, FlowDistribution
 from flowbench.flows.arguments import as_shape
 from flowbench.flows.preprocessed import Preprocessed
+from flowbench.formatting import counted
 from flowbench.frames import by_name, by_rows, column_names
 from flowbench.named_context import named_context, one_hot
 from flowbench.own_values import own_values
@@ -201,7 +202,9 @@ class TrainedDensity(nn.Module):
               context        none
               preprocessing  Standardize
         """
-        labels = [f"{name} ({len(known)} labels)" for name, known in self.categories.items()]
+        labels = [
+            f"{name} ({counted(len(known), 'labels')})" for name, known in self.categories.items()
+        ]
         steps = [type(step).__name__ for step in reversed(self.preprocess.transforms)]
         return Summary(
             f"density of {type(self.flow).__name__}",
@@ -241,12 +244,12 @@ class TrainedDensity(nn.Module):
         batch = () if given is None else given.shape[: -len(self.context_shape)]
         if batch and x is not None and batch != (len(rows),):
             raise ValueError(
-                f"x has {len(rows)} rows and the context has {tuple(batch)}, expected one context "
-                "for each row, or one for all"
+                f"x has {counted(len(rows), 'rows')} and the context has {tuple(batch)}, expected "
+                "one context for each row, or one for all"
             )
         count = n if x is None else min(n, len(rows))
         if count < 1:
-            given_rows = "" if x is None else f" and {len(rows)} rows"
+            given_rows = "" if x is None else f" and {counted(len(rows), 'rows')}"
             raise ValueError(f"n={n}{given_rows}: expected at least 1")
         shape = (count,)
         if given is not None and batch:

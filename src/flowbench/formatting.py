@@ -4,6 +4,7 @@ import math
 
 __all__ = [
     "MISSING",
+    "counted",
     "decimals",
     "duration",
     "estimate",
@@ -89,6 +90,16 @@ def integer(value: float | None) -> str:
         '54,040'
     """
     return MISSING if value is None else f"{value:,.0f}"
+
+
+def counted(count: int, nouns: str) -> str:
+    """A count of things, whose plural ends in s.
+
+    Example:
+        >>> counted(1, "rows"), counted(54040, "rows")
+        ('1 row', '54,040 rows')
+    """
+    return f"{integer(count)} {nouns.removesuffix('s') if count == 1 else nouns}"
 
 
 def rate(value: float | None) -> str:

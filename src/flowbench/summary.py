@@ -6,6 +6,7 @@ from typing import Any
 
 from flowbench.drawing.learning_curve import best_epoch
 from flowbench.flows import Flow
+from flowbench.formatting import counted
 
 __all__ = ["Summary", "context_fact", "flow_fact", "listed", "training_fact"]
 
@@ -98,6 +99,6 @@ def training_fact(history: Sequence[Mapping[str, Any]]) -> str | None:
         return None
     epoch, score = best
     return (
-        f"{len(history)} epochs; best: epoch {epoch}, with {score:.4f} nats per "
+        f"{counted(len(history), 'epochs')}; best: epoch {epoch}, with {score:.4f} nats per "
         "validation row in model space"
     )

@@ -279,5 +279,5 @@ def test_left_out_rows_are_told_every_time(tmp_path):
     x[3, 0] = np.nan
     path = write(tmp_path / "t.npy", x)
     for _ in range(2):
-        with pytest.warns(UserWarning, match="1 rows with missing values are left out"):
+        with pytest.warns(UserWarning, match="left out: 1 row with missing values"):
             open_table(path, missing="drop")

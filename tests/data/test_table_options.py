@@ -122,7 +122,7 @@ def test_rows_with_missing_values_are_dropped_when_asked(tmp_path, suffix):
     path = write(tmp_path / f"t{suffix}", x)
     with pytest.raises(DataError, match=r"row 4, column '[a0]' is nan; row 51.*; row 8"):
         open_table(path)
-    with pytest.warns(UserWarning, match="3 rows with missing values are left out"):
+    with pytest.warns(UserWarning, match="left out: 3 rows with missing values"):
         data = open_table(path, missing="drop")
     complete = x[np.isfinite(x).all(1)]
     np.testing.assert_allclose(np.sort(all_rows(data), 0), np.sort(complete, 0), rtol=1e-12)
@@ -138,7 +138,7 @@ def test_missing_label_is_a_missing_value(town):
     options = {"columns": ["height"], "categorical_columns": ["town"]}
     with pytest.raises(DataError, match="row 12, column 'town' is empty"):
         open_table(path, **options)
-    with pytest.warns(UserWarning, match="1 rows with missing"):
+    with pytest.warns(UserWarning, match="1 row with missing"):
         data = open_table(path, **options, missing="drop")
     assert data.context_features == 3
 

@@ -31,7 +31,7 @@ def table(path, *, holes=(), **columns):
 
 def test_a_weight_is_no_feature_and_weighs_the_statistics(tmp_path):
     path = table(tmp_path / "t.csv", w=WEIGHTS, split=SPLITS)
-    with pytest.warns(UserWarning, match=f"{(WEIGHTS == 0).sum()} rows of weight 0 are left out"):
+    with pytest.warns(UserWarning, match=f"left out: {(WEIGHTS == 0).sum()} rows of weight 0"):
         data = open_table(path, weight_column="w", split_column="split", context_columns=["c"])
     assert data.raw.feature_names == ["a", "b"]
     for split in ("train", "val", "test"):
@@ -49,7 +49,7 @@ def test_a_weight_is_no_feature_and_weighs_the_statistics(tmp_path):
 def test_values_are_clipped_to_quantiles_of_rows_as_often_as_they_count(tmp_path):
     holes = [(2, "a"), (5, "b")]
     path = table(tmp_path / "t.csv", w=WEIGHTS, split=SPLITS, holes=holes)
-    with pytest.warns(UserWarning, match="of weight 0 are left out"):
+    with pytest.warns(UserWarning, match="left out: .* of weight 0"):
         data = open_table(
             path,
             weight_column="w",
@@ -95,7 +95,7 @@ def test_missing_cells_are_kept_for_models_that_integrate_them_out(tmp_path):
     with pytest.raises(DataError, match=r"data\.missing=drop, or data\.missing=marginalize keeps"):
         open_table(path, split_column="split")
     options = {"missing": "marginalize", "split_column": "split", "log_columns": ["a", "b", "c"]}
-    with pytest.warns(UserWarning, match="1 rows with missing values are left out"):
+    with pytest.warns(UserWarning, match="left out: 1 row with missing values"):
         data = open_table(path, **options)
     rows = data.rows["train"]
     present = NUMBERS[:80].copy()
@@ -116,7 +116,7 @@ def test_a_mark_is_a_missing_cell_too_and_a_missing_context_leaves_its_row_out(t
     text[2] = "?" + text[2][text[2].index(",") :]
     path.write_text("\n".join(text) + "\n")
     options = {"context_columns": ["c"], "split_column": "split"}
-    with pytest.warns(UserWarning, match="1 rows with missing values are left out"):
+    with pytest.warns(UserWarning, match="left out: 1 row with missing values"):
         data = open_table(path, missing=["marginalize", "?"], **options)
     assert data.rows["train"].x[:3, 0].isnan().tolist() == [True, True, False]
     assert not data.rows["train"].context.isnan().any()

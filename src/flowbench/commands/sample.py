@@ -12,6 +12,7 @@ from flowbench.console import in_console
 from flowbench.data import DataError
 from flowbench.evaluation.runs import Run
 from flowbench.exits import explained
+from flowbench.formatting import counted
 
 __all__ = ["main"]
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         columns = ", ".join(map(repr, written.overflowing[:3]))
         why = f"overflow in {columns}" if columns else "ran away from the data"
         told = f" ({lost:,} of {options.n:,} {why} and are left out)"
-    print(f"{written.count:,} samples{where}: {options.out}{told}")
+    print(f"{counted(written.count, 'samples')}{where}: {options.out}{told}")
 
 
 def _assignment(text: str) -> tuple[str, str]:

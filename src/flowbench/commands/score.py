@@ -11,6 +11,7 @@ from flowbench.evaluation.files import Scored, score_file
 from flowbench.evaluation.score import Score
 from flowbench.evaluation.text import line, noise_told
 from flowbench.exits import explained
+from flowbench.formatting import counted
 
 __all__ = ["main"]
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         scored = score_file(density, options.data, out=options.out, **found)
     lost = scored.terms.isnan()
     told = f", {int(lost.sum()):,} of them nan, for missing values" if lost.any() else ""
-    print(f"{len(lost):,} rows{told}: {options.out}")
+    print(f"{counted(len(lost), 'rows')}{told}: {options.out}")
     if scored.weight is not None:
         print(_weighted_mean(density.config["data"]["weight_column"], scored))
     if density.lattices:
@@ -51,4 +52,6 @@ def _weighted_mean(name: str, scored: Scored) -> str:
     if not known.any():
         return line("mean", f"no row has both a score and a positive {name!r}")
     score = Score.of(scored.terms[known], weight=scored.weight[known])
-    return line("mean", f"{score.text()}, weighted by {name!r}, over {int(known.sum()):,} rows")
+    return line(
+        "mean", f"{score.text()}, weighted by {name!r}, over {counted(int(known.sum()), 'rows')}"
+    )

@@ -13,6 +13,7 @@ from flowbench.data.moments import refuse_non_finite, standardize, unscaled
 from flowbench.data.options import DataError
 from flowbench.data.raw import RawData
 from flowbench.dense import as_tensor
+from flowbench.formatting import counted
 from flowbench.frames import by_name, column_names
 
 __all__ = ["Arrays", "Pair", "held_out", "validation_pair"]
@@ -65,7 +66,8 @@ class Pair:
         pair = cls(parts["x"], parts.get("context"), names)
         if pair.context is not None and len(pair.x) != len(pair.context):
             raise DataError(
-                f"{prefix}x has {len(pair.x)} rows and {prefix}context {len(pair.context)}"
+                f"{prefix}x has {counted(len(pair.x), 'rows')} and {prefix}context "
+                f"{len(pair.context)}"
             )
         if weight is None:
             return pair
@@ -89,8 +91,8 @@ def held_out(pair: Pair, share: float, *, seed: int) -> dict[str, Pair]:
     size = round(share * rows)
     if not 0 < size < rows:
         raise DataError(
-            f"validation={share} of {rows} rows holds out {size}, expected at least one, and "
-            "others to train on"
+            f"validation={share} of {counted(rows, 'rows')} holds out {size}, expected at least "
+            "one, and others to train on"
         )
     order = np.random.default_rng(seed).permutation(rows)
     return {"train": pair.rows(order[size:]), "val": pair.rows(order[:size])}
@@ -117,7 +119,7 @@ def validation_pair(given: Any, train: Pair, *, missing: bool = False) -> Pair:
     for name, names in pair.names.items():
         if len(names) != len(train.names[name]):
             raise DataError(
-                f"validation {name} has {len(names)} columns, expected the "
+                f"validation {name} has {counted(len(names), 'columns')}, expected the "
                 f"{len(train.names[name])} of {name}"
             )
     return pair

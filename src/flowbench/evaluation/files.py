@@ -21,6 +21,7 @@ from flowbench.data.table.form import Form
 from flowbench.data.table.lattice import dequantize
 from flowbench.data.table.parts import Part
 from flowbench.evaluation.noise import RowNoise
+from flowbench.formatting import counted
 from flowbench.frames import label_places
 from flowbench.transforms.lattice import LatticeCoordinates
 
@@ -199,7 +200,7 @@ def _columns(density: TrainedDensity, source: Part, path: Path) -> list[str]:
         raise DataError(f"{path} has no column {missing[0]!r}; it has {', '.join(names)}")
     if (len(events), len(contexts)) != (features, numbers):
         raise DataError(
-            f"{path} has {len(events)} columns to score and {len(contexts)} of context, expected "
-            f"{features} and {numbers}"
+            f"{path} has {counted(len(events), 'columns')} to score and {len(contexts)} of "
+            f"context, expected {features} and {numbers}"
         )
     return [*events, *contexts]

@@ -19,6 +19,7 @@ from flowbench.config.errors import ConfigError
 from flowbench.config.settings import Settings
 from flowbench.data import DataModule
 from flowbench.flows import Flow
+from flowbench.formatting import counted
 from flowbench.run.folder import RunFolder
 from flowbench.run.leakage import refuse_leaking_rows
 from flowbench.run.longer import continue_shorter
@@ -154,7 +155,7 @@ def _tell_of_small_split(data: DataModule) -> None:
     rows = len(data.rows["train"])
     if rows < data.batch_size:
         warnings.warn(
-            f"the training split has {rows} rows, fewer than training.batch_size="
+            f"the training split has {counted(rows, 'rows')}, fewer than training.batch_size="
             f"{data.batch_size}: every step takes all of them",
             stacklevel=1,
         )

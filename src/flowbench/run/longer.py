@@ -7,6 +7,7 @@ from typing import Any
 from flowbench.atomic_files import replacing
 from flowbench.config.settings import Settings
 from flowbench.config.signatures import without
+from flowbench.formatting import counted
 from flowbench.run.folder import RunFolder, RunFolderError
 from flowbench.run.identity import DISPLAY, ELSEWHERE
 
@@ -34,7 +35,7 @@ def continue_shorter(settings: Settings, folder: RunFolder) -> bool:
     if not shorter:
         return False
     longest = max(shorter, key=_epochs)
-    done = f"{longest.path} ({_epochs(longest)} epochs)"
+    done = f"{longest.path} ({counted(_epochs(longest), 'epochs')})"
     if settings.training.schedule != "constant":
         print(f"not continued from {done}: training.schedule may depend on trainer.max_epochs")
         return False

@@ -14,7 +14,7 @@ from flowbench.evaluation.likelihood import device_of
 from flowbench.evaluation.score import Score
 from flowbench.evaluation.text import calibration_lines, describe, line, race_lines, step_lines
 from flowbench.flows import Flow
-from flowbench.formatting import duration, integer
+from flowbench.formatting import counted, duration, integer
 from flowbench.run.peak_memory import PeakMemory
 
 __all__ = ["environment", "sampling_speed", "summary"]
@@ -58,7 +58,7 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
     elif result["epochs"]:
         best = result["best_epoch"]
         took = duration(result["seconds"])
-        training = f"{result['epochs']} epochs (best: epoch {best}, from 0), {took}"
+        training = f"{counted(result['epochs'], 'epochs')} (best: epoch {best}, from 0), {took}"
         if engine := result.get("engine"):
             training += f", engine {engine}"
     lines = [

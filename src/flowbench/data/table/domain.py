@@ -8,6 +8,7 @@ from flowbench.config.words import did_you_mean
 from flowbench.data.moments import moments
 from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
+from flowbench.formatting import counted
 
 __all__ = [
     "Bounds",
@@ -137,8 +138,8 @@ def refuse_outside(
         if beyond:
             raise DataError(
                 f"{where}: column {name!r} is outside of data.bounds={{{name}: "
-                f"{_plain([low, high])}}} in {beyond} rows, such as {first:g}; expected wider "
-                "bounds"
+                f"{_plain([low, high])}}} in {counted(beyond, 'rows')}, such as {first:g}; "
+                "expected wider bounds"
             )
         if on:
             wider = [
@@ -146,9 +147,10 @@ def refuse_outside(
                 for sign, end in ((-1, low), (1, high))
             ]
             raise DataError(
-                f"{where}: column {name!r} is exactly at a bound in {on} rows, such as {first:g}, "
-                f"where it has no place on the line; data.bounds={{{name}: {_plain(wider)}}} "
-                "leaves half the smallest distance between the values and the bounds"
+                f"{where}: column {name!r} is exactly at a bound in {counted(on, 'rows')}, such "
+                f"as {first:g}, where it has no place on the line; data.bounds={{{name}: "
+                f"{_plain(wider)}}} leaves half the smallest distance between the values and the "
+                "bounds"
             )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from flowbench.data.table.discrete import discrete_table
 from flowbench.data.table.lattice import NOTABLE
+from flowbench.formatting import counted
 
 __all__ = ["table_warnings"]
 
@@ -24,12 +25,12 @@ def table_warnings(
     Example:
         >>> meta = {"dropped": 3, "discrete": {}}
         >>> list(table_warnings(meta, treated=[], clip_quantiles=None))
-        ['3 rows with missing values are left out']
+        ['left out: 3 rows with missing values']
     """
     if meta["dropped"]:
-        yield f"{meta['dropped']} rows with missing values are left out"
+        yield f"left out: {counted(meta['dropped'], 'rows')} with missing values"
     if meta.get("weightless"):
-        yield f"{meta['weightless']} rows of weight 0 are left out"
+        yield f"left out: {counted(meta['weightless'], 'rows')} of weight 0"
     outside = meta.get("outside", {})
     if off := outside.get("off"):
         yield (
@@ -59,6 +60,8 @@ def _told(meta: Mapping[str, Any], found: Mapping[str, Mapping[str, int]]) -> st
     for name, splits in list(found.items())[:SHOWN]:
         each = ", ".join(f"{split} {count:,}" for split, count in splits.items())
         step = meta["lattices"][name][1]
-        told.append(f"{name!r} in {sum(splits.values()):,} rows ({each}; steps of {step:.6g})")
+        told.append(
+            f"{name!r} in {counted(sum(splits.values()), 'rows')} ({each}; steps of {step:.6g})"
+        )
     more = len(found) - SHOWN
-    return ", ".join(told) + (f", and of {more} more columns" if more > 0 else "")
+    return ", ".join(told) + (f", and of {counted(more, 'more columns')}" if more > 0 else "")
