@@ -144,14 +144,13 @@ def _flows(rows: int, features: int) -> list[Entry]:
 
 
 def _of_levels(training: Mapping[str, Any], *, few: bool) -> list[Entry]:
-    """Models of levels, with the settings of `experiment=digits_lattice` for few rows."""
+    """Models of levels, with the network of `experiment=digits_lattice` for few rows."""
     options = {"hidden_units": [400], "dropout": 0.5 if few else 0.1}
-    muon = {"_target_": "flowbench.training.Muon", "weight_decay": 0.2}
-    training = {**training, "learning_rate": 0.01, "optimizer": muon}
+    decay = {"optimizer": {"_target_": "torch.optim.AdamW", "weight_decay": 0.02}}
     member = {**model_of("made_lattice_mixture")["flow"], **options}
     return [
-        _flow("made_lattice", training, options),
-        _flow("made_lattice_mixture", training, {"flow": member}),
+        _flow("made_lattice", {**training, **decay}, options),
+        _flow("made_lattice_mixture", {**training, **decay}, {"flow": member}),
     ]
 
 
