@@ -155,7 +155,7 @@ def test_columns_of_validation_frames_are_found_by_name():
         (X[:, :1], (X[:9],), "validation: expected a tuple of rows and their contexts, or"),
         (X[:, :1], (X[:9], X[:9]), "validation context has 2 columns, expected the 1 of context"),
         (X[:, :1], (X[:9], X[:8, :1]), "validation x has 9 rows and validation context 8"),
-        (None, X[:9, :1], "validation x has 1 columns, expected the 2 of x"),
+        (None, X[:9, :1], "validation x has 1 column, expected the 2 of x"),
         (
             None,
             X[:9] * np.nan,
