@@ -139,7 +139,10 @@ def test_a_density_between_bounds_is_exact_in_data_units(tmp_path):
 
 
 CONFINED = {
-    "beyond": ({"bounds": {"a": [0, 0.89]}}, r"outside of data.bounds={a: \[0, 0.89\]} in 1 row"),
+    "beyond": (
+        {"bounds": {"a": [0, 0.89]}},
+        r"outside of data.bounds={a: \[0, 0.89\]} in 1 row, such as",
+    ),
     "on a bound": (
         {"bounds": {"a": [0.25, 1]}},
         r"exactly at a bound in 1 row, such as 0.25.*"

@@ -12,6 +12,11 @@ from flowbench.training import Muon
 SHAPES = {"square": (8, 8), "wide": (4, 24), "tall": (24, 4), "kernel": (6, 2, 3, 4)}
 
 
+@pytest.fixture(autouse=True)
+def same_numbers():
+    torch.manual_seed(0)
+
+
 def of_gradients(parameter, gradients, **options):
     """The parameter after a step with each gradient."""
     trained = nn.Parameter(parameter.clone())

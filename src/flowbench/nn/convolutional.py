@@ -211,9 +211,9 @@ class ConvolutionalNetwork(Checked, nn.Module):
         return self.last(middle).reshape(*batch, self.features, self.params)
 
     def biases(self, context: Tensor | None) -> Tensor:
-        """Those of every pixel, `[rows or nothing, height, width, units]`."""
+        """Those of every pixel, `[rows or 1, height, width, units]`."""
         if context is None or self.context_positions is None:
-            return self.positions
+            return self.positions.unsqueeze(0)
         return self.positions + torch.tensordot(context, self.context_positions, dims=1)
 
     @staticmethod

@@ -104,8 +104,8 @@ class _Maps:
         if column == group == 0:
             for one in (self.first, *(block["kernel"] for block in self.blocks)):
                 one.begin_line()
-        bias = self.biases[..., line, column, :].chunk(network.shape[2], dim=-1)[group]
-        hidden = self.first.units(column, group) + (bias.mT if bias.ndim > 1 else bias[:, None])
+        bias = self.biases[:, line, column].chunk(network.shape[2], dim=-1)[group]
+        hidden = self.first.units(column, group) + bias.mT
         for index, block in enumerate(self.blocks):
             inner = block["narrow"].after(activation(hidden), column, group)
             if self.contexts:
