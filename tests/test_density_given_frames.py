@@ -54,7 +54,7 @@ def test_a_context_is_also_given_by_the_names_of_its_columns(density):
     assert density.sample(3, {"c": [2.0, 3.0]}).shape == (3, 2, 2)
     with pytest.raises(ValueError, match="given c, but a context was not given"):
         density.sample(3)
-    with pytest.raises(ValueError, match="'d' is no column of the context; it has c"):
+    with pytest.raises(ValueError, match="'d' is not a column of the context; it has c"):
         density.log_prob(X, {"d": 2.0})
 
 

@@ -108,7 +108,7 @@ SIGNED = {
     "NaN": (tensor(lambda x: x * torch.nan)(values()), "holds NaN"),
     "one number for many": (
         tensor(lambda x: torch.zeros(1).expand(10**6, 10**6))(values()),
-        "no plain value or tensor with values of its own",
+        "neither a plain value nor a whole tensor",
     ),
     "a sparse tensor": (tensor(torch.Tensor.to_sparse)(values()), "no plain value or tensor"),
     "a tensor without values": (
@@ -176,7 +176,7 @@ def test_a_packed_file_is_not_unpacked(tmp_path):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "last.ckpt")
-    with pytest.raises(CheckpointError, match="it is no regular file"):
+    with pytest.raises(CheckpointError, match="it is not a regular file"):
         read_values(tmp_path / "last.ckpt")
 
 

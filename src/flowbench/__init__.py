@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from flowbench.elsewhere import unknown_names
 
 if TYPE_CHECKING:
-    from flowbench.checkpoint import load
+    from flowbench.checkpoint import CheckpointError, load
+    from flowbench.density import TrainedDensity
     from flowbench.flows import (
         IAF,
         MADE,
@@ -34,6 +35,7 @@ __all__ = [
     "MAF",
     "NICE",
     "Blockwise",
+    "CheckpointError",
     "Flow",
     "Gaussian",
     "GaussianMixture",
@@ -44,12 +46,18 @@ __all__ = [
     "Mixture",
     "PixelCNN",
     "RealNVP",
+    "TrainedDensity",
     "__version__",
     "fit",
     "load",
 ]
 
-HOME = {"fit": "flowbench.training.fitting", "load": "flowbench.checkpoint"}
+HOME = {
+    "CheckpointError": "flowbench.checkpoint",
+    "TrainedDensity": "flowbench.density",
+    "fit": "flowbench.training.fitting",
+    "load": "flowbench.checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:

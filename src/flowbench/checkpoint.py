@@ -13,7 +13,7 @@ from flowbench.bounded import bounded
 from flowbench.config.later_keys import with_first_slope, with_later_keys
 from flowbench.density import TrainedDensity
 from flowbench.description import float32_on_cpu
-from flowbench.flows import Flow
+from flowbench.flows import Flow, Mixture
 from flowbench.foreign import refuse_foreign
 from flowbench.from_config import build_flow
 from flowbench.metrics import metrics_of
@@ -91,8 +91,7 @@ def load(run: str | Path, *, trust: bool = False) -> TrainedDensity:
         preprocess=preprocess,
         context_preprocess=context_preprocess,
         config=saved["config"],
-        context_features=saved["sizes"]["context_features"],
-        context_shape=saved["sizes"].get("context_shape", ()),
+        context_shape=shape,
         feature_names=saved["feature_names"],
         categories=saved["categories"],
         saved=saved,
@@ -118,7 +117,8 @@ def checkpoint_path(run: str | Path) -> Path:
         if not path.is_file() and (runs := _runs_below(folder)):
             more = ", …" if len(runs) > 5 else ""
             raise CheckpointError(
-                f"{folder} is no run folder, but holds some: {', '.join(map(str, runs[:5]))}{more}"
+                f"{folder} is not a run folder, but holds some: "
+                f"{', '.join(map(str, runs[:5]))}{more}"
             )
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; expected a run folder or a .ckpt file")
@@ -166,8 +166,12 @@ def _preprocess(steps: Sequence[Mapping[str, Any]], features: int) -> Chain:
 
 
 def _load_state(flow: Flow, state: Mapping[str, Tensor], path: Path) -> None:
-    refuse_other_tensors(flow.state_dict(), state, where=f"{path}: ")
-    flow.load_state_dict(state)
+    names = [name for name, one in flow.named_modules() if isinstance(one, Mixture)]
+    weights = [f"{name}.base.log_weights".lstrip(".") for name in names]
+    # Earlier versions left the weights of mixtures to the configuration.
+    whole = {**{name: flow.get_buffer(name) for name in weights}, **state}
+    refuse_other_tensors(flow.state_dict(), whole, where=f"{path}: ")
+    flow.load_state_dict(whole)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

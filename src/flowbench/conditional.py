@@ -1,5 +1,6 @@
 """The density of some columns given the others, in data units."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,11 +9,13 @@ import torch
 from flowbench.flows import Flow
 from flowbench.flows.closed_form import ClosedForm
 from flowbench.frames import finite_number
-from flowbench.transforms import Transform
+from flowbench.transforms import Permute, Transform
 from flowbench.transforms.present_cells import inverse_of_present
-from flowbench.transforms.steps import build_preprocess
+from flowbench.transforms.steps import build_preprocess, steps_of
 
-__all__ = ["conditional_parts", "steps_of"]
+__all__ = ["conditional_parts"]
+
+ROUNDING = 1e-6  # of a step: a point that is rounded down is in its own cell
 
 
 def conditional_parts(
@@ -36,20 +39,22 @@ def conditional_parts(
             "Gaussian and GaussianMixture have, or train one with these as the context"
         )
     if unknown := [name for name in values if name not in names]:
-        raise ValueError(f"{unknown[0]!r} is no modelled column; they are {', '.join(names)}")
+        raise ValueError(f"{unknown[0]!r} is not a modelled column; they are {', '.join(names)}")
     if not 0 < len(values) < len(names):
         raise ValueError(
             f"{len(values)} of {len(names)} columns are given, expected at least one, and others "
             "that are not"
         )
-    row = [finite_number(name, values[name]) if name in values else torch.nan for name in names]
+    known = _middles(values, saved.get("lattices", {}))
+    row = [known.get(name, torch.nan) for name in names]
     u, log_det = inverse_of_present(preprocess, torch.tensor(row, dtype=torch.float64))
     if log_det == -torch.inf:
         told = ", ".join(f"{name}={values[name]}" for name in values)
         raise ValueError(f"{told}: outside of where the density is, which is 0 there")
     others = [place for place, name in enumerate(names) if name not in values]
-    given = {names.index(name): u[names.index(name)].item() for name in values}
-    steps = steps_of(saved["preprocess"], others, features=len(names))
+    steps, _ = _steps_of(others, saved["preprocess"], features=len(names))
+    _, places = _steps_of([*range(len(names))], saved["preprocess"], features=len(names))
+    given = {places[names.index(name)]: u[places[names.index(name)]].item() for name in values}
     kept = [names[place] for place in others]
     sizes = saved["sizes"] | {"features": len(others)}
     config = {key: value for key, value in saved["config"].items() if key != "model"}
@@ -63,34 +68,37 @@ def conditional_parts(
     }
 
 
-def steps_of(
-    steps: Sequence[Mapping[str, Any]], kept: Sequence[int], *, features: int
-) -> list[dict[str, Any]]:
-    """The steps of a preprocessing, each of one feature, for some of the features.
+def _middles(
+    values: Mapping[str, Any], lattices: Mapping[str, Sequence[float]]
+) -> dict[str, float]:
+    """The given values; those of columns on a lattice as the middles of their cells.
 
-    Args:
-        steps: as plain values, see `build_preprocess`.
-        kept: the features, from 0, in rising order.
-        features: how many there are.
+    A cell begins at its point, since training adds noise from 0 to a step.
+    """
+    found = {name: finite_number(name, value) for name, value in values.items()}
+    for name in found.keys() & lattices.keys():
+        origin, step = lattices[name]
+        cell = math.floor((found[name] - origin) / step + ROUNDING)
+        found[name] = origin + (cell + 0.5) * step
+    return found
+
+
+def _steps_of(
+    columns: Sequence[int], steps: Sequence[Mapping[str, Any]], *, features: int
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The steps as they act on some columns alone, and which features these become.
 
     Example:
-        >>> log = {"name": "Log", "columns": [0, 2]}
-        >>> scale = {"name": "Standardize", "mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0]}
-        >>> steps_of([log, scale], [1, 2], features=3)[0]
-        {'name': 'Log', 'columns': [1]}
-        >>> steps_of([log, scale], [1, 2], features=3)[1]["mean"]
-        [2.0, 3.0]
+        >>> _steps_of([0, 2], [{"name": "Permute", "permutation": [2, 1, 0]}], features=3)
+        ([{'name': 'Permute', 'permutation': [1, 0]}], [2, 0])
     """
-    found = []
+    own: list[dict[str, Any]] = []
+    places = list(columns)
     for step in steps:
-        columns = list(step.get("columns", range(features)))
-        places = [place for place, column in enumerate(columns) if column in kept]
-        if places:
-            own = {
-                name: [value[place] for place in places] if isinstance(value, list) else value
-                for name, value in step.items()
-            }
-            if "columns" in step:
-                own["columns"] = [list(kept).index(columns[place]) for place in places]
-            found.append(own)
-    return found
+        if step["name"] == Permute.__name__:
+            places = [step["permutation"][place] for place in places]
+            ranks = sorted(places)
+            own.append({**step, "permutation": [ranks.index(place) for place in places]})
+        else:
+            own += steps_of(sorted(places), [step], features=features)
+    return own, places

@@ -1,5 +1,6 @@
 """What commands print: plain warnings, and a sentence where nothing can be printed."""
 
+import errno
 import os
 import sys
 import warnings
@@ -12,6 +13,7 @@ __all__ = ["in_console", "is_own", "say", "show_warning"]
 
 PACKAGE = Path(__file__).resolve().parent
 STDOUT = "standard output"
+OF_A_STREAM = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -50,7 +52,7 @@ def in_console(main: Callable[P, T]) -> Callable[P, T]:
                 if sys.stdout is not None:  # it is, where its file is closed
                     sys.stdout.flush()
             except OSError as error:
-                if error.filename is None:
+                if error.filename is None and error.errno in OF_A_STREAM:
                     error = _of_stdout(error)
                 if error.filename != STDOUT:
                     raise

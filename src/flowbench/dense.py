@@ -40,6 +40,8 @@ def dense(name: str, value: Tensor) -> Tensor:
 def as_tensor(name: str, value: Any) -> Tensor:
     """The numbers of a tensor, array, list or frame; an array shares its memory if possible.
 
+    Masked cells of an array are NaN.
+
     Args:
         name: of the value, for the message.
         value: real numbers, integers or booleans.
@@ -53,6 +55,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor):
         return dense(name, value)
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        value = np.ma.filled(value.astype(np.float64), np.nan)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -75,7 +79,7 @@ def as_tensor(name: str, value: Any) -> Tensor:
 
 
 def _first_other(value: Any, array: np.ndarray) -> str:
-    """Where the first cell is that is no number, with rows and unnamed columns from 1."""
+    """Where the first cell is that is not a number, with rows and unnamed columns from 1."""
     if array.ndim != 2:
         return ""
     columns = list(getattr(value, "columns", range(1, array.shape[1] + 1)))

@@ -52,8 +52,7 @@ class TrainedDensity(nn.Module):
         preprocess: the transform from model space to data units (its `inverse` preprocesses).
         context_preprocess: as `preprocess`, for contexts.
         config: the configuration of the run.
-        context_features: size of a context, 0 for none.
-        context_shape: `(context_features,)`, unless contexts are not vectors.
+        context_shape: of a context, () for none.
         feature_names: names of the columns of an event.
         categories: column → its labels, whose one-hot features come last in the context.
         saved: the plain values of its checkpoint, which `save` writes.
@@ -67,7 +66,6 @@ class TrainedDensity(nn.Module):
         preprocess: Chain,
         context_preprocess: Chain,
         config: Mapping[str, Any],
-        context_features: int = 0,
         context_shape: Sequence[int] = (),
         feature_names: Sequence[str] = (),
         categories: Mapping[str, Sequence[str]] | None = None,
@@ -80,7 +78,7 @@ class TrainedDensity(nn.Module):
         self._units = [Preprocessed(flow, preprocess)]  # in a list: its parts are registered once
         self.context_preprocess = context_preprocess
         self.config = config
-        self.context_shape: tuple[int, ...] = tuple(context_shape or [context_features])
+        self.context_shape: tuple[int, ...] = tuple(context_shape) or (0,)
         self.context_features: int = math.prod(self.context_shape)
         self.feature_names: list[str] = list(feature_names)
         self.categories: dict[str, Sequence[str]] = dict(categories or {})
@@ -144,12 +142,18 @@ class TrainedDensity(nn.Module):
     def sample_and_log_prob(
         self, n: int | Sequence[int] = (), context: Any = None
     ) -> tuple[Tensor, Tensor]:
-        """Samples as in `sample`, with log-densities; differentiable if the flow's are."""
+        """Samples with log-densities; differentiable if the flow's are.
+
+        They are the draws themselves: `sample` gives those of columns with `lattices` or `atoms`
+        the values that these have in the table.
+        """
         given = self.context_for_flow(self._given(context))
         return self.in_data_units.sample_and_log_prob(n, given)
 
     def distribution(self, context: Any = None) -> FlowDistribution:
         """The density in data units as a `torch.distributions.Distribution`.
+
+        Its samples are those of `sample_and_log_prob`.
 
         Args:
             context: `[*batch_shape, context_features]` in data units, if the flow is conditional.
@@ -168,11 +172,12 @@ class TrainedDensity(nn.Module):
         context of this density, if it has one, and can be saved.
 
         Args:
-            values: column (one of `feature_names`) → its value.
+            values: column (one of `feature_names`) → its value; of a column to which training
+                added noise (`lattices`), the density is that given the middle of its cell.
 
         Raises:
             ValueError: the flow is another one, a column is unknown, none or all of them are
-                given, or a value is no number or lies outside of where the density is.
+                given, or a value is not a number or lies outside of where the density is.
 
         Example:
             >>> import flowbench, torch

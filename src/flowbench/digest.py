@@ -29,7 +29,10 @@ def _parts(value: object) -> Iterator[bytes | memoryview]:
     """Bytes that tell a value from every other one."""
     if isinstance(value, Tensor):
         yield f"tensor {value.dtype} {tuple(value.shape)} ".encode()
-        yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        if flat.stride() != (1,):  # of a single number
+            flat = flat.clone(memory_format=torch.contiguous_format)
+        yield flat.view(torch.uint8).numpy().data
     elif isinstance(value, Mapping):
         yield f"mapping {len(value)} ".encode()
         for key, one in value.items():

@@ -5,11 +5,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-__all__ = ["metrics_of"]
+__all__ = ["VALIDATION", "metrics_of"]
 
 NAME = "metrics.csv"
 COUNTS = ("epoch", "step")
-NEEDED = ("epoch", "val/log_likelihood")
+VALIDATION = "val/log_likelihood"
+NEEDED = ("epoch", VALIDATION)
 
 
 def metrics_of(checkpoint: Path) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def named_context(values: Mapping[str, Any], numbers: list[str], categories: Cat
     for name in values:
         if name not in known:
             raise ValueError(
-                f"{name!r} is no column of the context; it has {', '.join(known) or 'none'}"
+                f"{name!r} is not a column of the context; it has {', '.join(known) or 'none'}"
             )
     if missing := [name for name in known if name not in values]:
         raise ValueError(
@@ -69,7 +69,7 @@ def one_hot(column: str, labels: Sequence[str | None], categories: Categories) -
     """
     if column not in categories:
         known = ", ".join(categories) or "none"
-        raise ValueError(f"{column!r} is no categorical column; known: {known}")
+        raise ValueError(f"{column!r} is not a categorical column; known: {known}")
     known = categories[column]
     places = label_places(labels, known)
     if None in places:

@@ -163,7 +163,7 @@ def read_values(path: Path, *, kind: Any = Checkpoint) -> dict[str, Any]:
         kind: what it must have, `Checkpoint` or `Resumable`.
 
     Raises:
-        CheckpointError: the file is unreadable, is no checkpoint, lacks a value or has one of
+        CheckpointError: the file is unreadable, is not a checkpoint, lacks a value or has one of
             another type, or has changed since it was written.
     """
     try:
@@ -178,7 +178,7 @@ def read_values(path: Path, *, kind: Any = Checkpoint) -> dict[str, Any]:
         if depth > DEEPEST:
             raise _unreadable(path, "its values are nested too deeply")
         if not _is_sound(value):
-            raise _unreadable(path, f"{name} is no plain value or tensor with values of its own")
+            raise _unreadable(path, f"{name} is neither a plain value nor a whole tensor")
     described = values["flowbench"]
     version = described.get("format") if isinstance(described, dict) else None
     if type(version) is int and version not in FORMATS:
@@ -220,9 +220,9 @@ def refuse_other_tensors(
 
 
 def _refuse_packed(path: Path) -> None:
-    """Refuse what is no file, or holds less than it would unpack to."""
+    """Refuse what is not a file, or holds less than it would unpack to."""
     if not path.is_file():  # a pipe would wait
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     with zipfile.ZipFile(path) as packed:
         members = packed.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):

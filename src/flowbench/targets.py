@@ -5,9 +5,9 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 
-__all__ = ["build"]
+__all__ = ["HYDRA_KEYS", "build"]
 
-OF_THE_RULE = {"_target_", "_args_", "_partial_", "_recursive_", "_convert_"}
+HYDRA_KEYS = {"_target_", "_args_", "_partial_", "_recursive_", "_convert_"}
 
 
 def build(value: Any, **options: Any) -> Any:
@@ -39,7 +39,7 @@ def build(value: Any, **options: Any) -> Any:
         value = {key: build(one) for key, one in value.items()}
     if "_target_" not in value:
         return dict(value)
-    keywords = {key: one for key, one in value.items() if key not in OF_THE_RULE} | options
+    keywords = {key: one for key, one in value.items() if key not in HYDRA_KEYS} | options
     target = resolve_name(value["_target_"])
     if value.get("_partial_"):
         target = partial(partial, target)

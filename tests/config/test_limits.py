@@ -23,7 +23,7 @@ WRONG = {
     "model.activation=rellu": "; did you mean relu or relu6?",
     "model.activation=softmax": "model.activation='softmax' makes every hidden unit depend on all",
     "model.kernel_initializer=glorot": "; did you mean glorot_normal or glorot_uniform?",
-    "model.input_order=[0,0]": "model.input_order=[0, 0] is no permutation of 0 … 1 or 1 … 2",
+    "model.input_order=[0,0]": "model.input_order=[0, 0] is not a permutation of 0 … 1 or 1 … 2",
     "model.residual=true": "model.hidden_units=[100, 100]: a residual network needs one layer and",
     "model=realnvp model.num_masked=0": "model.num_masked=0: no feature would depend on another",
     "model=realnvp model.fraction_masked=2": "expected a number at least -1 and at most 1 or null",

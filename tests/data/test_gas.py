@@ -148,7 +148,7 @@ def test_runs_nothing(tmp_path):
 )
 def test_odd_pickle_is_one_sentence(tmp_path, content):
     (tmp_path / "t.pickle").write_bytes(content)
-    with pytest.raises(DataError, match=r"t\.pickle is no pickled pandas table of numbers"):
+    with pytest.raises(DataError, match=r"t\.pickle is not a pickled pandas table of numbers"):
         read_pickled_table(tmp_path / "t.pickle")
 
 

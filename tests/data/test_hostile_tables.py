@@ -41,28 +41,28 @@ BYTES = [
         b"a,b\n1," + b"x" * 3_000_000,
         "no readable .csv file: field larger",
     ),
-    ("t.csv", b"a" * 3_000_000, "is no readable .csv file: field larger than field limit"),
-    ("t.csv", b"a,b\n" + b'"' * 99_999, "is no readable .csv|row 1"),
+    ("t.csv", b"a" * 3_000_000, "is not a readable .csv file: field larger than field limit"),
+    ("t.csv", b"a,b\n" + b'"' * 99_999, "is not a readable .csv|row 1"),
     ("t.csv", b"\0" * 999, "t.csv"),
     ("t.csv", os.urandom(5000), "t.csv"),
     ("t.csv", b"\n" * 9999, "is empty, expected a header"),
-    ("t.csv.gz", PACKED[:-20], "is no readable .csv file: Compressed file ended"),
-    ("t.csv.gz", PACKED[:99] + b"\xff\xff" + PACKED[101:], "is no readable .csv file"),
-    ("t.csv.gz", CSV, "is no readable .csv file: Not a gzipped file"),
-    ("t.csv.gz", gzip.compress(bytes(10**7)), "is no readable .csv file: field larger"),
-    ("t.csv.xz", CSV, "is no readable .csv file"),
-    ("t.csv.bz2", CSV, "is no readable .csv file"),
-    ("t.csv.zst", CSV, "is no readable .csv file"),
-    ("t.csv.zip", CSV, "is no readable .csv file: File is not a zip file"),
-    ("t.feather", CSV, "is no readable .feather file"),
-    ("t.parquet", CSV, "is no readable .parquet file"),
-    ("t.h5", CSV, "is no readable .h5 file"),
-    ("t.npz", CSV, "is no readable .npz file"),
-    ("t.npy", npy(0, head="{{{{"), "is no readable .npy file"),
-    ("t.npy", npy((10**12, 2)), "is no readable .npy file"),
-    ("t.npy", npy((-5, 2)), "is no readable .npy file"),
-    ("t.npy", npy((60, 2), body=X.tobytes()[:-1]), "is no readable .npy file"),
-    ("t.npz", npz(npy(0, head="{{{{")), "is no readable .npz file"),
+    ("t.csv.gz", PACKED[:-20], "is not a readable .csv file: Compressed file ended"),
+    ("t.csv.gz", PACKED[:99] + b"\xff\xff" + PACKED[101:], "is not a readable .csv file"),
+    ("t.csv.gz", CSV, "is not a readable .csv file: Not a gzipped file"),
+    ("t.csv.gz", gzip.compress(bytes(10**7)), "is not a readable .csv file: field larger"),
+    ("t.csv.xz", CSV, "is not a readable .csv file"),
+    ("t.csv.bz2", CSV, "is not a readable .csv file"),
+    ("t.csv.zst", CSV, "is not a readable .csv file"),
+    ("t.csv.zip", CSV, "is not a readable .csv file: File is not a zip file"),
+    ("t.feather", CSV, "is not a readable .feather file"),
+    ("t.parquet", CSV, "is not a readable .parquet file"),
+    ("t.h5", CSV, "is not a readable .h5 file"),
+    ("t.npz", CSV, "is not a readable .npz file"),
+    ("t.npy", npy(0, head="{{{{"), "is not a readable .npy file"),
+    ("t.npy", npy((10**12, 2)), "is not a readable .npy file"),
+    ("t.npy", npy((-5, 2)), "is not a readable .npy file"),
+    ("t.npy", npy((60, 2), body=X.tobytes()[:-1]), "is not a readable .npy file"),
+    ("t.npz", npz(npy(0, head="{{{{")), "is not a readable .npz file"),
     ("t.npz", npz(npy((10**12, 2), body=bytes(960))), "'x.npy' claims .*, but holds 960"),
     ("t.npz", npz(npy((-60, -1), body=bytes(480))), "'x.npy' claims"),
     (
@@ -70,7 +70,7 @@ BYTES = [
         npz(npy((60, 2), descr="|O", body=bytes(960))),
         "expected numbers in two",
     ),
-    ("t.npz", npz(b""), "is no readable .npz file"),
+    ("t.npz", npz(b""), "is not a readable .npz file"),
     ("t.npz", npz(b"", name="x.txt"), r"holds the arrays \(none\)"),
 ]
 
@@ -99,7 +99,7 @@ def test_links_of_an_h5_that_lead_nowhere_are_no_arrays(tmp_path):
         file["root"], file["other"] = h5py.SoftLink("/"), h5py.ExternalLink("gone.h5", "/x")
         file["x"] = X
     assert len(all_rows(open_table(tmp_path / "t.h5"))) == 60
-    with pytest.raises(DataError, match=r"t\.h5 is no readable \.h5 file: .*too many links"):
+    with pytest.raises(DataError, match=r"t\.h5 is not a readable \.h5 file: .*too many links"):
         open_table(tmp_path / "t.h5", key="a")
 
 
@@ -134,7 +134,7 @@ def test_the_net_catches_every_error(tmp_path, error):
     with pytest.raises(DataError) as caught, readable(tmp_path / "t.npy"):
         raise error
     reason = str(error).partition("\n")[0] or type(error).__name__
-    assert str(caught.value) == f"{tmp_path / 't.npy'} is no readable .npy file: {reason}"
+    assert str(caught.value) == f"{tmp_path / 't.npy'} is not a readable .npy file: {reason}"
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

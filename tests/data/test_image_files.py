@@ -78,7 +78,7 @@ def test_tiff_of_16_bits(order, tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_pixels_without_a_white_are_refused(dtype, tmp_path):
     Image.fromarray(RAMP.astype(dtype)).save(tmp_path / "a.tif")
-    message = r"a\.tif is no readable picture: .* expected 8 or 16 bits per channel"
+    message = r"a\.tif is not a readable picture: .* expected 8 or 16 bits per channel"
     with pytest.raises(DataError, match=message):
         pixels_of(tmp_path / "a.tif", channels=1)
 
@@ -116,7 +116,7 @@ def test_pictures_of_every_format_count(tmp_path):
     assert sum(map(len, found.values())) == len(suffixes)
     (folder / "Thumbs.db").touch()
     (folder / "b.heic").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"b\.heic is no readable picture"):
+    with pytest.raises(DataError, match=r"b\.heic is not a readable picture"):
         found_in(folder)
 
 
@@ -185,9 +185,9 @@ def claims(width, height):
 DAMAGED = {
     "few bytes for many pixels": (claims(60_000, 60_000), r"b\.png has more than [\d,]+ pixels"),
     "more than a warning's worth": (claims(10_000, 10_000), r"b\.png has more than [\d,]+ pixels"),
-    "no pixels": (claims(2, 2), r"b\.png is no readable picture"),
-    "nothing": (b"", r"b\.png is no readable picture"),
-    "text": (b"<html>", r"b\.png is no readable picture"),
+    "no pixels": (claims(2, 2), r"b\.png is not a readable picture"),
+    "nothing": (b"", r"b\.png is not a readable picture"),
+    "text": (b"<html>", r"b\.png is not a readable picture"),
 }
 
 
@@ -209,7 +209,7 @@ def test_half_a_picture_and_one_of_another_size_are_named(tmp_path):
     ):
         found_in(folder)
     whole.write_bytes(whole.read_bytes()[:50])
-    with pytest.raises(DataError, match=r"a\.png is no readable picture"):
+    with pytest.raises(DataError, match=r"a\.png is not a readable picture"):
         found_in(folder)
 
 
@@ -221,7 +221,7 @@ def test_all_pictures_that_cannot_be_read_are_told_together(tmp_path):
     with pytest.raises(DataError) as refusal:
         found_in(folder)
     told = str(refusal.value).splitlines()
-    assert sorted(line.split(" is no readable")[0] for line in told) == [*map(str, broken)]
+    assert sorted(line.split(" is not a readable")[0] for line in told) == [*map(str, broken)]
 
 
 def test_files_that_are_no_pictures_are_told(tmp_path):

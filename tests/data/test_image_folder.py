@@ -109,5 +109,5 @@ def test_bad_folder_is_one_sentence(tmp_path):
         images(tmp_path / "empty")
     folder = folder_of_pictures(tmp_path / "photos")
     (folder / "cat" / "000.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"000\.png is no readable picture"):
+    with pytest.raises(DataError, match=r"000\.png is not a readable picture"):
         images(folder)

@@ -59,15 +59,15 @@ DAMAGE = {
     ),
     "claims 2 GB": (header(40, "<I", 2**31), r"claims 2,147,483,648 bytes \(data\)"),
     "one byte lost": (lambda b: b[:-1], r"claims 16,000 bytes \(data\), but there are 15,999"),
-    "claims half": (header(40, "<I", 8000), "what follows the sound is no part of the format"),
+    "claims half": (header(40, "<I", 8000), "what follows the sound is not part of the format"),
     "another rate": (header(24, "<I", 44_100), "claims 16,000 bytes per second, .* has 88,200"),
-    "no rate": (header(24, "<I", 0), "is no readable sound"),
-    "no channels": (header(22, "<H", 0), "is no readable sound: Channel count is zero"),
+    "no rate": (header(24, "<I", 0), "is not a readable sound"),
+    "no channels": (header(22, "<H", 0), "is not a readable sound: Channel count is zero"),
     "seven channels": (header(22, "<H", 7), "7 channels of 16 bits do not make up 2 bytes"),
     "24 bits": (header(34, "<H", 24), "1 channels of 24 bits do not make up 2 bytes"),
-    "unknown format": (header(20, "<H", 99), "is no readable sound"),
-    "empty": (lambda b: b"", "is no readable sound"),
-    "a page": (lambda b: b"<html>" * 99, "is no readable sound: Format not recognised; expected"),
+    "unknown format": (header(20, "<H", 99), "is not a readable sound"),
+    "empty": (lambda b: b"", "is not a readable sound"),
+    "a page": (lambda b: b"<html>" * 99, "not a readable sound: Format not recognised; expected"),
 }
 
 
@@ -165,7 +165,7 @@ def test_files_of_other_kinds_are_told_and_unreadable_formats_refused(tmp_path):
     ):
         load(folder, SoundFolder)
     (folder / "yes" / "b.m4a").write_bytes(b"\0\0\0 ftypM4A ")
-    with pytest.raises(DataError, match=r"b\.m4a is no readable sound: Format not recognised"):
+    with pytest.raises(DataError, match=r"b\.m4a is not a readable sound: Format not recognised"):
         load(folder, SoundFolder)
 
 

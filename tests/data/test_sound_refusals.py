@@ -35,7 +35,7 @@ def test_bad_clips_are_one_sentence(fsdd, tmp_path):
     with pytest.raises(DataError, match=r"<label>/<clip>\.wav is expected but does not exist"):
         load(tmp_path / "nowhere")
     (fsdd / "one" / "ann_nohash_3.wav").write_bytes(b"RIFF")
-    with pytest.raises(DataError, match=r"ann_nohash_3\.wav is no readable sound"):
+    with pytest.raises(DataError, match=r"ann_nohash_3\.wav is not a readable sound"):
         load(fsdd)
     (fsdd / "one" / "ann_nohash_3.wav").rename(fsdd / "one" / "ann3.wav")
     with pytest.raises(DataError, match=r"ann3\.wav: expected a name <speaker>_nohash_<n>\.wav"):

@@ -237,7 +237,7 @@ WRONG = [
         {"missing": "?"},
         "data.missing='\\?' is unknown: expected 'refuse', 'drop', 'marginalize' or a",
     ),
-    ("t.npy", {"separator": ";", "header": "none"}, "data.separator, data.header: .* is no text"),
+    ("t.npy", {"separator": ";", "header": "none"}, "data.separator, data.header: .* is not text"),
 ]
 
 

@@ -169,13 +169,13 @@ FILES = [
     ),
     ("npy", lambda p: np.save(p, [[0, 2**60]] * 60), r"row 1, column '1' holds '\d+', .* beyond"),
     ("npy", lambda p: np.save(p, np.full((60, 2), -(2**62))), "row 1, column '0' holds '-"),
-    ("npz", lambda p: damaged(p, arrays, 300), r"t\.npz is no readable \.npz file: Bad CRC-32"),
+    ("npz", lambda p: damaged(p, arrays, 300), r"t\.npz is not a readable \.npz file: Bad CRC-32"),
     (
         "parquet",
         lambda p: damaged(p, checked, 200),
-        r"t\.parquet is no readable .parquet file: .*[cC][rR][cC]",
+        r"t\.parquet is not a readable .parquet file: .*[cC][rR][cC]",
     ),
-    ("h5", lambda p: damaged(p, h5, -3000), r"t\.h5.* is no readable \.h5 file: Can.t"),
+    ("h5", lambda p: damaged(p, h5, -3000), r"t\.h5.* is not a readable \.h5 file: Can.t"),
     ("h5", dead_link, r"t\.h5 holds the arrays \(none\)"),
 ]
 

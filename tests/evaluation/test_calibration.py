@@ -7,6 +7,13 @@ from flowbench.data import Rows
 from flowbench.evaluation.calibration import LEVELS, calibration, two_sample_test
 from flowbench.flows import MADE, Gaussian, Histogram
 
+CONTEXT = torch.randn(5000, 2, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
 
 def rows_of(x, context=None):
     return Rows(x, context, torch.zeros(len(x)))
@@ -27,7 +34,7 @@ def made(**options):
 
 CALIBRATED = {
     "gaussian": (lambda: Gaussian(3), None),
-    "given contexts": (lambda: made(context_features=2), torch.randn(1000, 2)),
+    "given contexts": (lambda: made(context_features=2), CONTEXT[:1000]),
     "binary": (lambda: made(family="bernoulli"), None),
     "levels": (lambda: Histogram(2, lattice={"levels": 3}), None),
 }
@@ -52,7 +59,7 @@ def test_rows_of_another_width_are_not(scale, sign):
     assert found["two_sample"]["auroc"] > 0.53
 
 
-@pytest.mark.parametrize("context", [None, torch.randn(5000, 2)], ids=["alone", "given contexts"])
+@pytest.mark.parametrize("context", [None, CONTEXT], ids=["alone", "given contexts"])
 @pytest.mark.parametrize(("cost", "fewest", "most"), [(0.0, 500, 2000), (1.0, 100, 400)])
 def test_fewer_rows_are_looked_at_where_time_is_short(context, cost, fewest, most):
     flow = made(context_features=0 if context is None else 2)

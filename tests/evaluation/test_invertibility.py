@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowbench.evaluation.invertibility import (
-    INPUTS,
-    LAYERS,
-    invertibility_table,
-    round_trip_error,
-)
+from flowbench.evaluation.invertibility import round_trip_error
 from flowbench.transforms import Affine, Chain
 
+COMMAND = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "invertibility.py"))
+INPUTS, LAYERS = COMMAND["INPUTS"], COMMAND["LAYERS"]
 STACK = "standardized, 10 x (affine, BatchNorm)"
 SINGLE = [name for name in LAYERS if "10 x" not in name]
 TAME = [*SINGLE, STACK, "10 x affine, tanh"]
@@ -24,7 +21,7 @@ TAME = [*SINGLE, STACK, "10 x affine, tanh"]
 def table(request):
     features, seed = request.param
     layers = {name: LAYERS[name] for name in TAME}
-    return invertibility_table(layers, features=features, rows=200, seed=seed)
+    return COMMAND["errors_of"](layers, features=features, rows=200, seed=seed)
 
 
 @pytest.mark.parametrize("name", TAME)
@@ -58,7 +55,6 @@ def test_an_overflow_is_no_number():
 
 
 def test_the_command_prints_every_layer(capsys):
-    script = Path(__file__).parents[2] / "scripts" / "invertibility.py"
-    runpy.run_path(str(script))["main"](["--rows", "10", "--features", "4"])
+    COMMAND["main"](["--rows", "10", "--features", "4"])
     printed = capsys.readouterr().out
     assert all(name in printed for name in (*LAYERS, *INPUTS))

@@ -110,7 +110,7 @@ def test_a_loaded_density_takes_raw_labels(town):
     assert right > wrong + 0.3
     with pytest.raises(ValueError, match="holds 'Paris', expected one of Bern, Oslo, Rome"):
         density.one_hot("town", ["Rome", "Paris"])
-    with pytest.raises(ValueError, match="'city' is no categorical column; known: town"):
+    with pytest.raises(ValueError, match="'city' is not a categorical column; known: town"):
         density.one_hot("city", ["Rome"])
 
 
@@ -171,7 +171,7 @@ def test_samples_are_drawn_given_the_columns_of_the_table(town, capsys):
     [
         (["--label", "Bern"], "given the columns year, town of a table.*--context"),
         (["--context", "town=Bern"], "lacks 'year'; expected values for year, town"),
-        (["--context", "city=Bern"], "'city' is no column of the context; it has year, town"),
+        (["--context", "city=Bern"], "'city' is not a column of the context; it has year, town"),
         (["--context", "year=1950", "town=Paris"], "holds 'Paris', expected one of Bern"),
         (["--context", "year=long ago", "town=Bern"], "'year' is given 'long ago', expected a"),
         (["--context", "year=1", "year=2"], "gives 'year' twice"),

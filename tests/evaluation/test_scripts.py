@@ -212,7 +212,7 @@ def test_mistakes_end_in_one_sentence(runs, folder, table, capsys):
     (path, _), _ = runs
     with pytest.raises(SystemExit, match="no such checkpoint"):
         script("evaluate")([str(folder / "nowhere")])
-    with pytest.raises(SystemExit, match=f"is no run folder, but holds some: {path}"):
+    with pytest.raises(SystemExit, match=f"is not a run folder, but holds some: {path}"):
         script("evaluate")([str(path.parent)])
     with pytest.raises(SystemExit, match=r"extension '.txt', expected .csv or .parquet"):
         script("score")([str(path), "--data", str(table), "--out", str(folder / "a.txt")])

@@ -84,7 +84,7 @@ def test_loud_sound_is_turned_down_and_negative_magnitudes_are_none():
         ({"window": "article", "fft_length": 512}, "data.window=article keeps one spectrum"),
         ({"step_ms": 30.0}, "data.step_ms=30.0: frames that do not overlap"),
         ({"window": "sequence", "frames": 9}, "data.frames=9 leaves out how long a clip is"),
-        ({"cepstra": 5}, "data.cepstra=5 are no magnitudes"),
+        ({"cepstra": 5}, "data.cepstra=5 are not magnitudes"),
         (
             {"window": "sequence", "cepstra": 5, "normalize": "clip"},
             "data.normalize=clip leaves out mean and deviation of a clip .*; data.cepstra=5",

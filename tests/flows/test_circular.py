@@ -142,3 +142,10 @@ def test_what_angles_cannot_be_is_refused(make, sentence):
 def test_a_flow_without_circular_splines_has_no_such_option():
     with pytest.raises(TypeError, match="circular is not an option of NICE"):
         NICE(2, circular=[0])
+
+
+@ALL
+def test_construction_on_the_meta_device(name):
+    with torch.device("meta"):
+        flow = FLOWS[name](2, circular=[0])
+    assert all(value.is_meta for value in flow.state_dict().values())

@@ -1,7 +1,10 @@
 """Gaussians and their mixtures where cells are missing (NaN), or have given values."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from run_commands import train
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 import flowbench
@@ -162,7 +165,7 @@ def test_conditionals_in_data_units_are_saved_and_told_what_is_wrong(density, tm
     torch.testing.assert_close(again.log_prob(grid[:, None]), scores)
     assert again.feature_names == ["x[:, 1]"]
     for values, told in (
-        ({"z": 1}, "'z' is no modelled column; they are"),
+        ({"z": 1}, "'z' is not a modelled column; they are"),
         ({}, "0 of 3 columns are given, expected at least one"),
         ({"x[:, 0]": "thirty"}, "expected a finite number"),
     ):
@@ -171,3 +174,33 @@ def test_conditionals_in_data_units_are_saved_and_told_what_is_wrong(density, tm
     other = flowbench.fit(MAF(3, layers=1), X, max_epochs=1)
     with pytest.raises(ValueError, match=r"^MAF has no density of some columns given others"):
         other.conditional({"x[:, 0]": 1.0})
+
+
+def trained(folder, *words):
+    path, _ = train(folder, "figures=false", "logger=none", *words)
+    return flowbench.load(path)
+
+
+@pytest.mark.parametrize("order", ["raster", "reversed"])
+def test_pixels_in_another_order_have_the_same_marginals_and_conditionals(tmp_path, order):
+    density = trained(tmp_path, "model=gaussian", "data=digits", f"data.pixel_order={order}")
+    torch.manual_seed(0)
+    x = density.sample(1)
+    known = {name: x[0, place].item() for place, name in enumerate(density.feature_names[:60])}
+    part = torch.cat([x[:, :60], torch.full((1, 4), NAN)], 1)
+    conditional = density.conditional(known)
+    joint = conditional.log_prob(x[:, 60:]) + density.log_prob(part)
+    torch.testing.assert_close(joint, density.log_prob(x), rtol=1e-5, atol=1e-3)
+    assert conditional.sample(5).shape == (5, 4)
+
+
+@pytest.mark.parametrize("model", ["gaussian", "gaussian_mixture"])
+def test_a_level_stands_for_its_cell_in_a_conditional(tmp_path, model):
+    rng = np.random.default_rng(0)
+    rooms = rng.integers(1, 7, 4000)
+    rent = (10 * rooms + rng.normal(size=4000)).round(6)
+    pd.DataFrame({"rooms": rooms, "rent": rent}).to_csv(tmp_path / "rows.csv", index=False)
+    words = ["data=table", f"data.path={tmp_path / 'rows.csv'}", "data.dequantize=true"]
+    density = trained(tmp_path, f"model={model}", *words)
+    mean = density.conditional({"rooms": 3}).sample(20_000).mean().item()
+    assert mean == pytest.approx(30, abs=0.7)

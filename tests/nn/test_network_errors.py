@@ -39,9 +39,9 @@ WRONG = {
         "expected a list (each entry an integer at least 1)",
     ),
     "order": (network(input_order="top-down"), "input_order='top-down' is unknown"),
-    "no permutation": (network(input_order=[0, 1, 1]), "input_order=[0, 1, 1] is no permutation"),
-    "short order": (network(input_order=[0, 1]), "is no permutation of 0 … 2 or 1 … 3"),
-    "order from 2": (lambda: input_degrees(2, [2, 3]), "is no permutation of 0 … 1 or 1 … 2"),
+    "no permutation": (network(input_order=[0, 1, 1]), "[0, 1, 1] is not a permutation"),
+    "short order": (network(input_order=[0, 1]), "is not a permutation of 0 … 2 or 1 … 3"),
+    "order from 2": (lambda: input_degrees(2, [2, 3]), "is not a permutation of 0 … 1 or 1 … 2"),
     "degrees": (
         network(hidden_units=[4], hidden_degrees="all"),
         "hidden_degrees='all' is unknown",

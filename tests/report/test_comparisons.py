@@ -180,3 +180,39 @@ def test_a_mean_that_few_rows_decide_is_marked(settings):
     assert r" \S{}" in latex_table(table)
     page = render_page([settings[0].runs[0]], settings, title="", table=table, picture=str)
     assert "10 of 80 rows make up 83% of the variance" in page
+
+
+def variants(settings, key, values):
+    """The Gaussian's run with several values of a key of its configuration, as settings."""
+    [gaussian] = [s for s in settings if s.model == "gaussian"]
+    [run] = gaussian.runs
+    section, _, name = key.partition(".")
+    return settings_of(
+        replace(
+            run,
+            path=run.path.parent.with_name(f"variant{number}") / "seed=0",
+            config=run.config | {section: (run.config.get(section) or {}) | {name: value}},
+        )
+        for number, value in enumerate(values)
+    )
+
+
+def test_options_that_leave_test_rows_as_they_are_make_no_other_ranking(settings):
+    told = variants(settings, "data.dequantize", ["once", "epoch"])
+    assert {s.ranking for s in told} == {"table"}
+    assert {s.name for s in told} == {"dequantize=once", "dequantize=epoch"}
+    assert len({s.ranking for s in variants(settings, "data.dequantize", [True, False])}) == 2
+
+
+@pytest.mark.parametrize("section", ["module", "callbacks"])
+def test_modules_and_callbacks_tell_settings_apart(settings, section):
+    told = variants(settings, f"{section}._target_", ["mine.One", "mine.Other"])
+    assert {s.name for s in told} == {"_target_=mine.One", "_target_=mine.Other"}
+
+
+def test_a_brief_table_names_settings_only_where_it_must(settings):
+    brief = results_table(settings, brief=True)
+    assert "setting" in brief.headings
+    assert not {"wall time", "epochs"} & {*brief.headings}
+    single = results_table([s for s in settings if s.model == "gaussian"], brief=True)
+    assert "setting" not in single.headings

@@ -19,3 +19,15 @@ def test_steps_of_one_row_are_refused_with_batch_norms():
     with pytest.raises(ConfigError, match=r"^training\.batch_size=1: batch norms need .* two"):
         built("model=realnvp", "model.batch_norm=true", "training.batch_size=1")
     assert built("model=realnvp", "model.batch_norm=false", "training.batch_size=1")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("training.batch_size=7", r"use batch_size=256, not 7: expected batch_size: \${training"),
+        ("seed=3", r"data=toy would use seed=0, not 3: expected seed: \${seed} in its file"),
+    ],
+)
+def test_data_without_the_batch_size_or_the_seed_of_the_run_are_refused(option, message):
+    with pytest.raises(ConfigError, match=message):
+        built("model=gaussian", "~data.batch_size", "~data.seed", option)

@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from waiting import wait_until
 
 from flowbench.config.configuration import check
+from flowbench.exits import SAVED
 from flowbench.run.identity import run_directory
 from flowbench.run.main import config_directory
 
@@ -165,7 +166,7 @@ def test_told_to_stop_it_saves_at_the_next_item_and_says_so(undisturbed, tmp_pat
     process.join()
     told = (tmp_path / "told").read_text().splitlines()[-1]
     assert told == f"stopped by {signum.name}; the same command resumes the run"
-    assert process.exitcode == os.EX_TEMPFAIL
+    assert process.exitcode == SAVED
     assert not (folder_of(tmp_path) / "error.json").exists()
     assert progress(tmp_path)["position"]["item"] > 0
     again = start(tmp_path)

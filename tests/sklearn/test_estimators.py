@@ -74,13 +74,13 @@ def test_settings_reach_the_flow(fitted):
     ("parameters", "told"),
     [
         ({"model": "mav"}, "model='mav' is unknown; did you mean maf?"),
-        ({"layrs": 1}, "layrs is no setting of model='maf'; did you mean layers?"),
+        ({"layrs": 1}, "layrs is not a setting of model='maf'; did you mean layers?"),
         ({"layers": 0}, "layers=0: expected an integer at least 1"),
         ({"learning_rate": -1}, "learning_rate=-1"),
         ({"minutes": 0}, "minutes=0"),
         ({"model": "auto", "minutes": 0}, "minutes=0: expected a number above 0 or None"),
         ({"model": "auto", "minutes": "a"}, "minutes='a': expected a number above 0 or None"),
-        ({"model": "auto", "layers": 1}, "layers is no setting of model='auto', which chooses"),
+        ({"model": "auto", "layers": 1}, "layers is not a setting of model='auto', which chooses"),
     ],
 )
 def test_a_mistake_is_one_sentence(rows, parameters, told):
@@ -150,7 +150,7 @@ def test_threshold_of_outliers(rows):
 def test_training_ends_in_time(rows):
     many = np.tile(rows, (20, 1)) + np.random.default_rng(0).normal(size=(6000, 3))
     estimator = FlowDensity(minutes=0.02, max_epochs=100_000, patience=None, random_state=0)
-    assert estimator.fit(many).density_.history[-1]["seconds"] < 30
+    assert len(estimator.fit(many).density_.history) < 100_000
 
 
 def test_neither_hydra_nor_wandb_is_imported():
@@ -188,3 +188,14 @@ def test_missing_cells_are_integrated_out_or_refused(rows):
     assert np.isfinite(scores).all()
     with pytest.raises(ValueError, match="contains NaN"):
         FlowDensity("maf").fit(holes)
+
+
+def test_models_of_classes_and_of_binary_values():
+    rng = np.random.default_rng(0)
+    classes = np.eye(2)[rng.integers(0, 2, 200)]
+    y = classes[:, 0] * 5 + rng.normal(size=200)
+    estimator = ConditionalFlowDensity("gaussian", random_state=0).fit(classes, y)
+    assert estimator.score(classes, y) > -1.6
+    binary = rng.integers(0, 2, (200, 3)).astype(float)
+    density = FlowDensity("made_bernoulli", max_epochs=2, random_state=0).fit(binary)
+    assert -3 < density.score(binary) < 0

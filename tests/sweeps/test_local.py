@@ -1,13 +1,12 @@
 """Jobs side by side on this machine: what each has to itself, and how they end together."""
 
-import os
-
 import forked
 import pytest
 from sweep_commands import arguments
 from waiting import PATIENCE, wait_until
 
 from flowbench.config.configuration import ConfigError
+from flowbench.exits import SAVED
 from flowbench.run.folder import RunFolder
 from hydra_plugins.flowbench_sweeps.slots import slots
 
@@ -74,7 +73,7 @@ def test_a_sweep_that_is_told_to_stop_waits_until_its_jobs_have_saved(tmp_path, 
     saved = list(output.glob("*/*/*/*/checkpoints/last.ckpt"))
     driver.terminate()
     driver.join(PATIENCE)
-    assert driver.exitcode == os.EX_TEMPFAIL
+    assert driver.exitcode == SAVED
     sentence = "stopped by SIGTERM; the same command resumes"
     assert sentence in log.read_text()
     for last in saved:

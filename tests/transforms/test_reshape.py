@@ -3,7 +3,7 @@
 import torch
 from transform_layers import CONTEXT, autoregressive, build, contexts, events
 
-from flowbench.transforms import Folded, Reshape
+from flowbench.transforms import Affine, Chain, Folded, Reshape
 
 
 def test_reshape_is_a_view_of_each_event():
@@ -36,3 +36,11 @@ def test_event_and_context_broadcast():
     x, log_det = layer.inverse(events(3, 1), torch.randn(5, CONTEXT).double())
     assert x.shape == (3, 5, 4)
     assert log_det.shape == (3, 5)
+
+
+def test_a_chain_with_a_reshape_has_one_log_determinant_per_event():
+    chain = Chain([Affine(scale=2.0, features=4), Reshape([2, 2])])
+    x, log_det = chain(torch.randn(5, 4))
+    again, back = chain.inverse(x)
+    assert log_det.shape == back.shape == again.shape[:-1] == (5,)
+    torch.testing.assert_close(back, -log_det)

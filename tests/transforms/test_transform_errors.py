@@ -31,7 +31,7 @@ WRONG = {
     "affine, NaN": (lambda: Affine([float("nan")]), "shift must be finite"),
     "standardize": (lambda: Standardize([0.0], [-1.0]), "must be positive, got [-1.0]"),
     "logit": (lambda: Logit(0.5), "between 0 and 0.5, got 0.5"),
-    "permute": (lambda: Permute([0, 2]), "permutation=[0, 2] is no permutation of 0 … 1"),
+    "permute": (lambda: Permute([0, 2]), "permutation=[0, 2] is not a permutation of 0 … 1"),
     "lu": (lambda: LULinear(3, permutation=[1, 0]), "permutation has 2 entries, expected 3"),
     "batch norm": (lambda: BatchNorm(2, statistics="all"), "statistics='all' is unknown"),
     "batch of one": (

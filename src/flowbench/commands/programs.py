@@ -102,7 +102,7 @@ def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
         inputs: example rows, at least two.
 
     Raises:
-        ExportError: samples are no function of normal noise, or the module does what
+        ExportError: samples are not a function of normal noise, or the module does what
             `torch.export` cannot follow.
     """
     shapes = ({0: Dim("rows")},) * len(inputs)

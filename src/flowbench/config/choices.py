@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from flowbench.config.errors import ConfigError
 
-OF_SWEEPS = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper")
+__all__ = ["OF_SWEEPS", "idle_groups", "refuse_foreign_protocol", "refuse_idle_sweep"]
 
-__all__ = ["idle_groups", "refuse_foreign_protocol", "refuse_idle_sweep"]
+OF_SWEEPS = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper")
 
 
 def idle_groups() -> list[str]:

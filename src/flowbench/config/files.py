@@ -35,7 +35,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "hydra/launcher": {},
     "hydra/sweeper": {},
 }
-# Further keys, which are no options of the class.
+# Further keys, which are not options of the class.
 BESIDE: dict[str, dict[str, Any]] = {"model": {"embedding": None}}
 SECTIONS: dict[str, Any] = {"training": Training, "evaluation": Evaluation, "auto": Auto}
 CHECKED_LATER = ("trainer.",)  # all arguments of the Trainer are keys, though no file sets them

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Union
 from flowbench.config.annotations import PLAIN, fits, is_too_large, origins, parts, words
 from flowbench.config.combinations import conflicts
 from flowbench.config.words import describe, did_you_mean, near_or_all, show
+from flowbench.targets import HYDRA_KEYS
 
 __all__ = [
-    "HYDRA_KEYS",
     "MISSING",
     "parameters",
     "problems_of_call",
@@ -21,7 +21,6 @@ __all__ = [
 ]
 
 MISSING = "???"
-HYDRA_KEYS = {"_target_", "_args_", "_partial_", "_recursive_", "_convert_"}
 
 
 def without(mapping: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:

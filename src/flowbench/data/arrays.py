@@ -1,5 +1,6 @@
 """In-memory rows as a data module."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,14 +50,15 @@ class Pair:
             missing: accept NaN in x, a missing cell.
 
         Raises:
-            DataError: one is not finite numbers `[rows, features]`, or they differ in length, or
-                a weight is negative, or all are 0.
+            DataError: one is not finite numbers `[rows, features]`, or has several columns of one
+                name, or they differ in length, or a weight is negative, or all are 0.
         """
         parts, names = {}, {}
         for name, given in (("x", x), ("context", context)):
             if given is not None or name == "x":
                 parts[name] = part = _numbers(f"{prefix}{name}", given)
                 names[name] = column_names(given) or _places(name, part)
+                _refuse_repeated(f"{prefix}{name}", names[name])
                 flat = part.reshape(len(part), -1)
                 where = f"{prefix}{name}"
                 if name == "x":
@@ -131,7 +133,7 @@ class Arrays(DataModule):
     Args:
         splits: the rows of "train" and "val".
         standardized: scale rows and contexts to mean 0 and standard deviation 1; contexts that
-            are not vectors are left unchanged.
+            are not vectors, or in one-hot form, are left unchanged.
         batch_size: maximum number of rows per optimiser step.
         seed: seeds the order of batches.
         discrete: whether values are 0 and 1 with probabilities, which columns that others
@@ -187,6 +189,8 @@ class Arrays(DataModule):
     def _steps(self, name: str, part: NDArray[Any] | None) -> list[dict[str, Any]]:
         if not self.standardized or part is None or part.ndim > 2:
             return []
+        if name == "context" and _is_one_hot(part):
+            return []
         names = self.splits["train"].names[name]
         weight = self.splits["train"].weight
         steps = standardize(
@@ -197,6 +201,13 @@ class Arrays(DataModule):
             weight=None if weight is None else weight / weight.mean(),
         )
         return unscaled(steps, self.circular) if name == "x" else steps
+
+
+def _is_one_hot(part: NDArray[Any]) -> bool:
+    """Whether every row names one of several classes, whose flags no scale should change."""
+    return part.shape[1] > 1 and bool(
+        np.isin(part, (0, 1)).all() and (part.sum(axis=1) == 1).all()
+    )
 
 
 def _refuse_dependent(train: Pair) -> None:
@@ -224,6 +235,12 @@ def _numbers(name: str, given: Any) -> NDArray[Any]:
         way = f"; {name.split()[-1]}[:, None] has one column" if part.ndim == 1 else ""
         raise DataError(f"{name} has shape {part.shape}, expected [rows, {sizes}]{way}")
     return part
+
+
+def _refuse_repeated(where: str, names: Sequence[str]) -> None:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        told = ", ".join(map(repr, repeated))
+        raise DataError(f"{where} has several columns of one name ({told}): rename them")
 
 
 def _refuse_missing(x: NDArray[Any], names: Sequence[str], *, where: str, accepted: bool) -> None:

@@ -31,9 +31,10 @@ __all__ = ["DataModule"]
 class DataModule(Checked, pl.LightningDataModule, ABC):
     """A data set for density estimation.
 
-    A subclass provides its rows (`read`) and may convert originals once (`prepare_data`). After
-    `setup`, `rows` holds the three splits in model space; large ones are memory-mapped in
-    `cache_dir` if the subclass has one (see `memory.empty`).
+    A subclass defines `read`, which returns `RawData(x={"train": …, "val": …, "test": …})`: arrays
+    `[rows, features]` in the units of the data. It may convert its original files once, in
+    `prepare_data`. After `setup`, `rows` holds the three splits in model space; large ones are
+    memory-mapped in `cache_dir` if the subclass has one (see `memory.empty`).
 
     Args:
         batch_size: rows per optimiser step, in total over all devices.
@@ -177,7 +178,7 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
     def other_measure(self) -> str | None:
         """What densities of the rows are with respect to, if not to their volume in data units.
 
-        Their log-likelihoods stand beside no others.
+        Their log-likelihoods are comparable with no others.
         """
         return None
 

@@ -24,7 +24,7 @@ def readable(path: Path, kind: str = "") -> Iterator[None]:
         >>> with readable(Path("t.npy")):
         ...     raise EOFError
         Traceback (most recent call last):
-        flowbench.data.options.DataError: t.npy is no readable .npy file: EOFError
+        flowbench.data.options.DataError: t.npy is not a readable .npy file: EOFError
     """
     try:
         yield
@@ -32,7 +32,7 @@ def readable(path: Path, kind: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         kind = kind or path.suffix
-        raise DataError(f"{path} is no readable {kind} file: {one_line(error)}") from error
+        raise DataError(f"{path} is not a readable {kind} file: {one_line(error)}") from error
 
 
 def one_line(error: Exception) -> str:

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowbench.drawing.style import DATA, MODEL, blank, panels
+from flowbench.metrics import VALIDATION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["best_epoch", "learning_curve"]
-
-VALIDATION = "val/log_likelihood"
 
 
 def learning_curve(history: Sequence[Mapping[str, Any]]) -> "Figure":

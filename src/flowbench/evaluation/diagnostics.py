@@ -15,6 +15,7 @@ from flowbench.evaluation.score import Score
 from flowbench.flows import Flow, StandardNormal
 from flowbench.transforms import AffineMap
 from flowbench.transforms.base import layers_from_data
+from flowbench.transforms.univariate import softly_bounded
 
 __all__ = ["bounded_share", "diagnose", "gradient_norms"]
 
@@ -36,7 +37,7 @@ def diagnose(flow: Flow, data: DataModule, *, rows: int = 10_000) -> dict[str, A
         `gradient_norms`: see there, over up to 64 minibatches of training rows; and for `train`
         and `test` rows each `round_trip`: the largest relative error of data → noise → data, null
         where a value is not finite; `bounded_log_scales`: see `bounded_share`; `base`:
-        `base_normality`, null where the base is no standard normal.
+        `base_normality`, null where the base is not a standard normal.
     """
     flow.eval()
     first = {split: data.rows[split].part(slice(rows)).whole() for split in ("train", "test")}
@@ -134,7 +135,7 @@ def _log_scales(flow: Flow, rows: Rows) -> Iterator[tuple[Tensor, float]]:
 
 def _keep(found: list[tuple[Tensor, float]], bound: float) -> Any:
     def keep(module: object, args: object, params: Tensor) -> None:
-        found.append((torch.tanh(params[..., 1].detach() / bound) * bound, bound))
+        found.append((softly_bounded(params[..., 1].detach(), bound), bound))
 
     return keep
 

@@ -189,7 +189,7 @@ def _columns(density: TrainedDensity, source: Part, path: Path) -> list[str]:
     names, contexts = source.names, density.context_columns
     events = density.feature_names
     if "context_columns" not in options and not set(events) <= set(names):
-        events = source.defaults()  # of data that are no table: by their place
+        events = source.defaults()  # of data that are not a table: by their place
     labels = sum(map(len, density.categories.values()))
     features, numbers = density.flow.features, density.context_features - labels
     if not contexts and numbers and len(events) == features + numbers:

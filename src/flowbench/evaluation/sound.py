@@ -63,7 +63,7 @@ def _left_out(options: FeatureOptions) -> Iterator[str]:
     if options.normalized:
         yield "data.normalize=clip leaves out mean and deviation of a clip (null keeps them)"
     if options.cepstra is not None:
-        yield f"data.cepstra={options.cepstra} are no magnitudes (null keeps these)"
+        yield f"data.cepstra={options.cepstra} are not magnitudes (null keeps these)"
     if options.frames is not None:
         yield f"data.frames={options.frames} leaves out how long a clip is (null keeps it)"
 

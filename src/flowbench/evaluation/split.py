@@ -40,7 +40,7 @@ def evaluate(
         dequantisation noise the log-likelihoods are means of, where the rows hold some. Given
         labels there are also `marginal`, `accuracy` (means over the draws too) and `class_prior`;
         of one label, `anomaly`, and in it `background` where the options name one. `measure` names
-        what the log-likelihoods are densities with respect to, where they stand beside no others.
+        what the log-likelihoods are densities of, where they are comparable with no others.
 
     Raises:
         DataError: the options do not fit the data.

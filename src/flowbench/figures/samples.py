@@ -40,7 +40,7 @@ def draw_clips(flow: Flow, data: SoundDataModule, path: Path) -> None:
         preprocess=data.preprocess,
         context_preprocess=data.context_preprocess,
         config={},
-        context_features=data.context_features,
+        context_shape=data.context_shape,
     )
     labels = data.labels[:CLIPS] if data.label_context else [None]
     each = CLIPS // len(labels)

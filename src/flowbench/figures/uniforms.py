@@ -7,13 +7,12 @@ from torch import Tensor
 
 from flowbench.data import Rows
 from flowbench.drawing.style import blank, panels, save
+from flowbench.evaluation.base_space import KS_CRITICAL
 from flowbench.evaluation.uniformity import uniforms_of
 from flowbench.figures.bands import draw_curves
 from flowbench.flows import Flow
 
 __all__ = ["draw_uniforms"]
-
-CRITICAL = 1.358  # over √rows, exceeded by 5 % of uniform features
 
 
 def draw_uniforms(flow: Flow, rows: Rows, path: Path) -> None:
@@ -35,7 +34,7 @@ def draw_uniforms(flow: Flow, rows: Rows, path: Path) -> None:
     equal = len(uniforms) if weight is None else float(weight.sum() ** 2 / weight.square().sum())
     figure = blank(4.6, 3.4)
     [axis] = panels(figure, 1, 1)
-    axis.axhspan(-CRITICAL / equal**0.5, CRITICAL / equal**0.5, color="0.9", linewidth=0)
+    axis.axhspan(-KS_CRITICAL / equal**0.5, KS_CRITICAL / equal**0.5, color="0.9", linewidth=0)
     if draw_curves(axis, grid, excess):
         of = "every column" if flow.by_column else "every feature of the noise"
     else:

@@ -58,8 +58,8 @@ def as_shape(n: int | Sequence[int]) -> torch.Size:
     """
     if isinstance(n, Tensor) and n.ndim:
         raise ValueError(
-            f"a tensor of shape {tuple(n.shape)} is no number of samples, expected a whole number "
-            "from 0, or a shape of such; a context comes second, as in sample(10, context)"
+            f"a tensor of shape {tuple(n.shape)} is not a number of samples, expected a whole "
+            "number from 0, or a shape of such; a context comes second, as in sample(10, context)"
         )
     sizes = tuple(n) if isinstance(n, Sequence) else (n,)
     if not all(_is_whole(size) and size >= 0 for size in sizes):
@@ -70,7 +70,7 @@ def as_shape(n: int | Sequence[int]) -> torch.Size:
 
 
 def refuse_parts(base: object, transform: object) -> None:
-    """Refuse what is no base and no transform, such as the two in the wrong order.
+    """Refuse what is not a base and a transform, such as the two in the wrong order.
 
     Raises:
         TypeError: one of them is something else.

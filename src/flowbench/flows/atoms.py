@@ -92,9 +92,10 @@ class Atoms(nn.Module):
         if self.start is None:
             return u
         here = self._here(u)
-        share = here.double().mean(0).clamp(1e-4, 1 - 1e-4)
-        rest = (1 - share.sum(-1, keepdim=True)).clamp(min=1e-4)
-        self.start.copy_((share / rest).log().masked_fill(self.places.isnan(), 0.0))
+        if not self.start.any():  # neither initialised nor trained before
+            share = here.double().mean(0).clamp(1e-4, 1 - 1e-4)
+            rest = (1 - share.sum(-1, keepdim=True)).clamp(min=1e-4)
+            self.start.copy_((share / rest).log().masked_fill(self.places.isnan(), 0.0))
         return u.masked_fill(here.any(-1), torch.nan)
 
     def _here(self, u: Tensor) -> Tensor:

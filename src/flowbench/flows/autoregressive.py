@@ -8,6 +8,7 @@ from torch import Tensor
 from flowbench.flows.base import Base
 from flowbench.flows.families import Family, GaussianFamily
 from flowbench.nn import AutoregressiveNetwork
+from flowbench.nn.contexts import for_each_row
 
 __all__ = ["Autoregressive"]
 
@@ -82,8 +83,6 @@ class Autoregressive(Base):
         context: Tensor | None,
         next_values: Callable[[Tensor, slice], Tensor],
     ) -> Tensor:
-        if self.network.check_context(context) is not None:
-            assert context is not None
-            context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
+        context = for_each_row(self.network.check_context(context), shape)
         u = self.network.generate(next_values, rows=rows, context=context)
         return u.reshape(*shape, self.features)

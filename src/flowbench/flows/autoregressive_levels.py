@@ -10,6 +10,7 @@ from flowbench.flows.lattice import LatticeBase
 from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import Levels
 from flowbench.nn import AutoregressiveNetwork, ConvolutionalNetwork
+from flowbench.nn.contexts import for_each_row
 from flowbench.tracing import may_split
 
 __all__ = ["AutoregressiveLevels"]
@@ -72,9 +73,7 @@ class AutoregressiveLevels(LatticeBase):
 
     @torch.no_grad()
     def sample_levels(self, shape: torch.Size, context: Tensor | None) -> Tensor:  # noqa: D102
-        if self.network.check_context(context) is not None:
-            assert context is not None
-            context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
+        context = for_each_row(self.network.check_context(context), shape)
         k = self.counts.new_zeros(shape.numel(), self.features)
         return self._drawn(k, 0, context).reshape(*shape, self.features)
 

@@ -1,6 +1,7 @@
 """Independent flows over consecutive blocks of features, with separate or shared weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -48,6 +49,7 @@ class Blockwise(Flow):
         self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
         """Initialise every flow with its block of the training rows."""
+        context = self._embed_rows(context)
         for flow, block in self.base.pairs(x):
             on_rows(flow.initialize, block, context, weight)
 
@@ -56,6 +58,7 @@ class Blockwise(Flow):
         self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
         """Recompute the statistics of every flow from its block of the training rows."""
+        context = self._embed_rows(context)
         for flow, block in self.base.pairs(x):
             on_rows(flow.recompute_statistics, block, context, weight)
 
@@ -93,8 +96,10 @@ class SharedBlocks(Flow):
         self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
         """Initialise the flow with all blocks of the training rows."""
-        rows, given = self.transform.fold(x, context)
-        on_rows(self._block[0].initialize, rows, given, repeated(weight, len(rows)))
+        rows, given = self.transform.fold(x, self._embed_rows(context))
+        [flow] = self._block
+        with _without_embedding(flow):
+            on_rows(flow.initialize, rows, given, repeated(weight, len(rows)))
 
     @torch.no_grad()
     def recompute_statistics(
@@ -103,8 +108,19 @@ class SharedBlocks(Flow):
         """Recompute the statistics of the flow from all blocks of the training rows."""
         [flow] = self._block
         flow.training = self.training  # not registered, so train() and eval() skip it
-        rows, given = self.transform.fold(x, context)
-        on_rows(flow.recompute_statistics, rows, given, repeated(weight, len(rows)))
+        rows, given = self.transform.fold(x, self._embed_rows(context))
+        with _without_embedding(flow):
+            on_rows(flow.recompute_statistics, rows, given, repeated(weight, len(rows)))
+
+
+@contextmanager
+def _without_embedding(flow: Flow) -> Iterator[None]:
+    """The flow as one of contexts that are embedded already."""
+    embedding, flow.embedding = flow.embedding, None
+    try:
+        yield
+    finally:
+        flow.embedding = embedding
 
 
 def equal_blocks(

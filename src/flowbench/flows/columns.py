@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
+from flowbench.own_values import ROUNDING
 from flowbench.transforms.base import Chain, Transform
-from flowbench.transforms.lattice import LatticeCoordinates, OfColumns
+from flowbench.transforms.lattice import LatticeCoordinates
+from flowbench.transforms.selected import Selected
 from flowbench.transforms.steps import build_preprocess, steps_of
 
-__all__ = ["Atom", "Column", "Columns"]
+__all__ = ["MOST_LEVELS", "Atom", "Column", "Columns"]
 
 MOST_LEVELS = 2**18  # which rows in float32 tell apart
 
@@ -110,7 +112,7 @@ class Columns:
             step=[one.step for one in chosen],
             preprocess=self._steps(self.lattices),
         )
-        return OfColumns(cells, columns=self.lattices)
+        return Selected(cells, features=self.lattices)
 
     def _atom(self, index: int, value: float) -> Atom:
         if index in self.lattices:
@@ -119,7 +121,7 @@ class Columns:
             return Atom(index, place, width, rounding=1e-6 * one.levels)
         row = torch.tensor([value], dtype=torch.float64, device="cpu")
         u, log_det = build_preprocess(self._steps([index])).cpu().inverse(row)
-        return Atom(index, u.item(), log_det.item(), rounding=4e-7 * max(1.0, abs(u.item())))
+        return Atom(index, u.item(), log_det.item(), rounding=ROUNDING * max(1.0, abs(u.item())))
 
     def _steps(self, columns: Sequence[int]) -> list[dict[str, Any]]:
         return list(steps_of(columns, self.preprocess, features=len(self.each)))

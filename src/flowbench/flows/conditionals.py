@@ -79,6 +79,8 @@ class CellConditionals(Conditionals):
 
     @torch.no_grad()
     def initialize(self, u: Tensor) -> None:  # noqa: D102
+        if self.levels.is_started:
+            return
         k = self.cells.outcomes(u)[0]
         self.centre.copy_(k.double().mean(0))
         self.spread.copy_(k.double().std(0, unbiased=False).clamp(min=0.1))
@@ -122,5 +124,7 @@ class RealConditionals(Conditionals):
 
     @torch.no_grad()
     def initialize(self, u: Tensor) -> None:  # noqa: D102
+        if self.start.any():  # initialised or trained before
+            return
         for column, values in enumerate(u.mT):
             self.start[column] = self.family.start(values[~values.isnan()])

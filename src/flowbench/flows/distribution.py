@@ -145,5 +145,6 @@ def _refuse_training(flow: "Flow") -> None:
         ):
             raise ValueError(
                 "the flow is in training mode, where the density of a row depends on its batch "
-                "(batch norm) or on chance (dropout), which is no distribution: call .eval() first"
+                "(batch norm) or on chance (dropout), which is not a distribution: call .eval() "
+                "first"
             )

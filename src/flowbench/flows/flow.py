@@ -77,7 +77,7 @@ class Flow(_Constructed, nn.Module):
             `flow.embedding = module`.
 
     Raises:
-        TypeError: the base is no `Base`, or the transform no `Transform`.
+        TypeError: the base is not a `Base`, or the transform not a `Transform`.
 
     Example:
         >>> import torch

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from flowbench.config.limits import AtLeastOne, AtLeastZero
 from flowbench.flows.base import StandardNormal
 from flowbench.flows.closed_form import ClosedForm, PresentAffine
-from flowbench.flows.labels import labels_of_one_hot
+from flowbench.flows.labels import labels_of_one_hot, rows_of_classes
 from flowbench.flows.missing_cells import Gaussians
 from flowbench.transforms import Transform
 
@@ -87,12 +87,8 @@ class _PerClass(Transform):
         self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
         labels = self._labels(context)
-        for label, layer in enumerate(self.classes):
-            own = labels == label
-            if not own.any():
-                raise ValueError(
-                    f"class {label} of 0 … {len(self.classes) - 1} has no training rows"
-                )
+        for label, own in enumerate(rows_of_classes(labels, len(self.classes))):
+            layer = self.classes[label]
             try:
                 weights = None if weight is None else weight[own]
                 layer.initialize(x[own], weight=weights)  # type: ignore[operator]

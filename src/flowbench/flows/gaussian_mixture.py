@@ -14,7 +14,7 @@ from flowbench.flows.expectation_maximization import (
     fitted_gaussians,
     order_of,
 )
-from flowbench.flows.labels import own_labels
+from flowbench.flows.labels import own_labels, rows_of_classes
 from flowbench.flows.missing_cells import Gaussians, log_densities, moments_of
 from flowbench.flows.mixture_uniforms import mixture_uniforms
 
@@ -77,12 +77,7 @@ class GaussianMixture(ClosedForm):
         root, scaled = self.transform.cholesky / scales.unsqueeze(-1), (x - mean) / scales
         order = order_of(x)
         labels = self.base.labels(self._embed(context)).expand(len(x))
-        for label in range(len(self.base.means)):
-            own = labels == label
-            if not own.any():
-                raise ValueError(
-                    f"class {label} of 0 … {len(self.base.means) - 1} has no training rows"
-                )
+        for label, own in enumerate(rows_of_classes(labels, len(self.base.means))):
             sample = Sample.of(scaled[own], None if weight is None else weight[own])
             options = {"root": root, "order": order[own], "seed": self.seed}
             found = fitted_gaussians(sample, self.base.components, **options)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowbench.config.limits import AtLeastOne, AtLeastZero
-from flowbench.flows.labels import own_labels
+from flowbench.flows.labels import own_labels, rows_of_classes
 from flowbench.flows.lattice import LatticeBase, LatticeFlow
 from flowbench.flows.lattice_description import Lattice
 from flowbench.flows.levels import log_shares
@@ -73,14 +73,9 @@ class _IndependentLevels(LatticeBase):
         self, k: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
         labels = self._labels(context).expand(len(k))
-        for label in range(len(self.log_shares)):
-            own = labels == label
-            rows, weights = k[own], None if weight is None else weight[own]
-            if not len(rows):
-                raise ValueError(
-                    f"class {label} of 0 … {len(self.log_shares) - 1} has no training rows"
-                )
-            self.log_shares[label] = log_shares(rows, self.counts, weights)
+        for label, own in enumerate(rows_of_classes(labels, len(self.log_shares))):
+            weights = None if weight is None else weight[own]
+            self.log_shares[label] = log_shares(k[own], self.counts, weights)
 
     def log_prob_of_levels(self, k: Tensor, context: Tensor | None) -> Tensor:
         feature = torch.arange(self.features, device=k.device)

@@ -40,16 +40,18 @@ class Johnson(Flow):
     def initialize(
         self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
-        """Fit the features one by one, then the flow to what they become."""
+        """Fit the features one by one, but for angles, then the flow to what they become."""
         self.transform.initialize(x, weight=weight)
-        on_rows(self.base.flow.initialize, self.transform.inverse(x)[0], context, weight)
+        self.transform.curved[list(self.circular)] = False
+        u, context = self.transform.inverse(x)[0], self._embed_rows(context)
+        on_rows(self.base.flow.initialize, u, context, weight)
 
     @torch.no_grad()
     def recompute_statistics(
         self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
         """Recompute the statistics of the flow from the training rows."""
-        u, _ = self.transform.inverse(x)
+        u, context = self.transform.inverse(x)[0], self._embed_rows(context)
         on_rows(self.base.flow.recompute_statistics, u, context, weight)
 
 
@@ -63,6 +65,7 @@ class _Inner(Base):
         self.flow = flow
         self.features = flow.features
         self.context_features = flow.context_features
+        self.circular = flow.circular
 
     def log_prob(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         return self.flow(u, context)

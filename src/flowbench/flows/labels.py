@@ -1,11 +1,13 @@
 """Classes as one-hot contexts."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from flowbench.tracing import holds
 
-__all__ = ["labels_of_one_hot", "own_labels"]
+__all__ = ["labels_of_one_hot", "own_labels", "rows_of_classes"]
 
 
 def own_labels(context: Tensor | None, classes: int | None, device: torch.device) -> Tensor:
@@ -23,6 +25,23 @@ def own_labels(context: Tensor | None, classes: int | None, device: torch.device
     if not classes:
         return torch.zeros((), dtype=torch.long, device=device)
     return labels_of_one_hot(context, classes)
+
+
+def rows_of_classes(labels: Tensor, classes: int) -> Iterator[Tensor]:
+    """For each class, which training rows are its own, `[rows]` of truth values.
+
+    Raises:
+        ValueError: a class has none.
+
+    Example:
+        >>> [*rows_of_classes(torch.tensor([0, 1, 0]), 2)]
+        [tensor([ True, False,  True]), tensor([False,  True, False])]
+    """
+    for label in range(classes):
+        own = labels == label
+        if not own.any():
+            raise ValueError(f"class {label} of 0 … {classes - 1} has no training rows")
+        yield own
 
 
 def labels_of_one_hot(context: Tensor | None, classes: int) -> Tensor:

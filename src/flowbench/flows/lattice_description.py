@@ -60,7 +60,7 @@ class Lattice:
         """Height, width and channels.
 
         Raises:
-            ValueError: events are no pictures.
+            ValueError: events are not pictures.
         """
         if len(self.shape) != 3:
             raise ValueError(

@@ -1,7 +1,7 @@
 """The masked autoencoder over the levels of a lattice, as a density."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from flowbench.config.limits import AtLeastOne
 from flowbench.config.options import options_of
@@ -26,8 +26,10 @@ class LatticeMADE(
 
     Args:
         features: size of an event.
-        lattice: of the data, which describe it: plain values with the names and meanings of the
-            attributes of `flowbench.flows.lattice_description.Lattice`.
+        lattice: of the data, such as `{"levels": 17}` or `{"levels": [2, 5, 17]}`: the number of
+            levels of each feature; further keys are the attributes of
+            `flowbench.flows.lattice_description.Lattice`. `train.py` gives it; in Python it is
+            required.
         family: of the conditionals: "categorical" or "logistic" (a discretised mixture of logistic
             distributions, for many ordered levels).
         components: number of logistic distributions of a mixture.
@@ -47,6 +49,12 @@ class LatticeMADE(
         >>> flow.log_prob(torch.tensor([1.2, 4.0, 16.9])).shape, flow.sample((2,)).shape
         (torch.Size([]), torch.Size([2, 3]))
     """
+
+    conflicts = AutoregressiveNetwork.conflicts
+    needs: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **AutoregressiveNetwork.needs,
+        "components": {"family": "logistic"},
+    }
 
     def __init__(
         self,

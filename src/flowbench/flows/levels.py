@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowbench.transforms.univariate import LOG_SCALE_BOUND
+from flowbench.transforms.univariate import softly_bounded
 from flowbench.transforms.weighted_rows import as_counts
 
 __all__ = ["CategoricalLevels", "Levels", "LogisticLevels", "family_of", "log_shares"]
@@ -67,6 +67,11 @@ class Levels(nn.Module, ABC):
         """Start at what the levels of the training rows suggest; for most families, nothing."""
         del k, weight
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it has been initialised or trained, so that nothing initialises it again."""
+        return False
+
 
 class CategoricalLevels(Levels):
     r"""P(k) ∝ exp(lₖ + bₖ), with parameters lₖ and learned logits b of each feature.
@@ -103,7 +108,12 @@ class CategoricalLevels(Levels):
 
     @torch.no_grad()
     def initialize(self, k: Tensor, weight: Tensor | None = None) -> None:  # noqa: D102
-        self.logits.copy_(log_shares(k, self.counts, weight))
+        if not self.is_started:
+            self.logits.copy_(log_shares(k, self.counts, weight))
+
+    @property
+    def is_started(self) -> bool:  # noqa: D102
+        return bool(self.logits.any())
 
     def _allowed(self, logits: Tensor, counts: Tensor) -> Tensor:
         if self.equal:
@@ -150,10 +160,7 @@ class LogisticLevels(Levels):
         rate = torch.exp(-log_scales)
         half = rate / top.clamp(min=1)
         centre = (2 * level / top.clamp(min=1) - 1 - means) * rate
-        upper, lower = F.logsigmoid(centre + half), F.logsigmoid(half - centre)
-        between = upper + lower + torch.log(-torch.expm1(-2 * half))
-        terms = torch.where(level == 0, upper, torch.where(level == top, lower, between))
-        terms = terms.masked_fill(top == 0, 0.0)
+        terms = log_mass(centre, half, lowest=level == 0, highest=level == top)
         return torch.logsumexp(weights.log_softmax(-1) + terms, dim=-1)
 
     def sample(self, params: Tensor, feature: int) -> Tensor:  # noqa: D102
@@ -173,9 +180,29 @@ class LogisticLevels(Levels):
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights, means, log_scales = params.unflatten(-1, (3, self.components)).unbind(-2)
-        bound = LOG_SCALE_BOUND
         start = -math.log(self.components)
-        return weights, means + self.means, bound * torch.tanh((log_scales + start) / bound)
+        return weights, means + self.means, softly_bounded(log_scales + start)
+
+
+def log_mass(centred: Tensor, half: Tensor, *, lowest: Tensor, highest: Tensor) -> Tensor:
+    r"""The log of σ(v + h) − σ(v − h), the mass of a logistic distribution in an interval.
+
+    Args:
+        centred: v, the middles of intervals, centred and scaled by the distribution.
+        half: h, half their widths.
+        lowest: which intervals have no lower end.
+        highest: which have no upper end.
+
+    Example:
+        >>> v = torch.tensor([-2.0, 0.0, 2.0])
+        >>> ends = {"lowest": v == -2, "highest": v == 2}
+        >>> log_mass(v, torch.tensor(1.0), **ends).exp().sum()
+        tensor(1.)
+    """
+    upper, lower = F.logsigmoid(centred + half), F.logsigmoid(half - centred)
+    between = upper + lower + torch.log(-torch.expm1(-2 * half))
+    mass = torch.where(lowest, upper, torch.where(highest, lower, between))
+    return mass.masked_fill(lowest & highest, 0.0)
 
 
 def family_of(name: str, levels: Sequence[int], *, components: int) -> Levels:

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from flowbench.flows.atoms import Atoms
 from flowbench.flows.base import Base
-from flowbench.flows.conditionals import CellConditionals, Conditionals
+from flowbench.flows.conditionals import Conditionals
 from flowbench.flows.flow import Flow
 from flowbench.nn import AutoregressiveNetwork
+from flowbench.nn.contexts import for_each_row
 from flowbench.transforms import Transform
 
 __all__ = ["MixedBase", "MixedFlow"]
@@ -80,9 +81,7 @@ class MixedBase(Base):
 
     @torch.no_grad()
     def sample(self, shape: torch.Size, context: Tensor | None = None) -> Tensor:  # noqa: D102
-        if self.network.check_context(context) is not None:
-            assert context is not None
-            context = context.expand(*shape, -1).reshape(-1, self.network.context_features)
+        context = for_each_row(self.network.check_context(context), shape)
         rows = torch.arange(shape.numel()).split(SAMPLES)
         drawn = [
             self._drawn(len(part), None if context is None else context[part]) for part in rows
@@ -132,12 +131,6 @@ class MixedFlow(Flow):
 
     def __init__(self, base: MixedBase, transform: Transform) -> None:
         super().__init__(base, transform)
-
-    @property
-    def has_other_measures(self) -> bool:
-        """Whether a column has a lattice or atoms."""
-        cells = any(isinstance(kind, CellConditionals) for kind in self.base.kinds)
-        return cells or bool(self.base.atoms.columns)
 
     @torch.no_grad()
     def initialize(

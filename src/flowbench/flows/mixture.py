@@ -28,8 +28,8 @@ class Mixture(Flow):
         weights: wₖ, which are not trained, up to a common factor; None: equal.
 
     Raises:
-        ValueError: `flows` is empty, they differ in size, or there is not one positive weight for
-            each.
+        ValueError: `flows` is empty, they differ in size or in which features are angles, or there
+            is not one positive weight for each.
 
     Example:
         >>> import torch
@@ -46,17 +46,19 @@ class Mixture(Flow):
     ) -> None:
         if len({flow.features for flow in flows}) != 1:
             raise ValueError(f"{len(flows)} flows: expected at least one, all of equal size")
-        if weights is not None and len(weights) != len(flows):
-            raise ValueError(
-                f"{len(weights)} weights of {len(flows)} flows: expected one for each"
-            )
-        super().__init__(_Mixed(flows, weights or [1.0] * len(flows)), Chain())
+        if len({tuple(flow.circular) for flow in flows}) != 1:
+            raise ValueError("the flows take different features for angles: expected the same")
+        shares = [1.0] * len(flows) if weights is None else [float(one) for one in weights]
+        if len(shares) != len(flows):
+            raise ValueError(f"{len(shares)} weights of {len(flows)} flows: expected one for each")
+        super().__init__(_Mixed(flows, shares), Chain())
 
     @torch.no_grad()
     def initialize(
         self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
         """Initialise every flow with the training rows."""
+        context = self._embed_rows(context)
         for flow in self.base.members:
             on_rows(flow.initialize, x, context, weight)
 
@@ -65,6 +67,7 @@ class Mixture(Flow):
         self, x: Tensor, context: Tensor | None = None, weight: Tensor | None = None
     ) -> None:
         """Recompute the statistics of every flow from the training rows."""
+        context = self._embed_rows(context)
         for flow in self.base.members:
             on_rows(flow.recompute_statistics, x, context, weight)
 
@@ -76,13 +79,12 @@ class _Mixed(Base):
 
     def __init__(self, flows: Sequence[Flow], weights: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer(
-            "log_weights", torch.tensor(weights).log().log_softmax(0), persistent=False
-        )
+        self.register_buffer("log_weights", torch.tensor(weights).log().log_softmax(0))
         self.flows = nn.ModuleList(flows)
         self.features = flows[0].features
         self.context_features = common_size(flows)
         self.has_rsample = False
+        self.circular = flows[0].circular
         self.discrete = all(flow.discrete for flow in flows)
 
     @property

@@ -21,9 +21,11 @@ class PixelCNN(LatticeFlow, options=options_of(ConvolutionalNetwork, without=["s
     in raster order and channel after channel.
 
     Args:
-        features: size of an event.
-        lattice: of the data, which describe it: plain values with the names and meanings of the
-            attributes of `flowbench.flows.lattice_description.Lattice`.
+        features: size of an event: height × width × channels.
+        lattice: of the data, such as `{"levels": 256, "shape": [28, 28, 1]}`: the number of levels
+            of each value, and height, width and channels; further keys are the attributes of
+            `flowbench.flows.lattice_description.Lattice`. `train.py` gives it; in Python it is
+            required.
         family: of the conditionals: "categorical" or "logistic" (a discretised mixture of logistic
             distributions, for many ordered levels).
         components: number of logistic distributions of a mixture.
@@ -31,7 +33,7 @@ class PixelCNN(LatticeFlow, options=options_of(ConvolutionalNetwork, without=["s
 
     Raises:
         TypeError: an option is unknown (the message suggests one).
-        ValueError: an option is out of range, or the data are no pictures.
+        ValueError: an option is out of range, or the data are not pictures.
 
     References:
         Van den Oord et al. 2016, "Pixel recurrent neural networks" (arXiv:1601.06759); Salimans et

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowbench.flows.levels import Levels
+from flowbench.flows.levels import Levels, log_mass
 from flowbench.flows.quantiles import quantile_start
-from flowbench.transforms.univariate import LOG_SCALE_BOUND
+from flowbench.transforms.univariate import softly_bounded
 
-__all__ = ["InflatedLevels", "log_mass"]
+__all__ = ["InflatedLevels"]
 
 FREQUENT = 64  # levels with a probability of their own, at most
 NEIGHBOURS = 8  # levels that a level is compared with
@@ -91,7 +91,9 @@ class InflatedLevels(Levels):
         return (weights.exp() * torch.cat([points, smooth], -1)).sum(-1)
 
     @torch.no_grad()
-    def initialize(self, k: Tensor) -> None:  # noqa: D102
+    def initialize(self, k: Tensor, weight: Tensor | None = None) -> None:  # noqa: D102
+        if self.is_started:
+            return
         for feature, column in enumerate(k.mT):
             values = column.double()
             self.centre[feature] = values.mean()
@@ -107,39 +109,18 @@ class InflatedLevels(Levels):
             start = torch.cat([points, weights, means, scales, means.new_zeros(2)])
             self.start[feature] = start.to(self.start)
 
+    @property
+    def is_started(self) -> bool:  # noqa: D102
+        return bool(self.start[:, : FREQUENT + self.components].any())
+
     def _split(self, params: Tensor, frequent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-weights, of which levels that a feature lacks have none; means; log-scales."""
         sizes = [FREQUENT, self.components, self.components, self.components, 1, 1]
         points, components, means, log_scales, shift, stretch = params.split(sizes, dim=-1)
         points = points.masked_fill(frequent < 0, -torch.inf)
         weights = torch.cat([points, components], -1).log_softmax(-1)
-        stretch, log_scales = _bounded(stretch), _bounded(log_scales)
+        stretch, log_scales = softly_bounded(stretch), softly_bounded(log_scales)
         return weights, shift + means * stretch.exp(), log_scales + stretch
-
-
-def _bounded(log_scale: Tensor) -> Tensor:
-    return LOG_SCALE_BOUND * torch.tanh(log_scale / LOG_SCALE_BOUND)
-
-
-def log_mass(centred: Tensor, half: Tensor, *, lowest: Tensor, highest: Tensor) -> Tensor:
-    r"""The log of σ(v + h) − σ(v − h), the mass of a logistic distribution in an interval.
-
-    Args:
-        centred: v, the middles of intervals, centred and scaled by the distribution.
-        half: h, half their widths.
-        lowest: which intervals have no lower end.
-        highest: which have no upper end.
-
-    Example:
-        >>> v = torch.tensor([-2.0, 0.0, 2.0])
-        >>> ends = {"lowest": v == -2, "highest": v == 2}
-        >>> log_mass(v, torch.tensor(1.0), **ends).exp().sum()
-        tensor(1.)
-    """
-    upper, lower = F.logsigmoid(centred + half), F.logsigmoid(half - centred)
-    between = upper + lower + torch.log(-torch.expm1(-2 * half))
-    mass = torch.where(lowest, upper, torch.where(highest, lower, between))
-    return mass.masked_fill(lowest & highest, 0.0)
 
 
 def frequent_levels(column: Tensor) -> tuple[Tensor, Tensor]:

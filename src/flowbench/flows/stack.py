@@ -7,8 +7,8 @@ import torch
 
 from flowbench.nn.masks import InputOrder, input_degrees
 from flowbench.transforms import BatchNorm, Chain, LULinear, Transform
-from flowbench.transforms.circular import Selected
 from flowbench.transforms.normalization import Statistics
+from flowbench.transforms.selected import Selected
 
 __all__ = ["NORM_NEEDS", "Side", "distinct_angles", "layer_order", "stack"]
 

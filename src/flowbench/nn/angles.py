@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flowbench.nn.autoregressive import AutoregressiveNetwork
 from flowbench.nn.incremental import generate
-from flowbench.nn.masks import InputOrder, input_degrees
+from flowbench.nn.masks import InputOrder, input_degrees, seeded
 
 __all__ = ["AngularInputs", "AngularNetwork", "unrolled"]
 
@@ -91,10 +91,9 @@ class AngularNetwork(AngularInputs):
         seed: int | None = None,
         **options: Any,
     ) -> None:
-        generator = torch.Generator()
-        generator.manual_seed(int(torch.randint(2**62, ())) if seed is None else seed)
+        generator = seeded(seed)
         degrees = input_degrees(features, input_order, generator)
-        twice = torch.zeros(features, dtype=torch.int64)
+        twice = torch.zeros(features, dtype=torch.int64, device="cpu")
         twice[list(angles)] = 1
         firsts = degrees + (twice * (degrees < degrees.unsqueeze(-1))).sum(-1)
         order = torch.cat([firsts, firsts[list(angles)] + 1]).tolist()

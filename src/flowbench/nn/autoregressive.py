@@ -20,6 +20,8 @@ from flowbench.nn.masks import (
     input_degrees,
     is_permutation,
     masks_from_degrees,
+    no_permutation,
+    seeded,
 )
 from flowbench.nn.options import (
     ACTIVATIONS,
@@ -30,6 +32,7 @@ from flowbench.nn.options import (
     Regularizer,
     resolve,
 )
+from flowbench.nn.passes import generate_by_passes, is_overridden
 
 __all__ = ["AutoregressiveNetwork", "ConditionalInputLayers"]
 
@@ -104,8 +107,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
                 "expected one that acts on each unit by itself"
             )
         if not isinstance(order, str) and not is_permutation(order):
-            size = len(list(order))
-            yield f"input_order={list(order)} is no permutation of 0 … {size - 1} or 1 … {size}"
+            yield no_permutation(list(order))
 
     def __init__(
         self,
@@ -145,10 +147,7 @@ class AutoregressiveNetwork(Checked, nn.Module):
         self.dropout: nn.Dropout = nn.Dropout(dropout)
 
         from_zero = context_features > 0 and conditional_input_layers == "first_layer"
-        generator = torch.Generator()
-        generator.manual_seed(
-            int(torch.randint(2**62, (), device="cpu")) if seed is None else seed
-        )
+        generator = seeded(seed)
         degrees = assign_degrees(
             input_degrees(features, input_order, generator),
             hidden_units[:1] if residual else hidden_units,
@@ -239,8 +238,16 @@ class AutoregressiveNetwork(Checked, nn.Module):
         rows: int,
         context: Tensor | None = None,
     ) -> Tensor:
-        """Generate features in the network's order; see `flowbench.nn.incremental.generate`."""
-        return generate(self, next_values, rows=rows, context=context)
+        """Generate features in the network's order; see `flowbench.nn.incremental.generate`.
+
+        Where `forward` is overridden or hooked, each feature takes a pass of the network.
+        """
+        if not is_overridden(self, AutoregressiveNetwork, MaskedLinear):
+            return generate(self, next_values, rows=rows, context=context)
+        return generate_by_passes(
+            self, next_values, order=self.order, rows=rows, like=next(self.parameters()),
+            context=context,
+        )  # fmt: skip
 
     def check_context(self, context: Tensor | None) -> Tensor | None:
         """The context; see `flowbench.nn.contexts.declared`."""

@@ -19,7 +19,9 @@ from flowbench.config.limits import AtLeastOne, AtLeastZero, Dropout
 from flowbench.nn.activations import ACROSS_UNITS
 from flowbench.nn.contexts import declared
 from flowbench.nn.options import ACTIVATIONS, Function, resolve
+from flowbench.nn.passes import generate_by_passes, is_overridden
 from flowbench.nn.raster import generate
+from flowbench.tracing import may_overwrite
 
 __all__ = ["ConvolutionalNetwork", "MaskedConvolution"]
 
@@ -240,8 +242,16 @@ class ConvolutionalNetwork(Checked, nn.Module):
         rows: int,
         context: Tensor | None = None,
     ) -> Tensor:
-        """Generate values in raster order; see `flowbench.nn.raster.generate`."""
-        return generate(self, next_values, rows=rows, context=context)
+        """Generate values in raster order; see `flowbench.nn.raster.generate`.
+
+        Where `forward` is overridden or hooked, each value takes a pass of the network.
+        """
+        if may_overwrite() and not is_overridden(self, ConvolutionalNetwork, MaskedConvolution):
+            return generate(self, next_values, rows=rows, context=context)
+        return generate_by_passes(
+            self, next_values, order=range(self.features), rows=rows, like=self.positions,
+            context=context,
+        )  # fmt: skip
 
 
 class _Block(nn.Module):

@@ -21,10 +21,18 @@ __all__ = [
     "input_degrees",
     "is_permutation",
     "masks_from_degrees",
+    "no_permutation",
+    "seeded",
 ]
 
 InputOrder = Literal["left-to-right", "right-to-left", "random"] | Sequence[int]
 HiddenDegrees = Literal["equal", "random"]
+
+
+def seeded(seed: int | None = None) -> torch.Generator:
+    """A generator on the CPU, with a seed, or one drawn from the global generator."""
+    drawn = int(torch.randint(2**62, (), device="cpu")) if seed is None else seed
+    return torch.Generator(device="cpu").manual_seed(drawn)
 
 
 def input_degrees(
@@ -68,11 +76,14 @@ def input_degrees(
     if torch.equal(order.sort().values, natural - 1):
         order = order + 1
     if not torch.equal(order.sort().values, natural):
-        raise ValueError(
-            f"input_order={order.tolist()} is no permutation of 0 … {features - 1} "
-            f"or 1 … {features}"
-        )
+        raise ValueError(no_permutation(order.tolist(), features))
     return order
+
+
+def no_permutation(order: Sequence[int], features: int | None = None) -> str:
+    """That an order is not a permutation of so many features, by default of its own length."""
+    size = len(order) if features is None else features
+    return f"input_order={list(order)} is not a permutation of 0 … {size - 1} or 1 … {size}"
 
 
 def is_permutation(order: Sequence[int]) -> bool:

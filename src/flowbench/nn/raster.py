@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from flowbench.tracing import may_overwrite
-
 if TYPE_CHECKING:
     from flowbench.nn.convolutional import ConvolutionalNetwork, MaskedConvolution
 
@@ -50,8 +48,6 @@ def generate(
         >>> torch.allclose(x, network(x)[..., 0].tanh(), atol=1e-6)
         True
     """
-    if not may_overwrite():
-        return _by_passes(network, next_values, rows=rows, context=context)
     _, width, channels = network.shape
     maps = _Maps(network, rows, context)
     values = []
@@ -60,23 +56,6 @@ def generate(
         params = maps.params(*divmod(pixel, width), group)
         values.append(next_values(params.mT.unsqueeze(1), slice(feature, feature + 1)))
         maps.append(values[-1], pixel % width, group)
-    return torch.cat(values, dim=-1)
-
-
-def _by_passes(
-    network: "ConvolutionalNetwork",
-    next_values: Callable[[Tensor, slice], Tensor],
-    *,
-    rows: int,
-    context: Tensor | None,
-) -> Tensor:
-    """The same by one pass of the network per value, without writing in place."""
-    unknown = network.positions.new_zeros(rows, network.features)
-    values: list[Tensor] = []
-    for feature in range(network.features):
-        x = torch.cat([*values, unknown[:, feature:]], dim=-1)
-        place = slice(feature, feature + 1)
-        values.append(next_values(network(x, context)[..., place, :], place))
     return torch.cat(values, dim=-1)
 
 

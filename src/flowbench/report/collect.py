@@ -10,6 +10,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from flowbench.config.later_keys import with_later_keys
+from flowbench.metrics import VALIDATION
+from flowbench.run.deviations import CELLS, changes_result
 from flowbench.run.folder import RunFolder, run_folders
 from flowbench.run.reading import RunFolderError, read_picture, read_table
 from flowbench.schema import is_text
@@ -20,9 +22,6 @@ FIGURES = (
     "samples", "test_rows", "completions", "neighbours", "density", "pairs", "base_space",
     "uniforms", "learning_curve",
 )  # fmt: skip
-PROTOCOL_SECTIONS = ("model.", "data.", "training.", "trainer.", "evaluation.")
-NO_DEVIATION = ("model.layers=", "data.label_context=", "data.path=", "trainer.accelerator=",
-                  "trainer.devices=", "training.engine=")  # fmt: skip
 Status = Literal["finished", "failed", "pruned", "unfinished"]
 
 
@@ -180,7 +179,7 @@ def read_run(folder: RunFolder, *, root: Path) -> RunRecord:
         result=result,
         error=None if result else folder.read_error(),
         pruned=folder.read_pruned(),
-        history=_rows(folder.metrics, "epoch", "val/log_likelihood"),
+        history=_rows(folder.metrics, "epoch", VALIDATION),
         steps=_rows(folder.steps, "step", "test", "base/test"),
         labels=_rows(folder.labels, "epoch"),
         test_scores=folder.test_scores if folder.test_scores.is_file() else None,
@@ -201,12 +200,12 @@ def _beside_protocol(command: str) -> list[str]:
         return []
     if not any(word.lstrip("+").startswith("protocol=") for word in words):
         return []
-    keys = [word.lstrip("+~") for word in words]
-    return [
-        word
-        for word, key in zip(words, keys, strict=True)
-        if key.startswith(PROTOCOL_SECTIONS) and not key.startswith(NO_DEVIATION)
-    ]
+    keys = [word.lstrip("+~").partition("=")[0] for word in words]
+    return [word for word, key in zip(words, keys, strict=True) if _counts(key)]
+
+
+def _counts(key: str) -> bool:
+    return changes_result(key) and key not in {"model", "data", *CELLS}
 
 
 def _encodable(value: object) -> str:

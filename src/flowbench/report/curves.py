@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
+from flowbench.metrics import VALIDATION
 from flowbench.report.collect import RunRecord
 from flowbench.report.settings import Setting
 from flowbench.report.svg import COLORS, Chart, Line, curve_range
@@ -32,7 +33,7 @@ def _chart(data: str, known: list[tuple[Setting, RunRecord]], styles: dict[str, 
         Line(
             name=setting.model,
             x=run.history["epoch"],
-            y=run.history["val/log_likelihood"],
+            y=run.history[VALIDATION],
             style=styles[setting.model],
             title=" · ".join(filter(None, [setting.model, setting.name, f"seed {run.seed}"])),
         )

@@ -35,7 +35,7 @@ class Pictures:
             Its address as the page names it.
 
         Raises:
-            RunFolderError: it is no picture any more.
+            RunFolderError: it is not a picture any more.
         """
         content = read_picture(path)
         copy = self.folder / f"{hashlib.sha256(content).hexdigest()[:16]}.png"

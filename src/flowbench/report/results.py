@@ -16,9 +16,8 @@ EXPLANATION = (
     "Test log-likelihoods are means in nats per row (per clip, the sum over its frames, with "
     "window=sequence), in model space, ± two standard errors over the test rows or clips; sd: "
     "standard deviation over seeds; of densities given labels, log p(x) = log Σ p(x | label) "
-    "p(label) with the p(label) of each result. Epochs, wall time, CPU time, peak memory and rows "
-    "sampled per second are means over seeds; wall time is of the training, CPU time of the whole "
-    "run."
+    "p(label) with the p(label) of each result. Other numbers are means over seeds; wall time is "
+    "of the training, CPU time of the whole run."
 )
 LEADER = (
     "The leader has the highest validation log-likelihood on its data; differences to it are "
@@ -30,8 +29,8 @@ WITHIN = (
     "being two standard errors, ours and the published, and n the number of seeds."
 )
 LATTICE = (
-    f"{MARK}: the model knows on which lattice the data lie; the flows of the papers do not, so "
-    "that beside them its score is no like for like."
+    f"{MARK}: the model knows the lattice on which the data lie; the flows of the papers do not, "
+    "so their scores are not directly comparable."
 )
 MEASURES = (
     "Scores with respect to different measures (probabilities of points, or densities) are not "
@@ -69,16 +68,21 @@ class Table:
     notes: list[str]
 
 
-def results_table(settings: Sequence[Setting]) -> Table:
+def results_table(settings: Sequence[Setting], *, brief: bool = False) -> Table:
     """The results beside their leaders and the published ones; columns without content left out.
 
     Args:
         settings: in the order of the lines.
+        brief: with a few of the columns, and settings only where they tell lines apart.
     """
     behind = behind_leaders(settings)
+    left_out = set(COLUMNS) - BRIEF if brief else set()
+    if len({(setting.ranking, setting.model) for setting in settings}) < len(settings):
+        left_out -= {"setting"}
     columns = {
         heading: [column(*pair) for pair in zip(settings, behind, strict=True)]
         for heading, column in COLUMNS.items()
+        if heading not in left_out
     }
     shown = {
         heading: cells
@@ -174,6 +178,10 @@ COLUMNS: dict[str, Callable[[Setting, Behind | None], Cell]] = {
     "samples/s": _mean("samples_per_second", text=formatting.rate),
 }
 WORDS = ("data", "model", "setting")
+BRIEF = {
+    *("data", "model", "seeds", "test log-likelihood (nats)", "to the leader (nats)"),
+    *("published (nats)", "difference (nats)", "bits/dim", "parameters", "CPU time"),
+}
 LISTED = 20  # settings whose means few rows decide
 
 

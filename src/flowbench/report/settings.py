@@ -15,6 +15,7 @@ from flowbench.report.table import differing_keys, flat, score_of
 __all__ = ["Setting", "best_by_validation", "rankings", "settings_of", "shown"]
 
 TOLD = ("data.label_context", "data.train_label", "data.window")
+ALIKE = {"data.dequantize": {"once", "epoch"}}  # values with the same rows of validation and test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +132,10 @@ def settings_of(runs: Sequence[RunRecord]) -> list[Setting]:
     """Runs grouped into settings; by data set and, within it, from the best test result down."""
     settings = []
     for data_runs in _grouped(runs, "data").values():
-        differing = [k for k in differing_keys(data_runs) if k.startswith("data.")]
+        differing = [key for key in differing_keys(data_runs) if _is_of_data(key, data_runs)]
         data_keys = dict.fromkeys([*TOLD, *differing])
         for model_runs in _grouped(data_runs, "model").values():
-            keys = [k for k in differing_keys(model_runs) if not k.startswith("data.")]
+            keys = [key for key in differing_keys(model_runs) if not _is_of_data(key, data_runs)]
             for members in _grouped(model_runs, "hash").values():
                 values = next((flat(run.config) for run in members if run.config), {})
                 options = [_option(key, values.get(key)) for key in data_keys]
@@ -149,6 +150,12 @@ def settings_of(runs: Sequence[RunRecord]) -> list[Setting]:
                     )
                 )
     return sorted(settings, key=_rank)
+
+
+def _is_of_data(key: str, runs: Sequence[RunRecord]) -> bool:
+    """Whether runs on one data set that differ in a key are scored on other rows."""
+    values = {flat(run.config).get(key) for run in runs if run.config and key in ALIKE}
+    return key.startswith("data.") and not (values and values <= ALIKE[key])
 
 
 def rankings(settings: Sequence[Setting]) -> dict[str, list[Setting]]:

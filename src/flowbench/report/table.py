@@ -9,15 +9,14 @@ import pandas as pd
 from flowbench.evaluation.score import Score, reported, statistics
 from flowbench.evaluation.text import NUMBERS
 from flowbench.report.collect import RunRecord
+from flowbench.run.identity import DISPLAY, ELSEWHERE, RESULT_SECTIONS
 
 __all__ = ["differing_keys", "flat", "score_of", "tidy"]
 
-SECTIONS = ("data", "model", "training", "evaluation", "trainer", "init_from")
 IRRELEVANT = {
     *("data.seed", "data.batch_size", "data.data_dir", "data.cache_dir"),
     *("data.name", "data._target_", "model.name", "model._target_"),
-    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-    *("trainer.enable_progress_bar", "trainer.log_every_n_steps"),
+    *(f"trainer.{key}" for key in ELSEWHERE | DISPLAY),
 }
 
 
@@ -68,7 +67,7 @@ def flat(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> flat({"seed": 1, "model": {"name": "maf", "hidden_units": [8, 8], "seed": 1}})
         {'model.hidden_units': '[8,8]'}
     """
-    pairs = (pair for name in SECTIONS for pair in _pairs(name, config.get(name, {})))
+    pairs = (pair for name in RESULT_SECTIONS for pair in _pairs(name, config.get(name, {})))
     return {
         key: value
         for key, value in pairs

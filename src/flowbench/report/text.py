@@ -173,7 +173,7 @@ def markdown_report(
 
 
 def _with_notes(table: Table) -> list[str]:
-    return [markdown_table(table), "", " ".join(map(_cell, table.notes))]
+    return [markdown_table(table), "", *(f"- {_cell(note)}" for note in table.notes)]
 
 
 def rewrite_readme(readme: str | Path, table: Table) -> None:

@@ -74,7 +74,7 @@ def write_report(
         file, write = FORMATS[name]
         write(report, folder / file)
     if readme is not None:
-        rewrite_readme(readme, report.table)
+        rewrite_readme(readme, results_table(report.settings, brief=True))
     for reason in unreadable.values():
         print(f"left out: {reason}", file=sys.stderr)
     return folder

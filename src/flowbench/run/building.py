@@ -43,17 +43,34 @@ def read_data(settings: Settings) -> DataModule:
     """The data, set up.
 
     Raises:
-        ConfigError: `data._target_` gives no `DataModule`.
+        ConfigError: `data._target_` gives no `DataModule`, or its file leaves out the batch size
+            or the seed, so that they are not those of the run.
         DataError: the data are missing or damaged.
         ValueError: a batch has too few rows to be split over the ranks.
     """
     data = build_data(settings.data)
     if not isinstance(data, DataModule):
-        raise ConfigError(_other_class("data", settings.data, DataModule))
+        raise ConfigError(
+            f"data._target_={settings.data['_target_']}: expected a subclass of "
+            f"{DataModule.__module__}.{DataModule.__name__}"
+        )
+    _refuse_left_out(settings, data)
     data.prepare_data()
     data.setup()
     data.train_dataloader()  # refuses batches too small for the ranks
     return data
+
+
+def _refuse_left_out(settings: Settings, data: DataModule) -> None:
+    ours = {"batch_size": settings.training.batch_size, "seed": settings.seed}
+    references = {"batch_size": "${training.batch_size}", "seed": "${seed}"}
+    for key, value in ours.items():
+        used = getattr(data, key)
+        if key not in settings.data and used != value:
+            raise ConfigError(
+                f"data={settings.data['name']} would use {key}={used}, not {value}: expected "
+                f"{key}: {references[key]} in its file"
+            )
 
 
 def refuse_changed_data(settings: Settings, folder: RunFolder) -> None:
@@ -73,12 +90,9 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
     Raises:
         DataError: a continuous density is given data of 0 and 1, or the other way round, or
             columns with single values that have probabilities, for which it has none.
-        ConfigError: `model._target_` gives no `Flow`, batch norms would see one row at a time, or
-            noise is added to data of 0 and 1.
+        ConfigError: batch norms would see one row at a time, or noise is added to data of 0 and 1.
     """
     flow = build_flow(settings.model, **data.sizes)
-    if not isinstance(flow, Flow):
-        raise ConfigError(_other_class("model", settings.model, Flow))
     if data.batch_size == 1 and any(isinstance(one, BatchNorm) for one in flow.modules()):
         raise ConfigError(
             "training.batch_size=1: batch norms need at least two rows per step; expected at "
@@ -119,11 +133,6 @@ def flow_of(settings: Settings, data: DataModule) -> Flow:
     if told := _order_by_chance(settings.model, flow):
         warnings.warn(told, stacklevel=1)
     return flow
-
-
-def _other_class(key: str, node: Mapping[str, Any], expected: type) -> str:
-    name = f"{expected.__module__}.{expected.__name__}"
-    return f"{key}._target_={node['_target_']}: expected a subclass of {name}"
 
 
 def _order_by_chance(model: Mapping[str, Any], flow: Flow) -> str:

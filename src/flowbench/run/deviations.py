@@ -9,15 +9,15 @@ from hydra.errors import HydraException
 
 from flowbench.config.configuration import resolved
 from flowbench.config.settings import Settings
+from flowbench.config.words import show
 from flowbench.data import DataModule
 from flowbench.evaluation.published import table_name
 from flowbench.formatting import integer
 from flowbench.run.config_directory import config_directory
-from flowbench.run.identity import DISPLAY, ELSEWHERE, ROUNDING
+from flowbench.run.identity import DISPLAY, ELSEWHERE, RESULT_SECTIONS, ROUNDING
 
-__all__ = ["deviations"]
+__all__ = ["CELLS", "changes_result", "deviations"]
 
-SECTIONS = ("model", "data", "training", "trainer", "evaluation", "module", "init_from")
 PLACES = {"path", "data_dir", "cache_dir", "seed"} | ELSEWHERE | DISPLAY | ROUNDING
 CELLS = ("model.layers", "data.label_context")  # by which a table may name its rows
 NOT_SET = "not set"
@@ -53,8 +53,20 @@ def deviations(settings: Settings, data: DataModule | None = None) -> list[str]:
     except (HydraException, KeyError):  # which there is no file for
         return [f"{names[0]} on {names[1]}: the protocol {protocol} has no such row"]
     told = ((key, ours.get(key, NOT_SET), theirs.get(key, NOT_SET)) for key in ours | theirs)
-    keys = [(key, _word(one), _word(other)) for key, one, other in told if one != other]
+    keys = [(key, show(one), show(other)) for key, one, other in told if one != other]
     return [f"{key}={one} (protocol: {other})" for key, one, other in [*keys, *_other_rows(data)]]
+
+
+def changes_result(key: str) -> bool:
+    """Whether a key of the configuration is one of how a run is trained and scored.
+
+    Example:
+        >>> [changes_result(key) for key in ("model.layers", "trainer.devices", "logger")]
+        [True, False, False]
+    """
+    section, _, rest = key.partition(".")
+    place = rest.rpartition(".")[2] in PLACES or key == "data.batch_size"
+    return section in RESULT_SECTIONS and not place
 
 
 def _other_rows(data: DataModule | None) -> Iterator[tuple[str, str, str]]:
@@ -70,7 +82,7 @@ def _as_the_protocol(words: Sequence[str], ours: Mapping[str, Any]) -> dict[str,
     """The configuration of the row of the table that a run belongs to."""
     plain = resolved(_composed(words))
     row, chosen = _row(plain), list(words)
-    for word in (f"{key}={_word(ours[key])}" for key in CELLS if key in ours):
+    for word in (f"{key}={show(ours[key])}" for key in CELLS if key in ours):
         if _row(resolved(_composed([*words, word]))) != row:
             chosen.append(word)
     return resolved(_composed(chosen))
@@ -88,19 +100,12 @@ def _composed(words: Sequence[str]) -> Any:
 
 
 def _flat(plain: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for name in SECTIONS for key, value in _pairs(name, plain.get(name))}
+    return {key: value for name in RESULT_SECTIONS for key, value in _pairs(name, plain.get(name))}
 
 
 def _pairs(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if key.rpartition(".")[2] in PLACES or key == "data.batch_size":
-        return
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _pairs(f"{key}.{name}", inner)
-    else:
+    elif changes_result(key):
         yield key, value
-
-
-def _word(value: Any) -> str:
-    known = {None: "null", True: "true", False: "false"}
-    return known[value] if value is None or isinstance(value, bool) else str(value)

@@ -18,6 +18,9 @@ from flowbench.config.signatures import target_of, without
 
 __all__ = ["run_directory", "run_hash"]
 
+RESULT_SECTIONS = (
+    "data", "model", "training", "evaluation", "trainer", "module", "callbacks", "init_from",
+)  # fmt: skip
 ELSEWHERE = {"accelerator", "devices", "num_nodes", "strategy"}
 DISPLAY = {"enable_progress_bar", "log_every_n_steps", "profiler"}
 ROUNDING = {"engine"}
@@ -54,7 +57,7 @@ def run_hash(config: DictConfig) -> str:
         kept["evaluation"] = scored
     if with_first_slope(plain["model"]) != plain["model"]:
         kept["leaky_relu"] = 0.2
-    kept |= {key: plain[key] for key in ("init_from", "callbacks", "module") if plain.get(key)}
+    kept |= {key: plain[key] for key in RESULT_SECTIONS[5:] if plain.get(key)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 

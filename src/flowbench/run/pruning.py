@@ -8,10 +8,10 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from flowbench import ranks
+from flowbench.metrics import VALIDATION
 from flowbench.run.folder import RunFolder
 from flowbench.run.names import STUDY, TRIAL
 from flowbench.run.study import open_study
-from flowbench.training.callbacks import VALIDATION
 from flowbench.training.flow_module import FlowModule
 
 __all__ = ["Pruning"]

@@ -46,7 +46,7 @@ def read_text(path: Path) -> str:
     """The text of a file.
 
     Raises:
-        RunFolderError: it is no regular file of the folder, too large, or not UTF-8.
+        RunFolderError: it is not a regular file of the folder, too large, or not UTF-8.
     """
     try:
         return _content(path).decode("utf-8")
@@ -127,7 +127,7 @@ def read_picture(path: Path) -> bytes:
     """The content of a PNG file.
 
     Raises:
-        RunFolderError: it is no regular file of the folder, too large, or no PNG.
+        RunFolderError: it is not a regular file of the folder, too large, or not a PNG.
     """
     content = _content(path, folder=path.parents[1])
     if not content.startswith(PNG):
@@ -144,7 +144,7 @@ def _content(path: Path, *, folder: Path | None = None) -> bytes:
         with open(file, "rb") as opened:
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode):
-                raise RunFolderError(f"{path}: is no regular file")
+                raise RunFolderError(f"{path}: is not a regular file")
             if found.st_size > LARGEST:
                 raise RunFolderError(
                     f"{path}: has {found.st_size:,} bytes, expected at most {LARGEST:,}"

@@ -124,6 +124,7 @@ class FlowEstimator(BaseEstimator):
             context,
             weights=weights,
             validation=validation,
+            standardized=not flow.discrete,
             max_epochs=self.max_epochs,
             minutes=self.minutes,
             accelerator=self.accelerator,

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pkgutil import resolve_name
 from typing import Any
 
+from flowbench.config.configuration import SIZES
 from flowbench.config.settings import Training
 from flowbench.config.signatures import parameters
 from flowbench.config.words import near_or_all
@@ -13,7 +14,6 @@ from flowbench.run.models import model_of
 __all__ = ["TRAINING", "known_settings", "refuse_unknown"]
 
 TRAINING = frozenset(one.name for one in fields(Training))
-SIZES = frozenset(("features", "context_features", "lattice", "circular"))
 
 
 def known_settings(name: str) -> frozenset[str]:
@@ -31,7 +31,7 @@ def refuse_unknown(names: Mapping[str, Any], known: frozenset[str], *, model: st
         ValueError: one sentence for each of them.
     """
     if problems := [
-        f"{name} is no setting of model={model!r}"
+        f"{name} is not a setting of model={model!r}"
         + (near_or_all(name, known) if known else ", which chooses its own")
         for name in names
         if name not in known

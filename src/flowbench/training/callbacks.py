@@ -12,12 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from flowbench.atomic_files import replacing
+from flowbench.metrics import VALIDATION
 from flowbench.training.checkpoint_files import best_state
 from flowbench.training.flow_module import FlowModule, NonFiniteError
 
 __all__ = ["BestAndLast", "EpochBar", "History"]
 
-VALIDATION = "val/log_likelihood"
 PACE = 5.0  # seconds between lines where there is no terminal
 
 

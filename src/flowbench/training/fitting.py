@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import ArrayLike
 from pytorch_lightning.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowbench.checkpoint import TrainedDensity, saved_values, start_from
 from flowbench.config.annotations import fits
@@ -28,8 +28,9 @@ from flowbench.data import DataModule
 from flowbench.data.arrays import Arrays, Pair, held_out, validation_pair
 from flowbench.flows import Flow
 from flowbench.flows.arguments import kind
-from flowbench.flows.lattice import LatticeFlow
-from flowbench.flows.mixed import MixedFlow
+from flowbench.flows.atoms import Atoms
+from flowbench.flows.conditionals import CellConditionals
+from flowbench.flows.lattice import LatticeBase
 from flowbench.frames import column_names
 from flowbench.training.accelerator import absent, chosen
 from flowbench.training.averaging import averages
@@ -77,7 +78,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             density keeps the names of the columns. NaN is a missing cell for `Gaussian` and
             `GaussianMixture`, which integrate it out; other flows refuse it.
         context: what the density is conditioned on, `[rows, context_features]`, in the same forms;
-            an array `[rows, …]` of contexts that are no vectors, where the flow has an embedding.
+            an array `[rows, …]` of contexts that are not vectors, where the flow has an embedding.
         weights: how much each row counts, `[rows]`, at least 0 and of any scale: all means are
             weighted by them, and rows of weight 0 are left out. None: all the same.
         validation: share of the rows that is held out, drawn by the seed; or rows of your own in
@@ -86,7 +87,8 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         standardized: bring rows and contexts (vectors) to mean 0 and standard deviation 1 first,
             except for features that are angles (`circular`), which are given in radians;
             what comes back is a density in the units of x all the same. A column of the context
-            that does not vary is only centred. Rows of 0 and 1 need False.
+            that does not vary is only centred; contexts in one-hot form are left as they are.
+            Rows of 0 and 1 need False.
         init_from: a run folder or checkpoint of the same flow, whose parameters to start from.
         max_epochs: passes over the training rows, at most.
         minutes: wall time of the training, at most, after which the best epoch so far is kept;
@@ -101,7 +103,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
         scores per epoch; its `save` writes what `flowbench.load` reads.
 
     Raises:
-        TypeError: `flow` is no `Flow`.
+        TypeError: `flow` is not a `Flow`.
         ValueError: an option is out of range, rows or contexts do not fit the flow, the flow holds
             numbers of 16 bits or is on the meta device, or a discrete flow is to be trained on
             standardised rows.
@@ -127,7 +129,7 @@ def fit(  # noqa: D417 (those of `training` come from its dataclass)
             "the flow is on the meta device, where parameters have no values; expected it on a "
             'CPU or GPU: build it there, or flow.to_empty(device="cpu") and load a state dict'
         )
-    if standardized and (isinstance(flow, LatticeFlow) or _is_mixed(flow)):
+    if standardized and any(map(_is_of_points, flow.modules())):
         raise ValueError(
             "the flow is one of the levels of a lattice or of single values, from which "
             "standardizing would move the rows; pass standardized=False"
@@ -197,9 +199,10 @@ def _splits(rows: Pair, validation: Any, seed: int, flow: Flow) -> dict[str, Pai
     return held_out(rows, float(validation), seed=seed)
 
 
-def _is_mixed(flow: Flow) -> bool:
-    """Whether a flow has lattices or atoms among its columns."""
-    return isinstance(flow, MixedFlow) and flow.has_other_measures
+def _is_of_points(part: nn.Module) -> bool:
+    """Whether a part of a flow is of the levels of lattices, or of atoms."""
+    levels = isinstance(part, LatticeBase | CellConditionals)
+    return levels or (isinstance(part, Atoms) and bool(part.columns))
 
 
 def _refuse_misfits(flow: Flow, rows: Pair) -> None:

@@ -15,6 +15,7 @@ from flowbench import memory, ranks
 from flowbench.config.settings import Training
 from flowbench.data import Batch, DataModule
 from flowbench.flows import Flow
+from flowbench.metrics import VALIDATION
 from flowbench.stored import refuse_other_tensors
 from flowbench.training.optimization import (
     CosineAnnealing,
@@ -245,7 +246,7 @@ class FlowModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Means over the epoch's training steps and over all validation rows."""
         sums = {self.training_score: self._training}
-        sums |= {"val/log_likelihood": self._summed(self._validation)}
+        sums |= {VALIDATION: self._summed(self._validation)}
         self.scores = {name: (total / count).item() for name, (total, count) in sums.items()}
         rate, norm = self.current_learning_rate(), float(self.gradient_norm)
         monitored = {**self.scores, "learning_rate": rate, "gradient_norm": norm}

@@ -1,6 +1,5 @@
 """A run saves before a signal stops it; one that is killed loses only some minutes."""
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from flowbench import ranks
+from flowbench.exits import SAVED
 from flowbench.training.interrupted import Interrupted
 from flowbench.training.turns import signal_for_all, turns
 
@@ -111,7 +111,7 @@ def stop(signum: int, earlier: Any) -> NoReturn:
     Raises:
         Interrupted: always; with the exit code of the earlier handler, if that exits.
     """
-    code: Any = os.EX_TEMPFAIL  # tells this from a kill by the same signal
+    code: Any = SAVED  # tells this from a kill by the same signal
     if isinstance(earlier, Callable):
         try:
             earlier(signum, None)

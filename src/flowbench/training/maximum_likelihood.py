@@ -33,7 +33,7 @@ class MaximumLikelihood(FlowModule):
     For another objective, override `log_likelihood` or subclass `FlowModule`.
 
     Args:
-        flow: the density, a `Flow` or any module that returns log-likelihoods.
+        flow: the density.
         training: the settings of the section `training`.
 
     Raises:

@@ -13,7 +13,7 @@ Everything else under `flowbench.transforms` implements this interface.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import torch
@@ -129,18 +129,18 @@ class Chain(Transform):
         return common_size(self.transforms)
 
     def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        log_det = u.new_zeros(u.shape[:-1])
+        terms = []
         for transform in self.transforms:
             u, term = transform(u, context)
-            log_det = log_det + term
-        return u, log_det
+            terms.append(term)
+        return u, _sum(terms, u)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        log_det = x.new_zeros(x.shape[:-1])
+        terms = []
         for transform in reversed(self.transforms):
             x, term = transform.inverse(x, context)  # type: ignore[operator]
-            log_det = log_det + term
-        return x, log_det
+            terms.append(term)
+        return x, _sum(terms, x)
 
     @torch.no_grad()
     def initialize(
@@ -193,6 +193,11 @@ class Inverse(Transform):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self.transform(x, context)
+
+
+def _sum(terms: Sequence[Tensor], event: Tensor) -> Tensor:
+    """The sum of log-determinants, 0 for every event if there are none."""
+    return sum(terms[1:], terms[0]) if terms else event.new_zeros(event.shape[:-1])
 
 
 def common_size(parts: Iterable[nn.Module]) -> int | None:

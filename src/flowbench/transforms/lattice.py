@@ -10,7 +10,7 @@ from flowbench.transforms.base import Chain, Transform, widened
 from flowbench.transforms.elementwise import Affine
 from flowbench.transforms.steps import build_preprocess
 
-__all__ = ["ROUNDING", "LatticeCoordinates", "OfColumns"]
+__all__ = ["ROUNDING", "LatticeCoordinates"]
 
 ROUNDING = 1e-8  # of coordinates, in cells
 STEPS = 2  # of rounding
@@ -100,36 +100,3 @@ class LatticeCoordinates(Transform):
 
 def _cell(place: Tensor) -> Tensor:
     return torch.floor(place + ROUNDING)
-
-
-class OfColumns(Transform):
-    """A transform of some features; the others are unchanged.
-
-    Its inverse computes in float64, as `LatticeCoordinates` do.
-
-    Args:
-        transform: of these features alone.
-        columns: the features, counted from 0.
-
-    Example:
-        >>> coordinates = OfColumns(LatticeCoordinates(1, step=2.0), columns=[1])
-        >>> coordinates.inverse(torch.tensor([4.0, 4.0]))[0].round(decimals=3)
-        tensor([4., 2.], dtype=torch.float64)
-    """
-
-    context_features: int = 0
-    columns: Tensor
-
-    def __init__(self, transform: Transform, *, columns: Sequence[int]) -> None:
-        super().__init__()
-        self.transform = transform
-        here = torch.get_default_device()
-        self.register_buffer("columns", torch.tensor(columns, device=here), persistent=False)
-
-    def forward(self, u: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        part, log_det = self.transform(u[..., self.columns])
-        return u.index_copy(-1, self.columns, part), log_det
-
-    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:  # noqa: D102
-        part, log_det = self.transform.inverse(x[..., self.columns])
-        return widened(x).index_copy(-1, self.columns, part), log_det

@@ -36,7 +36,7 @@ class Permute(Transform):
         order = torch.as_tensor(permutation, dtype=torch.int64, device="cpu")
         if not torch.equal(order.sort().values, torch.arange(len(order), device="cpu")):
             raise ValueError(
-                f"permutation={order.tolist()} is no permutation of 0 … {len(order) - 1}"
+                f"permutation={order.tolist()} is not a permutation of 0 … {len(order) - 1}"
             )
         self.register_buffer("permutation", order.to(torch.get_default_device(), copy=True))
 

@@ -11,8 +11,8 @@ from flowbench import memory, ranks
 from flowbench.modes import modes_kept
 from flowbench.tracing import assign_lerp
 from flowbench.transforms.base import Transform, layers_from_data, real_event
-from flowbench.transforms.circular import Selected
 from flowbench.transforms.reshape import Folded
+from flowbench.transforms.selected import Selected
 from flowbench.transforms.weighted_rows import repeated
 
 __all__ = ["BatchNorm", "Statistics", "moments", "recompute_statistics", "weighing"]

@@ -1,4 +1,4 @@
-"""Maps of one feature each, and rows with missing cells."""
+"""Maps of single features, and rows with missing cells."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def inverse_of_present(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]
     """Data → noise by a map of one feature each; NaN is a missing cell, and stays.
 
     Args:
-        transform: noise → data.
+        transform: noise → data; it may also permute the features.
         x: `[..., features]`.
 
     Returns:
@@ -28,9 +28,11 @@ def inverse_of_present(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]
     if holds(~missing):
         return transform.inverse(x)
     with torch.no_grad():
-        middle, _ = transform(torch.zeros_like(x[(0,) * (x.ndim - 1)]))
-        slopes = torch.func.jvp(
-            lambda at: transform.inverse(at)[0], (middle,), (torch.ones_like(middle),)
+        middle = transform(torch.zeros_like(x[(0,) * (x.ndim - 1)]))[0].expand_as(x).contiguous()
+        slopes = torch.func.jvp(  # 0 but for what comes of missing cells
+            lambda at: transform.inverse(at)[0], (middle,), (missing.to(x),)
         )[1]
     u, log_det = transform.inverse(torch.where(missing, middle, x))
-    return u.masked_fill(missing, torch.nan), log_det - (missing * slopes.abs().log()).sum(-1)
+    from_missing = slopes != 0
+    lost = torch.where(from_missing, slopes, 1.0).abs().log().sum(-1)
+    return u.masked_fill(from_missing, torch.nan), log_det - lost

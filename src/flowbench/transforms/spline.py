@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowbench.config.limits import Bins, Positive
 from flowbench.tracing import may_split
-from flowbench.transforms.univariate import UnivariateMap
+from flowbench.transforms.univariate import UnivariateMap, softly_bounded
 
 __all__ = [
     "RationalQuadraticMap",
@@ -118,7 +118,7 @@ def parameters_first(value: Tensor, params: Tensor) -> Tensor:
 
 def slopes(raw: Tensor) -> Tensor:
     """The slopes at knots from unbounded parameters; zeros give ones."""
-    return torch.exp(LOG_SLOPE_BOUND * torch.tanh(raw / LOG_SLOPE_BOUND))
+    return torch.exp(softly_bounded(raw, LOG_SLOPE_BOUND))
 
 
 def knots(sizes: Tensor, *, bound: float) -> Tensor:

@@ -15,10 +15,26 @@ from torch import Tensor, nn
 from flowbench.config.checked import Checked
 from flowbench.config.limits import Positive
 
-__all__ = ["LOG_SCALE_BOUND", "AffineMap", "GatedMap", "ShiftMap", "UnivariateMap"]
-
+__all__ = [
+    "LOG_SCALE_BOUND",
+    "AffineMap",
+    "GatedMap",
+    "ShiftMap",
+    "UnivariateMap",
+    "softly_bounded",
+]
 
 LOG_SCALE_BOUND = 7.0
+
+
+def softly_bounded(x: Tensor, bound: float = LOG_SCALE_BOUND) -> Tensor:
+    """Bound x by b · tanh(x / b), which is nearly x where |x| is small, and never beyond ±b.
+
+    Example:
+        >>> softly_bounded(torch.tensor([0.1, 100.0]), 7.0)
+        tensor([0.1000, 7.0000])
+    """
+    return bound * torch.tanh(x / bound)
 
 
 class UnivariateMap(Checked, nn.Module, ABC):
@@ -102,7 +118,7 @@ class AffineMap(UnivariateMap):
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
         shift, log_scale = params.unbind(-1)
         if self.bound is not None:
-            log_scale = torch.tanh(log_scale / self.bound) * self.bound
+            log_scale = softly_bounded(log_scale, self.bound)
         return shift, log_scale
 
 

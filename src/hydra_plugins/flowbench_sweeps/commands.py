@@ -6,11 +6,12 @@ from pathlib import Path
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, open_dict
 
+from flowbench.config.choices import OF_SWEEPS
 from flowbench.run.names import config_flags
 
 __all__ = ["compose", "job_arguments", "logs", "slug"]
 
-OF_THE_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode")
+OF_THE_SWEEP = (*OF_SWEEPS, "hydra.mode")
 
 
 def compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str]) -> DictConfig:

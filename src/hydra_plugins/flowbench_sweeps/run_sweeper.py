@@ -1,6 +1,5 @@
 """The base of both sweepers: checked options, parsed overrides, jobs, interruption."""
 
-import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from omegaconf import DictConfig
 
 from flowbench.config.configuration import ConfigError, resolved
 from flowbench.config.signatures import problems_of_node
+from flowbench.exits import SAVED
 from flowbench.run.names import SWEEP, sweep_text
 from flowbench.training.interrupted import Interrupted
 from hydra_plugins.flowbench_sweeps.jobs import Job
@@ -84,4 +84,4 @@ class RunSweeper(Sweeper):
 
 
 def _interrupt(signum: int, frame: Any) -> None:
-    raise Interrupted(signum, code=os.EX_TEMPFAIL)
+    raise Interrupted(signum, code=SAVED)

@@ -105,7 +105,7 @@ def _chosen(
         for pattern, template in members.items():
             if match := re.fullmatch(pattern, member.path):
                 if not member.regular:
-                    raise DataError(f"{archive}: {member.path} is no regular file; refused")
+                    raise DataError(f"{archive}: {member.path} is not a regular file; refused")
                 place = match.expand(template)
                 _refuse_unsafe(place, archive)
                 nothing = False

@@ -153,7 +153,7 @@ def load_array(path: Path, *, columns: int | None = None) -> NDArray[Any]:
             array = array["x"]
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise DataError(
-            f"{path} is no readable .npy, nor an .npz with an array 'x': {error}"
+            f"{path} is not a readable .npy, nor an .npz with an array 'x': {error}"
         ) from error
     wrong_width = columns is not None and array.shape[-1:] != (columns,)
     if array.ndim != 2 or wrong_width or array.dtype.kind not in "fiu" or len(array) < 20:

@@ -153,7 +153,7 @@ def _pixels(
         most = f"{Image.MAX_IMAGE_PIXELS:,}"
         raise DataError(f"{file} has more than {most} pixels; make it smaller") from error
     except Exception as error:  # a damaged file fails in as many ways as there are bytes
-        raise DataError(f"{file} is no readable picture: {error}") from error
+        raise DataError(f"{file} is not a readable picture: {error}") from error
     if size is not None and (picture.height, picture.width) != size:
         if not resize:
             raise DataError(

@@ -53,7 +53,7 @@ def read_sound(
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).removeprefix(f"Error opening {str(path)!r}: ")
         raise DataError(
-            f"{path} is no readable sound: {reason.rstrip('.')}; expected a whole file of the "
+            f"{path} is not a readable sound: {reason.rstrip('.')}; expected a whole file of the "
             "format wav, flac, ogg, opus, mp3, aiff, au, caf or w64"
         ) from error
 
@@ -119,7 +119,7 @@ def _contradiction(notes: str) -> str | None:
             return f"its header claims {claimed:,} bytes ({name}), but there are {there:,}"
     lost = re.search(r"^Length : (\d+)$.*at position (\d+)\. Exiting parser", notes, re.M | re.S)
     if lost and int(lost[1]) - int(lost[2]) > APPENDED:
-        return "what follows the sound is no part of the format"
+        return "what follows the sound is not part of the format"
     known = dict(re.findall(rf"^\s*({'|'.join(FIELDS)})\s*: (\d+)", notes, re.M))
     if len(known) == len(FIELDS) and re.search(r"Format\s*: 0x(1|3|FFFE) ", notes):
         channels, align, bits = (int(known[field]) for field in FIELDS)

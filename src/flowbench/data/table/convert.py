@@ -71,7 +71,7 @@ def _refuse_idle_form(path: Path, form: Form) -> None:
     suffix = text_suffix(path)
     if odd := form.without_effect(text=suffix in TEXTS, sheet=suffix in SHEETS):
         raise DataError(
-            f"{', '.join(f'data.{name}' for name in odd)}: {path} is no text, where this "
+            f"{', '.join(f'data.{name}' for name in odd)}: {path} is not text, where this "
             "has no meaning; leave it out"
         )
 

@@ -9,6 +9,7 @@ from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
 from flowbench.data.table.lattice import Discrete, discreteness, places
 from flowbench.data.table.overrides import override
+from flowbench.flows.columns import MOST_LEVELS
 
 __all__ = [
     "discrete_table",
@@ -19,7 +20,6 @@ __all__ = [
 ]
 
 LOOKED_AT = 200_000  # rows
-MOST_POINTS = 2**18  # which rows in float32 tell apart
 SHOWN = 3
 
 
@@ -49,7 +49,7 @@ def outside_lattices(
     lattices: Mapping[str, Sequence[float]],
     atoms: Mapping[str, Sequence[float]],
 ) -> dict[str, dict[str, dict[str, int]]]:
-    """How many rows of each split have a value that is no level of the training rows.
+    """How many rows of each split have a value that is not a level of the training rows.
 
     Args:
         splits: "train" and others → rows without noise, these columns first.
@@ -142,7 +142,7 @@ def measures_of(
     lattices, atoms = {}, {}
     for name in found if asked == "auto" else asked:
         one = found.get(name, Discrete())
-        if one.step is not None and one.points <= MOST_POINTS:
+        if one.step is not None and one.points <= MOST_LEVELS:
             lattices[name] = one.lattice
         values = one.spikes if name in lattices else [value for value, _ in one.atoms]
         if values:
@@ -150,7 +150,8 @@ def measures_of(
         if asked != "auto" and name not in lattices and name not in atoms:
             raise DataError(
                 f"{where}: data.discrete_columns names {name!r}, whose values lie on no lattice "
-                "of up to 262,144 points, and none of which is that of many rows; leave it out"
+                f"of up to {MOST_LEVELS:,} points, and none of which is that of many rows; "
+                "leave it out"
             )
     return lattices, atoms
 

@@ -20,7 +20,7 @@ SHOWN = 8  # columns
 MOST_DISTINCT = 1000
 MOST_LABELS = 50
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-KINDS = {  # of cells that are no numbers
+KINDS = {  # of cells that are not numbers
     "rounded": r"[-+]?\d{16,}",
     "number": r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?",
     "date": rf"\d{{4}}[-/.]\d\d?([-/.]\d\d?.*)?|\d\d?[-/.]\d\d?[-/.]\d{{2,4}}.*|\d\d?:\d\d.*"
@@ -41,7 +41,7 @@ LONG = 40  # characters of a cell
 
 
 def kind_of(cell: str) -> str:
-    """What a cell seems to be that is no number.
+    """What a cell seems to be that is not a number.
 
     Example:
         >>> [kind_of(cell) for cell in ("2020-01-31", "$18.91", "1,5", "1,234,567", "?")]

@@ -58,7 +58,7 @@ def read_pickled_table(path: Path) -> dict[str, NDArray[np.float64]]:
         state = table.state
         columns = _columns(state["_mgr"] if "_mgr" in state else state["_data"])
     except Exception as error:  # a damaged or hostile file may raise anything
-        raise DataError(f"{path} is no pickled pandas table of numbers: {error!r}") from error
+        raise DataError(f"{path} is not a pickled pandas table of numbers: {error!r}") from error
     lengths = {len(column) for column in columns.values()}
     if len(lengths) != 1:
         raise DataError(

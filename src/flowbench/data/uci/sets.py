@@ -219,7 +219,7 @@ def _signal(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, index_col=False)
         table = table[table.iloc[:, 0] == 1].iloc[:, 1:].astype(np.float64)
     except (ValueError, IndexError) as error:
-        raise DataError(f"hepmass: {path} is no table of numbers: {error}") from error
+        raise DataError(f"hepmass: {path} is not a table of numbers: {error}") from error
     if len(table) < 20:
         raise DataError(f"hepmass: {path} has {len(table)} signal rows, expected at least 20")
     return table

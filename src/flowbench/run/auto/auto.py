@@ -44,7 +44,7 @@ def auto(
         minutes: wall time of the search.
 
     Raises:
-        TypeError: always, since it is no flow, but chooses one: `python train.py model=auto`.
+        TypeError: always, since it is not a flow, but chooses one: `python train.py model=auto`.
     """
     raise TypeError("model=auto chooses a flow by training several: python train.py model=auto")
 
@@ -242,7 +242,7 @@ def _save(
         preprocess=data.preprocess,
         context_preprocess=data.context_preprocess,
         config=saved["config"],
-        context_features=data.context_features,
+        context_shape=data.context_shape,
         feature_names=data.raw.feature_names,
         saved=saved,
     )

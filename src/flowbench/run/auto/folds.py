@@ -37,11 +37,6 @@ class Fold:
         """The map of skewed and heavy-tailed columns to a normal scale, by the training rows."""
         return on_normal_scale(self.data)
 
-    def chosen_by(self, *, johnson: bool) -> Rows:
-        """The rows that choose, on the normal scale or as they are."""
-        rows = self.data.rows["val"]
-        return self._scaled(rows) if johnson else rows
-
     def training(self, *, johnson: bool, closed: bool) -> DataModule:
         """The data as an entry is trained on them.
 

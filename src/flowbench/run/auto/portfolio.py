@@ -6,12 +6,13 @@ from typing import Any
 
 from flowbench.config.configuration import SIZES
 from flowbench.config.defaults import completed
+from flowbench.run.auto.folds import FEW_ROWS
 from flowbench.run.models import model_of
 
 __all__ = ["Entry", "portfolio"]
 
 MOST_FEATURES_OF_KERNELS = 20
-FEW_ROWS, MANY_ROWS = 5_000, 50_000
+MANY_ROWS = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
