@@ -17,7 +17,7 @@ ROOMS = [
     "native",
     "flows",
     "data",
-    "description drawing metrics named_context own_values",
+    "description drawing named_context own_values",
     "stored summary",
     "conditional foreign from_config",
     "density",
@@ -43,11 +43,11 @@ FLOOR = [
     "formatting",
     "frames",
     "memory",
+    "metrics",
     "modes",
     "precision",
     "ranks",
     "schema",
-    "targets",
     "tracing",
 ]
 LEVELS = {room: level for level, rooms in enumerate(ROOMS, start=1) for room in rooms.split()}

@@ -110,10 +110,13 @@ SIGNED = {
         tensor(lambda x: torch.zeros(1).expand(10**6, 10**6))(values()),
         "neither a plain value nor a whole tensor",
     ),
-    "a sparse tensor": (tensor(torch.Tensor.to_sparse)(values()), "no plain value or tensor"),
+    "a sparse tensor": (
+        tensor(torch.Tensor.to_sparse)(values()),
+        "neither a plain value nor a whole tensor",
+    ),
     "a tensor without values": (
         tensor(lambda x: torch.empty(10**6, 10**6, device="meta"))(values()),
-        "not a readable flowbench checkpoint|no plain value or tensor",
+        "not a readable flowbench checkpoint|neither a plain value nor a whole tensor",
     ),
     "a number for a tensor": (tensor(lambda x: 1.0)(values()), "is a float, expected a tensor"),
 }

@@ -199,4 +199,10 @@ def start_from(flow: Flow, run: str | Path) -> None:
         CheckpointError: there is no checkpoint, it is unreadable, or it is of another flow.
     """
     path = checkpoint_path(run)
-    _load_state(flow, read_checkpoint(path)[1], path)
+    saved, state = read_checkpoint(path)
+    try:
+        _load_state(flow, state, path)
+    except CheckpointError as error:
+        model = saved["config"].get("model") or {}
+        told = f", a checkpoint of model={model['name']}" if model.get("name") else ""
+        raise CheckpointError(f"{error}{told}; expected one of the same model") from error

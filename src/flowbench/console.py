@@ -1,6 +1,8 @@
 """What commands print: plain warnings, and a sentence where nothing can be printed."""
 
+import codecs
 import errno
+import io
 import os
 import sys
 import warnings
@@ -14,8 +16,20 @@ __all__ = ["in_console", "is_own", "say", "show_warning"]
 PACKAGE = Path(__file__).resolve().parent
 STDOUT = "standard output"
 OF_A_STREAM = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}
+PLAIN = "flowbench.plain"
+INSTEAD = {"−": "-", "±": "+-", "→": "->", "…": "...", "×": "x", "≤": "<=", "·": "*", "–": "-"}
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _written_plainly(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that a stream's encoding lacks, such as − in Latin-1."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(INSTEAD.get(one, "?") for one in lacking), error.end
+
+
+codecs.register_error(PLAIN, _written_plainly)
 
 
 def say(text: str) -> None:
@@ -45,6 +59,9 @@ def in_console(main: Callable[P, T]) -> Callable[P, T]:
             os.getcwd()
         except OSError:
             _leave("the working directory no longer exists; change to one that does")
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors=PLAIN)
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
             try:

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 
 __all__ = [
     "FullDiskError",
+    "free_bytes",
     "mapped_array",
     "naming_full_disk",
     "require_space",
@@ -117,7 +118,7 @@ def require_space(path: str | Path, size: int) -> None:
     Raises:
         FullDiskError: there is too little room.
     """
-    if _free_bytes(path) < size:
+    if free_bytes(path) < size:
         raise FullDiskError.of(path, size)
 
 
@@ -159,10 +160,11 @@ def shown_size(size: float) -> str:
 
 
 def _free(path: str | Path) -> str:
-    return f"{shown_size(_free_bytes(path))} free"
+    return f"{shown_size(free_bytes(path))} free"
 
 
-def _free_bytes(path: str | Path) -> int:
+def free_bytes(path: str | Path) -> int:
+    """What is free on the disk of a file or folder, which need not exist."""
     whole = Path(path).absolute()
     place = next(parent for parent in (whole, *whole.parents) if parent.exists())
     return shutil.disk_usage(place).free

@@ -10,8 +10,8 @@ from torch import nn
 
 from flowbench.config.embedding import split_embedding
 from flowbench.config.signatures import parameters
+from flowbench.config.targets import build
 from flowbench.flows import Flow, equal_blocks
-from flowbench.targets import build
 
 if TYPE_CHECKING:  # imports Lightning, which takes seconds
     from flowbench.data.base import DataModule

@@ -7,11 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowbench.flows.columns import ROUNDING
 from flowbench.transforms import Transform
 
 __all__ = ["own_values"]
-
-ROUNDING = 4e-7  # of float32, in model space
 
 
 def own_values(

@@ -51,10 +51,10 @@ HOSTILE = [
     (tar(MEMBERS | {"/escaped": b"x"}), "'/escaped' leads out"),
     (tar(MEMBERS | {"..\\escaped": b"x"}), "leads out of the archive"),
     (tar(MEMBERS | {"C:\\escaped": b"x"}), "leads out of the archive"),
-    (tar({}, extra=[link(tarfile.SYMTYPE, "/etc/passwd")]), "no regular file"),
-    (tar({}, extra=[link(tarfile.LNKTYPE, "/etc/passwd")]), "no regular file"),
-    (tar({}, extra=[link(tarfile.CHRTYPE, "")]), "no regular file"),
-    (tar({}, extra=[link(tarfile.FIFOTYPE, "")]), "no regular file"),
+    (tar({}, extra=[link(tarfile.SYMTYPE, "/etc/passwd")]), "not a regular file"),
+    (tar({}, extra=[link(tarfile.LNKTYPE, "/etc/passwd")]), "not a regular file"),
+    (tar({}, extra=[link(tarfile.CHRTYPE, "")]), "not a regular file"),
+    (tar({}, extra=[link(tarfile.FIFOTYPE, "")]), "not a regular file"),
     (tar({"data/gas/data.npy": b"x"}), "holds nothing that is looked for"),
 ]
 
@@ -101,7 +101,7 @@ def test_bad_zip_is_refused(monkeypatch, server, tmp_path, damage):
     if damage == "content":
         body[45] ^= 255
     offer(monkeypatch, server, body=bytes(body), name="gas_raw")
-    with pytest.raises(DataError, match=r"no regular file|leads out|is damaged"):
+    with pytest.raises(DataError, match=r"not a regular file|leads out|is damaged"):
         download("gas_raw", data_dir=tmp_path)
     assert "gas_raw/ethylene_CO.txt" not in files_in(tmp_path)
 

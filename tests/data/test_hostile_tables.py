@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import shutil
 import zipfile
 
 import h5py
@@ -14,7 +15,6 @@ import pytest
 from tables import all_rows, open_table
 
 from flowbench.data import DataError
-from flowbench.data.download import archives
 from flowbench.data.readers import readable
 
 X = np.random.default_rng(0).normal(size=(60, 2))
@@ -39,7 +39,7 @@ BYTES = [
     (
         "t.csv",
         b"a,b\n1," + b"x" * 3_000_000,
-        "no readable .csv file: field larger",
+        "not a readable .csv file: field larger",
     ),
     ("t.csv", b"a" * 3_000_000, "is not a readable .csv file: field larger than field limit"),
     ("t.csv", b"a,b\n" + b'"' * 99_999, "is not a readable .csv|row 1"),
@@ -116,7 +116,7 @@ def repeated(path):
 def test_space_is_required_before_anything_is_written(tmp_path, monkeypatch, name, make):
     make(tmp_path / name)
     free = type("Usage", (), {"free": 7_000_000})
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
     with pytest.raises(DataError, match=rf"converting .*{name} needs (8 MB|1.6 TB)"):
         open_table(tmp_path / name)
     assert not list(tmp_path.rglob("*.npy"))

@@ -14,8 +14,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from tables import all_rows, open_table
 
+from flowbench.config.overrides import override
 from flowbench.data import DataError
-from flowbench.data.table.overrides import override
 
 X = np.random.default_rng(0).normal(size=(60, 2)).round(4)
 OPTION = re.compile(r"\"data\.\w+=[^\"]*\"|'data\.\w+=[^']*'|data\.\w+=(?:\[[^\]]*\]|[^\s;,\[]+)")

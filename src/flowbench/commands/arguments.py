@@ -3,7 +3,11 @@
 import argparse
 from pathlib import Path
 
-__all__ = ["add_data_options", "add_run", "add_trust", "at_least_one"]
+from flowbench.config.annotations import fits
+from flowbench.config.limits import Seed
+from flowbench.config.words import describe
+
+__all__ = ["add_data_options", "add_run", "add_trust", "at_least_one", "seed"]
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +28,18 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add `--trust`, without which only classes of flowbench are built."""
     parser.add_argument("--trust", action="store_true", help="build classes of other packages")
+
+
+def seed(text: str) -> int:
+    """A seed of random numbers.
+
+    Raises:
+        ArgumentTypeError: the text is none.
+    """
+    value = int(text) if text.isdecimal() else -1
+    if not fits(value, Seed):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {describe(Seed)}")
+    return value
 
 
 def at_least_one(text: str) -> int:

@@ -6,9 +6,9 @@ import sys
 
 from flowbench.console import in_console
 from flowbench.data import DataError
-from flowbench.data.download.archives import shown_size
 from flowbench.data.download.download import download
 from flowbench.data.download.sources import SOURCES
+from flowbench.disk import shown_size
 from flowbench.exits import DONE, FAILED, explained
 
 __all__ = ["main"]

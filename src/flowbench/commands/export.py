@@ -87,7 +87,8 @@ def _density_and_rows(
         raw = run.data.raw
     except (CheckpointError, DataError):
         return run.density, _sampled(run.density), "sampled rows"
-    index = np.linspace(0, len(raw.x["test"]) - 1, ROWS).astype(np.int64)
+    count = len(raw.x["test"])
+    index = np.linspace(0, count - 1, min(ROWS, count)).astype(np.int64)
     parts = [raw.x["test"], *([raw.context["test"]] if raw.context else [])]
     rows = tuple(torch.from_numpy(np.array(part[index], np.float64)) for part in parts)
     return run.density, rows, "test rows"

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from flowbench.checkpoint import CheckpointError
-from flowbench.commands.arguments import add_data_options, add_run, add_trust, at_least_one
+from flowbench.commands.arguments import add_data_options, add_run, add_trust, at_least_one, seed
 from flowbench.commands.sample_files import write_samples
 from flowbench.console import in_console
 from flowbench.data import DataError
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="COLUMN=VALUE",
         help="of the samples of a table, e.g. city=Bern age=30; without it those of test rows",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the draws (0)")
     add_data_options(parser)
     add_trust(parser)
     options = parser.parse_args(arguments)

@@ -33,6 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
     add_trust(parser)
     options = parser.parse_args(arguments)
     with explained(CheckpointError, DataError, ValueError, OSError):
+        if options.out.exists() and options.out.samefile(options.data):
+            raise ValueError(f"--out {options.out} is the file of --data: expected another")
         density = load(options.run, trust=options.trust)
         found = {"key": options.key, "draws": options.draws}
         scored = score_file(density, options.data, out=options.out, **found)

@@ -30,7 +30,7 @@ from flowbench.config.signatures import (
     target_of,
     without,
 )
-from flowbench.config.words import show
+from flowbench.config.words import near_or_all, show
 
 __all__ = ["SIZES", "ConfigError", "Training", "check", "remarks", "resolved"]
 
@@ -50,6 +50,20 @@ STEPS = "epochs are counted, not steps: set trainer.max_epochs"
 NO_SPLIT = "there is no such stage, and scripts/evaluate.py scores splits"
 SAVED = "the best and the last epoch are always saved, since the best one is scored"
 CLIPPING = "gradients are clipped by norm: set training.gradient_clip_norm"
+AVERAGED = (
+    "has no effect on a run, which scores its best epoch; expected training.ema=0.999, an average "
+    "that is validated and scored"
+)
+MONITORED = ("train/log_likelihood", "val/log_likelihood")
+# Callbacks of Lightning that a run cannot have, with those derived from them: why.
+REFUSED_CALLBACKS = {
+    "StochasticWeightAveraging": AVERAGED,
+    "WeightAveraging": AVERAGED,
+    "BatchSizeFinder": "training.batch_size is the batch of a step, whatever its size",
+    "GradientAccumulationScheduler": "training.batch_size is the batch of a step",
+    "LearningRateFinder": "set training.learning_rate, or sweep it (-m)",
+    "ModelPruning": "it renames the parameters, which checkpoints could then not restore",
+}
 # Keys of the Trainer that a run cannot have: why, and what to set instead.
 REFUSED_OF_TRAINER = {
     "accumulate_grad_batches": "training.batch_size is the batch of a step, whatever its size",
@@ -100,6 +114,7 @@ def check(config: DictConfig) -> Settings:
     plain = resolved(config)
     problems = [f"{key} is missing: give {key}=..." for key in OmegaConf.missing_keys(config)]
     problems += _each_once(_problems(plain), config)
+    problems += _of_other_bytes("", plain)
     if problems:
         raise ConfigError("\n".join(problems))
     published = plain["published"]
@@ -189,16 +204,29 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
         for name, node in nodes.items() if isinstance(nodes, dict) else ():
             problems = [*problems_of_node(f"{section}.{name}", node, supplied=supplied)]
             if section == "callbacks":
-                problems = problems or [*_of_callback(f"{section}.{name}", node["_target_"])]
+                own = config.get("module") is not None
+                problems = problems or [*_of_callback(f"{section}.{name}", node, own_module=own)]
             yield from problems
     yield from _of_search(config)
 
 
+def _of_other_bytes(key: str, value: object) -> Iterator[str]:
+    """Texts of bytes that are not UTF-8, which no file of a run can hold."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _of_other_bytes(f"{key}.{name}".lstrip("."), inner)
+    elif isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
+        shown = value.encode(errors="backslashreplace").decode()
+        yield f"{key}={shown}: is not UTF-8, expected such a name; rename it, or link to it"
+
+
 def _of_search(config: Mapping[str, Any]) -> Iterator[str]:
-    """Several devices for `model=auto`, which trains models on one."""
+    """What `model=auto` cannot have: parameters to start from, and several devices."""
     model, trainer = config.get("model"), config.get("trainer")
     if not (isinstance(model, dict) and isinstance(trainer, dict) and model.get("name") == "auto"):
         return
+    if config.get("init_from") is not None:
+        yield f"init_from={show(config['init_from'])}: model=auto trains models of its own choice"
     for key in ("devices", "num_nodes"):
         value = trainer.get(key, 1)
         count = len(value) if isinstance(value, list) else value
@@ -206,20 +234,23 @@ def _of_search(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"trainer.{key}={show(value)}: model=auto trains on one device, expected 1"
 
 
-def _of_callback(key: str, target: str) -> Iterator[str]:
+def _of_callback(key: str, node: Mapping[str, Any], *, own_module: bool) -> Iterator[str]:
     """Problems of a callback of the Trainer, whose options are right."""
-    from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging
+    from pytorch_lightning import callbacks
 
+    target, monitor = node["_target_"], node.get("monitor")
     kind = pkgutil.resolve_name(target)
     if not isinstance(kind, type):
         return  # a function, which may return one
-    if not issubclass(kind, Callback):
+    if not issubclass(kind, callbacks.Callback):
         yield f"{key}._target_={target}: expected a subclass of pytorch_lightning.Callback"
-    elif issubclass(kind, StochasticWeightAveraging):
-        yield (
-            f"{key}._target_={target}: has no effect on a run, which scores its best epoch; "
-            "expected training.ema=0.999, an average that is validated and scored"
-        )
+    for name, reason in REFUSED_CALLBACKS.items():
+        refused = getattr(callbacks, name, None)  # some came with a later version of Lightning
+        if refused is not None and issubclass(kind, refused):
+            yield f"{key}._target_={target}: {reason}"
+    if issubclass(kind, callbacks.EarlyStopping) and not (own_module or monitor in MONITORED):
+        expected = near_or_all(str(monitor), MONITORED)
+        yield f"{key}.monitor={show(monitor)}: there is no such score{expected}"
 
 
 def _of_section(name: str, section: object) -> Iterator[str]:

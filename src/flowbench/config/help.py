@@ -12,8 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from flowbench.config.docstrings import meanings, summary
 from flowbench.config.settings import Auto, Evaluation, Paths, Settings, TrainerKeys, Training
 from flowbench.config.signatures import parameters, target_of
+from flowbench.config.targets import HYDRA_KEYS
 from flowbench.config.words import describe, show
-from flowbench.targets import HYDRA_KEYS
 
 __all__ = ["explained_groups", "explained_keys", "register_help"]
 

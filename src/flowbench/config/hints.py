@@ -15,6 +15,8 @@ from flowbench.config.words import either, nearest, same_elsewhere
 
 __all__ = ["composition_sentence", "nearest_keys"]
 
+WITHOUT_DEFAULT = {"protocol", "experiment", "sweep"}  # groups of which a command may have none
+
 
 def composition_sentence(error: Exception, override: str | None) -> str:
     """Why a configuration cannot be composed, in one sentence.
@@ -40,6 +42,8 @@ def composition_sentence(error: Exception, override: str | None) -> str:
             return f"{word}: flowbench sets it itself; leave it out"
         if not near and _takes(root, word):
             return f"{word} is not set in its file; +{word}=… adds it"
+        if word in keys:
+            return f"{override or word}: expected a mapping, name → its keys"
         if word == "data.path":
             path = (override or "").partition("=")[2] or "…"
             chosen = OmegaConf.select(cause.parent_node, "name")
@@ -54,9 +58,9 @@ def composition_sentence(error: Exception, override: str | None) -> str:
             f"{override}: several values are a sweep, which needs -m; a list is written "
             f"'{key}=[{values}]'"
         )
-    if override.endswith("=null"):
-        return f"{override}: leave it out; without it there is none"
     key, sign, _ = override.lstrip("+").partition("=")
+    if override.endswith("=null") and key in WITHOUT_DEFAULT:
+        return f"{override}: leave it out; without it there is none"
     choices = _choices(key) if sign else []
     if choices:
         return f"{override}: expected one of {', '.join(choices)}"

@@ -1,9 +1,12 @@
 """Values that Hydra's grammar does not take as they are, such as a path with `=` or `ü`."""
 
 import re
+import shlex
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+
+from flowbench.config.overrides import override
 
 __all__ = ["how_to_quote", "quoted"]
 
@@ -41,11 +44,25 @@ def how_to_quote(word: str) -> str:
     for opening, closing in ("[]", "{}"):
         if value.count(opening) != value.count(closing):
             return f"{word} cannot be read: {opening} and {closing} do not match"
+    if value.startswith("{"):
+        return f"{word} cannot be read: quote each text in it, as in {{'two words': [0, 1]}}"
+    whole = value.startswith("[") and value.endswith("]")
+    named = override(key, _entries(value[1:-1])) if whole else _as_text(key, value)
+    if not _parses(shlex.split(named)[0]):
+        return f"{word} cannot be read; expected KEY=VALUE"
+    return f"{word} cannot be read; quote the text: {named}"
+
+
+def _as_text(key: str, value: str) -> str:
     text = value.replace("\\", "\\\\").replace("'", "\\'")
     named = f"{key}='{text}'"
-    if not _parses(named):
-        return f"{word} cannot be read; expected KEY=VALUE"
-    return f'{word} cannot be read; quote the text: "{named}"'
+    return shlex.quote(named) if set(named) & set('"$`\\!') else f'"{named}"'
+
+
+def _entries(listed: str) -> list[str]:
+    """The entries of a list, of which those in quotes lose these."""
+    entries = [one.strip() for one in listed.split(",")]
+    return [one[1:-1] if one[:1] in {"'", '"'} and one[-1:] == one[:1] else one for one in entries]
 
 
 def _parses(word: str) -> bool:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Union
 
 from flowbench.config.annotations import PLAIN, fits, is_too_large, origins, parts, words
 from flowbench.config.combinations import conflicts
+from flowbench.config.targets import HYDRA_KEYS
 from flowbench.config.words import describe, did_you_mean, near_or_all, show
-from flowbench.targets import HYDRA_KEYS
 
 __all__ = [
     "MISSING",

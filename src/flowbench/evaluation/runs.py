@@ -1,5 +1,6 @@
 """A finished run, opened again: its density and its data."""
 
+import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,8 +73,8 @@ class Run:
         """The data module of its configuration, set up.
 
         Raises:
-            CheckpointError: the density was fitted to rows in memory, or the configuration does
-                not fit the data module.
+            CheckpointError: the density was fitted to rows in memory, the configuration does
+                not fit the data module, or the data are no longer those of the training.
             DataError: the data cannot be read.
         """
         if self.kind is None:
@@ -93,6 +94,13 @@ class Run:
         if self.download or not self.kind.__module__.startswith("flowbench."):
             data.prepare_data()
         data.setup()
+        known = _recorded(self.path)
+        if known not in (None, data.raw.sha256):
+            raise CheckpointError(
+                f"{self.path}: the data have changed since it was trained (SHA-256 {known[:12]}…, "
+                f"now {data.raw.sha256[:12]}…), and with them the split and the preprocessing: "
+                "restore them, or score a file with --data"
+            )
         sizes = self.density.flow.features, self.density.context_features
         if (data.features, data.context_features) != sizes:
             raise CheckpointError(
@@ -113,6 +121,17 @@ class Run:
             for rows in rows_by_draw(self.data, split, draws)
         ]
         return torch.stack(terms).mean(0)
+
+
+def _recorded(run: Path) -> str | None:
+    """The SHA-256 of the data of a run, in the folder that its checkpoint lies in."""
+    folder = run if run.is_dir() else run.absolute().parents[1]
+    try:
+        with (folder / "data.json").open("rb") as file:
+            known = json.loads(file.read(10_000)).get("sha256")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return known if isinstance(known, str) else None
 
 
 def open_run(run: str | Path, *, trust: bool = False, **options: Any) -> Run:

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from flowbench.own_values import ROUNDING
 from flowbench.transforms.base import Chain, Transform
 from flowbench.transforms.lattice import LatticeCoordinates
 from flowbench.transforms.selected import Selected
 from flowbench.transforms.steps import build_preprocess, steps_of
 
-__all__ = ["MOST_LEVELS", "Atom", "Column", "Columns"]
+__all__ = ["MOST_LEVELS", "ROUNDING", "Atom", "Column", "Columns"]
 
+ROUNDING = 4e-7  # of float32, in model space
 MOST_LEVELS = 2**18  # which rows in float32 tell apart
 
 

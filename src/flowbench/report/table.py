@@ -67,7 +67,9 @@ def flat(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> flat({"seed": 1, "model": {"name": "maf", "hidden_units": [8, 8], "seed": 1}})
         {'model.hidden_units': '[8,8]'}
     """
-    pairs = (pair for name in RESULT_SECTIONS for pair in _pairs(name, config.get(name, {})))
+    given = {name: config[name] for name in RESULT_SECTIONS if name in config}
+    absent = {name for name in ("module", "callbacks") if not given.get(name)}
+    pairs = (pair for name in given if name not in absent for pair in _pairs(name, given[name]))
     return {
         key: value
         for key, value in pairs

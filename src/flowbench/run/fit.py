@@ -141,7 +141,13 @@ def fit(
 def _callbacks(settings: Settings) -> Iterator[Callback]:
     """The callbacks of the section of that name."""
     for name, node in settings.callbacks.items():
-        callback = instantiate(node)
+        try:
+            callback = instantiate(node)
+        except Exception as error:  # of any class
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise ConfigError(
+                f"callbacks.{name}._target_={node['_target_']} cannot be built: {reason[:300]}"
+            ) from error
         if not isinstance(callback, Callback):
             raise ConfigError(
                 f"callbacks.{name}._target_={node['_target_']} gives a "

@@ -49,7 +49,8 @@ def refuse_leaking_rows(settings: Settings, data: DataModule) -> None:
         return
     try:
         refuse_foreign(theirs, what="data module", path=path)
-        other = build_data({**theirs, **{key: settings.data[key] for key in OWN & {*theirs}}})
+        ours = {key: settings.data[key] for key in OWN & {*theirs} & {*settings.data}}
+        other = build_data({**theirs, **ours})
         other.prepare_data()
         rows = other.read()
     except (CheckpointError, DataError, OSError, TypeError, ValueError) as error:

@@ -66,6 +66,9 @@ class WandbRun(WandbLogger):
         import wandb
 
         wandb.teardown()  # the failed run would keep its id
+        if self._wandb_init["mode"] == "disabled":  # which has failed as well
+            self._experiment, self.failed = _Nothing(), True
+            return
         online = self._wandb_init["mode"] not in ("offline", "disabled")
         self._wandb_init["mode"] = "offline" if online else "disabled"
         if online:
@@ -102,6 +105,15 @@ class WandbRun(WandbLogger):
     def _last_step(self) -> int:
         run = self.experiment
         return run.summary.get("trainer/global_step", -1) if run.resumed else -1
+
+
+class _Nothing:
+    """A run of which nothing is recorded."""
+
+    resumed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *positional, **named: None
 
 
 def _home_is_writable() -> bool:

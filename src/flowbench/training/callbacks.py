@@ -195,7 +195,7 @@ class EpochBar(ProgressBar):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the log-likelihoods of the epoch."""
         assert isinstance(pl_module, FlowModule)
-        shown = {key.split("/")[0]: f"{value:.4f}" for key, value in pl_module.scores.items()}
+        shown = {_called(key): f"{value:.4f}" for key, value in pl_module.scores.items()}
         if self.bar is not None:
             self.bar.set_postfix(shown, refresh=False)
         elif not self._disabled:
@@ -216,6 +216,12 @@ class EpochBar(ProgressBar):
         if self.line:
             print(self.line, file=sys.stderr, flush=True)
         self.line, self.printed = "", time.monotonic()
+
+
+def _called(key: str) -> str:
+    """The name of a score on screen: the split, of a log-likelihood."""
+    split, _, what = key.partition("/")
+    return split if what == "log_likelihood" else f"{split} {what}"
 
 
 def _epoch(trainer: pl.Trainer) -> str:

@@ -17,7 +17,7 @@ from flowbench.training.engines.choice import engine_for
 from flowbench.training.engines.told import tell
 from flowbench.training.flat import FlatParameters
 from flowbench.training.flow_module import FlowModule, NonFiniteError
-from flowbench.training.optimization import OptimizationError
+from flowbench.training.optimization import OptimizationError, steps_told
 
 __all__ = ["MaximumLikelihood", "NonFiniteError"]
 
@@ -92,11 +92,13 @@ class MaximumLikelihood(FlowModule):
         for gradient in self.flat.gradients:
             ranks.summed(gradient)
         self.gradient_norm: Tensor = self.arithmetic.clip(self.options.gradient_clip_norm)
-        optimizer.step()
+        with steps_told("optimizer", self.options.optimizer):
+            optimizer.step()
         if self.constrained:
             constrain(self.flow)
         if self.scheduler:
-            self.scheduler.step()
+            with steps_told("schedule", self.options.schedule):
+                self.scheduler.step()
         return total
 
     def total(self, batch: Batch, log_likelihood: float) -> tuple[float, float]:

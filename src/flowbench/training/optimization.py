@@ -2,7 +2,8 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pkgutil import resolve_name
 from typing import Any
 
@@ -50,6 +51,28 @@ def build_optimizer(
     if names and getattr(kind, "takes_names", False):
         given = [(names[one], one) for one in parameters]
     return _built("optimizer", node, Optimizer, lambda: make(given, **own))
+
+
+@contextmanager
+def steps_told(name: str, node: object) -> Iterator[None]:
+    """Steps of an optimiser or scheduler, whose own errors name it where it was given.
+
+    Args:
+        name: "optimizer" or "schedule".
+        node: the option of `training` of that name.
+
+    Raises:
+        OptimizationError: a step of a class that `node` names has failed.
+    """
+    try:
+        yield
+    except Exception as error:  # of any class
+        if not isinstance(node, Mapping) or isinstance(error, torch.OutOfMemoryError):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise OptimizationError(
+            f"training.{name}._target_={node['_target_']}: a step failed: {reason[:300]}"
+        ) from error
 
 
 def build_scheduler(node: Mapping[str, Any], optimizer: Optimizer) -> LRScheduler:

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from flowbench.data.options import DataError
-from flowbench.disk import shown_size
+from flowbench.disk import free_bytes, shown_size
 
-__all__ = ["require_space", "shown_size", "unpack"]
+__all__ = ["require_space", "unpack"]
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
@@ -63,8 +63,7 @@ def require_space(folder: Path, size: int, *, what: str) -> None:
     Raises:
         DataError: naming the available and the required space.
     """
-    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(place).free
+    free = free_bytes(folder)
     if free < size:
         raise DataError(
             f"{folder} has {shown_size(free)} of free space, but {what} needs {shown_size(size)}"

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+
+from flowbench.atomic_files import write_text
 
 __all__ = ["list_tree", "others_told", "warn_of_others"]
 
@@ -52,9 +53,7 @@ def list_tree(
         files = json.loads(record.read_text()) if record.is_file() else []
         return [folder / file for file in files]
     record.parent.mkdir(parents=True, exist_ok=True)
-    partial = record.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(files))
-    os.replace(partial, record)
+    write_text(record, json.dumps(files))
     return [folder / file for file in files]
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from flowbench.config.overrides import override
 from flowbench.config.words import nearest
 from flowbench.data.options import DataError
-from flowbench.data.table.overrides import override
 
 __all__ = ["Asked", "Columns"]
 

@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from flowbench.config.overrides import override
 from flowbench.data.options import DataError
 from flowbench.data.readers import one_line, readable
 from flowbench.data.table.cells import NumberColumn
 from flowbench.data.table.form import Form
 from flowbench.data.table.marks import without_marks
-from flowbench.data.table.overrides import override
 from flowbench.data.table.parts import Piece
 from flowbench.data.table.sniff import encoding_of, way_to_read
-from flowbench.data.table.text_stream import BLOCK, SHEETS, open_text, text_suffix
+from flowbench.data.table.text_stream import BLOCK, SHEETS, Stream, open_text, text_suffix
 from flowbench.data.text import is_number
 
 __all__ = ["CsvPart"]
@@ -129,8 +129,9 @@ class CsvPart:
             try:
                 if not lines.peek(1):  # type: ignore[attr-defined]
                     return
+                whole = _with_blanks(lines) if len(self.names) == 1 else lines
                 with pyarrow.csv.open_csv(
-                    lines,
+                    whole,
                     read_options=pyarrow.csv.ReadOptions(column_names=self.names),
                     parse_options=pyarrow.csv.ParseOptions(
                         delimiter=separator, newlines_in_values=True, invalid_row_handler=skip
@@ -228,6 +229,21 @@ class CsvPart:
             if text_suffix(self.path) in SHEETS:  # all rows of a sheet are as wide as the longest
                 start = [line.rstrip(",\n") for line in start]
         return way_to_read(start, separator, self.form)
+
+
+def _with_blanks(lines: IO[bytes]) -> IO[bytes]:
+    """The lines of a single column, in which one without text, but for the last, is a cell."""
+
+    def written() -> Iterator[bytes]:
+        empty = 0
+        for line in lines:
+            if not line.strip():
+                empty += 1
+                continue
+            yield b'""\n' * empty + line
+            empty = 0
+
+    return Stream(written())
 
 
 def _different(names: Sequence[str]) -> list[str]:

@@ -4,11 +4,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from flowbench.config.overrides import override
 from flowbench.data.dependence import Dependent, dependent_columns
 from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
 from flowbench.data.table.columns import Columns
-from flowbench.data.table.overrides import override
 
 __all__ = ["independent_targets"]
 

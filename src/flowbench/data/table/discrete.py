@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from flowbench.config.overrides import override
 from flowbench.data.options import DataError
 from flowbench.data.selection import Selection
 from flowbench.data.table.lattice import Discrete, discreteness, places
-from flowbench.data.table.overrides import override
 from flowbench.flows.columns import MOST_LEVELS
 
 __all__ = [

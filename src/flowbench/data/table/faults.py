@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowbench.config.overrides import override
 from flowbench.data.options import DataError
 from flowbench.data.table.columns import Columns
 from flowbench.data.table.form import Form
-from flowbench.data.table.overrides import override
 from flowbench.data.table.parts import Piece
 
 __all__ = ["Column", "Faults", "kind_of"]

@@ -4,8 +4,8 @@ import csv
 import re
 from collections.abc import Sequence
 
+from flowbench.config.overrides import override
 from flowbench.data.table.form import SEPARATORS, Form
-from flowbench.data.table.overrides import override
 from flowbench.data.text import is_number
 
 __all__ = ["encoding_of", "way_to_read"]

@@ -18,7 +18,7 @@ from flowbench.data.options import DataError
 from flowbench.data.table.form import Form
 from flowbench.extras import how_to_install
 
-__all__ = ["SHEETS", "TEXTS", "open_text", "text_suffix"]
+__all__ = ["SHEETS", "TEXTS", "Stream", "open_text", "text_suffix"]
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 TEXTS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": " "}
@@ -157,6 +157,12 @@ def _sheet(path: Path, name: str | None, stack: ExitStack) -> Iterator[list[Any]
     names = book.sheetnames
     if (name is None and len(names) > 1) or (name is not None and name not in names):
         raise DataError(f"{path} holds the sheets {', '.join(names)}; data.key names one of them")
+    begun, empty = False, 0
     for row in book[name or names[0]].iter_rows(values_only=True):
         cells = ["" if cell is None else cell for cell in row]
-        yield cells if any(cell != "" for cell in cells) else []
+        if all(cell == "" for cell in cells):
+            empty += begun  # rows before the first and after the last are no part of the table
+            continue
+        yield from ([""] * len(cells) for _ in range(empty))
+        begun, empty = True, 0
+        yield cells

@@ -41,6 +41,7 @@ class TableWriter:
         self.path = path
         self.faults = faults
         self.dropped = self.weightless = self.kept = 0
+        self.not_positive: dict[str, tuple[str, int, Any]] = {}  # where, row, value
         self.labels: dict[str, dict[str, int]] = {name: {} for name in columns.texts}
         self.arrays: dict[str, NDArray[Any]] = {}
 
@@ -101,17 +102,15 @@ class TableWriter:
         """Refuse values ≤ 0 in columns whose logarithm is taken.
 
         Raises:
-            DataError: naming the first value; rows are counted without dropped ones.
+            DataError: naming the first value of a row that is kept.
         """
         for name in names:
-            for array in self.arrays.values():
-                values = array[:, self.columns.targets.index(name)]
-                [rows] = np.nonzero(values <= 0)
-                if len(rows):
-                    raise DataError(
-                        f"{self.path}: row {rows[0] + 1}, column {name!r} is {values[rows[0]]}, "
-                        "but data.log_columns needs positive values"
-                    )
+            if name in self.not_positive:
+                where, row, value = self.not_positive[name]
+                raise DataError(
+                    f"{f'{where} of ' if where else ''}{self.path}: row {row}, column {name!r} is "
+                    f"{value}, but data.log_columns needs positive values"
+                )
 
     def _pieces(self, source: Part, where: str) -> Iterator[NDArray[Any]]:
         """Rows to keep: numbers, then labels as numbers, then the weight."""
@@ -125,6 +124,7 @@ class TableWriter:
                 weightless = complete & (piece.numbers[:, -1] == 0)
                 self.weightless += int(weightless.sum())
                 complete &= ~weightless
+            self._see_not_positive(piece.numbers, complete, first, where)
             codes = [
                 self._codes(name, texts, complete, first, where)
                 for name, texts in zip(self.columns.texts, piece.texts, strict=True)
@@ -134,6 +134,17 @@ class TableWriter:
             whole = [numbers[:, :count], *labels, numbers[:, count:]]
             yield np.ascontiguousarray(np.concatenate(whole, axis=1))
             first += rows
+
+    def _see_not_positive(
+        self, numbers: NDArray[Any], complete: NDArray[np.bool_], first: int, where: str
+    ) -> None:
+        """Note where each modelled column first has a value ≤ 0."""
+        for index, name in enumerate(self.columns.targets):
+            if name not in self.not_positive:
+                cells = complete & (numbers[:, index] <= 0)
+                if cells.any():
+                    row = int(cells.argmax())
+                    self.not_positive[name] = (where, first + row, numbers[row, index])
 
     def _complete(self, piece: Piece) -> NDArray[np.bool_]:
         """Which rows miss nothing that they must have; what is wrong counts as present."""

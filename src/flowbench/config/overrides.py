@@ -38,4 +38,5 @@ def _quoted(value: str | float, mark: str) -> str:
         return text
     if not isinstance(value, str) or text in ("inf", "-inf"):
         return text
-    return mark + text.replace(mark, "\\" + mark) + mark
+    text = re.sub(rf"(\\+)(?={mark}|$)", r"\1\1", text)  # those before a mark escape it
+    return mark + text.replace(mark, f"\\{mark}").replace("${", "\\${") + mark
