@@ -67,3 +67,13 @@ def test_warnings_are_sentences(capsys):
     told = capsys.readouterr()
     assert told.out == "done\n"
     assert told.err == "warning: of columns:\n  a  few values\nwarning: look here (numpy)\n"
+
+
+@pytest.mark.parametrize(("encoding", "written"), [("ascii", "-4 +- 1"), ("latin-1", "-4 \xb1 1")])
+def test_characters_that_an_encoding_lacks_are_written_plainly(encoding, written):
+    program = PROGRAM.replace('"done" * 5000', "'\u22124 \u00b1 1'").format(print="say")
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, env=environment, check=True
+    )
+    assert done.stdout.decode(encoding).strip() == written

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from run_commands import train
+from run_commands import composed, train
 
 import flowbench
 from flowbench.config.configuration import remarks
@@ -305,3 +305,8 @@ def test_minutes_of_another_model_are_told():
     plain = {"model": {"name": "maf"}, "data": {}, "training": {}, "auto": {"minutes": 5.0}}
     assert remarks(plain) == ["auto.minutes=5.0 has no effect without model=auto"]
     assert remarks(plain | {"model": {"name": "auto"}}) == []
+
+
+def test_a_race_starts_from_no_other_run():
+    with pytest.raises(ConfigError, match="init_from=there: model=auto trains models of its own"):
+        composed("model=auto", "data=toy", "init_from=there")

@@ -184,3 +184,26 @@ FILES = [
 def test_a_file_that_cannot_be_read_truly_is_refused(tmp_path, suffix, write, message):
     write(tmp_path / f"t.{suffix}")
     refused(tmp_path / f"t.{suffix}", message)
+
+
+def test_a_line_without_text_in_a_single_column_is_a_missing_cell(tmp_path):
+    (tmp_path / "t.csv").write_text("a\n" + "1\n2\n\n3.5\n" * 20 + "\n\n")
+    refused(tmp_path / "t.csv", r"row 3, column 'a' is nan \(and 19 more such cells\)")
+    assert len(all_rows(open_table(tmp_path / "t.csv", missing="drop"))) == 60
+
+
+def test_a_row_of_empty_cells_in_a_sheet_is_missing_unless_at_its_ends(tmp_path):
+    rows = [*frame().itertuples(index=False)]
+    sheet = pd.DataFrame([[None] * 2, ["a", "b"], *rows[:5], [None] * 2, *rows[5:], [None] * 2])
+    sheet.to_excel(tmp_path / "t.xlsx", index=False, header=False)
+    refused(tmp_path / "t.xlsx", "row 6, column 'a' is nan")
+    assert len(all_rows(open_table(tmp_path / "t.xlsx", missing="drop"))) == 60
+
+
+def test_rows_left_out_count_where_a_logarithm_is_refused(tmp_path):
+    rows = frame().abs() + 1
+    rows.loc[:2, "a"] = np.nan
+    rows.loc[9, "b"] = -1
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    told = r"row 10, column 'b' is -1\.0, but data\.log_columns needs"
+    refused(tmp_path / "t.csv", told, log_columns=["b"], missing="drop")

@@ -218,7 +218,23 @@ def test_mistakes_end_in_one_sentence(runs, folder, table, capsys):
         script("score")([str(path), "--data", str(table), "--out", str(folder / "a.txt")])
     with pytest.raises(SystemExit, match=r"extension '.png', expected .csv"):
         script("sample")([str(path), "--out", str(folder / "a.png")])
+    with pytest.raises(SystemExit, match="is the file of --data: expected another"):
+        script("score")([str(path), "--data", str(table), "--out", str(table)])
+    with pytest.raises(SystemExit):
+        script("sample")([str(path), "--seed", "9" * 20, "--out", str(folder / "a.csv")])
+    assert "expected an integer at least 0" in capsys.readouterr().err
     for count in ("0", "-5", "many"):
         with pytest.raises(SystemExit):
             script("sample")([str(path), "-n", count, "--out", str(folder / "a.csv")])
         assert f"{count!r}: expected a whole number" in capsys.readouterr().err
+
+
+def test_a_split_is_scored_only_on_the_data_of_the_training(folder):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    rows.to_csv(folder / "changing.csv", index=False)
+    words = ["data=table", f"data.path={folder / 'changing.csv'}", "model=gaussian"]
+    path, _ = train(folder, "figures=false", "logger=none", *words)
+    script("evaluate")([str(path)])
+    (rows * 1000).to_csv(folder / "changing.csv", index=False)
+    with pytest.raises(SystemExit, match="the data have changed since it was trained"):
+        script("evaluate")([str(path)])

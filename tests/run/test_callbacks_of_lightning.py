@@ -79,6 +79,11 @@ def test_everything_in_metrics_csv_can_be_monitored(tmp_path):
     ("callback", "told"),
     [
         (added("StochasticWeightAveraging", "swa_lrs: 0.1"), r"expected training\.ema="),
+        (added("BatchSizeFinder"), r"training\.batch_size is the batch of a step"),
+        (added("GradientAccumulationScheduler", "scheduling: {0: 2}"), r"training\.batch_size"),
+        (added("LearningRateFinder"), r"set training\.learning_rate"),
+        (added("ModelPruning", "pruning_fn: l1_unstructured"), "renames the parameters"),
+        (added("EarlyStopping", "monitor: val/los"), "monitor=val/los: there is no such score"),
         (added("Adam", of="torch.optim", options="params: []"), r"subclass of pytorch_lightning"),
     ],
 )
@@ -103,3 +108,21 @@ class Seen(Callback):
     def on_train_end(self, trainer, pl_module) -> None:
         with open(self.path, "w") as file:
             file.write(" ".join(trainer.callback_metrics))
+
+
+def test_weight_averaging_is_refused_where_lightning_has_it():
+    callbacks = pytest.importorskip("pytorch_lightning.callbacks")
+    if not hasattr(callbacks, "WeightAveraging"):
+        pytest.skip("this Lightning has no WeightAveraging")
+    for name, options in (("WeightAveraging", ""), ("EMAWeightAveraging", "decay: 0.99")):
+        with pytest.raises(ConfigError, match=r"expected training\.ema="):
+            composed(*SMALL, added(name, options))
+
+
+def unable():
+    raise RuntimeError("no such display")
+
+
+def test_one_that_cannot_be_built_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be built: no such display"):
+        train(tmp_path, *SMALL, added("unable", of=__name__))

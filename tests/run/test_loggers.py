@@ -284,3 +284,12 @@ def test_runs_of_a_sweep_are_named_by_what_differs_and_grouped_by_the_sweep(
         "model.layers=1,2 seed=range(2) trainer.max_epochs=3"
     }
     assert seen[0][2].startswith("python train.py model.layers=1 seed=0 logger=none")
+
+
+def test_what_wandb_refuses_in_every_mode_costs_a_sentence(start, tmp_path, capsys):
+    result = start("logger.wandb.project=a/b")
+    assert result["epochs"] == 3
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("W&B:")]
+    assert len(told) == 1
+    assert "Invalid project name" in told[0]
+    assert "the run goes on without it" in told[0]

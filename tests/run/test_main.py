@@ -1,5 +1,6 @@
 """The command: an expected mistake is one sentence, a bug keeps its traceback."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from hydra.errors import InstantiationException
 
 from flowbench.config.configuration import ConfigError
+from flowbench.config.overrides import override
 from flowbench.data import DataError
 from flowbench.run import config_directory
 from flowbench.run import main as command
@@ -172,6 +174,10 @@ UNREADABLE = {
     "model.layers": "model.layers: expected KEY=VALUE",
     "data.path=a (1).csv": "data.path=a (1).csv cannot be read; quote the text: "
     "\"data.path='a (1).csv'\"",
+    "data.columns=[a,ü]": "data.columns=[a,ü] cannot be read; quote the text: "
+    "\"data.columns=[a,'ü']\"",
+    "logger=null": "logger=null: expected one of csv, mlflow, none, tensorboard, wandb",
+    "callbacks=[a]": "callbacks=[a]: expected a mapping, name → its keys",
     "model.layers=[1": "model.layers=[1 cannot be read: [ and ] do not match",
     "seed=1,2": "seed=1,2: several values are a sweep, which needs -m; a list is written "
     "'seed=[1,2]'",
@@ -380,3 +386,21 @@ def test_a_launcher_without_m_is_told_to_have_no_effect(call):
     code, _, error = call("hydra/launcher=local", run=lambda *_: {})
     assert code == 0
     assert told(error) == "warning: hydra/launcher=local has no effect without -m\n"
+
+
+NAMES = ["it's", "a=b", 'q"q', "back\\", 'both\\"', "${foo}", "two words", "$HOME", "ü"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_advice_can_be_pasted_behind_a_command(call, name):
+    seen = []
+    [word] = shlex.split(override("++data.columns", [name, "b"]))
+    call(word, run=lambda settings, path: seen.append(settings.data["columns"]))
+    assert seen == [[name, "b"]]
+
+
+def test_a_name_that_is_not_utf_8_is_refused(call):
+    code, _, error = call("++data.path=bad\udcff.csv")
+    assert code == 2
+    assert error.endswith("data.path=bad\\udcff.csv: is not UTF-8, expected such a name; "
+                          "rename it, or link to it\n")  # fmt: skip

@@ -258,6 +258,10 @@ def test_mistakes_are_told_with_all_others_before_data_are_read(override, senten
          OptimizationError, "LBFGS evaluates the loss several times per step"),
         (f"training.optimizer={target('torch.optim.SGD', lr=-1)}",
          OptimizationError, "SGD cannot be built: Invalid learning rate: -1"),
+        (f"training.optimizer={target('torch.optim.SparseAdam')}",
+         OptimizationError, "SparseAdam: a step failed: SparseAdam does not support dense"),
+        (f"training.schedule={target('torch.optim.lr_scheduler.StepLR', step_size=0)}",
+         OptimizationError, "StepLR: a step failed: integer modulo by zero"),
         (f"training.schedule={target('of_no_scheduler')}", OptimizationError, "gives a Adam, exp"),
     ],
 )  # fmt: skip
