@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 
 from flowbench.config.configuration import ConfigError
@@ -54,7 +55,8 @@ def call(groups, monkeypatch, capsys):
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
-    return call
+    yield call
+    HydraConfig.instance().cfg = None  # of this command, which others would take for theirs
 
 
 FIRST = "fake on fake, seed 0 → outputs/fake/fake/"

@@ -108,12 +108,15 @@ class WandbRun(WandbLogger):
 
 
 class _Nothing:
-    """A run of which nothing is recorded."""
+    """A run of which nothing is recorded, and whatever a logger asks of it."""
 
     resumed = False
 
-    def __getattr__(self, name: str) -> Any:
-        return lambda *positional, **named: None
+    def __getattr__(self, name: str) -> "_Nothing":
+        return self
+
+    def __call__(self, *positional: Any, **named: Any) -> "_Nothing":
+        return self
 
 
 def _home_is_writable() -> bool:
