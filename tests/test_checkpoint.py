@@ -35,7 +35,7 @@ def density(*, context_features=0):
         preprocess=build_preprocess(STANDARDIZE),
         context_preprocess=build_preprocess(steps if context_features else []),
         config={},
-        context_features=context_features,
+        context_shape=(context_features,),
     )
 
 

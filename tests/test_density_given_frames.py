@@ -104,7 +104,7 @@ def labelled():
         preprocess=Chain([]),
         context_preprocess=Chain([]),
         config={"data": {"context_columns": ["temp"]}},
-        context_features=3,
+        context_shape=(3,),
         categories={"shop": ["Bern", "Zürich"]},
     )
 

@@ -43,6 +43,7 @@ def round_trip_error(
 
     Example:
         >>> import torch
+        >>> from flowbench.transforms import Permute
         >>> round_trip_error(Permute([1, 0]), torch.tensor([[3.0, 4.0]]))
         RoundTripError(absolute=0.0, relative=0.0)
     """
