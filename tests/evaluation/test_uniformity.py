@@ -8,7 +8,7 @@ from flowbench.evaluation.calibration import calibration
 from flowbench.evaluation.text import calibration_lines
 from flowbench.evaluation.uniformity import distances, uniformity
 from flowbench.flows import MADE, Flow, Gaussian, Histogram, StandardNormal
-from flowbench.transforms import Chain
+from flowbench.transforms import Chain, Standardize
 
 NAMES = ["age", "height", "weight"]
 
@@ -116,3 +116,16 @@ def test_densities_without_distribution_functions_have_none():
     found = calibration(Flow(Other(2), Chain()), rows_of(normal(30, 2)))
     assert found["uniformity"] is None
     assert len(calibration_lines(found)) == 1
+
+
+def test_contexts_are_told_by_their_names_in_data_units():
+    torch.manual_seed(0)
+    flow = MADE(2, context_features=3, hidden_units=[8])
+    age, city = torch.randn(1000, 1), torch.eye(2)[torch.randint(0, 2, (1000,))]
+    rows = rows_of(torch.randn(1000, 2), torch.cat([age, city], 1))
+    scaled = Standardize([40.0, 0.0, 0.0], [10.0, 1.0, 1.0])
+    names = ["age", "city=Bern", "city=Zug"]
+    told = uniformity(flow, rows, context_names=names, context_preprocess=scaled)["contexts"]
+    ages = [one["context"] for one in told if one["context"].startswith("age from ")]
+    assert len(ages) == 4
+    assert all(0 < float(word.split()[2]) < 60 for word in ages)

@@ -113,6 +113,11 @@ class DataModule(Checked, pl.LightningDataModule, ABC):
         return math.prod(self.context_shape) if self.context_shape else 0
 
     @property
+    def context_names(self) -> list[str]:
+        """Names of the numbers in a context, such as age, city=Bern; empty if they have none."""
+        return []
+
+    @property
     def context_shape(self) -> tuple[int, ...]:
         """Shape of a context: `(context_features,)` if it is a vector."""
         context = self.rows["train"].context

@@ -14,6 +14,7 @@ from flowbench.data import Rows
 from flowbench.evaluation.likelihood import device_of
 from flowbench.evaluation.uniformity import uniformity
 from flowbench.flows import Flow
+from flowbench.transforms import Transform
 
 __all__ = ["calibration", "density_ranks", "two_sample_test"]
 
@@ -37,6 +38,8 @@ def calibration(
     names: Sequence[str] | None = None,
     *,
     seconds: float | None = None,
+    context_names: Sequence[str] = (),
+    context_preprocess: Transform | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any] | None:
     r"""Coverage of regions of highest density, and tests of held-out rows.
@@ -50,6 +53,8 @@ def calibration(
         rows: held-out rows, up to 2,000 of which are looked at (500 where they have contexts);
             only those without missing cells.
         names: of the columns.
+        context_names: of the numbers in a context; empty: their places, from 1.
+        context_preprocess: maps contexts to data units, in which they are told; None: as given.
         seconds: wall time: where it is short, fewer rows are looked at, and fewer samples; None:
             as much as it takes.
         clock: seconds since some moment.
@@ -84,7 +89,14 @@ def calibration(
         assert x is not None
         count = max(LEAST_SAMPLES, int(work * SAMPLES))
         ranks, samples = density_ranks(flow, x, context, count)
-        uniform = uniformity(flow, every, names, most=most)
+        uniform = uniformity(
+            flow,
+            every,
+            names,
+            context_names=context_names,
+            context_preprocess=context_preprocess,
+            most=most,
+        )
     given = None if context is None else _numbers(context)
     weight = None if rows.weight is None else rows.weight[places]
     share = torch.full((len(x),), 1 / len(x)) if weight is None else weight / weight.sum()

@@ -11,6 +11,7 @@ from torch import Tensor
 from flowbench.data import Rows
 from flowbench.evaluation.likelihood import device_of
 from flowbench.flows import Flow
+from flowbench.transforms import Transform
 
 __all__ = ["distances", "uniformity", "uniforms_of"]
 
@@ -52,7 +53,13 @@ def uniforms_of(flow: Flow, rows: Rows, most: int = ROWS) -> tuple[Tensor, Tenso
 
 
 def uniformity(
-    flow: Flow, rows: Rows, names: Sequence[str] | None = None, *, most: int = ROWS
+    flow: Flow,
+    rows: Rows,
+    names: Sequence[str] | None = None,
+    *,
+    context_names: Sequence[str] = (),
+    context_preprocess: Transform | None = None,
+    most: int = ROWS,
 ) -> dict[str, Any] | None:
     r"""Kolmogorov's test of `uniforms_of` held-out rows, and the rows that they find unlikely.
 
@@ -63,6 +70,8 @@ def uniformity(
         flow: the density; it is put into evaluation mode.
         rows: held-out rows.
         names: of the columns.
+        context_names: of the numbers in a context; empty: their places, from 1.
+        context_preprocess: maps contexts to data units, in which they are told; None: as given.
         most: rows to look at, 2,000 or fewer.
 
     Returns:
@@ -94,11 +103,10 @@ def uniformity(
     weight = None if rows.weight is None else rows.weight[places]
     contexts = []
     if rows.context is not None:
-        groups = [
-            (told, own)
-            for told, own in _groups(rows.context[places].flatten(1).cpu())
-            if len(own) >= FEWEST
-        ]
+        given = rows.context[places].flatten(1).cpu().double()
+        if context_preprocess is not None:
+            given, _ = context_preprocess(given)
+        groups = [(told, own) for told, own in _groups(given, context_names) if len(own) >= FEWEST]
         for told, own in groups:
             tested = _tested(uniforms[own], names, None if weight is None else weight[own])
             p_value = min(1.0, tested["p_value"] * len(groups))
@@ -182,28 +190,35 @@ def _least_likely(places: Tensor, uniforms: Tensor, names: Sequence[str]) -> lis
     ]
 
 
-def _groups(context: Tensor) -> Iterator[tuple[str, Tensor]]:
+def _groups(context: Tensor, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
     """Rows of equal contexts, or of quarters of each number in a context: words, and places."""
     different, of = context.unique(dim=0, return_inverse=True)
     if len(different) <= SHOWN_CONTEXTS:
         for place, one in enumerate(different):
-            yield _told(one), (of == place).nonzero().flatten()
+            yield _told(one, names), (of == place).nonzero().flatten()
     elif context.shape[1] <= CONTEXT_NUMBERS:
         for place, column in enumerate(context.double().mT.contiguous(), start=1):
             edges = column.quantile(torch.linspace(0, 1, BINS + 1).double()).unique()
             bins = torch.bucketize(column, edges[1:-1], right=True)
             for number, (low, high) in enumerate(pairwise(edges.tolist())):
-                told = f"number {place} from {low:.3g} to {high:.3g}"
+                name = names[place - 1] if names else f"number {place}"
+                told = f"{name} from {low:.3g} to {high:.3g}"
                 yield told, (bins == number).nonzero().flatten()
 
 
-def _told(context: Tensor) -> str:
+def _told(context: Tensor, names: Sequence[str] = ()) -> str:
     """A context in words.
 
     Example:
         >>> _told(torch.tensor([0.0, 1.0, 0.0])), _told(torch.tensor([0.5, 2.0]))
         ('class 1', '0.5, 2')
+        >>> _told(torch.tensor([0.5, 0.0, 1.0]), ["age", "city=Bern", "city=Zug"])
+        'age=0.5, city=Zug'
     """
+    if names:
+        known = [(one, "=" in one, x) for one, x in zip(names, context.tolist(), strict=True)]
+        told = [one if flag else f"{one}={x:.3g}" for one, flag, x in known if x or not flag]
+        return ", ".join(told)
     if len(context) > 1 and context.sum() == 1 and context.max() == 1 and context.min() == 0:
         return f"class {int(context.argmax())}"
     return ", ".join(f"{number:.3g}" for number in context.tolist())

@@ -58,5 +58,8 @@ def labels_of_one_hot(context: Tensor | None, classes: int) -> Tensor:
         raise ValueError(f"context_features={classes}, but a context was not given")
     one_hot = ((context == 0) | (context == 1)).all(-1) & (context.sum(-1) == 1)
     if context.shape[-1] != classes or not holds(one_hot):
-        raise ValueError(f"the context must name one of {classes} classes in one-hot form")
+        raise ValueError(
+            f"the context must name one of {classes} classes in one-hot form (of a table: "
+            "data.categorical_columns); LinearGaussian and flows take numbers"
+        )
     return context.argmax(-1)

@@ -121,6 +121,8 @@ def _carry_out(settings: Settings, folder: RunFolder, *, command: str) -> dict[s
             fitted.flow,
             data.rows["test"],
             data.raw.feature_names,
+            context_names=data.context_names,
+            context_preprocess=data.context_preprocess,
             seconds=fitted.seconds_left,
         )
         draw_figures(fitted.flow.cpu(), data, fitted.history, folder.figures, figures)

@@ -184,6 +184,11 @@ class Table(DataModule, options=options_of(DataModule) | FORM):
         """The recorded SHA-256 of the file, recomputed if the file changed."""
         return self._originals().fingerprint()
 
+    @property
+    def context_names(self) -> list[str]:  # noqa: D102
+        flags = [f"{name}={one}" for name, of in self.raw.categories.items() for one in of]
+        return [*self.context_columns, *flags]
+
     def read(self) -> RawData:
         """The three splits, read from the converted file on slicing.
 
