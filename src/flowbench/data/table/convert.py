@@ -53,12 +53,12 @@ def convert_table(
             chosen=asked.targets is not None,
             listed=any(source.problems for source in parts.values()),
         )
-        writer = TableWriter(folder, columns=chosen[0], path=path, faults=faults)
+        writer = TableWriter(folder, columns=chosen[0], path=path, faults=faults, logs=asked.logs)
         for part, source in parts.items():
             writer.write(part, source)
         writer.refuse_faults([one for source in parts.values() for one in source.problems])
     categories = writer.order_labels()
-    writer.refuse_not_positive(asked.logs)
+    writer.refuse_not_positive()
     return {
         "columns": dataclasses.asdict(chosen[0]),
         "categories": {name: categories[name] for name in asked.categorical},

@@ -33,13 +33,17 @@ class TableWriter:
         columns: columns to write.
         path: path of the table, for messages.
         faults: takes note of what is wrong.
+        logs: columns whose logarithm is taken.
     """
 
-    def __init__(self, folder: Path, *, columns: Columns, path: Path, faults: Faults) -> None:
+    def __init__(
+        self, folder: Path, *, columns: Columns, path: Path, faults: Faults, logs: Sequence[str]
+    ) -> None:
         self.folder = folder
         self.columns = columns
         self.path = path
         self.faults = faults
+        self.logs = logs
         self.dropped = self.weightless = self.kept = 0
         self.not_positive: dict[str, tuple[str, int, Any]] = {}  # where, row, value
         self.labels: dict[str, dict[str, int]] = {name: {} for name in columns.texts}
@@ -98,13 +102,13 @@ class TableWriter:
                 array[:, column] = np.array(new)[array[:, column].astype(np.intp)]
         return ordered
 
-    def refuse_not_positive(self, names: Sequence[str]) -> None:
+    def refuse_not_positive(self) -> None:
         """Refuse values ≤ 0 in columns whose logarithm is taken.
 
         Raises:
             DataError: naming the first value of a row that is kept.
         """
-        for name in names:
+        for name in self.logs:
             if name in self.not_positive:
                 where, row, value = self.not_positive[name]
                 raise DataError(
@@ -138,13 +142,14 @@ class TableWriter:
     def _see_not_positive(
         self, numbers: NDArray[Any], complete: NDArray[np.bool_], first: int, where: str
     ) -> None:
-        """Note where each modelled column first has a value ≤ 0."""
-        for index, name in enumerate(self.columns.targets):
+        """Note where each column whose logarithm is taken first has a value ≤ 0."""
+        for name in self.logs:
             if name not in self.not_positive:
-                cells = complete & (numbers[:, index] <= 0)
+                values = numbers[:, self.columns.targets.index(name)]
+                cells = complete & (values <= 0)
                 if cells.any():
                     row = int(cells.argmax())
-                    self.not_positive[name] = (where, first + row, numbers[row, index])
+                    self.not_positive[name] = (where, first + row, values[row])
 
     def _complete(self, piece: Piece) -> NDArray[np.bool_]:
         """Which rows miss nothing that they must have; what is wrong counts as present."""
